@@ -1,0 +1,303 @@
+"""The commands of lab: parse, build a config, import lazily, one call, print. No logic in here."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from infer.errors import LabError, MissingExtraError
+from trainer.config import ARCHITECTURE_NAMES, BY_DEVICE, LEARNING_RATE, DeviceName, Flips, Optimizer, Schedule
+from trainer.config import TrainConfig as Train
+
+if TYPE_CHECKING:
+    from infer.metrics import EvaluationResult, Metrics
+    from infer.screen import Screen
+
+Normalize = Literal["true", "pred", "all", "none"]
+BatchSize = Annotated[int, typer.Option("--batch-size", "-b", help="Images a batch.")]
+ModelOption = Annotated[
+    Path | None, typer.Option("--model", "-m", help="ONNX file or run. [default: newest export in runs/]")
+]
+NormalizeOption = Annotated[Normalize, typer.Option(help="Scale of the confusion matrix.")]
+DeviceOption = Annotated[DeviceName, typer.Option(help="cuda fails where CUDA cannot be had; auto says what it chose.")]
+
+app = typer.Typer(
+    name="lab",
+    help="Train ResNets on folders of images, export them to ONNX behind a parity gate, predict whole folders.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda token: token.replace("_", "-"),
+    },
+)
+
+
+def _by_device(name: str) -> str:
+    return f"[default: {BY_DEVICE['cuda'][name]} on CUDA, {BY_DEVICE['cpu'][name]} on a CPU]"
+
+
+@app.command()
+def train(
+    arch: Annotated[str, typer.Argument(help=f"{', '.join(ARCHITECTURE_NAMES)}; ResNet50 is understood too.")],
+    data: Annotated[str, typer.Option(help="Folder of the data set. [default: built-in synthetic cells]")] = Train.data,
+    epochs: Annotated[int | None, typer.Option("--epochs", "-e", help=_by_device("epochs"))] = Train.epochs,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", "-b", help=_by_device("batch_size"))
+    ] = Train.batch_size,
+    image_size: Annotated[int | None, typer.Option(help=f"Pixels. {_by_device('image_size')}")] = Train.image_size,
+    optimizer: Annotated[Optimizer, typer.Option("--optimizer", "-o")] = Train.optimizer,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--learning-rate", "-r", help=f"[default: {', '.join(f'{v} with {k}' for k, v in LEARNING_RATE.items())}]"
+        ),
+    ] = Train.learning_rate,
+    momentum: Annotated[float, typer.Option(help="Of SGD.")] = Train.momentum,
+    weight_decay: Annotated[float, typer.Option()] = Train.weight_decay,
+    schedule: Annotated[Schedule, typer.Option(help="Of the learning rate.")] = Train.schedule,
+    rotation: Annotated[float, typer.Option(help="Largest random rotation, degrees.")] = Train.rotation,
+    flips: Annotated[Flips, typer.Option(help="Random flips.")] = Train.flips,
+    monitor: Annotated[
+        str, typer.Option(help="What `best` follows: accuracy, balanced-accuracy, f1 or recall:CLASS.")
+    ] = Train.monitor,
+    pretrained: Annotated[bool, typer.Option("--pretrained", help="Start from ImageNet weights.")] = Train.pretrained,
+    weights: Annotated[str, typer.Option(help="Start from a local .pth or .safetensors.")] = Train.weights,
+    ordered: Annotated[bool, typer.Option("--ordered", help="The classes are grades.")] = Train.ordered,
+    fold: Annotated[int | None, typer.Option(help="C-NMC's validation fold. [default: 2]")] = Train.fold,
+    seed: Annotated[int, typer.Option()] = Train.seed,
+    device: DeviceOption = Train.device,
+    workers: Annotated[int | None, typer.Option(help="Decoding threads. [default: by cores]")] = Train.workers,
+    out: Annotated[str, typer.Option(help="Folder in which the run's folder is made.")] = Train.out,
+) -> None:
+    """Train ARCH on a data set; the best epoch stays in a new folder in runs/."""
+    config = Train(
+        architecture=arch,
+        data=data,
+        epochs=epochs,
+        batch_size=batch_size,
+        image_size=image_size,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        schedule=schedule,
+        rotation=rotation,
+        flips=flips,
+        monitor=monitor,
+        pretrained=pretrained,
+        weights=weights,
+        ordered=ordered,
+        fold=fold,
+        seed=seed,
+        device=device,
+        workers=workers,
+        out=out,
+    )
+    with _train_extra("lab train"):
+        from trainer.train import train as run
+    screen = _screen()
+    done = run(config, screen)
+    _show_report(screen, done.result, done.metrics, "none", done.run / "report")
+    screen.say(f"best checkpoint, curves and history: {done.run}\nnext: lab export {done.run}")
+
+
+@app.command()
+def export(
+    run: Annotated[Path | None, typer.Argument(help="A run. [default: the newest in runs/]", metavar="[RUN]")] = None,
+    opset: Annotated[int, typer.Option(help="ONNX opset, from 17 to the newest that is installed.")] = 17,
+    precision: Annotated[Literal["fp32", "fp16"], typer.Option(help="fp16 is for GPUs.")] = "fp32",
+    data: Annotated[Path | None, typer.Option(help="Where the run's images lie now. [default: as in training]")] = None,
+    batch_size: BatchSize = 64,
+    out: Annotated[Path | None, typer.Option(help="File to write. [default: model.onnx in the run]")] = None,
+) -> None:
+    """Export a run's best checkpoint to one ONNX file, proven equal to the network on validation images."""
+    with _train_extra("lab export"):
+        from exporter.export import ExportConfig
+        from exporter.export import export as export_run
+    config = ExportConfig(run=run, opset=opset, precision=precision, data=data, batch_size=batch_size, out=out)
+    screen = _screen()
+    model, _ = export_run(config, screen)
+    screen.say(f"model: {model} (opset {opset}, {precision})\nnext: lab predict FOLDER --model {model}")
+
+
+@app.command()
+def predict(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Folder, CSV that names images, or one image.")],
+    out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("submission.csv"),
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    batch_size: BatchSize = 64,
+    sample: Annotated[
+        Path | None, typer.Option(help="Sample submission. [default: sample_submission.csv beside INPUT]")
+    ] = None,
+    no_sample: Annotated[bool, typer.Option("--no-sample", help="Follow no sample, even if one lies there.")] = False,
+    truth: Annotated[
+        Path | None, typer.Option(help="CSV with Path and label. [default: class folders or a label column]")
+    ] = None,
+    probabilities: Annotated[Path | None, typer.Option(help="CSV for all classes' probabilities.")] = None,
+    bad_images: Annotated[
+        Literal["fail", "skip", "guess"], typer.Option(help="What to do about images that cannot be read.")
+    ] = "fail",
+    normalize: NormalizeOption = "none",
+) -> None:
+    """Predict images and write a Kaggle CSV; where the truth is known, a report beside it."""
+    from infer.predict import PredictConfig, bad_list, report_folder
+    from infer.predict import predict as predict_images
+
+    config = PredictConfig(
+        source=source,
+        out=out,
+        model=model,
+        device=device,
+        batch_size=batch_size,
+        sample=sample,
+        use_sample=not no_sample,
+        truth=truth,
+        probabilities=probabilities,
+        bad_images=bad_images,
+        normalize=normalize,
+    )
+    screen = _screen()
+    done = predict_images(config, screen)
+    if done.result and done.metrics:
+        _show_report(screen, done.result, done.metrics, normalize, report_folder(out))
+    if done.bad:
+        screen.say(f"{len(done.bad)} images cannot be read ({bad_images}): listed in {bad_list(out)}")
+    screen.say(f"{done.written} rows: {out}")
+
+
+@app.command()
+def evaluate(
+    data: Annotated[
+        Path | None,
+        typer.Argument(help="Data set. [default: the run's validation images]", metavar="[DATA]"),
+    ] = None,
+    split: Annotated[
+        Literal["train", "valid", "test"] | None, typer.Option(help="[default: the first of test, valid, train]")
+    ] = None,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    batch_size: BatchSize = 64,
+    out: Annotated[Path | None, typer.Option(help="Folder of the report. [default: beside the model]")] = None,
+    normalize: NormalizeOption = "none",
+) -> None:
+    """Run the exported model on a labelled split and report."""
+    from infer.evaluate import EvaluateConfig
+    from infer.evaluate import evaluate as evaluate_split
+
+    screen = _screen()
+    result, metrics, folder = evaluate_split(
+        EvaluateConfig(
+            data=data, split=split, model=model, device=device, batch_size=batch_size, out=out, normalize=normalize
+        ),
+        screen,
+    )
+    _show_report(screen, result, metrics, normalize, folder)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders that lab train made.")],
+    out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("compare.png"),
+) -> None:
+    """Draw the curves of several runs into one picture and print their figures side by side."""
+    from infer.compare import compare as compare_runs
+    from infer.compare import read_run
+
+    screen = _screen()
+    screen.show(compare_runs([read_run(run) for run in runs], out))
+    screen.say(f"curves: {out}")
+
+
+@app.command()
+def inspect(file: Annotated[Path, typer.Argument(help="ONNX file, checkpoint or run.")]) -> None:
+    """Print what a model file or checkpoint says of itself."""
+    from infer.describe import describe
+
+    _screen().show(describe(file))
+
+
+@app.command()
+def demo(out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("lab-demo")) -> None:
+    """Run the whole path on the built-in synthetic cells: train, export, predict, report."""
+    from infer.predict import PredictConfig, report_folder
+    from infer.predict import predict as predict_images
+
+    with _train_extra("lab demo"):
+        from exporter.export import ExportConfig
+        from exporter.export import export as export_run
+        from trainer.builtin import builtin_data
+        from trainer.train import train as train_network
+    screen = _screen()
+    screen.say("1. lab train resnet18")
+    run = train_network(Train(architecture="resnet18", out=str(out / "runs")), screen).run
+    screen.say("\n2. lab export --opset 17")
+    model, _ = export_run(ExportConfig(run=run, opset=17), screen)
+    cells = builtin_data(screen)
+    csv, truth = out / "submission.csv", cells / "test_labels.csv"
+    screen.say(f"\n3. lab predict {cells / 'test'} --truth {truth} --out {csv}")
+    done = predict_images(PredictConfig(source=cells / "test", out=csv, model=model, truth=truth), screen)
+    if done.result and done.metrics:
+        _show_report(screen, done.result, done.metrics, "none", report_folder(csv))
+    screen.say(
+        f"\nThese are SYNTHETIC cells: {cells}\n"
+        f"the run, its curves and validation report: {run}\n"
+        f"the model and the proof that it equals the network: {model}\n"
+        f"the submission and its report: {csv}, {report_folder(csv)}\n"
+        f"\nnext: lab inspect {model}\n"
+        "      lab train resnet18 --data YOUR_FOLDER      (a folder per class, or train.csv with Path,label)\n"
+        "      lab export --opset 17\n"
+        "      lab predict YOUR_TEST_FOLDER --out submission.csv"
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; a LabError is one line on standard error and its exit code."""
+    try:
+        app(arguments)
+    except LabError as error:
+        from infer.screen import shown
+
+        print(f"error: {shown(str(error))}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+
+
+@contextlib.contextmanager
+def _train_extra(command: str) -> Iterator[None]:
+    """Turn the absence of a package of the `train` extra into one line."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("torch", "torchvision", "onnx", "onnxscript", "safetensors"):
+            raise
+        raise MissingExtraError(
+            f"{command} needs {error.name}, which is not installed; run pip install '.[train]' in lab's folder"
+        ) from error
+
+
+def _screen() -> "Screen":
+    from infer.screen import Screen
+
+    return Screen()
+
+
+def _show_report(
+    screen: "Screen", result: "EvaluationResult", metrics: "Metrics", normalize: str, folder: Path
+) -> None:
+    from infer.report import report_tables
+
+    screen.say(f"\n{result.title}")
+    screen.show(*report_tables(result, metrics, normalize))
+    screen.say(f"report: {folder}")
+
+
+if __name__ == "__main__":
+    main()

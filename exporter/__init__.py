@@ -1,0 +1,1 @@
+"""Checkpoint to ONNX file, and the gate that proves the two equal."""

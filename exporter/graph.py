@@ -1,0 +1,193 @@
+"""A network as an ONNX graph at the opset that was asked for: one self-contained file, nothing of this machine in it.
+
+The torch exporter is right at opset 18 but cannot reach 17 (it only logs that), because ReduceMean takes its axes in
+another way there. So the graph is built at 18, global pooling becomes the operator of that name, which is the same in
+every opset, and onnx's own converter goes to the opset. What came out is read back, not believed.
+"""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+
+import onnx
+import onnx.checker
+import onnx.version_converter
+import torch
+from onnx import helper
+from onnx.external_data_helper import uses_external_data
+
+from infer.card import CARD_KEY, ModelCard
+from infer.errors import ExportError
+from trainer.network import PixelNet
+
+OLDEST_OPSET = 17
+EXPORTER_OPSET = 18
+"""At which the torch exporter writes what it says."""
+
+
+def newest_opset() -> int:
+    """The newest opset that the installed ONNX Runtime reads and the installed onnx writes, found by trying."""
+    newest = OLDEST_OPSET
+    for opset in range(OLDEST_OPSET, onnx.defs.onnx_opset_version() + 1):
+        if not _runtime_reads(opset):
+            break
+        newest = opset
+    return newest
+
+
+def check_opset(opset: int) -> None:
+    """Raises ExportError for an opset outside OLDEST_OPSET to `newest_opset()`."""
+    newest = newest_opset()
+    if not OLDEST_OPSET <= opset <= newest:
+        raise ExportError(
+            f"--opset {opset} is not possible here: the installed onnx {onnx.__version__} and ONNX Runtime share "
+            f"{OLDEST_OPSET} to {newest}; choose one of those"
+        )
+
+
+def build_graph(network: PixelNet, card: ModelCard) -> onnx.ModelProto:
+    """The network as an ONNX model of the card's opset, with the card in its metadata; checked in full.
+
+    Args:
+        network: in evaluation mode; its ResNet in the card's precision.
+        card: with opset and precision set.
+
+    Raises:
+        ExportError: the exporter failed, or the result is not what was asked for.
+    """
+    if card.opset is None:
+        raise ValueError("the card names no opset")
+    model = _export(network, card)
+    _pool_globally(model)
+    _strip(model)
+    opset = card.opset
+    if opset != EXPORTER_OPSET:
+        model = onnx.version_converter.convert_version(model, opset)
+        _strip(model)
+    model.ir_version = helper.find_min_ir_version_for(model.opset_import)
+    model.producer_name, model.producer_version = "lab", _lab_version()
+    helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    check_model(model, opset)
+    return model
+
+
+def check_model(model: onnx.ModelProto, opset: int) -> None:
+    """Raises ExportError unless the model is valid, self-contained, of exactly this opset, with a free batch axis."""
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"the exported graph is not valid ONNX: {error}; try another --opset") from error
+    found = {item.domain: item.version for item in model.opset_import}
+    if found != {"": opset}:
+        raise ExportError(f"opset {opset} was asked for, the exporter wrote {found}; try another --opset")
+    if any(uses_external_data(tensor) for tensor in model.graph.initializer):
+        raise ExportError("the exporter moved weights out of the file; export a smaller network")
+    batch = model.graph.input[0].type.tensor_type.shape.dim[0]
+    if not batch.dim_param:
+        raise ExportError(f"the exporter froze the batch axis at {batch.dim_value}; report this")
+
+
+def _export(network: PixelNet, card: ModelCard) -> onnx.ModelProto:
+    """The torch exporter's model at EXPORTER_OPSET; what it prints, logs and warns is kept for the error."""
+    height, width = card.pixels.window
+    example = torch.zeros(2, height, width, 3, dtype=torch.uint8)  # of batch 1 the exporter would make a constant
+    with _captured() as said:
+        try:
+            program = torch.onnx.export(
+                network,
+                (example,),
+                dynamo=True,
+                opset_version=EXPORTER_OPSET,
+                input_names=["images"],
+                output_names=["logits", "probabilities"],
+                dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+                external_data=False,
+                verbose=False,
+            )
+        except Exception as error:  # the exporter raises many kinds, none of them of use to a user
+            last = (said.getvalue().strip().splitlines() or [""])[-1]
+            what = str(error).strip().partition("\n")[0]
+            raise ExportError(f"the torch exporter failed: {what} {last}; report this") from error
+    if program is None:
+        raise ExportError("the torch exporter returned nothing; report this")
+    return program.model_proto
+
+
+@contextlib.contextmanager
+def _captured() -> Iterator[io.StringIO]:
+    """Collect what is printed, logged and warned."""
+    said = io.StringIO()
+    handler = logging.StreamHandler(said)
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    root.handlers[:] = [handler]
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield said
+    finally:
+        logging.disable(previous)
+        root.handlers[:] = before
+        root.setLevel(level)
+
+
+def _pool_globally(model: onnx.ModelProto) -> None:
+    """Replace the mean over height and width by GlobalAveragePool and Flatten, which no opset changed."""
+    graph = model.graph
+    (place,) = [place for place, node in enumerate(graph.node) if node.op_type == "ReduceMean"]
+    mean = graph.node[place]
+    pooled = f"{mean.output[0]}_pooled"
+    pool = helper.make_node("GlobalAveragePool", [mean.input[0]], [pooled], name="pool")
+    flatten = helper.make_node("Flatten", [pooled], [mean.output[0]], name="flatten", axis=1)
+    axes = set(mean.input[1:])
+    del graph.node[place]
+    graph.node.insert(place, flatten)
+    graph.node.insert(place, pool)
+    still_used = {name for node in graph.node for name in node.input}
+    for tensor in [item for item in graph.initializer if item.name in axes - still_used]:
+        graph.initializer.remove(tensor)
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Remove what the exporter notes on nodes and values: it names source files and folders of this machine."""
+    graph = model.graph
+    for item in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del item.metadata_props[:]
+        item.doc_string = ""
+    del graph.value_info[:]
+    del model.functions[:]
+    graph.name = "lab"
+
+
+def _runtime_reads(opset: int) -> bool:
+    """Whether ONNX Runtime opens a model of one node at this opset."""
+    import onnxruntime as ort
+
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "probe",
+        [value("x", onnx.TensorProto.FLOAT, [1])],
+        [value("y", onnx.TensorProto.FLOAT, [1])],
+    )
+    opsets = [helper.make_opsetid("", opset)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets))
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception:  # noqa: BLE001  # ONNX Runtime's exceptions have no common base but this
+        return False
+    return True
+
+
+def _lab_version() -> str:
+    try:
+        return version("lab")
+    except PackageNotFoundError:
+        return ""  # run from the source tree

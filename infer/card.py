@@ -1,0 +1,136 @@
+"""What a model file says of itself, and how to read that from a checkpoint or an ONNX file without loading either.
+
+The card travels as JSON under the key `lab.card`: in a checkpoint's safetensors metadata and in an ONNX file's
+`metadata_props`. Nothing that predicts is ever asked for on the command line again.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from infer.errors import ModelError
+from infer.onnx_file import read_header
+from infer.pixels import PixelSpec
+
+CARD_KEY = "lab.card"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class ClassName:
+    """One class: the name that people read, and the label that goes into a CSV, text kept as it was read."""
+
+    name: str
+    label: str
+
+    def __str__(self) -> str:
+        return self.name if self.name == self.label else f"{self.label} {self.name}"
+
+
+def class_index(classes: Sequence[ClassName]) -> dict[str, int]:
+    """What may stand for a class in a table or a folder's name, its label or its name, to its index."""
+    names = {item.name: index for index, item in enumerate(classes)}
+    return names | {item.label: index for index, item in enumerate(classes)}
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """y = matrix @ (x / 255 - mean), per pixel: one scale per channel, or a full 3x3 colour whitening."""
+
+    mean: tuple[float, float, float]
+    matrix: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+
+    @classmethod
+    def per_channel(cls, mean: tuple[float, float, float], std: tuple[float, float, float]) -> "Normalization":
+        """(x / 255 - mean) / std. Torchvision's pretrained networks use IMAGENET below."""
+        return cls(mean, ((1 / std[0], 0.0, 0.0), (0.0, 1 / std[1], 0.0), (0.0, 0.0, 1 / std[2])))
+
+
+IMAGENET = Normalization.per_channel((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """All that is needed to predict with a network, and where it came from."""
+
+    architecture: str
+    classes: tuple[ClassName, ...]
+    pixels: PixelSpec
+    normalization: Normalization
+    ordered: bool
+    """Whether the classes are grades, so that a distance between them means something."""
+    temperature: float = 1.0
+    """probabilities = softmax(logits / temperature)"""
+    precision: str = "fp32"
+    opset: int | None = None
+    """Of the ONNX file; None in a checkpoint."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """`weights_sha256`, `data` (name, fingerprint, images per class), `validation` metrics, `versions`; JSON values."""
+
+    def to_json(self) -> str:
+        """One line of JSON; the same card always gives the same text."""
+        data = {"version": VERSION, **asdict(self), "pixels": self.pixels.to_json()}
+        return json.dumps(data, sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, source: Path) -> "ModelCard":
+        """Raises ModelError, naming `source`, for a card of a newer version or one that is damaged."""
+        try:
+            data = json.loads(text)
+            version = data.pop("version")
+            if version > VERSION:
+                raise ModelError(
+                    f"{source} has a card of version {version}, this lab reads up to {VERSION}; install a newer lab"
+                )
+            scale = data["normalization"]
+            one, two, three = (tuple(row) for row in scale["matrix"])
+            return cls(
+                **{
+                    **data,
+                    "classes": tuple(ClassName(**item) for item in data["classes"]),
+                    "pixels": PixelSpec.from_json(data["pixels"]),
+                    "normalization": Normalization(tuple(scale["mean"]), (one, two, three)),
+                }
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise ModelError(f"the card in {source} cannot be read ({what}); train or export again") from error
+
+    @property
+    def trained_on(self) -> str:
+        """The training data's name, for people."""
+        return str(self.provenance.get("data", {}).get("name", "unknown data"))
+
+    @property
+    def most_frequent(self) -> int:
+        """Index of the class with the most training images; 0 where the card does not tell."""
+        counts = self.provenance.get("data", {}).get("train", [1])
+        return max(range(len(counts)), key=lambda index: counts[index])
+
+
+def read_card(path: Path) -> ModelCard:
+    """The card of a `.safetensors` checkpoint or an ONNX file, from the file's header alone.
+
+    Raises:
+        ModelError: there is no such file, it is of another kind, or it has no card or one of a newer version.
+    """
+    metadata = _checkpoint_metadata(path) if path.suffix == ".safetensors" else read_header(path).metadata
+    if CARD_KEY not in metadata:
+        raise ModelError(f"{path} has no card, so lab cannot know its classes or pixels; use a file that lab wrote")
+    return ModelCard.from_json(metadata[CARD_KEY], path)
+
+
+def _checkpoint_metadata(path: Path) -> dict[str, str]:
+    """The string-to-string `__metadata__` of a safetensors file: 8 bytes of length, then JSON."""
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if size > 100_000_000:
+                raise ValueError("not a safetensors header")
+            return dict(json.loads(file.read(size)).get("__metadata__", {}))
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}; check the path") from error
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ModelError(f"{path} is not a safetensors checkpoint; use a run's best.safetensors") from error

@@ -1,0 +1,107 @@
+"""`lab compare`: training and validation curves of several runs in one picture, and their figures side by side."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from infer.card import read_card
+from infer.errors import DataError
+from infer.files import write_bytes
+from infer.report import png
+from infer.runs import CHECKPOINT, HISTORY
+from infer.screen import shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+PANELS = (("loss", "train_loss", "valid_loss"), ("accuracy", "train_accuracy", "valid_accuracy"))
+
+
+@dataclass(frozen=True)
+class RunHistory:
+    """One run: a name for people, its history (a row per epoch), and its best epoch's row."""
+
+    name: str
+    architecture: str
+    data: str
+    monitor: str
+    epochs: "pd.DataFrame"
+    best: "pd.Series"
+
+
+def read_run(run: Path) -> RunHistory:
+    """Read a run's history.
+
+    Raises:
+        DataError: there is no such run, or its history is damaged.
+        ModelError: its checkpoint is.
+    """
+    import pandas as pd
+
+    try:
+        epochs = pd.read_csv(run / HISTORY)
+        best = epochs[epochs["best"] == 1].iloc[-1]
+        wanted = [column for panel in PANELS for column in panel[1:]]
+        epochs[["epoch", "monitored", "seconds", *wanted]]
+    except FileNotFoundError as error:
+        raise DataError(f"{run} is not a run: it has no {HISTORY}; give folders that `lab train` made") from error
+    except (KeyError, IndexError, ValueError) as error:
+        raise DataError(f"{run / HISTORY} cannot be read ({error}); give another run") from error
+    card = read_card(run / CHECKPOINT)
+    monitor = str(card.provenance.get("monitor", "accuracy"))
+    return RunHistory(run.resolve().name, card.architecture, card.trained_on, monitor, epochs, best)
+
+
+def compare(runs: list[RunHistory], out: Path) -> RichTable:
+    """Draw all runs' curves into one PNG at `out`, and give their figures as a table. Raises OutputError."""
+    write_bytes(out, curves_png(runs))
+    table = RichTable()
+    table.add_column("run")
+    for name in ("network", "data", "epochs", "best epoch", "monitored", "accuracy", "balanced", "macro F1", "minutes"):
+        table.add_column(name, justify="left" if name in ("network", "data", "monitored") else "right")
+    for run in runs:
+        best = run.best
+        figures = [f"{best[f'valid_{name}']:.4f}" for name in ("accuracy", "balanced_accuracy", "f1")]
+        table.add_row(
+            Text(shown(run.name)),
+            run.architecture,
+            Text(shown(run.data)),
+            str(len(run.epochs)),
+            str(int(best["epoch"])),
+            Text(f"{shown(run.monitor)} {best['monitored']:.4f}"),
+            *figures,
+            f"{run.epochs['seconds'].sum() / 60:.1f}",
+        )
+    return table
+
+
+def curves_png(runs: list[RunHistory]) -> bytes:
+    """Loss and accuracy over epochs as PNG: validation solid, training dashed, one colour and marker a run."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    for axes, (name, train, valid) in zip(figure.subplots(1, 2), PANELS, strict=True):
+        for place, run in enumerate(runs):
+            _draw(axes, run, train, valid, place)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(name)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+    figure.axes[0].set_yscale("log")
+    figure.legend(*figure.axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
+    figure.suptitle(f"validation solid, training dashed; data: {', '.join(sorted({shown(run.data) for run in runs}))}")
+    return png(figure)
+
+
+def _draw(axes: "Axes", run: RunHistory, train: str, valid: str, place: int) -> None:
+    colour, marker = f"C{place % 10}", "osD^vPX*<>"[place % 10]
+    epochs = run.epochs["epoch"]
+    every = max(1, len(epochs) // 10)
+    label = shown(run.name).replace("$", r"\$")
+    axes.plot(epochs, run.epochs[valid], color=colour, marker=marker, markevery=every, markersize=4, label=label)
+    axes.plot(epochs, run.epochs[train], color=colour, linestyle="--", linewidth=1)
+    axes.plot([run.best["epoch"]], [run.best[valid]], marker=marker, markersize=11, fillstyle="none", color=colour)

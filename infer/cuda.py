@@ -1,0 +1,73 @@
+"""Whether ONNX Runtime can use a GPU here, and if not, what is missing; asked before a session is made.
+
+ONNX Runtime only logs when its CUDA provider does not load, and then runs on the CPU. So each thing that it needs is
+looked at in turn, and the first one missing is named.
+"""
+
+import contextlib
+import ctypes
+import importlib.util
+import io
+import sys
+from pathlib import Path
+
+CUDA = "CUDAExecutionProvider"
+CPU = "CPUExecutionProvider"
+
+
+def find_problem() -> str | None:
+    """Why CUDA cannot work on this machine, with the remedy, or None where nothing is missing that can be seen."""
+    import onnxruntime as ort
+
+    if CUDA not in ort.get_available_providers():
+        return "this ONNX Runtime is the CPU build; pip uninstall onnxruntime, then pip install onnxruntime-gpu"
+    return _driver_problem(_major(ort.cuda_version)) or _library_problem()
+
+
+def _driver_problem(needed_major: int) -> str | None:
+    """Ask the driver itself (cuInit and its neighbours need no CUDA toolkit)."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return "no NVIDIA driver is installed"
+    if code := driver.cuInit(0):
+        return f"the NVIDIA driver does not start (cuInit gave {code}); is there a GPU, and may this process use it?"
+    count, version = ctypes.c_int(), ctypes.c_int()
+    driver.cuDeviceGetCount(ctypes.byref(count))
+    if count.value == 0:
+        return "the NVIDIA driver sees no GPU; check CUDA_VISIBLE_DEVICES"
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    major, minor = version.value // 1000, version.value % 1000 // 10
+    if major < needed_major:
+        return f"the NVIDIA driver supports CUDA {major}.{minor}, ONNX Runtime needs {needed_major}; update the driver"
+    return None
+
+
+def _library_problem() -> str | None:
+    """Load the CUDA and cuDNN libraries from pip's `nvidia` packages, wherever they lie, or from the system."""
+    import onnxruntime as ort
+
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):  # preload_dlls prints what it could not load
+        ort.preload_dlls(cuda=True, cudnn=False, directory=_library_folder("*cudart*"))
+        ort.preload_dlls(cuda=False, cudnn=True, directory=_library_folder("*cudnn*"))
+    failures = [line for line in said.getvalue().splitlines() if line.startswith("Failed")]
+    if not failures and sys.platform == "linux":
+        try:
+            ctypes.CDLL("libcudnn.so.9")
+        except OSError as error:  # preload_dlls passes over a missing cuDNN in silence
+            failures = [f"Failed to load {error}"]
+    if failures:
+        return f"CUDA libraries are missing ({failures[0]}); pip install '.[cuda]' in lab's folder brings them"
+    return None
+
+
+def _library_folder(file: str) -> str:
+    """The folder of pip's `nvidia` packages with a library of this name, or "" for the system's own search."""
+    spec = importlib.util.find_spec("nvidia")
+    places = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
+    return next((str(found.parent) for place in places for found in sorted(place.glob(f"*/*/**/{file}"))), "")
+
+
+def _major(version: str) -> int:
+    return int(version.partition(".")[0])

@@ -1,0 +1,75 @@
+"""`lab inspect`: what a model file or checkpoint says of itself."""
+
+import json
+from pathlib import Path
+
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from infer.card import ModelCard, read_card
+from infer.errors import ModelError
+from infer.onnx_file import read_header
+from infer.runs import CHECKPOINT, find_model
+from infer.screen import shown
+
+
+def describe(path: Path) -> RichTable:
+    """Everything in a file's header and card as a table of two columns; a run's folder means its model or checkpoint.
+
+    Raises:
+        ModelError: there is no such file, or it has no card.
+    """
+    if path.is_dir():
+        try:
+            path = find_model(path)
+        except ModelError:
+            path = path / CHECKPOINT
+    card = read_card(path)
+    table = RichTable(show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in [*_file_rows(path, card), *_card_rows(card)]:
+        table.add_row(name, Text(shown(value)))
+    return table
+
+
+def _file_rows(path: Path, card: ModelCard) -> list[tuple[str, str]]:
+    rows = [("file", str(path)), ("size", f"{path.stat().st_size / 1e6:.1f} MB")]
+    if path.suffix == ".safetensors":
+        return [*rows, ("kind", "checkpoint")]
+    header = read_header(path)
+    opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in header.opsets.items())
+    height, width = card.pixels.window
+    classes = len(card.classes)
+    return [
+        *rows,
+        ("kind", f"ONNX, written by {header.producer}"),
+        ("opset", opsets if header.opsets.get("") == card.opset else f"{opsets}, but its card says {card.opset}"),
+        ("IR version", str(header.ir_version)),
+        ("input", f"images uint8 [batch, {height}, {width}, 3], RGB"),
+        ("outputs", f"logits float32 [batch, {classes}]; probabilities float32 [batch, {classes}]"),
+    ]
+
+
+def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
+    pixels = card.pixels
+    steps = ", ".join(f"{type(step).__name__} {list(vars(step).values())}" for step in pixels.steps)
+    canvas, window = (f"{height} x {width}" for height, width in (pixels.canvas, pixels.window))
+    scale = card.normalization
+    return [
+        ("architecture", card.architecture),
+        ("precision", card.precision),
+        ("classes", ", ".join(map(str, card.classes)) + (" (grades, in order)" if card.ordered else "")),
+        ("pixels", f"{steps or 'no steps'}; canvas {canvas}; centre window {window}"),
+        ("reduced JPEG decoding", "yes" if pixels.reduced_decode else "no"),
+        (
+            "normalisation",
+            f"matrix {[list(map(_short, row)) for row in scale.matrix]} x (x / 255 - {list(scale.mean)})",
+        ),
+        ("temperature", str(card.temperature)),
+        *((name, value if isinstance(value, str) else json.dumps(value)) for name, value in card.provenance.items()),
+    ]
+
+
+def _short(value: float) -> float:
+    return round(value, 4)

@@ -1,0 +1,114 @@
+"""`lab evaluate`: the exported model on a labelled split, to a report."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infer.card import ModelCard
+from infer.errors import ConfigError, DataError, listed
+from infer.inputs import to_indices
+from infer.layouts import read_table
+from infer.metrics import EvaluationResult, Metrics
+from infer.pipeline import classify
+from infer.predict import Normalize, open_model
+from infer.report import save_report
+from infer.runs import DATA, read_recipe
+from infer.screen import Screen
+from infer.session import Device, Floats, Session
+from infer.table import TEST, TRAIN, UNKNOWN, VALID, Table, read_run_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """What `lab evaluate` is asked for."""
+
+    data: Path | None = None
+    """A data set in any layout; None: the images that the model's run set apart for validation."""
+    split: str | None = None
+    """train, valid or test; None: valid of the run's own data, or the first of test, valid, train with labels."""
+    model: Path | None = None
+    """An ONNX file or a run; None: the newest exported file below `runs`."""
+    device: Device = "auto"
+    batch_size: int = 64
+    """Images a batch, above 0."""
+    out: Path | None = None
+    """The report's folder; None: one beside the model, named by data set and split."""
+    normalize: Normalize = "none"
+    """How the confusion matrix is scaled."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"--batch-size must be above 0, got {self.batch_size}")
+        if self.split not in (None, TRAIN, VALID, TEST):
+            raise ConfigError(f"--split must be train, valid or test, got {self.split}")
+
+
+def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, Metrics, Path]:
+    """Predict a labelled split and write its report; the result, its metrics and the report's folder.
+
+    Raises:
+        LabError: see the tree; no report has been written then.
+    """
+    session = open_model(config.model, config.device, screen)
+    card = session.card
+    own = config.data is None
+    table = read_table(config.data) if config.data else run_table(session.path.parent, card)
+    split = config.split or _choose_split(table, own)
+    chosen = table.split(split)
+    chosen = chosen.take(np.flatnonzero(chosen.labels != UNKNOWN))
+    if not len(chosen):
+        raise DataError(f"{table.root} has no labelled images in its {split} split; choose another --split")
+    screen.say(f"data: {split} split of {table.name}, {len(chosen)} images ({table.layout})")
+    if split == TRAIN:
+        screen.say("note: these may be the very images that the network was trained on")
+    labels = to_indices([table.classes[label].label for label in chosen.labels], card.classes, str(table.root))
+    result = _run(config, session, chosen, np.array(labels), f"{split} split of {table.name}", screen)
+    folder = config.out or session.path.parent / f"report-{table.name}-{split}"
+    return result, save_report(result, folder, config.normalize), folder
+
+
+def run_table(run: Path, card: ModelCard, root: Path | None = None) -> Table:
+    """The table that a run was trained with, its images below `root` or where they lay then. Raises DataError."""
+    place = root or Path(str(read_recipe(run).get("data", "")))
+    if not place.is_dir():
+        raise DataError(f"the images that {run} was trained with are not at {place} any more; say where with --data")
+    return read_run_table(run / DATA, place, card.classes)
+
+
+def _choose_split(table: Table, own: bool) -> str:
+    for split in (VALID, TEST) if own else (TEST, VALID, TRAIN):
+        if any(table.counts(split)):
+            return split
+    raise DataError(f"{table.root} has no labelled images; lab evaluate needs the truth")
+
+
+def _run(
+    config: EvaluateConfig, session: Session, table: Table, truth: NDArray[np.int64], what: str, screen: Screen
+) -> EvaluationResult:
+    """Classify the table's images; those that cannot be read are left out and named."""
+    files = table.files()
+    probabilities: list[Floats] = []
+    kept: list[int] = []
+    bad: list[str] = []
+    with screen.bar("evaluating", len(files)) as bar:
+        for place, answer in enumerate(classify(session, files, config.batch_size, say=screen.say)):
+            bar.step(place + 1)
+            if answer.probabilities is None:
+                bad.append(str(answer.error))
+            else:
+                kept.append(place)
+                probabilities.append(answer.probabilities)
+    if bad:
+        screen.say(f"{len(bad)} images cannot be read and are left out: {listed(bad)}")
+    if not kept:
+        raise DataError(f"none of the {len(files)} images can be read; check {table.root}")
+    return EvaluationResult(
+        title=f"{what}, trained on {session.card.trained_on}",
+        classes=session.card.classes,
+        ordered=session.card.ordered,
+        paths=tuple(table.paths[place] for place in kept),
+        truth=truth[kept],
+        probabilities=np.stack(probabilities),
+    )

@@ -1,0 +1,130 @@
+"""Files appear whole or not at all; names come in natural order; one place is the cache."""
+
+import contextlib
+import csv
+import errno
+import io
+import os
+import re
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from infer.errors import DataError, OutputError
+
+SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+"""Known image suffixes, in the order in which a name without one is tried."""
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a draft beside `path`; rename it to `path` at the end, or delete it if anything failed.
+
+    The draft keeps the suffix. A reader sees the old file or the new one, never half of one.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+    """
+    draft = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+        yield draft
+        with draft.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(draft, path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """The one-line error for a failed write of `path`, with the remedy."""
+    cached = path.is_relative_to(cache_folder())
+    remedy = "set LAB_CACHE to a folder with room" if cached else "choose another place with --out"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError(f"the disk is full and {path} was not written; free some space or {remedy}")
+    return OutputError(f"cannot write {path}: {error.strerror or error}; {remedy}")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file at once, atomically. Raises OutputError."""
+    with replacing(path) as draft:
+        draft.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a whole UTF-8 file at once, atomically; bytes of a name that are no UTF-8 are kept. Raises OutputError."""
+    write_bytes(path, content.encode("utf-8", "surrogateescape"))
+
+
+def make_folder(path: Path) -> Path:
+    """Make `path` and its parents if they are not there. Raises OutputError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    return path
+
+
+def read_csv(path: Path) -> list[list[str]]:
+    """The rows of a CSV as text, blank lines left out; a byte-order mark and CR LF are understood.
+
+    Raises:
+        DataError: there is no such file, it cannot be read, or it is no text.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(lines)]
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}; check the path") from error
+    except csv.Error as error:
+        raise DataError(f"{path} is not a CSV: {error}; save it as comma-separated text") from error
+    return [row for row in rows if any(row)]
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """A sort key that puts `img2` before `img10`, and is a total order over any names."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    return (*((0, int(part), part) if part[0] in "0123456789" else (1, 0, part) for part in parts), (2, 0, name))
+
+
+def list_images(folder: Path) -> list[str]:
+    """Paths of all images below `folder`, relative to it with `/`, in natural order; hidden names are left out."""
+    found: list[str] = []
+    visited: set[str] = set()  # a link that points to a parent would be walked for ever
+    for where, folders, names in os.walk(folder, followlinks=True):
+        if os.path.realpath(where) in visited:
+            folders.clear()
+            continue
+        visited.add(os.path.realpath(where))
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        start = os.path.relpath(where, folder).replace(os.sep, "/")
+        prefix = "" if start == "." else start + "/"
+        found += [prefix + name for name in names if is_image(name) and not name.startswith(".")]
+    return sorted(found, key=natural_key)
+
+
+def is_image(name: str) -> bool:
+    """Whether the name ends as a known kind of image does."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def cache_folder() -> Path:
+    """Where lab keeps what it can make again: $LAB_CACHE, or `lab` in the user's cache folder."""
+    if chosen := os.environ.get("LAB_CACHE"):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", "~")).expanduser() / "lab"
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lab"
+
+
+def csv_text(rows: Sequence[Sequence[object]]) -> str:
+    """Rows as CSV text with line feeds."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

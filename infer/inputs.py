@@ -1,0 +1,155 @@
+"""What `lab predict` is pointed at: a folder, a CSV that names images, or one image; and its truth, where known."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from infer.card import ClassName, class_index
+from infer.errors import DataError, listed
+from infer.files import is_image, list_images, read_csv
+from infer.layouts import paired_labels
+from infer.locate import ImageIndex, find_all
+
+IMAGE_COLUMNS = ("path", "id", "image", "image_id", "filename", "file", "name", "img")
+LABEL_COLUMNS = ("label", "labels", "class", "target", "level", "truth")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The images to predict, in order; `names` and `files` are of one length, n."""
+
+    root: Path
+    """The folder beside which, or in which, a sample submission is looked for."""
+    names: list[str]
+    """As they go into the CSV: relative to the folder, or as the input CSV has them."""
+    files: list[str]
+    """Where each lies."""
+    labels: list[str] | None = None
+    """[n] the truth as text, where the input itself tells it."""
+    labels_from: str = ""
+    """Where the truth was found, for people."""
+
+
+def read_inputs(source: Path, classes: Sequence[ClassName]) -> Inputs:
+    """List the images of `source`.
+
+    Raises:
+        DataError: it does not exist, holds no image, or names images that are missing.
+    """
+    if source.is_dir():
+        return _from_folder(source, classes)
+    if not source.exists():
+        raise DataError(f"the input {source} does not exist; give a folder, a CSV that names images, or an image")
+    if source.suffix.lower() in (".csv", ".txt"):
+        return _from_csv(source)
+    if is_image(source.name):
+        return Inputs(source.parent, [source.name], [str(source)])
+    raise DataError(f"no images found: {source} is neither a folder, nor a .csv, nor an image that lab reads")
+
+
+def _from_folder(folder: Path, classes: Sequence[ClassName]) -> Inputs:
+    names = list_images(folder)
+    if not names:
+        raise DataError(f"no images found in {folder}; lab reads JPEG, PNG, BMP, TIFF, WebP and GIF")
+    files = [str(folder / name) for name in names]
+    parents = [PurePosixPath(name).parent.name for name in names]
+    if set(parents) <= set(class_index(classes)):
+        return Inputs(folder, names, files, parents, "class folders")
+    return Inputs(folder, names, files)
+
+
+def _from_csv(source: Path) -> Inputs:
+    rows = read_csv(source)
+    if not rows:
+        raise DataError(f"no images found: {source} is empty; write one image a line")
+    index = ImageIndex(source.parent)
+    header = [name.lower() for name in rows[0]]
+    column = next((header.index(name) for name in IMAGE_COLUMNS if name in header), None)
+    if column is None and len(header) == 1 and index.find(rows[0][0]) is not None:
+        names = [row[0] for row in rows]  # one name a line and no header, as in train_img.csv
+        files = _absolute(source, index, names)
+        truth = source.with_name(source.name.replace("_img", "_label"))
+        if truth != source and truth.is_file():
+            return Inputs(source.parent, names, files, paired_labels(source, names, truth), truth.name)
+        return Inputs(source.parent, names, files)
+    if column is None:
+        raise DataError(
+            f"{source} has the columns {listed(rows[0])}; name the one with the images Path in its first line"
+        )
+    if not rows[1:]:
+        raise DataError(f"no images found: {source} has a header and no rows")
+    if any(len(row) < len(header) for row in rows):
+        raise DataError(f"{source} has rows with fewer values than its {len(header)} columns; complete them")
+    names = [row[column] for row in rows[1:]]
+    files = _absolute(source, index, names)
+    label = next((header.index(name) for name in LABEL_COLUMNS if name in header), None)
+    if label is None or label == column:
+        return Inputs(source.parent, names, files)
+    return Inputs(source.parent, names, files, [row[label] for row in rows[1:]], f"column {rows[0][label]}")
+
+
+def _absolute(source: Path, index: ImageIndex, names: list[str]) -> list[str]:
+    return [str(source.parent / path) for path in find_all(index, names, source)]
+
+
+class NameMatcher:
+    """Finds, among the inputs' names, the one that an id means: by relative path, then by name, then by stem."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """`names` as in Inputs."""
+        self._levels: list[dict[str, list[int]]] = [{}, {}, {}]
+        for position, name in enumerate(names):
+            path = PurePosixPath(name)
+            stem = path.stem if is_image(path.name) else path.name
+            for level, key in zip(self._levels, (name, path.name, stem), strict=True):
+                level.setdefault(key, []).append(position)
+
+    def find(self, wanted: str) -> list[int]:
+        """Positions of all inputs that fit at the first level where any does; more than one is ambiguous."""
+        path = PurePosixPath(wanted)
+        stem = path.stem if is_image(path.name) else path.name
+        for level, key in zip(self._levels, (wanted, path.name, stem), strict=True):
+            if key in level:
+                return level[key]
+        return []
+
+
+def read_truth(file: Path, inputs: Inputs) -> list[str]:
+    """The label of each input, in the inputs' order, from a CSV with an image column and a label column.
+
+    A file of one column without a header gives the labels of the inputs in their order.
+
+    Raises:
+        DataError: an input has no label, an id is ambiguous, or the columns are not recognised.
+    """
+    rows = read_csv(file)
+    if rows and all(len(row) == 1 for row in rows):
+        return paired_labels(Path(str(inputs.root)), inputs.names, file)
+    header = [name.lower() for name in rows[0]] if rows else []
+    image = next((header.index(name) for name in IMAGE_COLUMNS if name in header), None)
+    label = next((header.index(name) for name in LABEL_COLUMNS if name in header), None)
+    if image is None or label is None:
+        found = listed(rows[0]) if rows else "nothing"
+        raise DataError(f"{file} holds {found}; its first line must name a Path and a label column")
+    matcher = NameMatcher(inputs.names)
+    labels: dict[int, str] = {}
+    for row in rows[1:]:
+        positions = matcher.find(row[image])
+        if len(positions) > 1:
+            fitting = listed([inputs.names[position] for position in positions])
+            raise DataError(f"{file}: {row[image]} may be {fitting}; write the relative path")
+        if positions and labels.setdefault(positions[0], row[label]) != row[label]:
+            raise DataError(f"{file} gives {row[image]} two labels; keep the right one")
+    missing = [name for position, name in enumerate(inputs.names) if position not in labels]
+    if missing:
+        raise DataError(f"{file} has no label for {len(missing)} of the images: {listed(missing)}; add them")
+    return [labels[position] for position in range(len(inputs.names))]
+
+
+def to_indices(labels: Sequence[str], classes: Sequence[ClassName], source: str) -> list[int]:
+    """Labels or class names as text to class indices. Raises DataError for one that the model does not know."""
+    known: Mapping[str, int] = class_index(classes)
+    if strange := sorted(set(labels) - set(known)):
+        have = listed([str(item) for item in classes])
+        raise DataError(f"{source} has the labels {listed(strange)}, the model knows {have}; use the model's labels")
+    return [known[label] for label in labels]

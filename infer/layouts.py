@@ -1,0 +1,227 @@
+"""Readers of data-set layouts: each recognises its own form of a folder and gives the same Table."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from infer.card import ClassName
+from infer.errors import DataError, listed
+from infer.files import list_images, natural_key, read_csv
+from infer.locate import ImageIndex, find_all
+from infer.table import TEST, TRAIN, UNKNOWN, VALID, Table, sorted_labels
+
+SPLIT_FOLDERS = {TRAIN: ("train", "training"), VALID: ("valid", "val", "validation"), TEST: ("test", "testing")}
+GROUP_COLUMNS = ("group", "patient", "patient_id", "subject")
+CNMC_CLASSES = (ClassName("normal", "0"), ClassName("blast", "1"))
+CNMC_FOLDERS = {"hem": 0, "all": 1}
+CNMC_FOLD = 2
+
+Row = tuple[str, str | None, str, str]
+"""path, label (None: not known), group, split"""
+
+
+def read_table(folder: Path, fold: int | None = None) -> Table:
+    """Read a data set in any layout that lab knows; `fold` is C-NMC's validation fold (2 when None).
+
+    Raises:
+        DataError: no layout is recognised, images are missing, labels do not fit the images or contradict each other,
+            a class is seen in validation and not in training.
+    """
+    if not folder.is_dir():
+        raise DataError(f"the data folder {folder} does not exist; check the path")
+    read = next((reader for recognises, reader in LAYOUTS if recognises(folder)), None)
+    if read is None:
+        inside = sorted(path.name for path in folder.iterdir())
+        raise DataError(
+            f"no data set recognised in {folder}, which holds {listed(inside) or 'nothing'}; lab reads class folders, "
+            "train.csv, train_img.csv with train_label.csv, and C-NMC's training_data/fold_*"
+        )
+    if fold is not None and read is not _read_cnmc:
+        raise DataError(f"--fold is for C-NMC's folds, and {folder} is laid out otherwise; leave it out")
+    table = _read_cnmc(folder, CNMC_FOLD if fold is None else fold) if read is _read_cnmc else read(folder)
+    _check(table)
+    return table
+
+
+def _is_cnmc(folder: Path) -> bool:
+    return any((folder / "training_data").glob("fold_*"))
+
+
+def _read_cnmc(folder: Path, fold: int = CNMC_FOLD) -> Table:
+    """C-NMC 2019 as distributed: `hem` is 0, normal, and `all` is 1, blast; the subject follows `UID_`."""
+    rows: list[Row] = []
+    for path in list_images(folder):
+        parts = path.split("/")
+        match = re.fullmatch(r"fold_(\d+)", parts[1]) if len(parts) == 4 and parts[0] == "training_data" else None
+        if match is None:
+            rows.append((path, None, "", TEST))
+        elif parts[2] in CNMC_FOLDERS:
+            subject = re.match(r"UID_([^_]+)_", parts[3])
+            if subject is None:
+                raise DataError(
+                    f"{folder / path} names no subject after UID_; restore the name as C-NMC distributes it"
+                )
+            label = CNMC_CLASSES[CNMC_FOLDERS[parts[2]]].label
+            rows.append((path, label, subject[1], VALID if int(match[1]) == fold else TRAIN))
+    if not any(row[3] == VALID for row in rows):
+        found = sorted(path.name for path in (folder / "training_data").glob("fold_*"))
+        raise DataError(f"there is no fold {fold} in {folder}, only {listed(found)}; give one of them with --fold")
+    return _table(folder, f"C-NMC 2019, validation on fold {fold}", rows, CNMC_CLASSES)
+
+
+def _is_column_files(folder: Path) -> bool:
+    return (folder / "train_img.csv").is_file()
+
+
+def _read_column_files(folder: Path) -> Table:
+    """`train_img.csv` and `train_label.csv` (and valid_, test_): one value a line, no header, suffix left off."""
+    index = ImageIndex(folder)
+    rows: list[Row] = []
+    for split in (TRAIN, VALID, TEST):
+        images, labels = folder / f"{split}_img.csv", folder / f"{split}_label.csv"
+        if not images.is_file():
+            continue
+        names = [row[0] for row in read_csv(images)]
+        values: Sequence[str | None] = [None] * len(names)
+        if labels.is_file() or split != TEST:
+            values = paired_labels(images, names, labels)
+        paths = find_all(index, names, images)
+        rows += [(path, value, "", split) for path, value in zip(paths, values, strict=True)]
+    return _table(folder, "train_img.csv with train_label.csv", rows)
+
+
+def paired_labels(images: Path, names: list[str], labels: Path) -> list[str]:
+    """The labels of `<split>_label.csv`, one a line, for the names of `<split>_img.csv`.
+
+    Raises:
+        DataError: the label file is missing or differs in length.
+    """
+    values = [row[0] for row in read_csv(labels)]
+    if len(values) != len(names):
+        raise DataError(
+            f"{labels} has {len(values)} labels for the {len(names)} images of {images}; make them one line each"
+        )
+    return values
+
+
+def _is_path_csv(folder: Path) -> bool:
+    return (folder / "train.csv").is_file()
+
+
+def _read_path_csv(folder: Path) -> Table:
+    """`train.csv` and `valid.csv` with Path and label; any `*_test.csv` with Path, and a label where known."""
+    index = ImageIndex(folder)
+    rows: list[Row] = []
+    test_files = sorted({*folder.glob("*_test.csv"), *folder.glob("test.csv")})
+    for file, split in ((folder / "train.csv", TRAIN), (folder / "valid.csv", VALID), *((f, TEST) for f in test_files)):
+        if file.is_file():
+            rows += _read_one_csv(file, split, index)
+    tests = dict.fromkeys(row for row in rows if row[3] == TEST)  # several test files share their images
+    labelled = {row[0] for row in tests if row[1] is not None}
+    tests_once = [row for row in tests if row[1] is not None or row[0] not in labelled]
+    return _table(folder, "train.csv with Path and label", [row for row in rows if row[3] != TEST] + tests_once)
+
+
+def _read_one_csv(file: Path, split: str, index: ImageIndex) -> list[Row]:
+    header, *lines = read_csv(file) or [[]]
+    columns = {name.lower(): position for position, name in enumerate(header)}
+    needed = ("path",) if split == TEST else ("path", "label")
+    if not set(needed) <= set(columns):
+        want = " and ".join(name.capitalize() if name == "path" else name for name in needed)
+        raise DataError(f"{file} has the columns {listed(header) or 'none'}; it needs {want} in its first line")
+    short = next((number for number, line in enumerate(lines, 2) if len(line) < len(header)), None)
+    if short:
+        raise DataError(f"{file}, row {short}: fewer values than the {len(header)} columns; complete or remove the row")
+    paths = find_all(index, [line[columns["path"]] for line in lines], file)
+    group = next((columns[name] for name in GROUP_COLUMNS if name in columns), None)
+    return [
+        (
+            path,
+            (line[columns["label"]] or None) if "label" in columns else None,
+            line[group] if group is not None else "",
+            split,
+        )
+        for path, line in zip(paths, lines, strict=True)
+    ]
+
+
+def _is_class_folders(folder: Path) -> bool:
+    return any(path.is_dir() and not path.name.startswith(".") for path in folder.iterdir())
+
+
+def _read_class_folders(folder: Path) -> Table:
+    """A folder per class, below train, valid and test folders or without them; a test folder may be flat."""
+    names = {path.name.lower(): path.name for path in folder.iterdir() if path.is_dir()}
+    found = {split: next((names[n] for n in options if n in names), None) for split, options in SPLIT_FOLDERS.items()}
+    train = found[TRAIN]
+    if train is None:
+        rows: list[Row] = [(path, path.split("/")[0], "", TRAIN) for path in list_images(folder) if "/" in path]
+        return _table(folder, "a folder per class, no splits", rows)
+    rows = []
+    classes = {path.name for path in (folder / train).iterdir() if path.is_dir()}
+    for split, name in found.items():
+        for path in list_images(folder / name) if name else []:
+            label = path.split("/")[0] if "/" in path else None
+            unlabelled = split == TEST and label not in classes
+            rows.append((f"{name}/{path}", None if unlabelled else label, "", split))
+    return _table(folder, "a folder per class in train, valid, test", rows)
+
+
+LAYOUTS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Table]], ...] = (
+    (_is_cnmc, _read_cnmc),
+    (_is_column_files, _read_column_files),
+    (_is_path_csv, _read_path_csv),
+    (_is_class_folders, _read_class_folders),
+)
+"""How to recognise a layout, and its reader; the first that fits is taken."""
+
+
+def _table(folder: Path, layout: str, rows: list[Row], classes: tuple[ClassName, ...] = ()) -> Table:
+    """Rows to a Table; classes not given are the labels, named by `classes.csv` (label, name) where there is one."""
+    if not classes:
+        labels = sorted_labels({label for _, label, _, _ in rows if label is not None})
+        named = folder / "classes.csv"
+        names = {row[0]: row[1] for row in read_csv(named) if len(row) == 2} if named.is_file() else {}
+        classes = tuple(ClassName(names.get(label, label), label) for label in labels)
+    known = {item.label: index for index, item in enumerate(classes)}
+    return Table(
+        name=folder.resolve().name,
+        layout=layout,
+        root=folder,
+        classes=classes,
+        paths=tuple(row[0] for row in rows),
+        labels=np.array([UNKNOWN if row[1] is None else known[row[1]] for row in rows], dtype=np.int64),
+        groups=tuple(row[2] for row in rows),
+        splits=tuple(row[3] for row in rows),
+    )
+
+
+def _check(table: Table) -> None:
+    """Raises DataError for a table that no one can train on or evaluate with."""
+    if not len(table):
+        raise DataError(f"no images found in {table.root}; lab reads JPEG, PNG, BMP, TIFF, WebP and GIF")
+    if len(table.classes) < 2:
+        names = listed([str(item) for item in table.classes]) or "none"
+        raise DataError(f"{table.root} has fewer than two classes ({names}); give images of each class")
+    unlabelled = [p for p, y, s in zip(table.paths, table.labels, table.splits, strict=True) if y < 0 and s != TEST]
+    if unlabelled:
+        raise DataError(f"{len(unlabelled)} images have no label: {listed(unlabelled)}; label them or leave them out")
+    first: dict[str, int] = {}
+    pairs = [(path, int(label)) for path, label in zip(table.paths, table.labels, strict=True) if label >= 0]
+    torn = sorted({path for path, label in pairs if first.setdefault(path, label) != label}, key=natural_key)
+    if torn:
+        raise DataError(f"{len(torn)} images are listed with two labels: {listed(torn)}; keep the right one")
+    check_training_classes(table)
+
+
+def check_training_classes(table: Table) -> None:
+    """Raises DataError where a class is seen in validation or test and not in training, or training has no images."""
+    train = table.counts(TRAIN)
+    if not sum(train):
+        raise DataError(f"there are no training images in {table.root}; lab needs a train split or class folders")
+    for split, name in ((VALID, "validation"), (TEST, "test")):
+        counts = zip(table.classes, train, table.counts(split), strict=True)
+        if strange := [str(item) for item, seen, asked in counts if asked and not seen]:
+            raise DataError(f"{name} has images of the classes {listed(strange)}, training has none; move some there")

@@ -1,0 +1,65 @@
+"""From the name of an image in a table to the file that it means."""
+
+import os
+from collections import defaultdict
+from pathlib import Path
+
+from infer.errors import DataError, listed
+from infer.files import SUFFIXES, is_image, list_images
+
+
+class ImageIndex:
+    """All images below a data folder, listed once, so that a table of any length needs no look at the disk per row."""
+
+    def __init__(self, root: Path) -> None:
+        """`root` is the data folder; found paths are relative to it."""
+        self.root = root
+        self._base = os.path.abspath(root)
+        self.paths = list_images(root)
+        self._known = set(self.paths)
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        for path in self.paths:
+            name = path.rsplit("/", 1)[-1]
+            self._by_name[name].append(path)
+            self._by_name[os.path.splitext(name)[0]].append(path)
+
+    def find(self, name: str, folder: str = "") -> str | None:
+        """The path of the image that a table in `folder` (relative to root) calls `name`, or None.
+
+        Looked for beside the table, below the data folder, in an `images` folder of either, and then by its file name
+        alone anywhere below the data folder. A name without a known suffix is tried with each, `.jpeg` first.
+
+        Raises:
+            DataError: only the bare file name fits, and it fits several files.
+        """
+        names = [name] if is_image(name) else [name + suffix for suffix in SUFFIXES]
+        for place in (folder, "", f"{folder}/images", "images"):
+            for candidate in names:
+                full = os.path.normpath(os.path.join(self._base, place, candidate))
+                if full.startswith(self._base + os.sep):
+                    path = full[len(self._base) + 1 :].replace(os.sep, "/")
+                    if path in self._known:
+                        return path
+                elif os.path.isfile(full):
+                    return full
+        fitting = self._by_name.get(os.path.basename(name), [])
+        if len(fitting) > 1:
+            raise DataError(f"{name!r} may be {listed(fitting)} in {self.root}; write the path in the table")
+        return fitting[0] if fitting else None
+
+
+def find_all(index: ImageIndex, names: list[str], table: Path) -> list[str]:
+    """The path of each name in a table's column.
+
+    Raises:
+        DataError: images are missing (the first few are named), or a name is ambiguous.
+    """
+    folder = os.path.relpath(table.resolve().parent, index.root.resolve()).replace(os.sep, "/")
+    found = [index.find(name, "" if folder == "." else folder) for name in names]
+    missing = [name for name, path in zip(names, found, strict=True) if path is None]
+    if missing:
+        raise DataError(
+            f"{table} names {len(missing)} images that are not below {index.root}: {listed(missing)}; "
+            "put them there, or correct the table"
+        )
+    return [path for path in found if path is not None]

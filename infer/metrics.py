@@ -1,0 +1,100 @@
+"""How good predictions are: numbers from scikit-learn, in one dataclass."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infer.card import ClassName
+from infer.session import Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationResult:
+    """Predictions joined with truth; all that a report is made from."""
+
+    title: str
+    """What was evaluated on what, for people."""
+    classes: tuple[ClassName, ...]
+    ordered: bool
+    paths: tuple[str, ...]
+    """[n] the images, as people know them."""
+    truth: NDArray[np.int64]
+    """[n] class index."""
+    probabilities: Floats
+    """[n, K]"""
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """[n] class index of the largest probability."""
+        indices: NDArray[np.int64] = np.argmax(self.probabilities, axis=1)
+        return indices
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassMetrics:
+    """One class against the rest. A ratio without a denominator is 0."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    """Images of the class, by truth."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """Metrics of n predictions for K classes."""
+
+    images: int
+    accuracy: float
+    majority_share: float
+    """Accuracy of always answering the class that is most frequent among these images."""
+    balanced_accuracy: float
+    """Mean recall over the classes that occur."""
+    macro_f1: float
+    """Mean F1 over all classes."""
+    kappa: float | None
+    """Cohen's, quadratically weighted; None where classes are not grades."""
+    per_class: tuple[ClassMetrics, ...]
+    confusion: NDArray[np.int64]
+    """[K, K] images, rows truth, columns prediction."""
+
+
+def measure(result: EvaluationResult) -> Metrics:
+    """All metrics of a result with at least one image."""
+    from sklearn.metrics import cohen_kappa_score, confusion_matrix, precision_recall_fscore_support
+
+    labels = np.arange(len(result.classes))
+    truth, predicted = result.truth, result.predicted
+    confusion = confusion_matrix(truth, predicted, labels=labels)
+    scores = precision_recall_fscore_support(truth, predicted, labels=labels, zero_division=0)
+    per_class = tuple(
+        ClassMetrics(precision=float(p), recall=float(r), f1=float(f), support=int(n))
+        for p, r, f, n in zip(*scores, strict=True)
+    )
+    support = confusion.sum(axis=1)
+    # scikit-learn's balanced_accuracy_score warns about every predicted class that does not occur
+    recalls = [item.recall for item in per_class if item.support]
+    kappa = cohen_kappa_score(truth, predicted, labels=labels, weights="quadratic") if result.ordered else None
+    return Metrics(
+        images=len(truth),
+        accuracy=float((truth == predicted).mean()),
+        majority_share=float(support.max() / support.sum()),
+        balanced_accuracy=float(np.mean(recalls)),
+        macro_f1=float(np.mean([item.f1 for item in per_class])),
+        kappa=None if kappa is None else float(np.nan_to_num(kappa)),
+        per_class=per_class,
+        confusion=confusion.astype(np.int64),
+    )
+
+
+NORMALIZE = ("none", "true", "pred", "all")
+
+
+def normalized(confusion: NDArray[np.int64], by: str) -> NDArray[np.float64]:
+    """A confusion matrix as shares of its rows ("true"), columns ("pred") or total ("all"); counts for "none"."""
+    total = {"true": confusion.sum(axis=1, keepdims=True), "pred": confusion.sum(axis=0, keepdims=True)}
+    divisor = total.get(by, confusion.sum(keepdims=True) if by == "all" else np.ones((1, 1), dtype=np.int64))
+    shares: NDArray[np.float64] = np.divide(confusion, np.maximum(divisor, 1))
+    return shares

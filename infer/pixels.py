@@ -1,0 +1,189 @@
+"""The host half of preprocessing, and the only one: an image file becomes a uint8 canvas, and the canvas a window.
+
+Training caches the canvas and draws its windows from it; evaluation, the parity gate and prediction take the centre
+window. All of them call the functions of this module, so that no two can differ.
+"""
+
+import contextlib
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from infer.errors import ImageError
+
+Pixels = NDArray[np.uint8]
+
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
+MAX_PIXELS = 80_000_000
+"""Larger images are refused as decompression bombs; a 24-bit image of this size takes 240 MB."""
+MAX_ASPECT = 100
+"""Longer to shorter side; beyond it, resizing by the shorter side would make a bomb of a small file."""
+
+
+@dataclass(frozen=True)
+class ResizeShorter:
+    """Resize, antialiased (bilinear), so that the shorter side is `size` pixels and the aspect ratio stays."""
+
+    size: int
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        width, height = image.size
+        scale = self.size / min(width, height)
+        target = (max(1, round(width * scale)), max(1, round(height * scale)))
+        return image.resize(target, Image.Resampling.BILINEAR)
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Resize, antialiased (bilinear), to exactly `height` x `width` pixels."""
+
+    height: int
+    width: int
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        return image.resize((self.width, self.height), Image.Resampling.BILINEAR)
+
+
+@dataclass(frozen=True)
+class CenterCrop:
+    """Cut `height` x `width` pixels from the centre; where the image is smaller the rest is black."""
+
+    height: int
+    width: int
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        left, top = (image.width - self.width) // 2, (image.height - self.height) // 2
+        return image.crop((left, top, left + self.width, top + self.height))
+
+
+Step = ResizeShorter | Resize | CenterCrop
+STEPS: dict[str, type[Step]] = {"resize_shorter": ResizeShorter, "resize": Resize, "center_crop": CenterCrop}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelSpec:
+    """How a file becomes a uint8 RGB canvas and then a window; part of every model's card."""
+
+    steps: tuple[Step, ...]
+    """Applied in order to the decoded image; then a centre crop makes the canvas."""
+    canvas: tuple[int, int]
+    """[H, W] of what is cached for training."""
+    window: tuple[int, int]
+    """[H, W] of the centre window that the network sees in evaluation."""
+    reduced_decode: bool
+    """Decode a large JPEG at 1/2, 1/4 or 1/8 scale where at least twice the first resize's target remains."""
+
+    def __post_init__(self) -> None:
+        sizes = [value for step in self.steps for value in asdict(step).values()]
+        if not all(isinstance(value, int) and value > 0 for value in (*sizes, *self.canvas, *self.window)):
+            raise ValueError(f"sizes must be whole numbers above 0, got {self}")
+        if self.window[0] > self.canvas[0] or self.window[1] > self.canvas[1]:
+            raise ValueError(f"the window {self.window} is larger than the canvas {self.canvas}")
+        if self.reduced_decode and not isinstance(self.steps[0] if self.steps else None, ResizeShorter | Resize):
+            raise ValueError("reduced_decode needs a resize as the first step: other steps work on source pixels")
+
+    @classmethod
+    def default(cls, size: int) -> "PixelSpec":
+        """Shorter side to 8/7 of `size`, centre square, window of `size`: ImageNet's 256 and 224 at any size."""
+        margin = math.ceil(size * 8 / 7)
+        square = (margin, margin)
+        return cls(steps=(ResizeShorter(margin),), canvas=square, window=(size, size), reduced_decode=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values; `from_json` reads them."""
+        names = {kind: name for name, kind in STEPS.items()}
+        steps = [{"kind": names[type(step)], **asdict(step)} for step in self.steps]
+        return {**asdict(self), "steps": steps}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "PixelSpec":
+        """Raises KeyError, TypeError or ValueError for what `to_json` would not have written."""
+        steps = tuple(STEPS[step["kind"]](**{k: v for k, v in step.items() if k != "kind"}) for step in data["steps"])
+        (canvas_height, canvas_width), (height, width) = data["canvas"], data["window"]
+        return cls(
+            steps=steps,
+            canvas=(canvas_height, canvas_width),
+            window=(height, width),
+            reduced_decode=data["reduced_decode"],
+        )
+
+
+def read_canvas(path: str, spec: PixelSpec) -> Pixels:
+    """Decode one file and apply the spec's steps: uint8 RGB [canvas H, canvas W, 3].
+
+    Raises:
+        ImageError: the file is missing, undecodable, or larger than MAX_PIXELS.
+    """
+    image = _decode(path, _draft_side(spec))
+    for step in (*spec.steps, CenterCrop(*spec.canvas)):
+        image = step(image)
+    return np.asarray(image, dtype=np.uint8)
+
+
+def centre_window(canvas_nhwc: Pixels, spec: PixelSpec) -> Pixels:
+    """The evaluation view of one canvas or a batch: [..., canvas H, canvas W, 3] -> [..., window H, window W, 3]."""
+    top, left = (spec.canvas[0] - spec.window[0]) // 2, (spec.canvas[1] - spec.window[1]) // 2
+    return canvas_nhwc[..., top : top + spec.window[0], left : left + spec.window[1], :]
+
+
+def read_window(path: str, spec: PixelSpec) -> Pixels:
+    """The evaluation view of one file: uint8 RGB [window H, window W, 3]. Raises ImageError."""
+    return centre_window(read_canvas(path, spec), spec)
+
+
+@contextlib.contextmanager
+def bombs_are_errors() -> Iterator[None]:
+    """Turn Pillow's warning about huge images into an error. Filters are the process's: enter before threads start."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def _draft_side(spec: PixelSpec) -> int | None:
+    """The side in pixels that a JPEG decoded at reduced scale must still have, or None for full scale."""
+    return 2 * max(asdict(spec.steps[0]).values()) if spec.reduced_decode else None
+
+
+def _decode(path: str, draft_side: int | None) -> Image.Image:
+    """An upright 8-bit RGB image. Raises ImageError."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(
+                    path, f"{image.width} x {image.height} pixels, more than {MAX_PIXELS // 10**6} million"
+                )
+            if max(image.size) > MAX_ASPECT * min(image.size):
+                raise ImageError(path, f"{image.width} x {image.height} pixels, too thin for a picture")
+            if draft_side and image.format == "JPEG":
+                image.draft(None, (draft_side, draft_side))
+            image.load()
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageError(path, f"more than {MAX_PIXELS // 10**6} million pixels") from None
+    except FileNotFoundError:
+        raise ImageError(path, "no such file") from None
+    except Exception as error:  # Pillow's plugins raise almost anything on a damaged file; all of it means this
+        raise ImageError(path, str(error).partition("\n")[0] or type(error).__name__) from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode to RGB: 16 bits scaled to 8, transparency over black, palettes and CMYK converted."""
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64)
+        if values.size and (values.min() < 0 or values.max() > 65535):
+            raise ValueError("its values do not fit into 16 bits")
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("32-bit floating-point images have no known range")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB")
+    return image.convert("RGB")

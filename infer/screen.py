@@ -1,0 +1,56 @@
+"""What the user sees while a command works: lines, tables, a live progress bar. Names are shown as they are."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+
+def shown(text: str) -> str:
+    """The text with line breaks, control characters and undecodable bytes made visible, so that it stays one line."""
+    safe = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in safe)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A running progress bar."""
+
+    progress: Progress
+    task: TaskID
+
+    def step(self, done: int, note: str = "") -> None:
+        """`done` of the total are finished; `note` stands at the end of the bar."""
+        self.progress.update(self.task, completed=done, note=note)
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A terminal, or a quiet stand-in for one: `Screen(Console(quiet=True))`."""
+
+    console: Console = field(default_factory=Console)
+
+    def say(self, text: str) -> None:
+        """One line of text; nothing in it is read as markup, and it is not wrapped."""
+        self.console.print(Text("\n".join(map(shown, text.split("\n")))), soft_wrap=True)
+
+    def show(self, *renderables: RenderableType) -> None:
+        """Tables."""
+        self.console.print(*renderables, sep="\n")
+
+    @contextlib.contextmanager
+    def bar(self, what: str, total: int) -> Iterator[Bar]:
+        """A progress bar that leaves no trace; nothing where the output is no terminal."""
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+            TimeRemainingColumn(),
+        )
+        hidden = not self.console.is_terminal
+        with Progress(*columns, console=self.console, transient=True, disable=hidden) as progress:
+            yield Bar(progress, progress.add_task(what, total=max(total, 1), note=""))

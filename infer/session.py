@@ -1,0 +1,101 @@
+"""An ONNX file on a device: uint8 images in, logits and probabilities out, on the provider that was asked for."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infer.card import read_card
+from infer.cuda import CPU, CUDA, find_problem
+from infer.errors import DeviceError, ModelError
+from infer.pixels import Pixels
+
+Device = Literal["auto", "cuda", "cpu"]
+Floats = NDArray[np.float32]
+
+CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
+"""HEURISTIC runs as fast as EXHAUSTIVE with a shorter first run; without TF32, fp32 is what it says."""
+
+
+class Session:
+    """A model file, opened on one provider.
+
+    Attributes:
+        card: what the file says of itself.
+        provider: "CUDAExecutionProvider" or "CPUExecutionProvider", as ONNX Runtime reports it, not as it was asked.
+        reason: why `auto` chose it; "" where the device was named.
+    """
+
+    def __init__(self, path: Path, device: Device = "auto") -> None:
+        """Open `path`. A CUDA session never places a node on the CPU.
+
+        Raises:
+            ModelError: no ONNX file, no card, or ONNX Runtime cannot read it.
+            DeviceError: CUDA was asked for and cannot be had; the message says what is missing.
+        """
+        self.card = read_card(path)
+        self.path = path
+        self.reason = ""
+        problem = find_problem() if device != "cpu" else None
+        if device == "cuda" and problem:
+            raise DeviceError(f"--device cuda: {problem}; or choose --device cpu")
+        if device == "auto":
+            self.reason = problem or "a GPU is there"
+        wanted = CPU if device == "cpu" or problem else CUDA
+        try:
+            self._session = _open(path, wanted)
+        except DeviceError as error:
+            if device == "cuda":
+                raise
+            self.reason = str(error)
+            self._session = _open(path, CPU)
+        self.provider: str = self._session.get_providers()[0]
+
+    def run(self, pixels_nhwc: Pixels) -> tuple[Floats, Floats]:
+        """Logits and probabilities, float32 [n, K] each, of uint8 images [n, H, W, 3].
+
+        Raises:
+            DeviceError: the device's memory is exhausted.
+            ModelError: the file cannot run such a batch.
+        """
+        try:
+            logits, probabilities = self._session.run(["logits", "probabilities"], {"images": pixels_nhwc})
+        except Exception as error:  # ONNX Runtime's exceptions have no common base but this
+            if is_out_of_memory(error):
+                raise DeviceError(f"the memory of {self.provider} is exhausted by {len(pixels_nhwc)} images") from error
+            what = str(error).partition("\n")[0]
+            shape = list(pixels_nhwc.shape)
+            raise ModelError(f"{self.path} cannot run a batch of shape {shape}: {what}; export it again") from error
+        return logits, probabilities
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether ONNX Runtime's exception tells of exhausted memory (it has no class of its own for that)."""
+    text = str(error).lower()
+    return any(sign in text for sign in ("failed to allocate memory", "out of memory", "bad_alloc", "bad allocation"))
+
+
+def _open(path: Path, provider: str):  # type: ignore[no-untyped-def]  # onnxruntime has no type hints
+    """An InferenceSession whose first provider is `provider` and which runs every node there."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # what fails is raised; what ORT would only log is checked below
+    if provider == CUDA:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    try:
+        chosen = [(CUDA, CUDA_OPTIONS)] if provider == CUDA else [CPU]
+        # enable_fallback would move a failing session to the CPU, here and again in any later run, with only a print
+        session = ort.InferenceSession(str(path), options, providers=chosen, enable_fallback=0)
+    except Exception as error:  # ONNX Runtime's exceptions have no common base but this
+        what = str(error).partition("\n")[0]
+        if provider == CUDA:
+            raise DeviceError(f"ONNX Runtime cannot run {path} on CUDA: {what}; choose --device cpu") from error
+        raise ModelError(f"ONNX Runtime cannot read {path}: {what}; export it again") from error
+    if session.get_providers()[0] != provider:
+        raise DeviceError(
+            f"ONNX Runtime did not load its CUDA provider and would run {path} on {session.get_providers()[0]}; "
+            "choose --device cpu, or repair the CUDA installation"
+        )
+    return session

@@ -1,0 +1,39 @@
+"""What a data set holds, for the terminal, before anyone believes a number made from it."""
+
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from infer.errors import listed
+from infer.screen import Screen, shown
+from infer.table import TEST, TRAIN, UNKNOWN, VALID, Table
+
+
+def show_table(table: Table, screen: Screen) -> None:
+    """Print the layout that was recognised, images per class and split, and whatever crosses splits."""
+    screen.say(f"data: {table.root} ({table.layout})")
+    screen.show(_counts(table))
+    for what, crossing in (("groups", table.crossing_groups()), ("images", table.crossing_paths())):
+        if crossing:
+            screen.say(
+                f"warning: {len(crossing)} {what} are in more than one split, so accuracy may be flattered: "
+                f"{listed(crossing)}"
+            )
+
+
+def _counts(table: Table) -> RichTable:
+    summary = RichTable()
+    summary.add_column("class")
+    splits = [split for split in (TRAIN, VALID, TEST) if split in table.splits]
+    for split in splits:
+        summary.add_column(split, justify="right")
+    counts = [table.counts(split) for split in splits]
+    for index, item in enumerate(table.classes):
+        summary.add_row(Text(shown(str(item))), *(str(column[index]) for column in counts))
+    unknown = [int((table.split(split).labels == UNKNOWN).sum()) for split in splits]
+    if any(unknown):
+        summary.add_row(Text("not labelled", "dim"), *map(str, unknown))
+    groups = {group for group in table.groups if group}
+    if groups:
+        held = [len({g for g in table.split(split).groups if g}) for split in splits]
+        summary.add_row(Text(f"groups ({len(groups)})", "dim"), *map(str, held))
+    return summary

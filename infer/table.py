@@ -1,0 +1,133 @@
+"""The one form that every data-set layout is read into: path, label, group, split."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infer.card import ClassName
+from infer.errors import DataError, listed
+from infer.files import csv_text, natural_key, read_csv, write_text
+
+TRAIN, VALID, TEST = "train", "valid", "test"
+UNKNOWN = -1
+"""The label of an image whose class is not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Images with what is known of them; all columns are of one length, n."""
+
+    name: str
+    """The data set's, for people: its folder's name."""
+    layout: str
+    """Which form it was recognised as, for people."""
+    root: Path
+    classes: tuple[ClassName, ...]
+    paths: tuple[str, ...]
+    """Relative to root, or absolute where the file lies elsewhere; `/` between folders."""
+    labels: NDArray[np.int64]
+    """[n] index into classes, or UNKNOWN."""
+    groups: tuple[str, ...]
+    """The patient, or "" where not known."""
+    splits: tuple[str, ...]
+    """train, valid or test."""
+
+    def __post_init__(self) -> None:
+        if not len(self.paths) == len(self.labels) == len(self.groups) == len(self.splits):
+            raise ValueError("the columns of a table differ in length")
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def files(self) -> list[str]:
+        """The path of each image from where the program runs."""
+        return [str(self.root / path) for path in self.paths]
+
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> "Table":
+        """The table of these rows, in this order."""
+        return replace(
+            self,
+            paths=tuple(self.paths[row] for row in rows),
+            labels=self.labels[np.asarray(rows, dtype=np.int64)],
+            groups=tuple(self.groups[row] for row in rows),
+            splits=tuple(self.splits[row] for row in rows),
+        )
+
+    def split(self, name: str) -> "Table":
+        """The rows of one split."""
+        return self.take([row for row, split in enumerate(self.splits) if split == name])
+
+    def counts(self, split: str) -> list[int]:
+        """Images of each class in a split, [K]."""
+        labels = self.split(split).labels
+        return [int((labels == index).sum()) for index in range(len(self.classes))]
+
+    def crossing_groups(self) -> list[str]:
+        """Groups with images in more than one split, in natural order."""
+        return _in_several_splits(self.groups, self.splits)
+
+    def crossing_paths(self) -> list[str]:
+        """Images that are listed in more than one split, in natural order."""
+        return _in_several_splits(self.paths, self.splits)
+
+    def fingerprint(self) -> str:
+        """sha256 over path, label, group, split and size of every image, in any order; the same wherever root lies."""
+        rows = sorted(
+            f"{path}\0{self.classes[label].label if label >= 0 else ''}\0{group}\0{split}\0{_size(self.root / path)}\n"
+            for path, label, group, split in zip(self.paths, self.labels, self.groups, self.splits, strict=True)
+        )
+        return hashlib.sha256("".join(rows).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def write(self, path: Path) -> None:
+        """Write path, label, group and split as CSV, for `read_run_table`."""
+        rows = zip(self.paths, self.labels, self.groups, self.splits, strict=True)
+        named = [(p, self.classes[label].label if label >= 0 else "", group, split) for p, label, group, split in rows]
+        write_text(path, csv_text([("path", "label", "group", "split"), *named]))
+
+
+def read_run_table(path: Path, root: Path, classes: tuple[ClassName, ...]) -> Table:
+    """The table that a training run wrote, so that later stages see the very same split.
+
+    Raises:
+        DataError: the file is missing, damaged, or names other classes than the model.
+    """
+    header, *rows = read_csv(path) or [[]]
+    if header != ["path", "label", "group", "split"] or any(len(row) != 4 for row in rows):
+        raise DataError(f"{path} is not a run's data table; train again, or name the data set")
+    known = {item.label: index for index, item in enumerate(classes)} | {"": UNKNOWN}
+    if strange := sorted({row[1] for row in rows} - set(known)):
+        raise DataError(f"{path} has the labels {listed(strange)}, the model {listed([c.label for c in classes])}")
+    return Table(
+        name=root.name,
+        layout="as the run split it",
+        root=root,
+        classes=classes,
+        paths=tuple(row[0] for row in rows),
+        labels=np.array([known[row[1]] for row in rows], dtype=np.int64),
+        groups=tuple(row[2] for row in rows),
+        splits=tuple(row[3] for row in rows),
+    )
+
+
+def sorted_labels(labels: set[str]) -> list[str]:
+    """Numbers by value, everything else in natural order."""
+    return sorted(labels, key=natural_key)
+
+
+def _in_several_splits(names: Sequence[str], splits: Sequence[str]) -> list[str]:
+    first: dict[str, str] = {}
+    crossing = {
+        name for name, split in zip(names, splits, strict=True) if name and first.setdefault(name, split) != split
+    }
+    return sorted(crossing, key=natural_key)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1

@@ -1,0 +1,47 @@
+"""From the folder that the user names to decoded images: read, split, show, decode, check."""
+
+from pathlib import Path
+
+from infer.errors import DataError, listed
+from infer.layouts import check_training_classes, read_table
+from infer.pixels import PixelSpec
+from infer.screen import Screen
+from infer.splits import with_validation
+from infer.summary import show_table
+from infer.table import TEST, TRAIN, VALID
+from trainer.builtin import builtin_data
+from trainer.canvases import Canvases, load_canvases
+from trainer.config import ResolvedConfig
+
+
+def load_data(settings: ResolvedConfig, spec: PixelSpec, screen: Screen) -> Canvases:
+    """The images to train on and to validate with, decoded; test images are only counted.
+
+    Raises:
+        DataError: the data set is not usable, or has too few images for a batch.
+        OutputError: the cache cannot be written.
+    """
+    if settings.data:
+        folder = Path(settings.data).expanduser()
+    else:
+        folder = builtin_data(screen)
+        screen.say(
+            "no --data given: training on the built-in SYNTHETIC cells, which are drawings and no patients' cells"
+        )
+    table = with_validation(read_table(folder, settings.fold), settings.seed)
+    show_table(table, screen)
+    used = table.take([row for row, split in enumerate(table.splits) if split != TEST])
+    canvases = load_canvases(used, spec, settings.workers, screen)
+    if canvases.bad:
+        names = listed([str(error) for error in canvases.bad])
+        screen.say(f"{len(canvases.bad)} images cannot be read and are left out: {names}")
+    check_training_classes(canvases.table)
+    images = sum(canvases.table.counts(TRAIN))
+    if images < settings.batch_size:
+        raise DataError(
+            f"there are {images} training images, fewer than a batch of {settings.batch_size}; "
+            f"give --batch-size {images} or less"
+        )
+    if not sum(canvases.table.counts(VALID)):
+        raise DataError(f"no validation image of {folder} can be read; lab needs some to choose the best epoch")
+    return canvases

@@ -1,0 +1,124 @@
+"""Weights to start from: torchvision's ImageNet weights, or a local file. Never arbitrary pickles."""
+
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from infer.errors import ModelError, listed
+from trainer.resnet import ResNet
+
+
+@dataclass(frozen=True)
+class Match:
+    """What of a file's tensors went into a network."""
+
+    loaded: int
+    missing: tuple[str, ...]
+    """Tensors that the network has and the file lacks; they keep their new values."""
+    reshaped: tuple[str, ...]
+    """Tensors of another shape in the file; the network's keep their new values."""
+    unexpected: tuple[str, ...]
+    """Tensors that the network has no place for."""
+
+    def __str__(self) -> str:
+        parts = [f"{self.loaded} tensors loaded"]
+        for what, names in (
+            ("not in the file", self.missing),
+            ("of another shape, new ones instead", self.reshaped),
+            ("in the file only", self.unexpected),
+        ):
+            if names:
+                parts.append(f"{len(names)} {what}: {listed(names)}")
+        return "; ".join(parts)
+
+
+def load_pretrained(resnet: ResNet, architecture: str) -> Match:
+    """Load torchvision's default ImageNet weights but for the head; downloaded once into torch's hub folder.
+
+    Raises:
+        ModelError: they are not there and cannot be downloaded.
+    """
+    from torchvision.models import get_model_weights
+
+    weights = get_model_weights(architecture).DEFAULT
+    try:
+        state = weights.get_state_dict(progress=False)
+    except (URLError, OSError, RuntimeError) as error:
+        name = weights.url.rsplit("/", 1)[-1]
+        place = Path(torch.hub.get_dir()) / "checkpoints"
+        raise ModelError(
+            f"the ImageNet weights {name} cannot be downloaded ({error}); put the file into {place}, "
+            "or give a local one with --weights"
+        ) from error
+    return load_matching(resnet, state)
+
+
+def load_weights(resnet: ResNet, path: Path) -> Match:
+    """Load what fits of a local `.pth` or `.safetensors`.
+
+    Raises:
+        ModelError: no such file, no tensors in it, more than weights in it, or none that fits.
+    """
+    if not path.is_file():
+        raise ModelError(f"the weights {path} do not exist; check the path")
+    read = _read_safetensors if path.suffix == ".safetensors" else _read_torch
+    match = load_matching(resnet, _state_of(read(path), path))
+    if not match.loaded:
+        raise ModelError(f"nothing in {path} fits the network: {match}; give weights of the same architecture")
+    return match
+
+
+def load_matching(resnet: ResNet, state: dict[str, Tensor]) -> Match:
+    """Load every tensor whose name and shape fit. The names may start with `module.`, as DistributedDataParallel does.
+
+    A head for another number of classes has another shape, so the network keeps its new one.
+    """
+    state = {name.removeprefix("module.").removeprefix("resnet."): tensor for name, tensor in state.items()}
+    own = resnet.state_dict()
+    fitting = {name: t for name, t in state.items() if name in own and own[name].shape == t.shape}
+    resnet.load_state_dict(fitting, strict=False)
+    return Match(
+        loaded=len(fitting),
+        missing=tuple(name for name in own if name not in state and not name.endswith("num_batches_tracked")),
+        reshaped=tuple(name for name in state if name in own and name not in fitting),
+        unexpected=tuple(name for name in state if name not in own),
+    )
+
+
+def _read_safetensors(path: Path) -> object:
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelError(f"{path} is not a safetensors file: {error}; check it") from error
+
+
+def _read_torch(path: Path) -> object:
+    load: Callable[..., object] = torch.load
+    try:
+        return load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path} holds more than weights and is not opened, since that could run any program; "
+            "save its state_dict() alone"
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        what = str(error).partition("\n")[0]
+        raise ModelError(f"{path} is not a PyTorch file: {what}; give a .pth of weights or a .safetensors") from error
+
+
+def _state_of(content: object, path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, whether bare or under the usual names of training scripts."""
+    for key in ("state_dict", "model", "model_state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+            break
+    if not isinstance(content, dict) or not any(isinstance(value, Tensor) for value in content.values()):
+        raise ModelError(f"{path} holds no tensors by name; save the network's state_dict()")
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
