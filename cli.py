@@ -207,19 +207,22 @@ def compare(
 ) -> None:
     """Draw the curves of several runs into one picture and print their figures side by side."""
     from infer.compare import compare as compare_runs
-    from infer.compare import read_run
+    from infer.compare import data_note, read_run
 
     screen = _screen()
-    screen.show(compare_runs([read_run(run) for run in runs], out))
-    screen.say(f"curves: {out}")
+    histories = [read_run(run) for run in runs]
+    screen.show(compare_runs(histories, out))
+    screen.say(f"{data_note(histories)}\ncurves: {out}")
 
 
 @app.command()
-def inspect(file: Annotated[Path, typer.Argument(help="ONNX file, checkpoint or run.")]) -> None:
+def inspect(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="ONNX file, checkpoint or run.")],
+) -> None:
     """Print what a model file or checkpoint says of itself."""
     from infer.describe import describe
 
-    _screen().show(describe(file))
+    _screen().show(*map(describe, files))
 
 
 @app.command()

@@ -10,7 +10,6 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 
 import onnx
 import onnx.checker
@@ -19,6 +18,7 @@ import torch
 from onnx import helper
 from onnx.external_data_helper import uses_external_data
 
+from infer import __version__
 from infer.card import CARD_KEY, ModelCard
 from infer.errors import ExportError
 from trainer.network import PixelNet
@@ -68,7 +68,7 @@ def build_graph(network: PixelNet, card: ModelCard) -> onnx.ModelProto:
         model = onnx.version_converter.convert_version(model, opset)
         _strip(model)
     model.ir_version = helper.find_min_ir_version_for(model.opset_import)
-    model.producer_name, model.producer_version = "lab", _lab_version()
+    model.producer_name, model.producer_version = "lab", __version__
     helper.set_model_props(model, {CARD_KEY: card.to_json()})
     check_model(model, opset)
     return model
@@ -184,10 +184,3 @@ def _runtime_reads(opset: int) -> bool:
     except Exception:  # noqa: BLE001  # ONNX Runtime's exceptions have no common base but this
         return False
     return True
-
-
-def _lab_version() -> str:
-    try:
-        return version("lab")
-    except PackageNotFoundError:
-        return ""  # run from the source tree

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich import box
 from rich.table import Table as RichTable
 
 from infer.errors import DataError, ImageError, LabError, listed
@@ -22,6 +23,8 @@ FP16_LABELS, FP16_ACCURACY = 0.01, 0.005
 """fp16: at most this share of labels may differ, and accuracy by this much (one image, where that is more). Half
 precision rounds to 11 bits, 5e-4 of a value, and over 50 to 150 layers that adds up to about 1e-2 of a logit; so a
 label may flip where two classes are that close, which is rare, and more than that is a fault."""
+SOFTMAX_TOLERANCE = 1e-5
+"""In every precision the softmax is computed in float32."""
 SMALL_BATCHES = (1, 2, 7)
 SMALL_REPEATS = 8
 """How many batches of each small size are tried; the full size runs over all images."""
@@ -92,12 +95,12 @@ def run_gate(
             images = len(truth) if batch == batch_size else min(len(truth), batch * SMALL_REPEATS)
             part = slice(0, images)
             try:
-                logits = _run(session, pixels_nhwc[part], batch)
+                answers = _run(session, pixels_nhwc[part], batch)
             except LabError as error:
                 answer = (float("nan"), None, 0, 0.0, 0.0, (str(error),))
                 checks.append(Check(session.provider, batch, images, *answer))
                 continue
-            checks.append(_check(session, batch, reference[part], logits, truth[part]))
+            checks.append(_check(session, batch, reference[part], *answers, truth[part]))
     rule = {"logits": FP32_TOLERANCE} if session.card.precision == "fp32" else {"labels": FP16_LABELS}
     rule |= {} if session.card.precision == "fp32" else {"accuracy": FP16_ACCURACY}
     return Parity(session.card.precision, session.card.opset or 0, len(truth), tuple(checks), rule)
@@ -121,19 +124,10 @@ def read_views(files: Sequence[str], spec: PixelSpec, limit: int) -> tuple[Pixel
 
 def parity_table(parity: Parity) -> RichTable:
     """The gate's findings for the terminal: largest logit difference, labels that differ, accuracy on both sides."""
-    table = RichTable()
+    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("provider")
-    for name in (
-        "batch",
-        "images",
-        "logit difference",
-        "allowed",
-        "labels differ",
-        "accuracy",
-        "network's",
-        "",
-    ):
-        table.add_column(name, justify="right")
+    for name in ("batch", "images", "max diff", "allowed", "flips", "accuracy", "network", ""):
+        table.add_column(name, justify="right", no_wrap=True)
     for c in parity.checks:
         table.add_row(
             c.provider.removesuffix("ExecutionProvider"),
@@ -156,15 +150,21 @@ def _reference(network: PixelNet, pixels_nhwc: Pixels) -> Floats:
     return np.asarray(torch.cat(parts).numpy(), dtype=np.float32)
 
 
-def _run(session: Session, pixels_nhwc: Pixels, batch: int) -> Floats:
-    """The file's logits [n, K], in batches of this size; a last part that fills none is joined by the first images."""
+def _run(session: Session, pixels_nhwc: Pixels, batch: int) -> tuple[Floats, Floats]:
+    """The file's logits and probabilities, [n, K] each, in batches of this size.
+
+    A last part that fills no batch is joined by the first images.
+    """
     count = len(pixels_nhwc)
     cycled = np.resize(pixels_nhwc, (-(-count // batch) * batch, *pixels_nhwc.shape[1:]))
-    return np.concatenate([session.run(cycled[at : at + batch])[0] for at in range(0, len(cycled), batch)])[:count]
+    answers = [session.run(cycled[at : at + batch]) for at in range(0, len(cycled), batch)]
+    return np.concatenate([one for one, _ in answers])[:count], np.concatenate([two for _, two in answers])[:count]
 
 
-def _check(session: Session, batch: int, expected: Floats, got: Floats, truth: NDArray[np.int64]) -> Check:
-    """Judge logits [n, K] against the network's by the precision's rule."""
+def _check(
+    session: Session, batch: int, expected: Floats, got: Floats, probabilities: Floats, truth: NDArray[np.int64]
+) -> Check:
+    """Judge logits [n, K] against the network's by the precision's rule, and probabilities [n, K] by the logits."""
     card = session.card
     failures: list[str] = []
     if got.shape != expected.shape:
@@ -172,6 +172,8 @@ def _check(session: Session, batch: int, expected: Floats, got: Floats, truth: N
         return Check(session.provider, batch, len(truth), float("nan"), None, 0, 0.0, 0.0, tuple(failures))
     if not np.isfinite(got).all():
         failures.append("some logits are NaN or infinite")
+    elif np.abs(probabilities - _softmax(got / card.temperature)).max() > SOFTMAX_TOLERANCE:
+        failures.append("probabilities are not softmax(logits / temperature)")
     difference = float(np.abs(got - expected).max())
     differ = got.argmax(1) != expected.argmax(1)
     accuracy, own = (float((logits.argmax(1) == truth).mean()) for logits in (got, expected))
@@ -191,3 +193,8 @@ def _check(session: Session, batch: int, expected: Floats, got: Floats, truth: N
             failures.append(f"accuracy is {accuracy:.2%}, the network's {own:.2%}")
     differing = int(differ.sum())
     return Check(session.provider, batch, len(truth), difference, tolerance, differing, accuracy, own, tuple(failures))
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -26,8 +27,9 @@ class RunHistory:
     """One run: a name for people, its history (a row per epoch), and its best epoch's row."""
 
     name: str
-    architecture: str
     data: str
+    fingerprint: str
+    """Of the training and validation images."""
     monitor: str
     epochs: "pd.DataFrame"
     best: "pd.Series"
@@ -52,31 +54,34 @@ def read_run(run: Path) -> RunHistory:
     except (KeyError, IndexError, ValueError) as error:
         raise DataError(f"{run / HISTORY} cannot be read ({error}); give another run") from error
     card = read_card(run / CHECKPOINT)
+    fingerprint = str(card.provenance.get("data", {}).get("fingerprint"))
     monitor = str(card.provenance.get("monitor", "accuracy"))
-    return RunHistory(run.resolve().name, card.architecture, card.trained_on, monitor, epochs, best)
+    return RunHistory(run.resolve().name, card.trained_on, fingerprint, monitor, epochs, best)
 
 
 def compare(runs: list[RunHistory], out: Path) -> RichTable:
     """Draw all runs' curves into one PNG at `out`, and give their figures as a table. Raises OutputError."""
     write_bytes(out, curves_png(runs))
-    table = RichTable()
-    table.add_column("run")
-    for name in ("network", "data", "epochs", "best epoch", "monitored", "accuracy", "balanced", "macro F1", "minutes"):
-        table.add_column(name, justify="left" if name in ("network", "data", "monitored") else "right")
+    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("run", overflow="fold")
+    monitors = {run.monitor for run in runs}
+    scores = [("accuracy", "valid_accuracy"), ("balanced", "valid_balanced_accuracy"), ("macro F1", "valid_f1")]
+    scores += [] if monitors == {"accuracy"} else [("monitored", "monitored")]
+    for name in ("epochs", "best", *(name for name, _ in scores), "minutes"):
+        table.add_column(name, justify="right", no_wrap=True)
     for run in runs:
-        best = run.best
-        figures = [f"{best[f'valid_{name}']:.4f}" for name in ("accuracy", "balanced_accuracy", "f1")]
-        table.add_row(
-            Text(shown(run.name)),
-            run.architecture,
-            Text(shown(run.data)),
-            str(len(run.epochs)),
-            str(int(best["epoch"])),
-            Text(f"{shown(run.monitor)} {best['monitored']:.4f}"),
-            *figures,
-            f"{run.epochs['seconds'].sum() / 60:.1f}",
-        )
+        figures = [f"{run.best[column]:.4f}" for _, column in scores]
+        minutes = f"{run.epochs['seconds'].sum() / 60:.1f}"
+        table.add_row(Text(shown(run.name)), str(len(run.epochs)), str(int(run.best["epoch"])), *figures, minutes)
     return table
+
+
+def data_note(runs: list[RunHistory]) -> str:
+    """One line: what the runs were validated on, with a warning where that differs."""
+    names = ", ".join(sorted({run.data for run in runs}))
+    if len({run.fingerprint for run in runs}) > 1:
+        return f"warning: these runs saw different images or splits ({names}), so their figures do not compare"
+    return f"validation images of {names}, the same for all"
 
 
 def curves_png(runs: list[RunHistory]) -> bytes:

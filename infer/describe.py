@@ -1,7 +1,8 @@
 """`lab inspect`: what a model file or checkpoint says of itself."""
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -67,8 +68,21 @@ def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
             f"matrix {[list(map(_short, row)) for row in scale.matrix]} x (x / 255 - {list(scale.mean)})",
         ),
         ("temperature", str(card.temperature)),
-        *((name, value if isinstance(value, str) else json.dumps(value)) for name, value in card.provenance.items()),
+        *_flat(card.provenance),
     ]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested values as rows, named `outer inner`."""
+    rows: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{name} ")
+        else:
+            rows.append(
+                (f"{prefix}{name}".replace("_", " "), f"{value:.4f}" if isinstance(value, float) else str(value))
+            )
+    return rows
 
 
 def _short(value: float) -> float:

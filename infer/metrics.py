@@ -1,5 +1,6 @@
 """How good predictions are: numbers from scikit-learn, in one dataclass."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +56,7 @@ class Metrics:
     macro_f1: float
     """Mean F1 over all classes."""
     kappa: float | None
-    """Cohen's, quadratically weighted; None where classes are not grades."""
+    """Cohen's, quadratically weighted; 0 where all is of one class, None where classes are not grades."""
     per_class: tuple[ClassMetrics, ...]
     confusion: NDArray[np.int64]
     """[K, K] images, rows truth, columns prediction."""
@@ -76,7 +77,9 @@ def measure(result: EvaluationResult) -> Metrics:
     support = confusion.sum(axis=1)
     # scikit-learn's balanced_accuracy_score warns about every predicted class that does not occur
     recalls = [item.recall for item in per_class if item.support]
-    kappa = cohen_kappa_score(truth, predicted, labels=labels, weights="quadratic") if result.ordered else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # undefined where all images are of one class; 0 below
+        kappa = cohen_kappa_score(truth, predicted, labels=labels, weights="quadratic") if result.ordered else None
     return Metrics(
         images=len(truth),
         accuracy=float((truth == predicted).mean()),

@@ -77,7 +77,7 @@ def _summary_table(metrics: Metrics) -> RichTable:
 
 def _scale(normalize: str) -> str:
     shares = {"true": "shares of each row, the truth", "pred": "shares of each column, the prediction"}
-    return shares.get(normalize, "shares of all images" if normalize == "all" else "images")
+    return shares.get(normalize, "shares of all images" if normalize == "all" else "numbers of images")
 
 
 def _number(value: float, normalize: str) -> str:

@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 
 import torch
 
+from infer import __version__
 from infer.card import IMAGENET, ModelCard, class_index
 from infer.compare import curves_png, read_run
 from infer.errors import ConfigError, DeviceError, listed
@@ -86,8 +87,8 @@ def monitor_of(name: str, table: Table) -> Callable[[Metrics], float]:
 
 def _card(settings: ResolvedConfig, spec: PixelSpec, table: Table) -> ModelCard:
     data = {"name": table.name, "fingerprint": table.fingerprint(), "train": table.counts(TRAIN)}
-    packages = ("lab", "torch", "torchvision", "numpy", "pillow")
-    versions = {"python": platform.python_version()} | {name: _version(name) for name in packages}
+    packages = {name: version(name) for name in ("torch", "torchvision", "numpy", "pillow")}
+    versions = {"lab": __version__, "python": platform.python_version(), **packages}
     return ModelCard(
         architecture=settings.architecture,
         classes=table.classes,
@@ -96,13 +97,6 @@ def _card(settings: ResolvedConfig, spec: PixelSpec, table: Table) -> ModelCard:
         ordered=settings.ordered,
         provenance={"data": data, "monitor": settings.monitor, "seed": settings.seed, "versions": versions},
     )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"  # lab itself, when it runs from its source tree
 
 
 def _start_network(card: ModelCard, settings: ResolvedConfig, screen: Screen) -> PixelNet:

@@ -1,0 +1,91 @@
+"""The whole path, timed command by command: train, export, predict, and predict again without torch.
+
+    python bench/path.py --data DIR [--arch resnet50] [--precision fp16] [--device cuda] [train options]
+
+Each command is a process of its own, so the times are what a user waits. Options that lab predict or export do not know
+go to lab train. The figures of a GPU are made with: --arch resnet50 --precision fp16 --device cuda
+"""
+
+import argparse
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NO_TORCH = "import sys; sys.modules['torch'] = None; import cli; cli.main(sys.argv[1:])"
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="a data set with a CSV or folder to predict")
+    parser.add_argument("--predict", default="resnet_18_test.csv", help="in DATA: what to predict")
+    parser.add_argument("--arch", default="resnet18")
+    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--device", default="auto")
+    args, train_options = parser.parse_known_args()
+    packages = ("torch", "onnx", "onnxruntime-gpu", "pillow")
+    print(f"{machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, ", end="")
+    print(", ".join(f"{name} {installed(name)}" for name in packages), "n = 1", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        data = args.data.resolve()
+        model = scratch / "model.onnx"
+        predict = ["predict", data / args.predict, "--model", model, "--device", args.device]
+        predict += ["--out", scratch / "submission.csv"]
+        truth = data / "test_labels.csv"
+        predict += ["--truth", truth] if truth.is_file() else []
+        device = ["--device", args.device]
+        timed("train", ["-m", "cli", "train", args.arch, "--data", data, "--out", scratch, *device, *train_options])
+        run = next(path.parent for path in scratch.glob("*/best.safetensors"))
+        timed("export and gate", ["-m", "cli", "export", run, "--precision", args.precision, "--out", model])
+        timed("predict", ["-m", "cli", *predict])
+        timed("predict, no torch", ["-c", NO_TORCH, *predict])
+
+
+def timed(what: str, arguments: list[object]) -> None:
+    """Run one command in a process of its own; print its time and the lines of its output that hold figures."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([*os.environ.get("PYTHONPATH", "").split(os.pathsep), str(ROOT)]),
+        },
+    )
+    print(f"\n{what}: {time.perf_counter() - start:.1f} s", flush=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    telling = re.compile(r"^(epoch|device|gate|CPU |CUDA )|accuracy|rows:")
+    print("\n".join(f"    {line}" for line in done.stdout.splitlines() if telling.search(line)), flush=True)
+
+
+def machine() -> str:
+    """The processor and, where the driver's own tool tells it, the GPU."""
+    try:
+        query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        gpu = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        gpu = "no GPU"
+    return f"{platform.machine()}, {gpu}"
+
+
+def installed(package: str) -> str:
+    """The version of a package, however it came here."""
+    try:
+        return version(package)
+    except ModuleNotFoundError:
+        return "?"
+
+
+if __name__ == "__main__":
+    main()

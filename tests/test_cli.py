@@ -1,0 +1,131 @@
+"""The commands as the shell meets them: exit codes, one-line errors, what is loaded, what help says."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import cli
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = ("train", "export", "predict", "evaluate", "compare", "inspect", "demo")
+HEAVY = {"torch", "torchvision", "onnxruntime", "onnx", "pandas", "sklearn", "matplotlib"}
+
+
+def loaded_by(*arguments: str | Path) -> set[str]:
+    """Which heavy packages a fresh process has loaded after a command."""
+    script = (
+        "import sys, cli\n"
+        "try: cli.main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        f"print('LOADED', *sorted({HEAVY!r} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.rpartition("LOADED")[2].split())
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_works_for_every_command(lab: Callable, command: str) -> None:
+    ran = lab(*([command] if command else []), "--help")
+    assert ran.code == 0
+    assert "Usage" in ran.out
+
+
+def test_help_loads_nothing_heavy() -> None:
+    assert loaded_by("--help") == loaded_by("train", "--help") == set()
+
+
+def test_predicting_loads_only_the_runtime(model: Path, cells: Path, tmp_path: Path) -> None:
+    image = next((cells / "test").iterdir())
+    arguments = ("predict", image, "--model", model, "--no-sample", "--out", tmp_path / "out.csv")
+    assert loaded_by(*arguments) == {"onnxruntime"}
+
+
+def test_a_usage_error_exits_with_2(lab: Callable) -> None:
+    assert lab("train").code == 2
+    assert lab("train", "resnet18", "--optimizer", "adagrad").code == 2
+    ran = lab("train", "resnet18", "--momentum", "1.5")
+    assert ran.code == 2
+    assert ran.err == "error: --momentum must be at least 0 and below 1, got 1.5\n"
+
+
+def test_an_unknown_architecture_is_named_with_the_known_ones(lab: Callable) -> None:
+    ran = lab("train", "vgg16")
+    assert ran.code == 2
+    assert "resnet152" in ran.err
+    assert "vgg16" in ran.err
+
+
+def test_names_in_errors_are_shown_as_they_are_on_one_line(lab: Callable, tmp_path: Path) -> None:
+    ran = lab("train", "resnet18", "--data", tmp_path / "[/x]\nfolder")
+    assert ran.code == 1
+    assert r"[/x]\nfolder does not exist" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("dash", ["-", "_"])
+def test_options_may_be_written_with_underscores(lab: Callable, cells: Path, tmp_path: Path, dash: str) -> None:
+    small = [f"--batch{dash}size", "8", f"--image{dash}size", "32", f"--weight{dash}decay", "0.001", "-e", "1"]
+    ran = lab("train", "ResNet18", "--data", cells, "--out", tmp_path, f"--learning{dash}rate", "0.01", *small)
+    assert ran.code == 0, ran.err
+    recipe = (next(tmp_path.iterdir()) / "recipe.toml").read_text()
+    assert "weight_decay = 0.001" in recipe
+    assert "learning_rate = 0.01" in recipe
+
+
+@pytest.mark.parametrize(
+    ("command", "module"), [("train", "torch"), ("export", "onnx"), ("export", "torch"), ("demo", "torch")]
+)
+def test_a_missing_extra_is_named_with_its_install_command(command: str, module: str) -> None:
+    script = f"import sys; sys.modules[{module!r}] = None; import cli; cli.main(sys.argv[1:])"
+    arguments = [command, *(["resnet18"] if command == "train" else [])]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert f"lab {command} needs" in done.stderr
+    assert "pip install '.[train]'" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_interrupted_command_says_so_and_exits_with_130(lab: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(arguments: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupt)
+    ran = lab("train", "resnet18")
+    assert (ran.code, ran.err) == (130, "stopped\n")
+
+
+def test_the_built_in_set_is_trained_on_where_no_data_is_named_and_is_called_synthetic(
+    lab: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import trainer.builtin
+
+    monkeypatch.setattr(trainer.builtin, "SPLITS", {"train": 24, "valid": 12, "test": 12})
+    ran = lab("train", "resnet18", "-e", "1", "-b", "8", "--image-size", "32", "--out", tmp_path)
+    assert ran.code == 0, ran.err
+    assert "SYNTHETIC" in ran.out
+    assert "validation split of synthetic-cells" in ran.out
+
+
+def test_the_whole_demo_runs_and_says_where_everything_lies(
+    lab: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import trainer.builtin
+    import trainer.config
+
+    monkeypatch.setattr(trainer.builtin, "SPLITS", {"train": 24, "valid": 12, "test": 12})
+    monkeypatch.setitem(trainer.config.BY_DEVICE, "cpu", {"epochs": 1, "batch_size": 8, "image_size": 32})
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
+    ran = lab("demo", "--out", tmp_path / "demo")
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "demo" / "submission.csv").is_file()
+    assert (tmp_path / "demo" / "submission.report" / "confusion.png").is_file()
+    assert len(list(tmp_path.glob("demo/runs/*/model.onnx"))) == 1
+    assert "These are SYNTHETIC cells" in ran.out
+    assert "next: lab inspect" in ran.out

@@ -1,0 +1,38 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+
+
+def test_an_onnx_file_tells_its_opset_inputs_classes_and_origin(lab: Callable, model: Path) -> None:
+    ran = lab("inspect", model)
+    assert ran.code == 0, ran.err
+    told = {line.split("│")[1].strip(): line.split("│")[2].strip() for line in ran.out.splitlines() if "│" in line}
+    assert told["opset"] == "ai.onnx 17"
+    assert told["input"] == "images uint8 [batch, 32, 32, 3], RGB"
+    assert told["classes"] == "0 normal, 1 blast"
+    assert told["data name"] == "cells"
+    assert told["data train"] == "[8, 16]"
+
+
+def test_a_checkpoint_and_a_run_without_a_model_are_described_too(lab: Callable, run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("model*"))
+    for path in (copy, copy / "best.safetensors"):
+        ran = lab("inspect", path)
+        assert ran.code == 0
+        assert "checkpoint" in ran.out
+
+
+def test_a_file_whose_opset_is_not_its_cards_is_told(lab: Callable, model: Path, tmp_path: Path) -> None:
+    changed = onnx.load(model)
+    changed.opset_import[0].version = 18
+    onnx.save(changed, tmp_path / "changed.onnx")
+    assert "ai.onnx 18, but its card says 17" in lab("inspect", tmp_path / "changed.onnx").out
+
+
+def test_a_file_that_is_no_model_is_one_line(lab: Callable, tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(b"hello")
+    ran = lab("inspect", tmp_path / "x.onnx")
+    assert ran.code == 1
+    assert "is not an ONNX file" in ran.err

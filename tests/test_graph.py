@@ -1,0 +1,187 @@
+"""The ONNX file is what was asked for, and nothing of the exporting machine is in it."""
+
+import getpass
+import io
+import logging
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import helper, numpy_helper
+
+from exporter.graph import OLDEST_OPSET, build_graph, check_model, check_opset, newest_opset
+from infer.card import CARD_KEY, ClassName, ModelCard, Normalization
+from infer.errors import ExportError
+from infer.onnx_file import read_header
+from infer.pixels import PixelSpec
+from trainer.network import PixelNet
+from trainer.resnet import BasicBlock, Bottleneck, ResNet
+
+SCALE = Normalization.per_channel((0.4, 0.5, 0.6), (0.2, 0.3, 0.25))
+
+
+def make_card(**changes: object) -> ModelCard:
+    base = ModelCard(
+        architecture="resnet18",
+        classes=(ClassName("a", "0"), ClassName("b", "1"), ClassName("c", "2")),
+        pixels=PixelSpec.default(32),
+        normalization=SCALE,
+        ordered=False,
+        temperature=1.5,
+        opset=18,
+    )
+    return replace(base, **changes)
+
+
+def tiny(block: type = BasicBlock, seed: int = 0, normalization: Normalization = SCALE) -> PixelNet:
+    """A narrow ResNet whose batch-norm statistics are not the trivial ones."""
+    torch.manual_seed(seed)
+    resnet = ResNet(block, (1, 1, 1, 1), classes=3, base_width=8)
+    for name, values in resnet.named_buffers():
+        if values.dtype == torch.float32:
+            values.copy_(torch.rand_like(values) + (0.5 if name.endswith("var") else -0.5))
+    return PixelNet(resnet, normalization, temperature=1.5).eval()
+
+
+def varied() -> PixelNet:
+    """A network that answers every class now and then."""
+    network = tiny()
+    with torch.no_grad():
+        network.resnet.fc.bias -= network(torch.from_numpy(images(40)))[0].mean(0)
+    return network
+
+
+def images(count: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+
+
+def run(model: onnx.ModelProto, batch: np.ndarray) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(["logits", "probabilities"], {"images": batch})
+
+
+@pytest.mark.parametrize("opset", range(OLDEST_OPSET, newest_opset() + 1))
+def test_every_opset_is_the_one_asked_for_and_answers_as_torch_does(opset: int, tmp_path: Path) -> None:
+    network = tiny()
+    model = build_graph(network, make_card(opset=opset))
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    assert read_header(tmp_path / "model.onnx").opsets == {"": opset}
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(images(3)))
+    for got, wanted in zip(run(model, images(3)), expected, strict=True):
+        np.testing.assert_allclose(got, wanted.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("opset", [OLDEST_OPSET - 1, newest_opset() + 1, 999])
+def test_an_opset_outside_the_range_is_an_error_that_names_the_range(opset: int) -> None:
+    with pytest.raises(ExportError, match=f"{OLDEST_OPSET} to {newest_opset()}"):
+        check_opset(opset)
+
+
+def test_the_newest_opset_is_one_that_both_packages_know() -> None:
+    assert 21 <= newest_opset() <= onnx.defs.onnx_opset_version()
+
+
+@pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
+def test_the_graph_holds_plain_operators_only(block: type) -> None:
+    kinds = {node.op_type for node in build_graph(tiny(block), make_card(opset=17)).graph.node}
+    assert kinds == {
+        *("Cast", "Div", "Sub", "Mul", "Transpose", "Conv", "Relu", "MaxPool", "Add"),
+        *("GlobalAveragePool", "Flatten", "Gemm", "Softmax"),
+    }
+
+
+def test_a_full_colour_matrix_is_part_of_the_graph() -> None:
+    matrix = ((2.0, 0.5, 0.0), (0.1, 3.0, 0.2), (0.0, 0.3, 1.0))
+    network = tiny(normalization=Normalization((0.4, 0.5, 0.6), matrix))
+    model = build_graph(network, make_card(opset=17))
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(images(2)))[0].numpy()
+    np.testing.assert_allclose(run(model, images(2))[0], expected, atol=1e-4)
+
+
+def test_inputs_are_uint8_images_and_outputs_float32_with_a_free_batch_axis() -> None:
+    graph = build_graph(tiny(), make_card(opset=17)).graph
+    shapes = {
+        item.name: (
+            item.type.tensor_type.elem_type,
+            [d.dim_param or d.dim_value for d in item.type.tensor_type.shape.dim],
+        )
+        for item in (*graph.input, *graph.output)
+    }
+    assert shapes == {
+        "images": (onnx.TensorProto.UINT8, ["batch", 32, 32, 3]),
+        "logits": (onnx.TensorProto.FLOAT, ["batch", 3]),
+        "probabilities": (onnx.TensorProto.FLOAT, ["batch", 3]),
+    }
+
+
+def test_half_precision_is_inside_the_network_alone() -> None:
+    network = tiny()
+    network.resnet.half()
+    model = build_graph(network, make_card(opset=17, precision="fp16"))
+    weights = [numpy_helper.to_array(item) for item in model.graph.initializer if len(item.dims) == 4]
+    assert {array.dtype for array in weights} == {np.dtype(np.float16)}
+    logits, probabilities = run(model, images(2))
+    assert logits.dtype == probabilities.dtype == np.float32
+    with torch.inference_mode():
+        np.testing.assert_allclose(logits, tiny()(torch.from_numpy(images(2)))[0].numpy(), atol=0.05)
+
+
+def test_nothing_of_the_exporting_machine_is_in_the_file() -> None:
+    model = build_graph(tiny(), make_card(opset=17))
+    content = model.SerializeToString()
+    for secret in (str(Path(__file__).parent.parent), str(Path(torch.__file__).parent)):
+        assert secret.encode() not in content
+    assert f"/{getpass.getuser()}/".encode() not in content
+    assert b".py" not in content
+    assert [item.key for item in model.metadata_props] == [CARD_KEY]
+    assert not any(item.metadata_props or item.doc_string for item in (*model.graph.node, *model.graph.input))
+
+
+def test_the_same_network_gives_the_same_bytes() -> None:
+    one, two = (build_graph(tiny(), make_card(opset=17)).SerializeToString(deterministic=True) for _ in range(2))
+    assert one == two
+
+
+def test_export_prints_logs_and_warns_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    level, handlers = logging.getLogger().level, logging.getLogger().handlers[:]
+    with warnings.catch_warnings(record=True) as warned, redirect_stdout(out), redirect_stderr(err):
+        warnings.simplefilter("always")
+        build_graph(tiny(), make_card(opset=17))
+    loud = [record for record in caplog.records if record.levelno >= logging.INFO]
+    assert (out.getvalue(), err.getvalue(), warned, loud) == ("", "", [], [])
+    assert (logging.getLogger().level, logging.getLogger().handlers) == (level, handlers)
+
+
+def graph_of(opset: int, batch: str | int = "batch") -> onnx.ModelProto:
+    value = helper.make_tensor_value_info
+    node = helper.make_node("Identity", ["x"], ["y"])
+    shape = onnx.TensorProto.FLOAT, [batch, 3]
+    graph = helper.make_graph([node], "g", [value("x", *shape)], [value("y", *shape)])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def test_a_model_of_another_opset_than_asked_for_is_refused() -> None:
+    check_model(graph_of(18), 18)
+    with pytest.raises(ExportError, match="opset 17 was asked for"):
+        check_model(graph_of(18), 17)
+
+
+def test_a_model_with_a_frozen_batch_axis_is_refused() -> None:
+    with pytest.raises(ExportError, match="froze the batch axis at 2"):
+        check_model(graph_of(18, batch=2), 18)
+
+
+def test_a_model_that_is_no_valid_onnx_is_refused() -> None:
+    broken = graph_of(18)
+    broken.graph.node[0].op_type = "NoSuchOperator"
+    with pytest.raises(ExportError, match="not valid ONNX"):
+        check_model(broken, 18)

@@ -1,0 +1,196 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from infer.card import ClassName
+from infer.errors import DataError
+from infer.inputs import Inputs, NameMatcher, read_inputs, read_truth, to_indices
+
+CLASSES = (ClassName("normal", "007"), ClassName("blast", "1"))
+Touch = Callable[..., None]
+
+
+@pytest.fixture
+def touch(tmp_path: Path) -> Touch:
+    def make(*names: str) -> None:
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+
+    return make
+
+
+def test_a_folder_gives_its_images_in_natural_order_with_paths_from_it(touch: Touch, tmp_path: Path) -> None:
+    touch("in/img10.png", "in/img2.png", "in/sub/a.jpg", "in/notes.txt")
+    inputs = read_inputs(tmp_path / "in", CLASSES)
+    assert inputs.names == ["img2.png", "img10.png", "sub/a.jpg"]
+    assert inputs.files == [str(tmp_path / "in" / name) for name in inputs.names]
+    assert (inputs.root, inputs.labels) == (tmp_path / "in", None)
+
+
+def test_class_folders_tell_the_truth_by_label_or_name(touch: Touch, tmp_path: Path) -> None:
+    touch("in/007/a.png", "in/blast/b.png")
+    inputs = read_inputs(tmp_path / "in", CLASSES)
+    assert (inputs.names, inputs.labels) == (["007/a.png", "blast/b.png"], ["007", "blast"])
+    assert inputs.labels_from == "class folders"
+
+
+@pytest.mark.parametrize("other", ["loose.png", "unknown/c.png"])
+def test_folders_that_are_not_all_classes_tell_no_truth(other: str, touch: Touch, tmp_path: Path) -> None:
+    touch("in/007/a.png", "in/1/b.png", f"in/{other}")
+    assert read_inputs(tmp_path / "in", CLASSES).labels is None
+
+
+def test_one_image_is_an_input(touch: Touch, tmp_path: Path) -> None:
+    touch("a.JPG")
+    inputs = read_inputs(tmp_path / "a.JPG", CLASSES)
+    assert (inputs.names, inputs.files, inputs.root) == (["a.JPG"], [str(tmp_path / "a.JPG")], tmp_path)
+
+
+@pytest.mark.parametrize("column", ["Path", "ID", "image_id", "Filename", "img"])
+def test_a_csvs_image_column_gives_names_as_written_and_their_files(column: str, touch: Touch, tmp_path: Path) -> None:
+    touch("images/b.png", "a.jpeg")
+    (tmp_path / "t.csv").write_text(f"age,{column}\n30,b.png\n40,a\n50,b.png\n")
+    inputs = read_inputs(tmp_path / "t.csv", CLASSES)
+    assert inputs.names == ["b.png", "a", "b.png"]
+    assert inputs.files == [str(tmp_path / name) for name in ("images/b.png", "a.jpeg", "images/b.png")]
+    assert inputs.labels is None
+
+
+def test_a_csvs_label_column_is_the_truth(touch: Touch, tmp_path: Path) -> None:
+    touch("a.png", "b.png")
+    (tmp_path / "t.csv").write_text("Path,Level\na,007\nb,1\n")
+    inputs = read_inputs(tmp_path / "t.csv", CLASSES)
+    assert (inputs.labels, inputs.labels_from) == (["007", "1"], "column Level")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.TXT"])
+def test_one_name_a_line_needs_no_header(name: str, touch: Touch, tmp_path: Path) -> None:
+    touch("a.png", "b.png")
+    (tmp_path / name).write_text("b\na.png\n")
+    inputs = read_inputs(tmp_path / name, CLASSES)
+    assert (inputs.names, inputs.labels) == (["b", "a.png"], None)
+
+
+def test_one_name_a_line_has_its_truth_in_the_label_file_beside_it(touch: Touch, tmp_path: Path) -> None:
+    touch("a.png", "b.png")
+    (tmp_path / "test_img.csv").write_text("b\na\n")
+    (tmp_path / "test_label.csv").write_text("007\n1\n")
+    inputs = read_inputs(tmp_path / "test_img.csv", CLASSES)
+    assert (inputs.labels, inputs.labels_from) == (["007", "1"], "test_label.csv")
+    (tmp_path / "test_label.csv").write_text("007\n")
+    with pytest.raises(DataError, match=r"test_label\.csv has 1 labels for the 2 images of .*test_img\.csv"):
+        read_inputs(tmp_path / "test_img.csv", CLASSES)
+
+
+def test_hostile_names_go_through_as_they_are(touch: Touch, tmp_path: Path) -> None:
+    names = ["[/x].jpg", "a,b.jpg", os.fsdecode(b"caf\xe9.jpg")]
+    touch(*(f"in/{name}" for name in names))
+    assert set(read_inputs(tmp_path / "in", CLASSES).names) == set(names)
+    (tmp_path / "in" / "t.csv").write_bytes(b'Path\n[/x].jpg\n"a,b.jpg"\ncaf\xe9\n')
+    inputs = read_inputs(tmp_path / "in" / "t.csv", CLASSES)
+    assert inputs.names == ["[/x].jpg", "a,b.jpg", os.fsdecode(b"caf\xe9")]
+    assert all(os.path.isfile(file) for file in inputs.files)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("none", None, r"the input .*none does not exist; give a folder, a CSV that names images, or an image"),
+        ("notes.pdf", "", r"no images found: .*notes\.pdf is neither a folder, nor a \.csv, nor an image"),
+        ("t.csv", "\n", r"no images found: .*t\.csv is empty; write one image a line"),
+        ("t.csv", "Path,label\n", r"no images found: .*t\.csv has a header and no rows"),
+        ("t.csv", "age,label\n3,1\n", r"t\.csv has the columns age, label; name the one with the images Path"),
+        ("t.csv", "nothere\n", r"t\.csv has the columns nothere; name the one with the images Path"),
+        ("t.csv", "Path,label\na,1\na\n", r"t\.csv has rows with fewer values than its 2 columns; complete them"),
+        ("t.csv", "Path\na\nb\n", r"t\.csv names 1 images that are not below .*: b; put them there"),
+        ("t.csv", "a\nb\n", r"t\.csv names 1 images that are not below .*: b; put them there"),
+    ],
+)
+def test_an_input_that_gives_no_images_is_refused(
+    name: str, text: str | None, message: str, touch: Touch, tmp_path: Path
+) -> None:
+    touch("a.png")
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_inputs(tmp_path / name, CLASSES)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no images found in .*; lab reads JPEG, PNG"):
+        read_inputs(tmp_path, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "positions"),
+    [
+        ("x/a.jpg", [0]),
+        ("a.jpg", [0, 1]),
+        ("y/a.jpg", [1]),
+        ("b.png", [2]),
+        ("b", [2]),
+        ("c.v1", [3]),
+        ("other/b.png", [2]),
+        ("zzz", []),
+    ],
+)
+def test_an_id_means_a_relative_path_then_a_name_then_a_stem(wanted: str, positions: list[int]) -> None:
+    assert NameMatcher(["x/a.jpg", "y/a.jpg", "b.png", "deep/c.v1.png"]).find(wanted) == positions
+
+
+def test_a_whole_name_wins_over_a_stem() -> None:
+    assert NameMatcher(["a.jpg", "a"]).find("a") == [1]
+    assert NameMatcher(["x/a", "a.png"]).find("a") == [0]
+
+
+INPUTS = Inputs(Path("in"), ["x/a.jpg", "b.png"], ["in/x/a.jpg", "in/b.png"])
+
+
+def test_the_truth_is_brought_into_the_inputs_order(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("target,age,ID\n1,3,b\n007,4,a.jpg\n1,5,stranger\n")
+    assert read_truth(tmp_path / "t.csv", INPUTS) == ["007", "1"]
+
+
+def test_truth_of_one_column_is_in_the_inputs_order(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("007\n1\n")
+    assert read_truth(tmp_path / "t.csv", INPUTS) == ["007", "1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"t\.csv holds nothing; its first line must name a Path and a label column"),
+        ("a,b\nc,d\n", r"t\.csv holds a, b; its first line must name a Path and a label column"),
+        ("Path,label\nb,1\n", r"t\.csv has no label for 1 of the images: x/a\.jpg; add them"),
+        ("Path,label\nb,1\na,1\nb,007\n", r"t\.csv gives b two labels; keep the right one"),
+        ("1\n", r"t\.csv has 1 labels for the 2 images"),
+        ("Path,label\na,007\nb\n", r"t\.csv has rows with fewer values"),
+    ],
+)
+def test_a_truth_that_does_not_fit_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_truth(tmp_path / "t.csv", INPUTS)
+
+
+def test_a_truth_whose_id_fits_two_images_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("Path,label\na,1\n")
+    inputs = Inputs(Path("in"), ["x/a.jpg", "y/a.jpg"], ["", ""])
+    with pytest.raises(DataError, match=r"t\.csv: a may be x/a\.jpg, y/a\.jpg; write the relative path"):
+        read_truth(tmp_path / "t.csv", inputs)
+
+
+def test_a_missing_truth_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot read .*none\.csv"):
+        read_truth(tmp_path / "none.csv", INPUTS)
+
+
+def test_labels_and_names_become_indices_and_strangers_are_refused() -> None:
+    assert to_indices(["1", "007", "normal", "blast"], CLASSES, "t.csv") == [1, 0, 0, 1]
+    with pytest.raises(
+        DataError, match=r"t\.csv has the labels 7, x, the model knows 007 normal, 1 blast; use the mod"
+    ):
+        to_indices(["x", "1", "7"], CLASSES, "t.csv")

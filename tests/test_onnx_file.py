@@ -1,0 +1,137 @@
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from infer.errors import ModelError
+from infer.onnx_file import IR_VERSION, METADATA_PROPS, OPSET_IMPORT, PRODUCER, read_header
+
+
+def small_model(metadata: dict[str, str] | None = None, **fields: object) -> onnx.ModelProto:
+    weights = numpy_helper.from_array(np.ones(64, np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [64])],
+        [weights],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 300)]
+    model = helper.make_model(graph, producer_name="lab", opset_imports=opsets, ir_version=8, **fields)
+    helper.set_model_props(model, metadata or {})
+    return model
+
+
+def test_the_field_numbers_are_those_of_the_onnx_package() -> None:
+    number = {field.name: field.number for field in onnx.ModelProto.DESCRIPTOR.fields}
+    named = (number["ir_version"], number["producer_name"], number["opset_import"], number["metadata_props"])
+    assert named == (IR_VERSION, PRODUCER, OPSET_IMPORT, METADATA_PROPS)
+
+
+def test_a_header_is_what_the_onnx_package_reads(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    metadata = {"lab.card": '{"name": "grün"}', "long": "x" * 70_000, "empty": ""}
+    onnx.save(small_model(metadata, doc_string="doc", domain="org.lab", model_version=1 << 40), path)
+    header, theirs = read_header(path), onnx.load(path)
+    assert (header.ir_version, header.producer) == (theirs.ir_version, theirs.producer_name) == (8, "lab")
+    assert (
+        header.opsets == {item.domain: item.version for item in theirs.opset_import} == {"": 17, "com.microsoft": 300}
+    )
+    assert header.metadata == {item.key: item.value for item in theirs.metadata_props} == metadata
+
+
+def test_an_exported_models_header_is_what_the_onnx_package_reads(model: Path) -> None:
+    header, theirs = read_header(model), onnx.load(model)
+    assert header.opsets == {item.domain: item.version for item in theirs.opset_import}
+    assert header.opsets[""] == 17
+    assert header.metadata == {item.key: item.value for item in theirs.metadata_props}
+    assert (header.ir_version, header.producer) == (theirs.ir_version, theirs.producer_name)
+
+
+def test_bytes_written_by_hand_from_protobufs_encoding_are_read(tmp_path: Path) -> None:
+    """https://protobuf.dev/programming-guides/encoding: key = number << 3 | wire type; 150 is 96 01."""
+    path = tmp_path / "a.onnx"
+    opset = b"\x42\x03" + b"\x10\x96\x01"  # field 8, 3 bytes: field 2, varint 150
+    strangers = b"\xa1\x06" + b"\xff" * 8 + b"\xa5\x06" + b"\xff" * 4  # field 100, 64 and 32 bits wide
+    metadata = b"\x72\x06" + b"\x0a\x01k" + b"\x12\x01v"  # field 14: key, value
+    path.write_bytes(opset + strangers + metadata + b"\x08\x0a")
+    header = read_header(path)
+    assert (header.ir_version, header.producer, header.opsets, header.metadata) == (10, "", {"": 150}, {"k": "v"})
+
+
+def test_weights_beside_the_file_are_not_needed(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    onnx.save(small_model({"k": "v"}), path, save_as_external_data=True, location="weights", size_threshold=0)
+    assert (tmp_path / "weights").stat().st_size > 0
+    (tmp_path / "weights").unlink()
+    assert read_header(path).metadata == {"k": "v"}
+
+
+def test_the_graph_is_not_loaded(tmp_path: Path) -> None:
+    path, size = tmp_path / "a.onnx", 1 << 30
+    with path.open("wb") as file:  # sparse: takes no disk
+        file.write(b"\x08\x08\x3a" + b"\x80\x80\x80\x80\x04")  # IR version 8, then a graph of 2 ** 30 bytes
+        file.seek(size, 1)
+        file.write(b"\x42\x02\x10\x11")
+    tracemalloc.start()
+    header = read_header(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert header.opsets == {"": 17}
+    assert peak < 1_000_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0" * 100,
+        b"hello, this is plain text\n",
+        b"PK\x03\x04 a zip archive, as torch writes",
+        b"\x89PNG\r\n\x1a\n",
+        b"\xff" * 64,
+        b"\x08",
+        b"\x08\x08",
+        b"\x42\x02\x10\x11",
+        b"\x08\x08\x42\x7f\x10\x11",
+        b"\x08\x08\x42\x02\x10\x11\x0b",
+        b"\x08\x08\x42\x02\x10\x11\x12\x01\xff",
+        b"\x08\x08\x42\x04\x10\x11\x0a\x09",
+    ],
+)
+def test_a_file_of_another_kind_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"a\.onnx is not an ONNX file; use a file that `lab export` wrote"):
+        read_header(path)
+
+
+def test_random_bytes_give_a_header_or_a_model_error_and_nothing_else(tmp_path: Path) -> None:
+    path, refused = tmp_path / "a.onnx", 0
+    for seed in range(300):
+        path.write_bytes(b"\x08\x08\x42" + np.random.default_rng(seed).bytes(seed))
+        try:
+            read_header(path)
+        except ModelError:
+            refused += 1
+    assert refused > 200
+
+
+def test_a_file_cut_anywhere_in_the_graph_is_refused(tmp_path: Path) -> None:
+    whole = small_model({"lab.card": "{}"}).SerializeToString()
+    graph_end = whole.index(helper.make_opsetid("", 17).SerializeToString())
+    path = tmp_path / "a.onnx"
+    for size in range(0, graph_end, 7):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ModelError, match="is not an ONNX file"):
+            read_header(path)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot read .*none\.onnx: No such file.*check the path"):
+        read_header(tmp_path / "none.onnx")
+    with pytest.raises(ModelError, match=r"cannot read .*: Is a directory; check the path"):
+        read_header(tmp_path)

@@ -1,0 +1,122 @@
+"""Order, bounded memory, halved batches: the pipeline's promises."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infer.cuda import CPU, CUDA
+from infer.errors import DeviceError, ImageError
+from infer.pipeline import classify, read_ahead
+from infer.pixels import read_window
+from infer.session import Session
+
+ONE = np.zeros((1, 1, 3), dtype=np.uint8)
+
+
+def slow_for_early_files(file: str) -> np.ndarray:
+    time.sleep(0.01 if int(file) % 4 == 0 else 0)
+    return np.full((1, 1, 3), int(file), dtype=np.uint8)
+
+
+def test_images_come_in_order_whichever_decodes_first() -> None:
+    read = read_ahead([str(number) for number in range(50)], slow_for_early_files, workers=4)
+    assert [int(image[0, 0, 0]) for image in read] == list(range(50))
+
+
+def test_no_more_images_are_read_than_a_bound_ahead_of_the_caller() -> None:
+    started: list[str] = []
+    images = read_ahead([str(k) for k in range(200)], lambda file: started.append(file) or ONE, workers=2, ahead=10)
+    for taken, _ in enumerate(images, 1):
+        assert len(started) <= taken + 10
+
+
+def test_a_bad_image_is_an_answer_and_the_rest_goes_on() -> None:
+    def read(file: str) -> np.ndarray:
+        if file == "1":
+            raise ImageError(file, "damaged")
+        return ONE
+
+    kinds = [isinstance(image, ImageError) for image in read_ahead(["0", "1", "2"], read)]
+    assert kinds == [False, True, False]
+
+
+def test_a_bug_in_a_worker_is_not_taken_for_a_bad_image() -> None:
+    def read(file: str) -> np.ndarray:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(read_ahead(["0"], read))
+
+
+def test_a_caller_that_stops_early_leaves_no_thread_behind() -> None:
+    images = read_ahead([str(k) for k in range(500)], lambda file: ONE)
+    next(images)
+    images.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+class Limited:
+    """A session whose device holds `room` images, otherwise the real one."""
+
+    def __init__(self, session: Session, room: int, provider: str = CPU) -> None:
+        self.card, self.provider, self.room, self.sizes = session.card, provider, room, []
+        self._run = session.run
+
+    def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self.sizes.append(len(pixels))
+        if len(pixels) > self.room:
+            raise DeviceError("out of memory")
+        return self._run(pixels)
+
+
+@pytest.fixture
+def files(tmp_path: Path, save_image: Callable[..., Path]) -> list[str]:
+    return [str(save_image(tmp_path / f"{k}.png", seed=k)) for k in range(11)]
+
+
+def expected(session: Session, files: list[str]) -> np.ndarray:
+    return session.run(np.stack([read_window(file, session.card.pixels) for file in files]))[1]
+
+
+def test_answers_are_those_of_the_images_in_order(model: Path, files: list[str]) -> None:
+    session = Session(model, "cpu")
+    answers = np.stack([answer.probabilities for answer in classify(session, files, batch_size=4)])
+    assert answers.tobytes() == expected(session, files).tobytes()
+
+
+def test_batches_are_halved_and_the_user_told_where_memory_is_exhausted(model: Path, files: list[str]) -> None:
+    session, said = Session(model, "cpu"), []
+    limited = Limited(session, room=2)
+    answers = list(classify(limited, files, batch_size=8, say=said.append))  # type: ignore[arg-type]
+    assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files).tobytes()
+    assert [line.rpartition(" ")[2] for line in said] == ["4", "2"]
+    assert limited.sizes[:3] == [8, 4, 2]
+    assert max(limited.sizes[3:]) == 2  # it does not try the large ones again
+
+
+def test_a_device_without_room_for_one_image_is_an_error(model: Path, files: list[str]) -> None:
+    with pytest.raises(DeviceError):
+        list(classify(Limited(Session(model, "cpu"), room=0), files, batch_size=2))  # type: ignore[arg-type]
+
+
+def test_on_cuda_the_last_batch_is_filled_so_that_every_batch_has_one_shape(model: Path, files: list[str]) -> None:
+    session = Session(model, "cpu")
+    cuda = Limited(session, room=99, provider=CUDA)
+    answers = list(classify(cuda, files, batch_size=4))  # type: ignore[arg-type]
+    assert cuda.sizes == [4, 4, 4]
+    assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files).tobytes()
+
+
+def test_a_batch_with_bad_images_keeps_every_answer_at_its_place(model: Path, files: list[str]) -> None:
+    session = Session(model, "cpu")
+    for place in (0, 5, 6, 10):
+        Path(files[place]).write_bytes(b"no image")
+    answers = list(classify(session, files, batch_size=3))
+    assert [place for place, answer in enumerate(answers) if answer.error] == [0, 5, 6, 10]
+    good = [place for place in range(11) if place not in (0, 5, 6, 10)]
+    got = np.stack([answers[place].probabilities for place in good])
+    assert got.tobytes() == expected(session, [files[place] for place in good]).tobytes()

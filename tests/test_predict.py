@@ -1,0 +1,244 @@
+"""`lab predict` as a user meets it: files, exit codes, what is printed."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infer.card import read_card
+from infer.errors import ConfigError
+from infer.pixels import read_window
+from infer.predict import PredictConfig
+from infer.session import Session
+
+ROOT = Path(__file__).parent.parent
+
+
+def rows(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, cells: Path) -> Path:
+    """The test cells in a folder of their own, without a sample beside them."""
+    return shutil.copytree(cells / "test", tmp_path / "images")
+
+
+def test_a_folder_gives_id_and_label_in_natural_order(
+    lab: Callable, model: Path, tmp_path: Path, save_image: Callable[..., Path]
+) -> None:
+    for name in ("img10.png", "img9.png", "sub/img1.png"):
+        save_image(tmp_path / "in" / name)
+    ran = lab("predict", tmp_path / "in", "--model", model, "--out", tmp_path / "out.csv")
+    assert ran.code == 0, ran.err
+    written = rows(tmp_path / "out.csv")
+    assert written[0] == ["ID", "label"]
+    assert [row[0] for row in written[1:]] == ["img9.png", "img10.png", "sub/img1.png"]
+    assert {row[1] for row in written[1:]} <= {"0", "1"}
+
+
+def test_labels_are_those_of_the_largest_probability_of_the_session(
+    lab: Callable, model: Path, tmp_path: Path, folder: Path
+) -> None:
+    out, side = tmp_path / "out.csv", tmp_path / "p.csv"
+    assert lab("predict", folder, "--model", model, "--out", out, "--probabilities", side, "-b", "5").code == 0
+    session = Session(model, "cpu")
+    files = [folder / row[0] for row in rows(out)[1:]]
+    expected = session.run(np.stack([read_window(str(file), session.card.pixels) for file in files]))[1]
+    got = np.array([[float(cell) for cell in row[1:]] for row in rows(side)[1:]], dtype=np.float32)
+    assert rows(side)[0] == ["ID", "0", "1"]
+    assert got.tobytes() == expected.tobytes()  # no digit is lost in the text
+    assert [row[1] for row in rows(out)[1:]] == [str(k) for k in expected.argmax(1)]
+
+
+@pytest.mark.parametrize("batch", ["1", "7", "64"])
+def test_the_csv_is_the_same_bytes_for_any_batch_size(
+    lab: Callable, model: Path, tmp_path: Path, folder: Path, batch: str
+) -> None:
+    side = tmp_path / "p.csv"
+    for size in ("12", batch):
+        lab("predict", folder, "--model", model, "--out", tmp_path / "o.csv", "--probabilities", side, "-b", size)
+        side.rename(tmp_path / f"{size}.csv")
+    assert (tmp_path / "12.csv").read_bytes() == (tmp_path / f"{batch}.csv").read_bytes()
+
+
+def test_header_ids_and_order_follow_the_sample_beside_the_input(
+    lab: Callable, model: Path, tmp_path: Path, cells: Path
+) -> None:
+    data = shutil.copytree(cells, tmp_path / "cells")
+    sample = rows(data / "sample_submission.csv")
+    ids = [row[0] for row in sample[1:]][::-1]
+    (data / "sample_submission.csv").write_text("image_id,diagnosis\n" + "".join(f"{name},0\n" for name in ids))
+    for source in (data / "test", data / "resnet_50_test.csv"):
+        ran = lab("predict", source, "--model", model, "--out", tmp_path / "out.csv")
+        assert ran.code == 0, ran.err
+        assert rows(tmp_path / "out.csv")[0] == ["image_id", "diagnosis"]
+        assert [row[0] for row in rows(tmp_path / "out.csv")[1:]] == ids
+    lab("predict", data / "test", "--model", model, "--out", tmp_path / "plain.csv", "--no-sample")
+    assert rows(tmp_path / "plain.csv")[0] == ["ID", "label"]
+
+
+def test_a_sample_with_a_column_per_class_gets_probabilities(
+    lab: Callable, model: Path, tmp_path: Path, folder: Path
+) -> None:
+    names = sorted(path.stem for path in folder.iterdir())
+    sample = tmp_path / "sample.csv"
+    sample.write_text("id,blast,normal\n" + "".join(f"{name},0,0\n" for name in names))
+    out, side = tmp_path / "out.csv", tmp_path / "p.csv"
+    assert lab("predict", folder, "--model", model, "--out", out, "--sample", sample, "--probabilities", side).code == 0
+    assert rows(out)[0] == ["id", "blast", "normal"]
+    assert [row[1:] for row in rows(out)[1:]] == [row[:0:-1] for row in rows(side)[1:]]
+
+
+def test_truth_from_class_folders_makes_a_report_beside_the_csv(
+    lab: Callable, model: Path, tmp_path: Path, cells: Path
+) -> None:
+    for path, label in rows(cells / "test_labels.csv")[1:]:
+        target = tmp_path / "in" / ("blast" if label == "1" else "normal") / Path(path).name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(cells / path, target)
+    ran = lab("predict", tmp_path / "in", "--model", model, "--out", tmp_path / "out.csv")
+    assert ran.code == 0, ran.err
+    report = json.loads((tmp_path / "out.report" / "report.json").read_text())
+    truth = {Path(path).name: label for path, label in rows(cells / "test_labels.csv")[1:]}
+    right = sum(truth[Path(name).name] == label for name, label in rows(tmp_path / "out.csv")[1:])
+    assert report["accuracy"] == right / 12
+    assert "truth ↓  prediction →" in ran.out
+
+
+def test_truth_from_a_file_and_from_a_label_column_give_the_same_report(
+    lab: Callable, model: Path, tmp_path: Path, cells: Path, folder: Path
+) -> None:
+    truth = cells / "test_labels.csv"
+    lab("predict", folder, "--model", model, "--out", tmp_path / "a.csv", "--truth", truth)
+    lab("predict", truth, "--model", model, "--out", tmp_path / "b.csv")
+    one, two = (json.loads((tmp_path / name / "report.json").read_text()) for name in ("a.report", "b.report"))
+    assert one["confusion"] == two["confusion"]
+
+
+@pytest.fixture
+def damaged(folder: Path) -> list[str]:
+    names = sorted(path.name for path in folder.iterdir())
+    (folder / names[2]).write_bytes((folder / names[2]).read_bytes()[:3000])
+    (folder / names[7]).write_bytes(b"no image")
+    return [names[2], names[7]]
+
+
+def test_bad_images_fail_by_default_with_all_of_them_named_and_nothing_written(
+    lab: Callable, model: Path, tmp_path: Path, folder: Path, damaged: list[str]
+) -> None:
+    out = tmp_path / "out.csv"
+    out.write_text("from before")
+    ran = lab("predict", folder, "--model", model, "--out", out, "--probabilities", tmp_path / "p.csv")
+    assert ran.code == 1
+    assert "2 of 12 images" in ran.err
+    assert all(name in ran.err for name in damaged)
+    assert "--bad-images skip or guess" in ran.err
+    assert out.read_text() == "from before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "out.csv"]
+
+
+def test_bad_images_can_be_skipped_and_are_listed(
+    lab: Callable, model: Path, tmp_path: Path, folder: Path, damaged: list[str]
+) -> None:
+    ran = lab("predict", folder, "--model", model, "--out", tmp_path / "out.csv", "--bad-images", "skip")
+    assert ran.code == 0
+    assert len(rows(tmp_path / "out.csv")) == 11
+    assert [row[0] for row in rows(tmp_path / "out.bad.csv")[1:]] == damaged
+    assert "10 rows" in ran.out
+
+
+def test_bad_images_can_be_guessed_as_the_most_frequent_training_class_and_are_listed(
+    lab: Callable, model: Path, tmp_path: Path, folder: Path, damaged: list[str]
+) -> None:
+    assert read_card(model).provenance["data"]["train"] == [8, 16]
+    lab("predict", folder, "--model", model, "--out", tmp_path / "out.csv", "--bad-images", "guess")
+    labels = dict(rows(tmp_path / "out.csv")[1:])
+    assert len(labels) == 12
+    assert [labels[name] for name in damaged] == ["1", "1"]
+    assert [row[0] for row in rows(tmp_path / "out.bad.csv")[1:]] == damaged
+
+
+def test_a_list_of_bad_images_from_an_earlier_prediction_does_not_stay(
+    lab: Callable, model: Path, tmp_path: Path, folder: Path
+) -> None:
+    (tmp_path / "out.bad.csv").write_text("old")
+    lab("predict", folder, "--model", model, "--out", tmp_path / "out.csv")
+    assert not (tmp_path / "out.bad.csv").exists()
+
+
+def test_hostile_names_are_written_and_shown_as_they_are(
+    lab: Callable, model: Path, tmp_path: Path, save_image: Callable[..., Path]
+) -> None:
+    names = ["[/x].png", "[blue]x[/blue].png", 'q"uote,comma.png']
+    for name in names:
+        save_image(tmp_path / "in" / name)
+    assert lab("predict", tmp_path / "in", "--model", model, "--out", tmp_path / "out.csv").code == 0
+    assert sorted(row[0] for row in rows(tmp_path / "out.csv")[1:]) == sorted(names)
+    (tmp_path / "in" / "[/x].png").write_bytes(b"")
+    assert "[/x].png" in lab("predict", tmp_path / "in", "--model", model, "--out", tmp_path / "out.csv").err
+
+
+def test_one_image_can_be_predicted(lab: Callable, model: Path, tmp_path: Path, folder: Path) -> None:
+    image = next(folder.iterdir())
+    assert lab("predict", image, "--model", model, "--out", tmp_path / "out.csv").code == 0
+    assert rows(tmp_path / "out.csv")[1][0] == image.name
+
+
+def test_an_out_that_cannot_be_written_is_one_line(lab: Callable, model: Path, tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ran = lab("predict", folder, "--model", model, "--out", tmp_path / "file" / "out.csv")
+    assert ran.code == 1
+    assert "cannot write" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_one_line_and_leaves_no_draft(
+    lab: Callable, model: Path, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.open
+
+    def on_full_disk(path: Path, *args: object, **kwargs: object) -> object:
+        return real(Path("/dev/full") if "out" in path.name else path, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "open", on_full_disk)
+    ran = lab("predict", folder, "--model", model, "--out", tmp_path / "out.csv")
+    assert ran.code == 1
+    assert "the disk is full" in ran.err
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": 0},
+        {"sample": Path("s.csv"), "use_sample": False},
+        {"out": Path("x.csv"), "probabilities": Path("x.csv")},
+        {"out": Path("in.csv"), "source": Path("in.csv")},
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(options: dict) -> None:
+    with pytest.raises(ConfigError):
+        PredictConfig(**{"source": Path("in"), **options})
+
+
+def test_prediction_needs_none_of_the_training_packages(model: Path, tmp_path: Path, folder: Path) -> None:
+    script = (
+        "import sys\n"
+        "for name in ('torch', 'torchvision', 'onnx', 'onnxscript', 'safetensors'): sys.modules[name] = None\n"
+        "import cli; cli.main(sys.argv[1:])\n"
+    )
+    arguments = ["predict", folder, "--model", model, "--out", tmp_path / "out.csv"]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(rows(tmp_path / "out.csv")) == 13

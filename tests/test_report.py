@@ -1,0 +1,59 @@
+"""What a report's reader sees: golden text at a fixed width, the JSON's numbers, a picture."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+
+from infer.card import ClassName
+from infer.metrics import EvaluationResult, measure
+from infer.report import report_tables, save_report
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def result() -> EvaluationResult:
+    truth = np.array([0] * 6 + [1] * 10)
+    predicted = np.array([0, 0, 0, 0, 1, 1] + [1] * 9 + [0])
+    return EvaluationResult(
+        title="test split of made-up cells",
+        classes=(ClassName("[/normal]", "007"), ClassName("blast", "1")),
+        ordered=True,
+        paths=tuple(map(str, range(16))),
+        truth=truth,
+        probabilities=np.eye(2, dtype=np.float32)[predicted],
+    )
+
+
+def printed(normalize: str) -> str:
+    text = io.StringIO()
+    Console(file=text, width=70).print(*report_tables(result(), measure(result()), normalize), sep="\n")
+    return text.getvalue()
+
+
+def test_the_printed_report_is_the_golden_one() -> None:
+    assert printed("none") == (GOLDEN / "report.txt").read_text(encoding="utf-8")
+
+
+def test_a_normalised_report_is_labelled_with_what_its_shares_are_of() -> None:
+    assert "shares of each row, the truth" in printed("true")
+    assert "0.667" in printed("true")
+
+
+def test_the_saved_report_holds_the_printed_numbers(tmp_path: Path) -> None:
+    save_report(result(), tmp_path / "report", "true")
+    saved = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    assert saved["confusion"] == [[4, 2], [1, 9]]
+    assert saved["accuracy"] == 13 / 16
+    assert saved["classes"][0] == {"name": "[/normal]", "label": "007"}
+    assert saved["confusion_layout"] == "rows: truth, columns: prediction"
+
+
+def test_the_confusion_picture_can_be_opened_and_is_not_blank(tmp_path: Path) -> None:
+    save_report(result(), tmp_path, "none")
+    with Image.open(tmp_path / "confusion.png") as picture:
+        assert min(picture.size) > 400
+        assert len(set(picture.convert("L").resize((50, 50)).tobytes())) > 5

@@ -1,0 +1,112 @@
+"""A session runs where it was asked to, or says why not."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import helper
+
+from infer import session as session_module
+from infer.card import CARD_KEY
+from infer.cuda import CPU, CUDA
+from infer.errors import DeviceError, ModelError
+from infer.session import Session, is_out_of_memory
+
+
+def windows(session: Session, count: int) -> np.ndarray:
+    height, width = session.card.pixels.window
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+
+
+def test_logits_and_probabilities_are_float32_per_image_and_class(model: Path) -> None:
+    session = Session(model, "cpu")
+    logits, probabilities = session.run(windows(session, 3))
+    assert logits.shape == probabilities.shape == (3, 2)
+    assert logits.dtype == probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
+
+
+def test_outputs_do_not_depend_on_the_batch_that_an_image_is_in(model: Path) -> None:
+    session = Session(model, "cpu")
+    images = windows(session, 7)
+    whole = session.run(images)[0]
+    single = np.concatenate([session.run(images[k : k + 1])[0] for k in range(7)])
+    assert whole.tobytes() == single.tobytes()
+
+
+def test_cuda_that_is_not_there_is_an_error_that_says_what_is_missing(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "find_problem", lambda: "no NVIDIA driver is installed")
+    with pytest.raises(DeviceError, match="--device cuda: no NVIDIA driver is installed; or choose --device cpu"):
+        Session(model, "cuda")
+
+
+def test_auto_tells_why_it_took_the_cpu(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "find_problem", lambda: "no NVIDIA driver is installed")
+    session = Session(model, "auto")
+    assert (session.provider, session.reason) == (CPU, "no NVIDIA driver is installed")
+
+
+@pytest.mark.skipif(CUDA not in onnxruntime.get_available_providers(), reason="this ONNX Runtime is the CPU build")
+def test_a_session_that_onnx_runtime_quietly_put_on_the_cpu_is_refused(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if session_module.find_problem() is None:
+        pytest.skip("CUDA works here")
+    monkeypatch.setattr(session_module, "find_problem", lambda: None)  # nothing seems to be missing
+    with pytest.raises(DeviceError):
+        Session(model, "cuda")
+    session = Session(model, "auto")
+    assert session.provider == CPU
+    assert "CUDA" in session.reason
+
+
+def test_a_batch_that_the_file_cannot_run_is_an_error_that_names_its_shape(model: Path) -> None:
+    with pytest.raises(ModelError, match=r"\[1, 5, 5, 3\]"):
+        Session(model, "cpu").run(np.zeros((1, 5, 5, 3), dtype=np.uint8))
+
+
+def test_a_model_without_a_card_is_refused(model: Path, tmp_path: Path) -> None:
+    bare = onnx.load(model)
+    del bare.metadata_props[:]
+    onnx.save(bare, tmp_path / "bare.onnx")
+    with pytest.raises(ModelError, match="has no card"):
+        Session(tmp_path / "bare.onnx")
+
+
+def test_a_graph_that_onnx_runtime_cannot_read_is_an_error_in_one_line(model: Path, tmp_path: Path) -> None:
+    card = {item.key: item.value for item in onnx.load(model).metadata_props}[CARD_KEY]
+    value = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("NoSuchOperator", ["x"], ["y"])], "broken", [value], [])
+    broken = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(broken, {CARD_KEY: card})
+    onnx.save(broken, tmp_path / "broken.onnx")
+    with pytest.raises(ModelError, match="cannot read") as caught:
+        Session(tmp_path / "broken.onnx", "cpu")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "is_it"),
+    [
+        ("BFCArena: Failed to allocate memory for requested buffer of size 8", True),
+        ("CUDA error 2: out of memory", True),
+        ("std::bad_alloc", True),
+        ("INVALID_ARGUMENT: Got invalid dimensions", False),
+    ],
+)
+def test_exhausted_memory_is_told_from_other_failures(message: str, is_it: bool) -> None:
+    assert is_out_of_memory(RuntimeError(message)) is is_it
+
+
+@pytest.mark.gpu
+def test_cuda_answers_as_the_cpu_does(model: Path) -> None:
+    if problem := session_module.find_problem():
+        pytest.skip(problem)
+    cpu, cuda = Session(model, "cpu"), Session(model, "cuda")
+    assert cuda.provider == CUDA
+    images = windows(cpu, 5)
+    np.testing.assert_allclose(cuda.run(images)[0], cpu.run(images)[0], atol=1e-3)
