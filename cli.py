@@ -43,7 +43,7 @@ def _by_device(name: str) -> str:
 
 @app.command()
 def train(
-    arch: Annotated[str, typer.Argument(help=f"{', '.join(ARCHITECTURE_NAMES)}; ResNet50 is understood too.")],
+    arch: Annotated[str, typer.Argument(metavar="ARCH", help=f"{', '.join(ARCHITECTURE_NAMES)}; or ResNet50.")],
     data: Annotated[str, typer.Option(help="Folder of the data set. [default: built-in synthetic cells]")] = Train.data,
     epochs: Annotated[int | None, typer.Option("--epochs", "-e", help=_by_device("epochs"))] = Train.epochs,
     batch_size: Annotated[

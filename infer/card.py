@@ -69,10 +69,14 @@ class ModelCard:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """`weights_sha256`, `data` (name, fingerprint, images per class), `validation` metrics, `versions`; JSON values."""
 
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2 or not self.temperature > 0:
+            raise ValueError("a card needs two classes and a temperature above 0")
+
     def to_json(self) -> str:
         """One line of JSON; the same card always gives the same text."""
         data = {"version": VERSION, **asdict(self), "pixels": self.pixels.to_json()}
-        return json.dumps(data, sort_keys=True, ensure_ascii=False)
+        return json.dumps(data, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str, source: Path) -> "ModelCard":
@@ -94,7 +98,7 @@ class ModelCard:
                     "normalization": Normalization(tuple(scale["mean"]), (one, two, three)),
                 }
             )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             what = f"{type(error).__name__}: {error}"
             raise ModelError(f"the card in {source} cannot be read ({what}); train or export again") from error
 
@@ -106,7 +110,7 @@ class ModelCard:
     @property
     def most_frequent(self) -> int:
         """Index of the class with the most training images; 0 where the card does not tell."""
-        counts = self.provenance.get("data", {}).get("train", [1])
+        counts = self.provenance.get("data", {}).get("train") or [1]
         return max(range(len(counts)), key=lambda index: counts[index])
 
 

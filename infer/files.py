@@ -26,7 +26,9 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """
-    draft = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
+    if not path.name:
+        raise OutputError(f"cannot write {path}: it is a folder; give a file's name with --out")
+    draft = path.with_name(f".{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
@@ -71,26 +73,33 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def read_csv(path: Path) -> list[list[str]]:
+def read_csv(path: Path, strip: bool = True) -> list[list[str]]:
     """The rows of a CSV as text, blank lines left out; a byte-order mark and CR LF are understood.
+
+    Spaces around a cell are stripped, unless `strip` is false.
 
     Raises:
         DataError: there is no such file, it cannot be read, or it is no text.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(lines)]
+            rows = [[cell.strip() if strip else cell for cell in row] for row in csv.reader(lines)]
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}; check the path") from error
     except csv.Error as error:
         raise DataError(f"{path} is not a CSV: {error}; save it as comma-separated text") from error
+    if any("\0" in cell for row in rows[:100] for cell in row):
+        raise DataError(f"{path} is not a CSV: it holds NUL bytes; save it as comma-separated text in UTF-8")
     return [row for row in rows if any(row)]
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """A sort key that puts `img2` before `img10`, and is a total order over any names."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", name)
-    return (*((0, int(part), part) if part[0] in "0123456789" else (1, 0, part) for part in parts), (2, 0, name))
+    parts: list[tuple[int, int, str]] = []
+    for digits, text in re.findall(r"([0-9]+)|([^0-9]+)", name):
+        number = digits.lstrip("0")
+        parts.append((1, 0, text) if text else (0, len(number), number))  # of numbers, the shorter is the smaller
+    return (*parts, (-1, 0, name))
 
 
 def list_images(folder: Path) -> list[str]:
@@ -102,7 +111,7 @@ def list_images(folder: Path) -> list[str]:
             folders.clear()
             continue
         visited.add(os.path.realpath(where))
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         start = os.path.relpath(where, folder).replace(os.sep, "/")
         prefix = "" if start == "." else start + "/"
         found += [prefix + name for name in names if is_image(name) and not name.startswith(".")]
@@ -123,8 +132,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lab"
 
 
-def csv_text(rows: Sequence[Sequence[object]]) -> str:
-    """Rows as CSV text with line feeds."""
+def csv_line(row: Sequence[object]) -> str:
+    """A row as CSV, ended by a line feed. Cells with a quote, comma or line break of either kind are quoted."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\r\n").writerow(row)  # it quotes what is part of the terminator, so CR and LF
+    return text.getvalue()[:-2] + "\n"
+
+
+def csv_text(rows: Sequence[Sequence[object]]) -> str:
+    """Rows as CSV text."""
+    return "".join(map(csv_line, rows))

@@ -11,6 +11,7 @@ from infer.layouts import paired_labels
 from infer.locate import ImageIndex, find_all
 
 IMAGE_COLUMNS = ("path", "id", "image", "image_id", "filename", "file", "name", "img")
+SAMPLE = "sample_submission.csv"
 LABEL_COLUMNS = ("label", "labels", "class", "target", "level", "truth")
 
 
@@ -52,9 +53,11 @@ def _from_folder(folder: Path, classes: Sequence[ClassName]) -> Inputs:
     if not names:
         raise DataError(f"no images found in {folder}; lab reads JPEG, PNG, BMP, TIFF, WebP and GIF")
     files = [str(folder / name) for name in names]
-    parents = [PurePosixPath(name).parent.name for name in names]
-    if set(parents) <= set(class_index(classes)):
-        return Inputs(folder, names, files, parents, "class folders")
+    known = set(class_index(classes))
+    for level in (0, -2):  # the first folder, as in a data set's split, or else the last
+        labels = [parts[level] if len(parts := name.split("/")) > 1 else "" for name in names]
+        if set(labels) <= known:
+            return Inputs(folder, names, files, labels, "class folders")
     return Inputs(folder, names, files)
 
 
@@ -83,7 +86,7 @@ def _from_csv(source: Path) -> Inputs:
     names = [row[column] for row in rows[1:]]
     files = _absolute(source, index, names)
     label = next((header.index(name) for name in LABEL_COLUMNS if name in header), None)
-    if label is None or label == column:
+    if label is None or label == column or source.name == SAMPLE:  # a sample's labels stand for nothing
         return Inputs(source.parent, names, files)
     return Inputs(source.parent, names, files, [row[label] for row in rows[1:]], f"column {rows[0][label]}")
 
@@ -125,6 +128,8 @@ def read_truth(file: Path, inputs: Inputs) -> list[str]:
     rows = read_csv(file)
     if rows and all(len(row) == 1 for row in rows):
         return paired_labels(Path(str(inputs.root)), inputs.names, file)
+    if any(len(row) < len(rows[0]) for row in rows):
+        raise DataError(f"{file} has rows with fewer values than its {len(rows[0])} columns; complete them")
     header = [name.lower() for name in rows[0]] if rows else []
     image = next((header.index(name) for name in IMAGE_COLUMNS if name in header), None)
     label = next((header.index(name) for name in LABEL_COLUMNS if name in header), None)

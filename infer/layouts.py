@@ -54,17 +54,17 @@ def _read_cnmc(folder: Path, fold: int = CNMC_FOLD) -> Table:
     rows: list[Row] = []
     for path in list_images(folder):
         parts = path.split("/")
-        match = re.fullmatch(r"fold_(\d+)", parts[1]) if len(parts) == 4 and parts[0] == "training_data" else None
-        if match is None:
+        if parts[0] != "training_data":
             rows.append((path, None, "", TEST))
-        elif parts[2] in CNMC_FOLDERS:
-            subject = re.match(r"UID_([^_]+)_", parts[3])
-            if subject is None:
-                raise DataError(
-                    f"{folder / path} names no subject after UID_; restore the name as C-NMC distributes it"
-                )
-            label = CNMC_CLASSES[CNMC_FOLDERS[parts[2]]].label
-            rows.append((path, label, subject[1], VALID if int(match[1]) == fold else TRAIN))
+            continue
+        match = re.fullmatch(r"training_data/fold_(\d+)/(all|hem)/UID_([^_/]+)_[^/]*", path)
+        if match is None:
+            raise DataError(
+                f"{folder / path} is not named as C-NMC distributes it, fold_N/all or hem/UID_SUBJECT_...; "
+                "rename it or take it out"
+            )
+        label = CNMC_CLASSES[CNMC_FOLDERS[match[2]]].label
+        rows.append((path, label, match[3], VALID if int(match[1]) == fold else TRAIN))
     if not any(row[3] == VALID for row in rows):
         found = sorted(path.name for path in (folder / "training_data").glob("fold_*"))
         raise DataError(f"there is no fold {fold} in {folder}, only {listed(found)}; give one of them with --fold")
@@ -114,14 +114,25 @@ def _read_path_csv(folder: Path) -> Table:
     """`train.csv` and `valid.csv` with Path and label; any `*_test.csv` with Path, and a label where known."""
     index = ImageIndex(folder)
     rows: list[Row] = []
-    test_files = sorted({*folder.glob("*_test.csv"), *folder.glob("test.csv")})
+    test_files = sorted(file for file in folder.glob("*test.csv") if re.fullmatch(r"([^.].*_)?test\.csv", file.name))
     for file, split in ((folder / "train.csv", TRAIN), (folder / "valid.csv", VALID), *((f, TEST) for f in test_files)):
         if file.is_file():
             rows += _read_one_csv(file, split, index)
-    tests = dict.fromkeys(row for row in rows if row[3] == TEST)  # several test files share their images
-    labelled = {row[0] for row in tests if row[1] is not None}
-    tests_once = [row for row in tests if row[1] is not None or row[0] not in labelled]
-    return _table(folder, "train.csv with Path and label", [row for row in rows if row[3] != TEST] + tests_once)
+    tests = _merged([row for row in rows if row[3] == TEST])
+    return _table(folder, "train.csv with Path and label", [row for row in rows if row[3] != TEST] + tests)
+
+
+def _merged(rows: list[Row]) -> list[Row]:
+    """One row for each path of several files, with the label and the group that any of them gives.
+
+    Two labels for one path stay two rows, which are refused later.
+    """
+    labels: dict[str, dict[str | None, None]] = {}
+    groups: dict[str, str] = {}
+    for path, label, group, _ in rows:
+        labels.setdefault(path, {}).update({label: None} if label is not None else {})
+        groups[path] = groups.get(path) or group
+    return [(path, label, groups[path], TEST) for path, given in labels.items() for label in given or {None: None}]
 
 
 def _read_one_csv(file: Path, split: str, index: ImageIndex) -> list[Row]:
@@ -131,9 +142,8 @@ def _read_one_csv(file: Path, split: str, index: ImageIndex) -> list[Row]:
     if not set(needed) <= set(columns):
         want = " and ".join(name.capitalize() if name == "path" else name for name in needed)
         raise DataError(f"{file} has the columns {listed(header) or 'none'}; it needs {want} in its first line")
-    short = next((number for number, line in enumerate(lines, 2) if len(line) < len(header)), None)
-    if short:
-        raise DataError(f"{file}, row {short}: fewer values than the {len(header)} columns; complete or remove the row")
+    if short := next((line for line in lines if len(line) < len(header)), None):
+        raise DataError(f"{file}: the row {short} has fewer values than the {len(header)} columns; complete it")
     paths = find_all(index, [line[columns["path"]] for line in lines], file)
     group = next((columns[name] for name in GROUP_COLUMNS if name in columns), None)
     return [
@@ -156,16 +166,18 @@ def _read_class_folders(folder: Path) -> Table:
     names = {path.name.lower(): path.name for path in folder.iterdir() if path.is_dir()}
     found = {split: next((names[n] for n in options if n in names), None) for split, options in SPLIT_FOLDERS.items()}
     train = found[TRAIN]
-    if train is None:
+    if not any(found.values()):
         rows: list[Row] = [(path, path.split("/")[0], "", TRAIN) for path in list_images(folder) if "/" in path]
         return _table(folder, "a folder per class, no splits", rows)
     rows = []
-    classes = {path.name for path in (folder / train).iterdir() if path.is_dir()}
+    classes = {path.name for path in (folder / train).iterdir() if path.is_dir()} if train else set()
     for split, name in found.items():
-        for path in list_images(folder / name) if name else []:
-            label = path.split("/")[0] if "/" in path else None
-            unlabelled = split == TEST and label not in classes
-            rows.append((f"{name}/{path}", None if unlabelled else label, "", split))
+        paths = list_images(folder / name) if name else []
+        labels = [path.split("/")[0] if "/" in path else None for path in paths]
+        flat = split == TEST and not classes & set(labels)
+        rows += [
+            (f"{name}/{path}", None if flat else label, "", split) for path, label in zip(paths, labels, strict=True)
+        ]
     return _table(folder, "a folder per class in train, valid, test", rows)
 
 

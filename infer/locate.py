@@ -16,36 +16,43 @@ class ImageIndex:
         self.root = root
         self._base = os.path.abspath(root)
         self.paths = list_images(root)
-        self._known = set(self.paths)
+        self._known: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for path in self.paths:
-            name = path.rsplit("/", 1)[-1]
-            self._by_name[name].append(path)
-            self._by_name[os.path.splitext(name)[0]].append(path)
+            for known in (path, os.path.splitext(path)[0]):
+                self._known[known].append(path)
+                self._by_name[known.rsplit("/", 1)[-1]].append(path)
 
     def find(self, name: str, folder: str = "") -> str | None:
         """The path of the image that a table in `folder` (relative to root) calls `name`, or None.
 
-        Looked for beside the table, below the data folder, in an `images` folder of either, and then by its file name
-        alone anywhere below the data folder. A name without a known suffix is tried with each, `.jpeg` first.
+        Looked for beside the table, below the data folder, and in an `images` folder of either; a bare file name, or
+        an absolute path of another machine, then by its file name anywhere below the data folder. A name without a known suffix is tried with each, `.jpeg` first.
 
         Raises:
-            DataError: only the bare file name fits, and it fits several files.
+            DataError: it is a bare file name that several folders have.
         """
-        names = [name] if is_image(name) else [name + suffix for suffix in SUFFIXES]
-        for place in (folder, "", f"{folder}/images", "images"):
-            for candidate in names:
-                full = os.path.normpath(os.path.join(self._base, place, candidate))
-                if full.startswith(self._base + os.sep):
-                    path = full[len(self._base) + 1 :].replace(os.sep, "/")
-                    if path in self._known:
-                        return path
-                elif os.path.isfile(full):
-                    return full
-        fitting = self._by_name.get(os.path.basename(name), [])
+        for place in (folder, "", os.path.join(folder, "images"), "images"):
+            full = os.path.normpath(os.path.join(self._base, place, name))
+            if full.startswith(self._base + os.sep):
+                fitting = self._known.get(full[len(self._base) + 1 :].replace(os.sep, "/"), [])
+                if fitting:
+                    return min(fitting, key=_preference)
+            else:
+                names = [full] if is_image(full) else [full + suffix for suffix in SUFFIXES]
+                outside = next(filter(os.path.isfile, names), None)
+                if outside:
+                    return outside
+        alone = os.path.basename(name) if os.path.isabs(name) else name
+        fitting = self._by_name.get(alone, [])
         if len(fitting) > 1:
             raise DataError(f"{name!r} may be {listed(fitting)} in {self.root}; write the path in the table")
         return fitting[0] if fitting else None
+
+
+def _preference(path: str) -> int:
+    """Of files that differ in their suffix alone, which to take first."""
+    return SUFFIXES.index(os.path.splitext(path)[1].lower())
 
 
 def find_all(index: ImageIndex, names: list[str], table: Path) -> list[str]:

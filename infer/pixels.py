@@ -20,10 +20,15 @@ from infer.errors import ImageError
 Pixels = NDArray[np.uint8]
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
+ORIENTATION = 0x0112
+"""The EXIF tag. A turned JPEG is decoded at full scale."""
 MAX_PIXELS = 80_000_000
 """Larger images are refused as decompression bombs; a 24-bit image of this size takes 240 MB."""
 MAX_ASPECT = 100
 """Longer to shorter side; beyond it, resizing by the shorter side would make a bomb of a small file."""
+
+Box = tuple[float, float, float, float]
+"""left, top, right, bottom of the part of an image that is picture, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,12 @@ class ResizeShorter:
 
     size: int
 
-    def __call__(self, image: Image.Image) -> Image.Image:
-        width, height = image.size
+    def __call__(self, image: Image.Image, box: Box | None = None) -> Image.Image:
+        left, top, right, bottom = box or (0, 0, *image.size)
+        width, height = right - left, bottom - top
         scale = self.size / min(width, height)
         target = (max(1, round(width * scale)), max(1, round(height * scale)))
-        return image.resize(target, Image.Resampling.BILINEAR)
+        return image.resize(target, Image.Resampling.BILINEAR, box)
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,8 @@ class Resize:
     height: int
     width: int
 
-    def __call__(self, image: Image.Image) -> Image.Image:
-        return image.resize((self.width, self.height), Image.Resampling.BILINEAR)
+    def __call__(self, image: Image.Image, box: Box | None = None) -> Image.Image:
+        return image.resize((self.width, self.height), Image.Resampling.BILINEAR, box)
 
 
 @dataclass(frozen=True)
@@ -120,8 +126,13 @@ def read_canvas(path: str, spec: PixelSpec) -> Pixels:
     Raises:
         ImageError: the file is missing, undecodable, or larger than MAX_PIXELS.
     """
-    image = _decode(path, _draft_side(spec))
-    for step in (*spec.steps, CenterCrop(*spec.canvas)):
+    image, box = _decode(path, _draft_side(spec))
+    first = spec.steps[0] if spec.steps else None
+    if isinstance(first, ResizeShorter | Resize):
+        image = first(image, box)
+    elif first:
+        image = first(image)
+    for step in (*spec.steps[1:], CenterCrop(*spec.canvas)):
         image = step(image)
     return np.asarray(image, dtype=np.uint8)
 
@@ -150,8 +161,11 @@ def _draft_side(spec: PixelSpec) -> int | None:
     return 2 * max(asdict(spec.steps[0]).values()) if spec.reduced_decode else None
 
 
-def _decode(path: str, draft_side: int | None) -> Image.Image:
-    """An upright 8-bit RGB image. Raises ImageError."""
+def _decode(path: str, draft_side: int | None) -> tuple[Image.Image, Box | None]:
+    """An upright 8-bit RGB image; and, of a JPEG decoded at reduced scale, which part is picture. Raises ImageError.
+
+    Where the scale does not divide a side, the decoder's last column or row is picture only in part.
+    """
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -160,10 +174,11 @@ def _decode(path: str, draft_side: int | None) -> Image.Image:
                 )
             if max(image.size) > MAX_ASPECT * min(image.size):
                 raise ImageError(path, f"{image.width} x {image.height} pixels, too thin for a picture")
-            if draft_side and image.format == "JPEG":
-                image.draft(None, (draft_side, draft_side))
+            drafted = None
+            if draft_side and image.format == "JPEG" and image.getexif().get(ORIENTATION, 1) == 1:
+                drafted = image.draft(None, (draft_side, draft_side))
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return _to_rgb(ImageOps.exif_transpose(image)), drafted[1] if drafted else None
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

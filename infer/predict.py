@@ -156,8 +156,8 @@ def _write_rows(
                     probabilities = np.eye(len(card.classes), dtype=np.float32)[card.most_frequent]
             if probabilities is None:
                 continue
-            for shape, writer in writers:
-                writer.writerow(shape.row(place, probabilities, card.classes))
+            for shape, write in writers:
+                write(shape.row(place, probabilities, card.classes))
             rows.written += 1
             if keep:
                 rows.places.append(place)

@@ -27,11 +27,12 @@ def with_validation(table: Table, seed: int) -> Table:
     rows = np.array([row for row, split in enumerate(table.splits) if split == TRAIN])
     labels = table.labels[rows]
     groups = np.array([table.groups[row] or f"\0{row}" for row in rows])
+    too_few = DataError(
+        f"{len(rows)} training images in {len(set(groups))} groups are too few to set some apart for validation; "
+        "give a validation split of your own"
+    )
     if len(set(groups)) < FOLDS or max(table.counts(TRAIN)) < FOLDS:
-        raise DataError(
-            f"{len(rows)} training images in {len(set(groups))} groups are too few to set some apart for validation; "
-            "give a validation split of your own"
-        )
+        raise too_few
     grouped = len(set(groups)) < len(groups)
     kind = StratifiedGroupKFold if grouped else StratifiedKFold
     folds = kind(n_splits=FOLDS, shuffle=True, random_state=seed)
@@ -41,6 +42,8 @@ def with_validation(table: Table, seed: int) -> Table:
         warnings.simplefilter("ignore", UserWarning)  # a class of fewer than FOLDS images: kept in training below
         _, chosen = next(iter(folds.split(rows, labels, groups)))
     chosen = _without_last_of_class(chosen, labels, groups)
+    if not len(chosen):
+        raise too_few
     splits = list(table.splits)
     for position in chosen:
         splits[rows[position]] = VALID

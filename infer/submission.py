@@ -1,19 +1,15 @@
 """The CSV that goes to Kaggle: its header, ids and order follow the sample submission, if there is one."""
 
-import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from infer.card import ClassName, class_index
 from infer.errors import DataError, listed
-from infer.files import read_csv, replacing
-from infer.inputs import Inputs, NameMatcher
+from infer.files import csv_line, read_csv, replacing
+from infer.inputs import SAMPLE, Inputs, NameMatcher
 from infer.session import Floats
-
-SAMPLE = "sample_submission.csv"
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ def probabilities_form(form: Form, classes: Sequence[ClassName]) -> Form:
 
 def find_sample(source: Path) -> Path | None:
     """The sample submission in the input folder, or beside the input."""
-    places = (source / SAMPLE, source.resolve().parent / SAMPLE)
+    places = (source / SAMPLE, source.absolute().parent / SAMPLE)
     return next((place for place in places if place.is_file()), None)
 
 
@@ -57,7 +53,7 @@ def sample_form(sample: Path, inputs: Inputs, classes: Sequence[ClassName]) -> F
         DataError: its columns are neither an id and a label nor an id and the classes, an id is ambiguous, twice there
             or without an image, or an image has no id.
     """
-    header, *rows = read_csv(sample) or [[]]
+    header, *rows = read_csv(sample) or [["nothing"]]
     columns = _columns(sample, header, classes)
     matcher = NameMatcher(inputs.names)
     ids = [row[0] for row in rows]
@@ -69,8 +65,10 @@ def sample_form(sample: Path, inputs: Inputs, classes: Sequence[ClassName]) -> F
         )
     for wanted, positions in zip(ids, found, strict=True):
         if len(positions) > 1:
-            fitting = listed([inputs.names[position] for position in positions])
-            raise DataError(f"{sample}: the id {wanted} may be {fitting}; make it a relative path, {advice}")
+            fitting = [inputs.names[position] for position in positions]
+            if len(set(fitting)) == 1:
+                raise DataError(f"{fitting[0]} is listed {len(fitting)} times in the input; list it once, {advice}")
+            raise DataError(f"{sample}: the id {wanted} may be {listed(fitting)}; make it a relative path, {advice}")
     order = [positions[0] for positions in found]
     if len(set(order)) < len(order):
         first: dict[int, int] = {}
@@ -96,20 +94,12 @@ def _columns(sample: Path, header: list[str], classes: Sequence[ClassName]) -> l
     return columns
 
 
-class RowWriter(Protocol):
-    """What `csv.writer` returns."""
-
-    def writerow(self, row: Sequence[str], /) -> object:
-        """Write one row."""
-
-
 @contextmanager
-def writing_csv(path: Path, header: Sequence[str]) -> Iterator[RowWriter]:
-    """A CSV that appears under its name when the block ends well, and not at all otherwise. Raises OutputError."""
+def writing_csv(path: Path, header: Sequence[str]) -> Iterator[Callable[[Sequence[str]], object]]:
+    """Yield what writes a row; the file appears whole when the block ends well, or not at all. Raises OutputError."""
     with (
         replacing(path) as draft,
         draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        yield writer
+        file.write(csv_line(header))
+        yield lambda row: file.write(csv_line(row))

@@ -1,6 +1,7 @@
 """The one form that every data-set layout is read into: path, label, group, split."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,12 +96,14 @@ def read_run_table(path: Path, root: Path, classes: tuple[ClassName, ...]) -> Ta
     Raises:
         DataError: the file is missing, damaged, or names other classes than the model.
     """
-    header, *rows = read_csv(path) or [[]]
-    if header != ["path", "label", "group", "split"] or any(len(row) != 4 for row in rows):
+    header, *rows = read_csv(path, strip=False) or [[]]
+    complete = all(len(row) == 4 and row[3] in (TRAIN, VALID, TEST) for row in rows)
+    if header != ["path", "label", "group", "split"] or not complete:
         raise DataError(f"{path} is not a run's data table; train again, or name the data set")
     known = {item.label: index for index, item in enumerate(classes)} | {"": UNKNOWN}
     if strange := sorted({row[1] for row in rows} - set(known)):
-        raise DataError(f"{path} has the labels {listed(strange)}, the model {listed([c.label for c in classes])}")
+        own = listed([item.label for item in classes])
+        raise DataError(f"{path} has the labels {listed(strange)}, the model {own}; give the model its own run's table")
     return Table(
         name=root.name,
         layout="as the run split it",
@@ -114,8 +117,17 @@ def read_run_table(path: Path, root: Path, classes: tuple[ClassName, ...]) -> Ta
 
 
 def sorted_labels(labels: set[str]) -> list[str]:
-    """Numbers by value, everything else in natural order."""
-    return sorted(labels, key=natural_key)
+    """Numbers by value, then everything else in natural order."""
+    return sorted(labels, key=lambda label: (_number(label), natural_key(label)))
+
+
+def _number(label: str) -> float:
+    """The label's value; infinity where it is no finite number."""
+    try:
+        value = float(label)
+    except ValueError:
+        return math.inf
+    return value if math.isfinite(value) else math.inf
 
 
 def _in_several_splits(names: Sequence[str], splits: Sequence[str]) -> list[str]:

@@ -17,7 +17,8 @@ CONFIG = TrainConfig(architecture="resnet18")
         ("architecture", "", "ARCH must be one of"),
         ("epochs", 0, "--epochs must be above 0, got 0"),
         ("epochs", -3, "--epochs must be above 0, got -3"),
-        ("batch_size", 0, "--batch-size must be above 0, got 0"),
+        ("batch_size", 0, "--batch-size must be at least 2.*, got 0"),
+        ("batch_size", 1, "--batch-size must be at least 2.*, got 1"),
         ("image_size", 31, "--image-size must be at least 32, got 31"),
         ("learning_rate", 0.0, "--learning-rate must be above 0"),
         ("learning_rate", -0.1, "--learning-rate must be above 0, got -0.1"),
@@ -56,6 +57,7 @@ def test_pretrained_and_weights_exclude_each_other() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("batch_size", 2),
         ("image_size", 32),
         ("momentum", 0.0),
         ("weight_decay", 0.0),

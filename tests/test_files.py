@@ -61,6 +61,15 @@ def test_until_the_end_readers_see_the_old_file_and_the_draft_is_a_hidden_neighb
     assert path.read_text() == "new"
 
 
+def test_a_reader_who_has_the_old_file_open_keeps_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    write_text(path, "old")
+    with path.open() as reader:
+        write_text(path, "new")
+        assert reader.read() == "old"
+    assert path.read_text() == "new"
+
+
 def test_two_writers_of_one_file_do_not_share_a_draft(tmp_path: Path) -> None:
     with replacing(tmp_path / "a") as one, replacing(tmp_path / "a") as two:
         one.write_text("one")

@@ -134,11 +134,12 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
         ("b", [2]),
         ("c.v1", [3]),
         ("other/b.png", [2]),
+        ("d.v1.jpg", [4]),
         ("zzz", []),
     ],
 )
 def test_an_id_means_a_relative_path_then_a_name_then_a_stem(wanted: str, positions: list[int]) -> None:
-    assert NameMatcher(["x/a.jpg", "y/a.jpg", "b.png", "deep/c.v1.png"]).find(wanted) == positions
+    assert NameMatcher(["x/a.jpg", "y/a.jpg", "b.png", "deep/c.v1.png", "d.v1"]).find(wanted) == positions
 
 
 def test_a_whole_name_wins_over_a_stem() -> None:

@@ -76,7 +76,7 @@ def test_a_fold_that_cnmc_does_not_have_is_refused_with_those_it_has(files: File
 
 
 def test_a_cnmc_name_without_a_subject_is_refused(files: Files) -> None:
-    with pytest.raises(DataError, match=r"fold_1/all/cell\.bmp names no subject after UID_; restore the name"):
+    with pytest.raises(DataError, match=r"fold_1/all/cell\.bmp is not named as C-NMC distributes it"):
         read_table(files(*CNMC, "training_data/fold_1/all/cell.bmp"))
 
 
@@ -291,7 +291,10 @@ def test_an_unknown_layout_is_refused_with_what_the_folder_holds(files: Files) -
             {"train": "Path,label\na,0\n", "x_test": "label\n0\n"},
             r"x_test\.csv has the columns label; it needs Path in",
         ),
-        ({"train": "Path,label\na,0\nb\n"}, r"train\.csv, row 3: fewer values than the 2 columns; complete or remove"),
+        (
+            {"train": "Path,label\na,0\nb\n"},
+            r"train\.csv: the row \['b'\] has fewer values than the 2 columns; complete it",
+        ),
         ({"train": "Path,label\na,0\nnone,1\n"}, r"train\.csv names 1 images that are not below .*: none; put them th"),
         (
             {"train": "Path,label\na,0\na,0\nb,\n", "test": "Path,label\na,1\n"},

@@ -52,7 +52,7 @@ def test_a_suffix_is_completed_in_capitals_too(tmp_path: Path) -> None:
 
 
 def test_a_dot_within_a_name_is_no_suffix(tmp_path: Path) -> None:
-    index = tree(tmp_path, "d/scan.v1.png", "d/scan.v2.png")
+    index = tree(tmp_path, "d/scan.v1.png", "d/scan.v2.png", "e/scan.v2.png")
     assert index.find("d/scan.v2") == "d/scan.v2.png"
     assert index.find("scan.v1") == "d/scan.v1.png"
 
@@ -117,7 +117,7 @@ def test_all_names_of_a_table_are_found_from_its_folder(
 
 
 def test_a_root_that_is_a_link_finds_its_images(tmp_path: Path) -> None:
-    tree(tmp_path / "real" / "data", "lists/a.jpg")
+    tree(tmp_path / "real" / "data", "lists/a.jpg", "else/a.jpg")
     (tmp_path / "link").symlink_to(tmp_path / "real" / "data")
     assert find_all(ImageIndex(tmp_path / "link"), ["a.jpg"], tmp_path / "link" / "lists" / "t.csv") == ["lists/a.jpg"]
 

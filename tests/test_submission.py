@@ -122,10 +122,10 @@ def test_a_sample_beside_a_linked_input_is_found(tmp_path: Path) -> None:
 
 
 def test_a_written_csv_reads_as_it_was_with_labels_as_text(tmp_path: Path) -> None:
-    names = ["[/x].jpg", "a,b.jpg", 'q"q.jpg', "ü.jpg", "zeile\n2.jpg"]
-    with writing_csv(tmp_path / "out" / "s.csv", ["ID", "label"]) as writer:
+    names = ["[/x].jpg", "cr\rcr.jpg", "a,b.jpg", 'q"q.jpg', "ü.jpg", "zeile\n2.jpg"]
+    with writing_csv(tmp_path / "out" / "s.csv", ["ID", "label"]) as write:
         for name in names:
-            writer.writerow([name, "007"])
+            write([name, "007"])
         assert not (tmp_path / "out" / "s.csv").exists()
     frame = pd.read_csv(tmp_path / "out" / "s.csv", dtype=str)
     assert list(frame) == ["ID", "label"]
@@ -134,8 +134,8 @@ def test_a_written_csv_reads_as_it_was_with_labels_as_text(tmp_path: Path) -> No
 
 
 def test_a_written_csv_has_line_feeds_and_keeps_the_bytes_of_names(tmp_path: Path) -> None:
-    with writing_csv(tmp_path / "s.csv", ["ID", "label"]) as writer:
-        writer.writerow([os.fsdecode(b"caf\xe9.jpg"), "0"])
+    with writing_csv(tmp_path / "s.csv", ["ID", "label"]) as write:
+        write([os.fsdecode(b"caf\xe9.jpg"), "0"])
     assert (tmp_path / "s.csv").read_bytes() == b"ID,label\ncaf\xe9.jpg,0\n"
 
 
@@ -143,8 +143,8 @@ def test_a_failure_halfway_leaves_the_old_csv(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("old")
 
     def fail() -> None:
-        with writing_csv(tmp_path / "s.csv", ["ID"]) as writer:
-            writer.writerow(["a"])
+        with writing_csv(tmp_path / "s.csv", ["ID"]) as write:
+            write(["a"])
             raise csv.Error("halfway")
 
     with pytest.raises(csv.Error, match="halfway"):

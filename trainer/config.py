@@ -36,7 +36,7 @@ class TrainConfig:
     epochs: int | None = None
     """Passes over the training images, above 0; None: by device."""
     batch_size: int | None = None
-    """Images a step, above 0; None: by device."""
+    """Images a step, at least 2; None: by device."""
     image_size: int | None = None
     """Side in pixels of the square window that the network sees, at least 32; None: by device."""
     optimizer: Optimizer = "sgd"
@@ -74,9 +74,11 @@ class TrainConfig:
         name = self.architecture.lower().replace("-", "").replace("_", "")
         object.__setattr__(self, "architecture", name)
         _require(name in ARCHITECTURE_NAMES, "ARCH", f"one of {', '.join(ARCHITECTURE_NAMES)}", self.architecture)
-        for field in ("epochs", "batch_size", "workers", "learning_rate"):
+        for field in ("epochs", "workers", "learning_rate"):
             value = getattr(self, field)
             _require(value is None or value > 0, f"--{field.replace('_', '-')}", "above 0", value)
+        pair = self.batch_size is None or self.batch_size >= 2
+        _require(pair, "--batch-size", "at least 2, for batch normalisation", self.batch_size)
         _require(self.image_size is None or self.image_size >= 32, "--image-size", "at least 32", self.image_size)
         _require(0 <= self.momentum < 1, "--momentum", "at least 0 and below 1", self.momentum)
         _require(self.weight_decay >= 0, "--weight-decay", "at least 0", self.weight_decay)
@@ -96,7 +98,9 @@ class TrainConfig:
     def to_toml(self) -> str:
         """As TOML, each value with its field's name; values left open are left out."""
         values: dict[str, Any] = dataclasses.asdict(self)
-        return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items() if value is not None)
+        return "".join(
+            f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items() if value is not None
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,8 @@ from trainer.canvases import Canvases
 from trainer.config import ResolvedConfig
 from trainer.network import PixelNet
 
+EARLY_STEPS = 8
+"""The first steps of an epoch, each of which is reported; later every tenth is, since a look waits for the device."""
 OnStep = Callable[[int, float, float], None]
 """Told after a step: steps done, mean loss so far, images per second so far."""
 
@@ -99,7 +101,7 @@ class Trainer:
             self.optimizer.step()
             self.schedule.step()
             totals += torch.stack([loss.detach(), (logits.argmax(1) == labels).float().mean()])
-            if step % 10 == 0 or step == self.steps or step <= 8:  # reading the loss waits for the device
+            if step % 10 == 0 or step == self.steps or step <= EARLY_STEPS:
                 on_step(step, totals[0].item() / step, step * size / (time.perf_counter() - start))
         mean_loss, accuracy = (totals / self.steps).tolist()
         return mean_loss, accuracy
