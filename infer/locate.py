@@ -27,7 +27,8 @@ class ImageIndex:
         """The path of the image that a table in `folder` (relative to root) calls `name`, or None.
 
         Looked for beside the table, below the data folder, and in an `images` folder of either; a bare file name, or
-        an absolute path of another machine, then by its file name anywhere below the data folder. A name without a known suffix is tried with each, `.jpeg` first.
+        an absolute path of another machine, then by its file name anywhere below the data folder. A name without a
+        known suffix is tried with each, `.jpeg` first.
 
         Raises:
             DataError: it is a bare file name that several folders have.

@@ -293,7 +293,7 @@ def test_an_unknown_layout_is_refused_with_what_the_folder_holds(files: Files) -
         ),
         (
             {"train": "Path,label\na,0\nb\n"},
-            r"train\.csv: the row \['b'\] has fewer values than the 2 columns; complete it",
+            r"train\.csv: the row \['b'\] has fewer values than the 2 columns",
         ),
         ({"train": "Path,label\na,0\nnone,1\n"}, r"train\.csv names 1 images that are not below .*: none; put them th"),
         (

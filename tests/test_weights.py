@@ -210,7 +210,7 @@ def test_without_a_network_the_missing_weights_and_their_place_are_named_in_one_
     with pytest.raises(ModelError, match=r"no network in this test.*or give a local one with --weights") as caught:
         load_pretrained(small(seed=2), "resnet18")
     assert PUBLISHED in str(caught.value)
-    assert f"put the file into {hub}" in str(caught.value)
+    assert f"put the right file into {hub}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

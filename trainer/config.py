@@ -2,8 +2,9 @@
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from infer.errors import ConfigError
 
@@ -76,14 +77,22 @@ class TrainConfig:
         _require(name in ARCHITECTURE_NAMES, "ARCH", f"one of {', '.join(ARCHITECTURE_NAMES)}", self.architecture)
         for field in ("epochs", "workers", "learning_rate"):
             value = getattr(self, field)
-            _require(value is None or value > 0, f"--{field.replace('_', '-')}", "above 0", value)
+            _require(value is None or 0 < value < math.inf, _option(field), "above 0", value)
+        for field, choices in (
+            ("optimizer", Optimizer),
+            ("schedule", Schedule),
+            ("flips", Flips),
+            ("device", DeviceName),
+        ):
+            names = get_args(choices)
+            _require(getattr(self, field) in names, _option(field), f"one of {', '.join(names)}", getattr(self, field))
         pair = self.batch_size is None or self.batch_size >= 2
         _require(pair, "--batch-size", "at least 2, for batch normalisation", self.batch_size)
         _require(self.image_size is None or self.image_size >= 32, "--image-size", "at least 32", self.image_size)
         _require(0 <= self.momentum < 1, "--momentum", "at least 0 and below 1", self.momentum)
-        _require(self.weight_decay >= 0, "--weight-decay", "at least 0", self.weight_decay)
+        _require(0 <= self.weight_decay < math.inf, "--weight-decay", "at least 0", self.weight_decay)
         _require(0 <= self.rotation <= 180, "--rotation", "from 0 to 180 degrees", self.rotation)
-        _require(self.seed >= 0, "--seed", "at least 0", self.seed)
+        _require(0 <= self.seed < 2**32, "--seed", "at least 0 and below 2 to the power of 32", self.seed)
         _require(not (self.pretrained and self.weights), "--weights", "given without --pretrained", self.weights)
         known = self.monitor in ("accuracy", "balanced-accuracy", "f1") or self.monitor.startswith("recall:")
         _require(known, "--monitor", "accuracy, balanced-accuracy, f1 or recall:CLASS", self.monitor)
@@ -98,9 +107,8 @@ class TrainConfig:
     def to_toml(self) -> str:
         """As TOML, each value with its field's name; values left open are left out."""
         values: dict[str, Any] = dataclasses.asdict(self)
-        return "".join(
-            f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items() if value is not None
-        )
+        given = {name: json.dumps(value, ensure_ascii=False) for name, value in values.items() if value is not None}
+        return "".join(f"{name} = {text}\n" for name, text in given.items()).replace("\x7f", "\\u007f")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,3 +124,7 @@ class ResolvedConfig(TrainConfig):
 def _require(holds: bool, option: str, needed: str, got: object) -> None:
     if not holds:
         raise ConfigError(f"{option} must be {needed}, got {got}")
+
+
+def _option(field: str) -> str:
+    return f"--{field.replace('_', '-')}"

@@ -49,12 +49,13 @@ def load_pretrained(resnet: ResNet, architecture: str) -> Match:
 
     weights = get_model_weights(architecture).DEFAULT
     try:
-        state = weights.get_state_dict(progress=False)
-    except (URLError, OSError, RuntimeError) as error:
+        state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except (URLError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         name = weights.url.rsplit("/", 1)[-1]
         place = Path(torch.hub.get_dir()) / "checkpoints"
+        what = str(error).partition("\n")[0]
         raise ModelError(
-            f"the ImageNet weights {name} cannot be downloaded ({error}); put the file into {place}, "
+            f"the ImageNet weights {name} cannot be loaded or downloaded ({what}); put the right file into {place}, "
             "or give a local one with --weights"
         ) from error
     return load_matching(resnet, state)
@@ -101,15 +102,17 @@ def _read_safetensors(path: Path) -> object:
 
 def _read_torch(path: Path) -> object:
     load: Callable[..., object] = torch.load
+    with path.open("rb") as file:
+        known = file.read(2) in (b"PK", b"\x80\x02")  # a zip since PyTorch 1.6, a pickle of protocol 2 before
     try:
         return load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path} holds more than weights and is not opened, since that could run any program; "
-            "save its state_dict() alone"
-        ) from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        what = str(error).partition("\n")[0]
+    except Exception as error:  # a damaged pickle raises almost anything
+        if known and isinstance(error, pickle.UnpicklingError):
+            raise ModelError(
+                f"{path} holds more than weights and is not opened, since that could run any program; "
+                "save its state_dict() alone"
+            ) from error
+        what = str(error).partition("\n")[0] or type(error).__name__
         raise ModelError(f"{path} is not a PyTorch file: {what}; give a .pth of weights or a .safetensors") from error
 
 
