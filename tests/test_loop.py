@@ -14,7 +14,7 @@ from infer.pixels import PixelSpec, read_window
 from infer.screen import Screen
 from trainer.canvases import Canvases
 from trainer.config import TrainConfig
-from trainer.data import load_data
+from trainer.data import load_data, read_data
 from trainer.loop import Trainer
 from trainer.network import PixelNet
 from trainer.resnet import BasicBlock, ResNet
@@ -31,7 +31,8 @@ def make_trainer(canvases: Canvases, spec: PixelSpec, normalization: object, **o
 def trainer(cells: Path, model: Path, quiet: Screen) -> Trainer:
     card = read_card(model)
     settings = TrainConfig(architecture="resnet18", data=str(cells), image_size=32, batch_size=8).resolved("cpu")
-    return make_trainer(load_data(settings, card.pixels, quiet), card.pixels, card.normalization)
+    canvases = load_data(read_data(settings, quiet), settings, card.pixels, quiet)
+    return make_trainer(canvases, card.pixels, card.normalization)
 
 
 def test_training_the_gate_and_prediction_see_the_same_bytes_of_an_image(

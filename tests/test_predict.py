@@ -207,7 +207,8 @@ def test_a_full_disk_is_one_line_and_leaves_no_draft(
     real = Path.open
 
     def on_full_disk(path: Path, *args: object, **kwargs: object) -> object:
-        return real(Path("/dev/full") if "out" in path.name else path, *args, **kwargs)  # type: ignore[arg-type]
+        written = path.suffix == ".csv" and "w" in args
+        return real(Path("/dev/full") if written else path, *args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Path, "open", on_full_disk)
     ran = lab("predict", folder, "--model", model, "--out", tmp_path / "out.csv")

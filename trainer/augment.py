@@ -15,7 +15,7 @@ from trainer.config import Flips
 class Augmentation:
     """What training does to its images.
 
-    Images are rotated about the canvas's centre and then cut, so that the window's corners hold the pixels that lie
+    Images are rotated about the window's centre and then cut, so that the window's corners hold the pixels that lie
     there; beyond the canvas it is black.
     """
 

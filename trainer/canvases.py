@@ -1,14 +1,18 @@
 """Decoded images for training: every canvas once, in one memory-mapped file that later runs find again."""
 
+import contextlib
 import hashlib
 import json
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import PIL
 
+from infer import pixels
 from infer.errors import ImageError
 from infer.files import cache_folder, replacing, write_text
 from infer.pipeline import DECODERS, read_ahead
@@ -18,6 +22,8 @@ from infer.table import Table
 
 CACHE_BYTES = 20 * 2**30
 """The canvases of all data sets together take no more disk than this; those unused for longest go first."""
+DRAFT_AGE = 24 * 3600.0
+"""Seconds after which a draft belongs to no running process."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,8 @@ def load_canvases(table: Table, spec: PixelSpec, workers: int | None, screen: Sc
     if not (path.is_file() and notes.is_file()):
         _make_room(path.parent, len(files) * 3 * spec.canvas[0] * spec.canvas[1])
         write_text(notes, json.dumps(_decode_all(files, spec, path, workers or DECODERS, screen)))
-    os.utime(path)
+    with contextlib.suppress(OSError):
+        os.utime(path)  # used now
     reasons = {int(row): reason for row, reason in json.loads(notes.read_text(encoding="utf-8")).items()}
     good = [row for row in range(len(table)) if row not in reasons]
     bad = tuple(ImageError(table.paths[row], reason) for row, reason in reasons.items())
@@ -73,8 +80,9 @@ def _write_header(out, rows: int, spec: PixelSpec) -> None:  # type: ignore[no-u
 
 
 def _key(files: Sequence[str], spec: PixelSpec) -> str:
-    """Changes with the spec and with any file's path, size or time of change."""
-    digest = hashlib.sha256(json.dumps(spec.to_json(), sort_keys=True).encode())
+    """Changes with the spec, the code that decodes, and any file's path, size or time of change."""
+    code = Path(pixels.__file__).read_bytes()  # what another version decoded is not found again
+    digest = hashlib.sha256(code + PIL.__version__.encode() + json.dumps(spec.to_json(), sort_keys=True).encode())
     for file in files:
         try:
             status = os.stat(file)
@@ -87,10 +95,11 @@ def _key(files: Sequence[str], spec: PixelSpec) -> str:
 
 def _make_room(folder: Path, needed: int) -> None:
     """Delete the canvases that were used longest ago until `needed` bytes fit under CACHE_BYTES."""
-    kept = sorted(folder.glob("*.npy"), key=lambda path: path.stat().st_mtime)
-    sizes = [path.stat().st_size for path in kept]
-    while kept and sum(sizes) + needed > CACHE_BYTES:
-        oldest = kept.pop(0)
-        sizes.pop(0)
-        oldest.unlink(missing_ok=True)
-        oldest.with_suffix(".json").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # another process may be tidying up too
+        found = [(path.stat().st_mtime, path.stat().st_size, path) for path in folder.glob("*.npy")]
+        # a hidden file is a draft: another process's, or, when it is old, left by one that was killed
+        kept = sorted(item for item in found if not item[2].name.startswith(".") or item[0] < time.time() - DRAFT_AGE)
+        while kept and sum(size for _, size, _ in kept) + needed > CACHE_BYTES:
+            _, _, oldest = kept.pop(0)
+            oldest.unlink(missing_ok=True)
+            oldest.with_suffix(".json").unlink(missing_ok=True)

@@ -8,28 +8,36 @@ from infer.pixels import PixelSpec
 from infer.screen import Screen
 from infer.splits import with_validation
 from infer.summary import show_table
-from infer.table import TEST, TRAIN, VALID
+from infer.table import TEST, TRAIN, VALID, Table
 from trainer.builtin import builtin_data
 from trainer.canvases import Canvases, load_canvases
 from trainer.config import ResolvedConfig
 
 
-def load_data(settings: ResolvedConfig, spec: PixelSpec, screen: Screen) -> Canvases:
-    """The images to train on and to validate with, decoded; test images are only counted.
+def read_data(settings: ResolvedConfig, screen: Screen) -> Table:
+    """Read the data set that the user names, or the built-in one, see that it has a validation split, and show it.
 
     Raises:
-        DataError: the data set is not usable, or has too few images for a batch.
-        OutputError: the cache cannot be written.
+        DataError: the data set is not usable.
+        OutputError: the built-in set cannot be written.
     """
     if settings.data:
         folder = Path(settings.data).expanduser()
     else:
         folder = builtin_data(screen)
-        screen.say(
-            "no --data given: training on the built-in SYNTHETIC cells, which are drawings and no patients' cells"
-        )
+        screen.say("no --data given: the built-in SYNTHETIC cells, which are drawings and no patients' cells")
     table = with_validation(read_table(folder, settings.fold), settings.seed)
     show_table(table, screen)
+    return table
+
+
+def load_data(table: Table, settings: ResolvedConfig, spec: PixelSpec, screen: Screen) -> Canvases:
+    """The table's images to train on and to validate with, decoded; those that cannot be read are left out and named.
+
+    Raises:
+        DataError: too few images, or too few classes, are left.
+        OutputError: the cache cannot be written.
+    """
     used = table.take([row for row, split in enumerate(table.splits) if split != TEST])
     canvases = load_canvases(used, spec, settings.workers, screen)
     if canvases.bad:
@@ -38,10 +46,8 @@ def load_data(settings: ResolvedConfig, spec: PixelSpec, screen: Screen) -> Canv
     check_training_classes(canvases.table)
     images = sum(canvases.table.counts(TRAIN))
     if images < settings.batch_size:
-        raise DataError(
-            f"there are {images} training images, fewer than a batch of {settings.batch_size}; "
-            f"give --batch-size {images} or less"
-        )
+        remedy = f"give --batch-size {images} or less" if images > 1 else "add images"
+        raise DataError(f"there are {images} training images, fewer than a batch of {settings.batch_size}; {remedy}")
     if not sum(canvases.table.counts(VALID)):
-        raise DataError(f"no validation image of {folder} can be read; lab needs some to choose the best epoch")
+        raise DataError(f"no validation image of {table.root} can be read; lab needs some to choose the best epoch")
     return canvases

@@ -78,7 +78,8 @@ class Trainer:
         trained = time.perf_counter() - start
         probabilities, valid_loss = self._validate()
         if not (math.isfinite(loss) and math.isfinite(valid_loss)):
-            raise TrainingError(f"the loss is no number after epoch {number}; try --learning-rate {rate / 10:g}")
+            lower = self.settings.learning_rate / 10
+            raise TrainingError(f"the loss is no number after epoch {number}; try --learning-rate {lower:g}")
         seconds = time.perf_counter() - start
         speed = self.steps * self.settings.batch_size / trained
         return Epoch(number, rate, loss, accuracy, valid_loss, probabilities, seconds, speed)

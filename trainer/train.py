@@ -9,15 +9,16 @@ import torch
 
 from infer import __version__
 from infer.card import IMAGENET, ModelCard
-from infer.errors import DeviceError
+from infer.errors import DeviceError, TrainingError
+from infer.files import make_folder
 from infer.pixels import PixelSpec
 from infer.screen import Bar, Screen
 from infer.table import TRAIN, Table
 from trainer.config import ResolvedConfig, TrainConfig
-from trainer.data import load_data
+from trainer.data import load_data, read_data
 from trainer.loop import EARLY_STEPS, OnStep, Trainer
 from trainer.network import PixelNet, build_network
-from trainer.record import Record, TrainResult, duration
+from trainer.record import Record, TrainResult, duration, monitor_of
 from trainer.weights import load_pretrained, load_weights
 
 
@@ -26,12 +27,15 @@ def train(config: TrainConfig, screen: Screen) -> TrainResult:
 
     Raises:
         LabError: see the tree. A run's folder that was made keeps what its finished epochs wrote.
-        KeyboardInterrupt: the same, with curves and report.
+        KeyboardInterrupt: Ctrl-C; the same, with curves and report.
     """
     device = pick_device(config.device)
     settings = config.resolved(device.type)
     spec = PixelSpec.default(settings.image_size)
-    canvases = load_data(settings, spec, screen)
+    table = read_data(settings, screen)
+    monitor_of(settings.monitor, table)  # these two fail before any work is done, not after
+    make_folder(Path(settings.out).expanduser())
+    canvases = load_data(table, settings, spec, screen)
     torch.manual_seed(settings.seed)
     card = _card(settings, spec, canvases.table)
     network = _start_network(card, settings, screen)
@@ -40,13 +44,14 @@ def train(config: TrainConfig, screen: Screen) -> TrainResult:
     try:
         _run_epochs(Trainer(settings, spec, canvases, network, device), record, screen)
     except torch.OutOfMemoryError as error:
+        smaller = f"--batch-size {settings.batch_size // 2}, " if settings.batch_size >= 4 else ""
         raise DeviceError(
             f"the GPU's memory is exhausted by batches of {settings.batch_size} images of {settings.image_size} px; "
-            f"try --batch-size {max(1, settings.batch_size // 2)}, a smaller --image-size, or a smaller network"
+            f"try {smaller}a smaller --image-size, or a smaller network"
         ) from error
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, TrainingError):
         if record.best is not None:
-            screen.say(f"stopped; the best epoch so far is kept: lab export {record.finish().run}")
+            screen.say(f"the best epoch so far is kept: lab export {record.finish().run}")
         raise
     return record.finish()
 
@@ -61,8 +66,8 @@ def pick_device(wanted: str) -> torch.device:
 
 def _card(settings: ResolvedConfig, spec: PixelSpec, table: Table) -> ModelCard:
     data = {"name": table.name, "fingerprint": table.fingerprint(), "train": table.counts(TRAIN)}
-    packages = {name: version(name) for name in ("torch", "torchvision", "numpy", "pillow")}
-    versions = {"lab": __version__, "python": platform.python_version(), **packages}
+    packages = {name: version(name) for name in ("torchvision", "numpy", "pillow")}
+    versions = {"lab": __version__, "python": platform.python_version(), "torch": torch.__version__, **packages}
     return ModelCard(
         architecture=settings.architecture,
         classes=table.classes,

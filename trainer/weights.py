@@ -30,7 +30,7 @@ class Match:
     def __str__(self) -> str:
         parts = [f"{self.loaded} tensors loaded"]
         for what, names in (
-            ("not in the file", self.missing),
+            ("left new", self.missing),
             ("of another shape, new ones instead", self.reshaped),
             ("in the file only", self.unexpected),
         ):
@@ -58,21 +58,21 @@ def load_pretrained(resnet: ResNet, architecture: str) -> Match:
             f"the ImageNet weights {name} cannot be loaded or downloaded ({what}); put the right file into {place}, "
             "or give a local one with --weights"
         ) from error
-    return load_matching(resnet, state)
+    return load_matching(resnet, {name: tensor for name, tensor in state.items() if not name.startswith("fc.")})
 
 
 def load_weights(resnet: ResNet, path: Path) -> Match:
     """Load what fits of a local `.pth` or `.safetensors`.
 
     Raises:
-        ModelError: no such file, no tensors in it, more than weights in it, or none that fits.
+        ModelError: no such file, no tensors in it, more than weights in it, or those of another architecture.
     """
     if not path.is_file():
         raise ModelError(f"the weights {path} do not exist; check the path")
     read = _read_safetensors if path.suffix == ".safetensors" else _read_torch
     match = load_matching(resnet, _state_of(read(path), path))
-    if not match.loaded:
-        raise ModelError(f"nothing in {path} fits the network: {match}; give weights of the same architecture")
+    if not match.loaded or any(not name.startswith("fc.") for name in match.reshaped):
+        raise ModelError(f"{path} does not fit the network: {match}; give weights of the same architecture")
     return match
 
 
@@ -102,9 +102,10 @@ def _read_safetensors(path: Path) -> object:
 
 def _read_torch(path: Path) -> object:
     load: Callable[..., object] = torch.load
-    with path.open("rb") as file:
-        known = file.read(2) in (b"PK", b"\x80\x02")  # a zip since PyTorch 1.6, a pickle of protocol 2 before
+    known = False
     try:
+        with path.open("rb") as file:
+            known = file.read(2) in (b"PK", b"\x80\x02")  # a zip since PyTorch 1.6, a pickle of protocol 2 before
         return load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises almost anything
         if known and isinstance(error, pickle.UnpicklingError):
