@@ -18,7 +18,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NO_TORCH = "import sys; sys.modules['torch'] = None; import cli; cli.main(sys.argv[1:])"
+NO_TORCH = """
+import sys
+class NoTorch:
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision"): raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, NoTorch())
+import cli
+cli.main(sys.argv[1:])
+"""
 
 
 def main() -> None:
@@ -65,7 +73,7 @@ def timed(what: str, arguments: list[object]) -> None:
     print(f"\n{what}: {time.perf_counter() - start:.1f} s", flush=True)
     if done.returncode:
         sys.exit(done.stderr)
-    telling = re.compile(r"^(epoch|device|gate|CPU |CUDA )|accuracy|rows:")
+    telling = re.compile(r"^ ?(epoch|device|gate|CPU|CUDA) |accuracy|rows:")
     print("\n".join(f"    {line}" for line in done.stdout.splitlines() if telling.search(line)), flush=True)
 
 

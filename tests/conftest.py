@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,20 +100,3 @@ def save_image() -> Callable[..., Path]:
         return path
 
     return save
-
-
-@pytest.fixture
-def without_module() -> Iterator[Callable[[str], None]]:
-    """Make importing a module fail, for this test."""
-    hidden: dict[str, object] = {}
-
-    def hide(name: str) -> None:
-        hidden[name] = sys.modules.get(name)
-        sys.modules[name] = None  # type: ignore[assignment]
-
-    yield hide
-    for name, module in hidden.items():
-        if module is None:
-            del sys.modules[name]
-        else:
-            sys.modules[name] = module  # type: ignore[assignment]

@@ -231,15 +231,38 @@ def test_options_that_contradict_each_other_are_refused(options: dict) -> None:
         PredictConfig(**{"source": Path("in"), **options})
 
 
-def test_prediction_needs_none_of_the_training_packages(model: Path, tmp_path: Path, folder: Path) -> None:
-    script = (
-        "import sys\n"
-        "for name in ('torch', 'torchvision', 'onnx', 'onnxscript', 'safetensors'): sys.modules[name] = None\n"
-        "import cli; cli.main(sys.argv[1:])\n"
-    )
-    arguments = ["predict", folder, "--model", model, "--out", tmp_path / "out.csv"]
+WITHOUT_TRAINING_PACKAGES = """
+import sys
+class Missing:
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision", "onnx", "onnxscript", "safetensors"):
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Missing())
+import cli
+cli.main(sys.argv[1:])
+"""
+
+
+def test_prediction_and_its_report_need_none_of_the_training_packages(
+    model: Path, tmp_path: Path, cells: Path, folder: Path
+) -> None:
+    arguments = [
+        "predict",
+        folder,
+        "--model",
+        model,
+        "--out",
+        tmp_path / "out.csv",
+        "--truth",
+        cells / "test_labels.csv",
+    ]
     done = subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", WITHOUT_TRAINING_PACKAGES, *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert len(rows(tmp_path / "out.csv")) == 13
+    assert (tmp_path / "out.report" / "report.json").is_file()
