@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from infer import __version__
 from infer.errors import LabError, MissingExtraError
 from trainer.config import ARCHITECTURE_NAMES, BY_DEVICE, LEARNING_RATE, DeviceName, Flips, Optimizer, Schedule
 from trainer.config import TrainConfig as Train
@@ -19,14 +20,13 @@ if TYPE_CHECKING:
 Normalize = Literal["true", "pred", "all", "none"]
 BatchSize = Annotated[int, typer.Option("--batch-size", "-b", help="Images a batch.")]
 ModelOption = Annotated[
-    Path | None, typer.Option("--model", "-m", help="ONNX file or run. [default: newest export in runs/]")
+    Path | None, typer.Option("--model", "-m", help="ONNX file or run.", show_default="newest export in runs/")
 ]
 NormalizeOption = Annotated[Normalize, typer.Option(help="Scale of the confusion matrix.")]
 DeviceOption = Annotated[DeviceName, typer.Option(help="cuda fails where CUDA cannot be had; auto says what it chose.")]
 
 app = typer.Typer(
     name="lab",
-    help="Train ResNets on folders of images, export them to ONNX behind a parity gate, predict whole folders.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -37,24 +37,43 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def lab(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Train ResNets on folders of images, export them to ONNX behind a parity gate, predict whole folders."""
+
+
 def _by_device(name: str) -> str:
-    return f"[default: {BY_DEVICE['cuda'][name]} on CUDA, {BY_DEVICE['cpu'][name]} on a CPU]"
+    return f"{BY_DEVICE['cuda'][name]} on CUDA, {BY_DEVICE['cpu'][name]} on a CPU"
 
 
 @app.command()
 def train(
     arch: Annotated[str, typer.Argument(metavar="ARCH", help=f"{', '.join(ARCHITECTURE_NAMES)}; or ResNet50.")],
-    data: Annotated[str, typer.Option(help="Folder of the data set. [default: built-in synthetic cells]")] = Train.data,
-    epochs: Annotated[int | None, typer.Option("--epochs", "-e", help=_by_device("epochs"))] = Train.epochs,
+    data: Annotated[
+        str, typer.Option(help="Folder of the data set.", show_default="built-in synthetic cells")
+    ] = Train.data,
+    epochs: Annotated[int | None, typer.Option("--epochs", "-e", show_default=_by_device("epochs"))] = Train.epochs,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", "-b", help=_by_device("batch_size"))
+        int | None, typer.Option("--batch-size", "-b", show_default=_by_device("batch_size"))
     ] = Train.batch_size,
-    image_size: Annotated[int | None, typer.Option(help=f"Pixels. {_by_device('image_size')}")] = Train.image_size,
+    image_size: Annotated[
+        int | None, typer.Option(help="Pixels.", show_default=_by_device("image_size"))
+    ] = Train.image_size,
     optimizer: Annotated[Optimizer, typer.Option("--optimizer", "-o")] = Train.optimizer,
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            "--learning-rate", "-r", help=f"[default: {', '.join(f'{v} with {k}' for k, v in LEARNING_RATE.items())}]"
+            "--learning-rate", "-r", show_default=f"{', '.join(f'{v} with {k}' for k, v in LEARNING_RATE.items())}"
         ),
     ] = Train.learning_rate,
     momentum: Annotated[float, typer.Option(help="Of SGD.")] = Train.momentum,
@@ -68,10 +87,10 @@ def train(
     pretrained: Annotated[bool, typer.Option("--pretrained", help="Start from ImageNet weights.")] = Train.pretrained,
     weights: Annotated[str, typer.Option(help="Start from a local .pth or .safetensors.")] = Train.weights,
     ordered: Annotated[bool, typer.Option("--ordered", help="The classes are grades.")] = Train.ordered,
-    fold: Annotated[int | None, typer.Option(help="C-NMC's validation fold. [default: 2]")] = Train.fold,
+    fold: Annotated[int | None, typer.Option(help="C-NMC's validation fold.", show_default="2")] = Train.fold,
     seed: Annotated[int, typer.Option()] = Train.seed,
     device: DeviceOption = Train.device,
-    workers: Annotated[int | None, typer.Option(help="Decoding threads. [default: by cores]")] = Train.workers,
+    workers: Annotated[int | None, typer.Option(help="Decoding threads.", show_default="by cores")] = Train.workers,
     out: Annotated[str, typer.Option(help="Folder in which the run's folder is made.")] = Train.out,
 ) -> None:
     """Train ARCH on a data set; the best epoch stays in a new folder in runs/."""
@@ -108,12 +127,16 @@ def train(
 
 @app.command()
 def export(
-    run: Annotated[Path | None, typer.Argument(help="A run. [default: the newest in runs/]", metavar="[RUN]")] = None,
+    run: Annotated[
+        Path | None, typer.Argument(help="A run.", show_default="the newest in runs/", metavar="RUN")
+    ] = None,
     opset: Annotated[int, typer.Option(help="ONNX opset, from 17 to the newest that is installed.")] = 17,
     precision: Annotated[Literal["fp32", "fp16"], typer.Option(help="fp16 is for GPUs.")] = "fp32",
-    data: Annotated[Path | None, typer.Option(help="Where the run's images lie now. [default: as in training]")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Where the run's images lie now.", show_default="as in training")
+    ] = None,
     batch_size: BatchSize = 64,
-    out: Annotated[Path | None, typer.Option(help="File to write. [default: model.onnx in the run]")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write.", show_default="model.onnx in the run")] = None,
 ) -> None:
     """Export a run's best checkpoint to one ONNX file, proven equal to the network on validation images."""
     with _train_extra("lab export"):
@@ -133,11 +156,11 @@ def predict(
     device: DeviceOption = "auto",
     batch_size: BatchSize = 64,
     sample: Annotated[
-        Path | None, typer.Option(help="Sample submission. [default: sample_submission.csv beside INPUT]")
+        Path | None, typer.Option(help="Sample submission.", show_default="sample_submission.csv beside INPUT")
     ] = None,
     no_sample: Annotated[bool, typer.Option("--no-sample", help="Follow no sample, even if one lies there.")] = False,
     truth: Annotated[
-        Path | None, typer.Option(help="CSV with Path and label. [default: class folders or a label column]")
+        Path | None, typer.Option(help="CSV with Path and label.", show_default="class folders or a label column")
     ] = None,
     probabilities: Annotated[Path | None, typer.Option(help="CSV for all classes' probabilities.")] = None,
     bad_images: Annotated[
@@ -175,15 +198,15 @@ def predict(
 def evaluate(
     data: Annotated[
         Path | None,
-        typer.Argument(help="Data set. [default: the run's validation images]", metavar="[DATA]"),
+        typer.Argument(help="Data set.", show_default="the run's validation images", metavar="DATA"),
     ] = None,
     split: Annotated[
-        Literal["train", "valid", "test"] | None, typer.Option(help="[default: the first of test, valid, train]")
+        Literal["train", "valid", "test"] | None, typer.Option(show_default="the first of test, valid, train")
     ] = None,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     batch_size: BatchSize = 64,
-    out: Annotated[Path | None, typer.Option(help="Folder of the report. [default: beside the model]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the report.", show_default="beside the model")] = None,
     normalize: NormalizeOption = "none",
 ) -> None:
     """Run the exported model on a labelled split and report."""

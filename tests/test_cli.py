@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import cli
+from infer import __version__
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ("train", "export", "predict", "evaluate", "compare", "inspect", "demo")
@@ -33,6 +34,18 @@ def test_help_works_for_every_command(lab: Callable, command: str) -> None:
     ran = lab(*([command] if command else []), "--help")
     assert ran.code == 0
     assert "Usage" in ran.out
+
+
+def test_help_tells_defaults_that_depend_on_the_device_or_on_what_lies_there(lab: Callable) -> None:
+    told = " ".join(lab("train", "--help").out.replace("│", " ").split())
+    for default in ("25 on CUDA, 12 on a CPU", "0.02 with sgd, 0.001 with adamw", "built-in synthetic cells"):
+        assert default in told
+    assert "newest export in runs/" in lab("predict", "--help").out
+
+
+def test_the_version_is_that_of_the_package(lab: Callable) -> None:
+    ran = lab("--version")
+    assert (ran.code, ran.out) == (0, f"lab {__version__}\n")
 
 
 def test_help_loads_nothing_heavy() -> None:
