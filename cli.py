@@ -1,29 +1,36 @@
 """The commands of lab: parse, build a config, import lazily, one call, print. No logic in here."""
 
 import contextlib
+import io
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from exporter.config import ExportConfig as Export
+from exporter.config import Precision
 from infer import __version__
+from infer.config import BadImages, Device, Normalize, Split, bad_list, report_folder
+from infer.config import EvaluateConfig as Evaluate
+from infer.config import PredictConfig as Predict
 from infer.errors import LabError, MissingExtraError
-from trainer.config import ARCHITECTURE_NAMES, BY_DEVICE, LEARNING_RATE, DeviceName, Flips, Optimizer, Schedule
+from trainer.config import ARCHITECTURE_NAMES, BY_DEVICE, LEARNING_RATE, Flips, Optimizer, Schedule
 from trainer.config import TrainConfig as Train
 
 if TYPE_CHECKING:
     from infer.metrics import EvaluationResult, Metrics
     from infer.screen import Screen
 
-Normalize = Literal["true", "pred", "all", "none"]
 BatchSize = Annotated[int, typer.Option("--batch-size", "-b", help="Images a batch.")]
 ModelOption = Annotated[
-    Path | None, typer.Option("--model", "-m", help="ONNX file or run.", show_default="newest export in runs/")
+    Path | None,
+    typer.Option("--model", "-m", help="ONNX file or run.", show_default="newest export in runs/"),
 ]
 NormalizeOption = Annotated[Normalize, typer.Option(help="Scale of the confusion matrix.")]
-DeviceOption = Annotated[DeviceName, typer.Option(help="cuda fails where CUDA cannot be had; auto says what it chose.")]
+DeviceOption = Annotated[Device, typer.Option(help="cuda fails where CUDA cannot be had; auto says what it chose.")]
 
 app = typer.Typer(
     name="lab",
@@ -129,20 +136,20 @@ def train(
 def export(
     run: Annotated[
         Path | None, typer.Argument(help="A run.", show_default="the newest in runs/", metavar="RUN")
-    ] = None,
-    opset: Annotated[int, typer.Option(help="ONNX opset, from 17 to the newest that is installed.")] = 17,
-    precision: Annotated[Literal["fp32", "fp16"], typer.Option(help="fp16 is for GPUs.")] = "fp32",
+    ] = Export.run,
+    opset: Annotated[int, typer.Option(help="From 17 to the newest that is installed.")] = Export.opset,
+    precision: Annotated[Precision, typer.Option(help="fp16 is for GPUs.")] = Export.precision,
     data: Annotated[
         Path | None, typer.Option(help="Where the run's images lie now.", show_default="as in training")
-    ] = None,
-    batch_size: BatchSize = 64,
-    out: Annotated[Path | None, typer.Option(help="File to write.", show_default="model.onnx in the run")] = None,
+    ] = Export.data,
+    device: Annotated[Device, typer.Option(help="Where the gate runs it.")] = Export.device,
+    batch_size: BatchSize = Export.batch_size,
+    out: Annotated[Path | None, typer.Option(help="File to write.", show_default="model.onnx in the run")] = Export.out,
 ) -> None:
     """Export a run's best checkpoint to one ONNX file, proven equal to the network on validation images."""
+    config = Export(run=run, opset=opset, precision=precision, data=data, device=device, batch_size=batch_size, out=out)
     with _train_extra("lab export"):
-        from exporter.export import ExportConfig
         from exporter.export import export as export_run
-    config = ExportConfig(run=run, opset=opset, precision=precision, data=data, batch_size=batch_size, out=out)
     screen = _screen()
     model, _ = export_run(config, screen)
     screen.say(f"model: {model} (opset {opset}, {precision})\nnext: lab predict FOLDER --model {model}")
@@ -151,28 +158,27 @@ def export(
 @app.command()
 def predict(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="Folder, CSV that names images, or one image.")],
-    out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("submission.csv"),
-    model: ModelOption = None,
-    device: DeviceOption = "auto",
-    batch_size: BatchSize = 64,
+    out: Annotated[Path, typer.Option(help="CSV to write.")] = Predict.out,
+    model: ModelOption = Predict.model,
+    device: DeviceOption = Predict.device,
+    batch_size: BatchSize = Predict.batch_size,
     sample: Annotated[
         Path | None, typer.Option(help="Sample submission.", show_default="sample_submission.csv beside INPUT")
-    ] = None,
+    ] = Predict.sample,
     no_sample: Annotated[bool, typer.Option("--no-sample", help="Follow no sample, even if one lies there.")] = False,
     truth: Annotated[
         Path | None, typer.Option(help="CSV with Path and label.", show_default="class folders or a label column")
-    ] = None,
-    probabilities: Annotated[Path | None, typer.Option(help="CSV for all classes' probabilities.")] = None,
+    ] = Predict.truth,
+    probabilities: Annotated[
+        Path | None, typer.Option(help="CSV for all classes' probabilities.")
+    ] = Predict.probabilities,
     bad_images: Annotated[
-        Literal["fail", "skip", "guess"], typer.Option(help="What to do about images that cannot be read.")
-    ] = "fail",
-    normalize: NormalizeOption = "none",
+        BadImages, typer.Option(help="What to do about images that cannot be read.")
+    ] = Predict.bad_images,
+    normalize: NormalizeOption = Predict.normalize,
 ) -> None:
     """Predict images and write a Kaggle CSV; where the truth is known, a report beside it."""
-    from infer.predict import PredictConfig, bad_list, report_folder
-    from infer.predict import predict as predict_images
-
-    config = PredictConfig(
+    config = Predict(
         source=source,
         out=out,
         model=model,
@@ -185,41 +191,31 @@ def predict(
         bad_images=bad_images,
         normalize=normalize,
     )
-    screen = _screen()
-    done = predict_images(config, screen)
-    if done.result and done.metrics:
-        _show_report(screen, done.result, done.metrics, normalize, report_folder(out))
-    if done.bad:
-        screen.say(f"{len(done.bad)} images cannot be read ({bad_images}): listed in {bad_list(out)}")
-    screen.say(f"{done.written} rows: {out}")
+    _predict(config, _screen())
 
 
 @app.command()
 def evaluate(
     data: Annotated[
-        Path | None,
-        typer.Argument(help="Data set.", show_default="the run's validation images", metavar="DATA"),
-    ] = None,
-    split: Annotated[
-        Literal["train", "valid", "test"] | None, typer.Option(show_default="the first of test, valid, train")
-    ] = None,
-    model: ModelOption = None,
-    device: DeviceOption = "auto",
-    batch_size: BatchSize = 64,
-    out: Annotated[Path | None, typer.Option(help="Folder of the report.", show_default="beside the model")] = None,
-    normalize: NormalizeOption = "none",
+        Path | None, typer.Argument(help="Data set.", show_default="the run's validation images", metavar="DATA")
+    ] = Evaluate.data,
+    split: Annotated[Split | None, typer.Option(show_default="the first of test, valid, train")] = Evaluate.split,
+    model: ModelOption = Evaluate.model,
+    device: DeviceOption = Evaluate.device,
+    batch_size: BatchSize = Evaluate.batch_size,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the report.", show_default="beside the model")
+    ] = Evaluate.out,
+    normalize: NormalizeOption = Evaluate.normalize,
 ) -> None:
     """Run the exported model on a labelled split and report."""
-    from infer.evaluate import EvaluateConfig
+    config = Evaluate(
+        data=data, split=split, model=model, device=device, batch_size=batch_size, out=out, normalize=normalize
+    )
     from infer.evaluate import evaluate as evaluate_split
 
     screen = _screen()
-    result, metrics, folder = evaluate_split(
-        EvaluateConfig(
-            data=data, split=split, model=model, device=device, batch_size=batch_size, out=out, normalize=normalize
-        ),
-        screen,
-    )
+    result, metrics, folder = evaluate_split(config, screen)
     _show_report(screen, result, metrics, normalize, folder)
 
 
@@ -230,10 +226,10 @@ def compare(
 ) -> None:
     """Draw the curves of several runs into one picture and print their figures side by side."""
     from infer.compare import compare as compare_runs
-    from infer.compare import data_note, read_run
+    from infer.compare import data_note, read_runs
 
     screen = _screen()
-    histories = [read_run(run) for run in runs]
+    histories = read_runs(runs, screen)
     screen.show(compare_runs(histories, out))
     screen.say(f"{data_note(histories)}\ncurves: {out}")
 
@@ -251,25 +247,20 @@ def inspect(
 @app.command()
 def demo(out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("lab-demo")) -> None:
     """Run the whole path on the built-in synthetic cells: train, export, predict, report."""
-    from infer.predict import PredictConfig, report_folder
-    from infer.predict import predict as predict_images
-
     with _train_extra("lab demo"):
-        from exporter.export import ExportConfig
         from exporter.export import export as export_run
         from trainer.builtin import builtin_data
         from trainer.train import train as train_network
     screen = _screen()
-    screen.say("1. lab train resnet18")
-    run = train_network(Train(architecture="resnet18", out=str(out / "runs")), screen).run
-    screen.say("\n2. lab export --opset 17")
-    model, _ = export_run(ExportConfig(run=run, opset=17), screen)
+    runs, csv = out / "runs", out / "submission.csv"
+    screen.say(f"1. lab train resnet18 --out {runs}")
+    run = train_network(Train(architecture="resnet18", out=str(runs)), screen).run
+    screen.say(f"\n2. lab export {run} --opset 17")
+    model, _ = export_run(Export(run=run, opset=17), screen)
     cells = builtin_data(screen)
-    csv, truth = out / "submission.csv", cells / "test_labels.csv"
-    screen.say(f"\n3. lab predict {cells / 'test'} --truth {truth} --out {csv}")
-    done = predict_images(PredictConfig(source=cells / "test", out=csv, model=model, truth=truth), screen)
-    if done.result and done.metrics:
-        _show_report(screen, done.result, done.metrics, "none", report_folder(csv))
+    truth = cells / "test_labels.csv"
+    screen.say(f"\n3. lab predict {cells / 'test'} --model {model} --truth {truth} --out {csv}")
+    _predict(Predict(source=cells / "test", out=csv, model=model, truth=truth), screen)
     screen.say(
         f"\nThese are SYNTHETIC cells: {cells}\n"
         f"the run, its curves and validation report: {run}\n"
@@ -284,16 +275,26 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for everything it makes.
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a LabError is one line on standard error and its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an arrow that the terminal cannot show is no reason to stop
+    with contextlib.suppress(ValueError):  # only the main thread may; then drafts are tidied up as after Ctrl-C
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         app(arguments)
     except LabError as error:
-        from infer.screen import shown
-
-        print(f"error: {shown(str(error))}", file=sys.stderr)  # noqa: T201
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
+    except MemoryError:
+        _fail("the memory of this machine is exhausted; give a smaller --batch-size or --image-size", 1)
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)  # noqa: T201
-        sys.exit(130)
+        _fail("stopped", 130)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    from infer.screen import shown
+
+    print(f"error: {shown(message)}", file=sys.stderr)  # noqa: T201
+    sys.exit(code)
 
 
 @contextlib.contextmanager
@@ -313,6 +314,17 @@ def _screen() -> "Screen":
     from infer.screen import Screen
 
     return Screen()
+
+
+def _predict(config: Predict, screen: "Screen") -> None:
+    from infer.predict import predict as predict_images
+
+    done = predict_images(config, screen)
+    if done.result and done.metrics:
+        _show_report(screen, done.result, done.metrics, config.normalize, report_folder(config.out))
+    if done.bad:
+        screen.say(f"{len(done.bad)} images cannot be read ({config.bad_images}): listed in {bad_list(config.out)}")
+    screen.say(f"{done.written} rows: {config.out}")
 
 
 def _show_report(

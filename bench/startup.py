@@ -42,7 +42,9 @@ def main() -> None:
             for name, command in commands.items():
                 seconds[name].append(run(command))
     print(f"{platform.machine()}, {platform.python_implementation()} {platform.python_version()}, ", end="")
-    print(", ".join(f"{name} {version(name)}" for name in ("onnxruntime-gpu", "typer", "rich")), f"n = {args.n}")
+    import onnxruntime
+
+    print(f"onnxruntime {onnxruntime.__version__}, typer {version('typer')}, rich {version('rich')}, n = {args.n}")
     bare = statistics.median(seconds["python -c pass"][1:])
     for name, times in seconds.items():
         middle = statistics.median(times[1:])  # the first run warms the disk's cache

@@ -3,50 +3,27 @@
 import json
 from contextlib import ExitStack
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
+from exporter.config import ExportConfig
 from exporter.graph import build_graph, check_opset
 from exporter.parity import Parity, parity_table, read_views, run_gate
 from infer.card import ModelCard
+from infer.config import Device
 from infer.cuda import find_problem
-from infer.errors import ConfigError, ExportError, ParityError, listed
+from infer.errors import DeviceError, ExportError, ParityError, listed
 from infer.evaluate import run_table
 from infer.files import replacing
 from infer.onnx_file import read_header
 from infer.runs import MODELS, find_checkpoint, newest_run
 from infer.screen import Screen
-from infer.session import Device
 from infer.table import VALID
 from trainer.checkpoint import load_checkpoint
 from trainer.network import PixelNet
 
-Precision = Literal["fp32", "fp16"]
 GATE_IMAGES = 256
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportConfig:
-    """What `lab export` is asked for."""
-
-    run: Path | None = None
-    """A run's folder or its best.safetensors; None: the newest run with a finished epoch."""
-    opset: int = 17
-    """The ONNX opset of the file."""
-    precision: Precision = "fp32"
-    """fp32, or fp16 for GPUs: weights and arithmetic of the ResNet in half precision."""
-    data: Path | None = None
-    """Where the run's images lie now, if no longer where they were."""
-    batch_size: int = 64
-    """The gate's full batch, above 0."""
-    out: Path | None = None
-    """The file to write; None: model.onnx or model.fp16.onnx in the run's folder."""
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ConfigError(f"--batch-size must be above 0, got {self.batch_size}")
 
 
 def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
@@ -58,6 +35,7 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
         LabError: the run, its images or the place to write to are not usable.
     """
     check_opset(config.opset)
+    devices = gate_devices(config.device, screen)
     checkpoint = find_checkpoint(config.run or newest_run())
     screen.say(f"checkpoint: {checkpoint}")
     network, card = load_checkpoint(checkpoint)
@@ -72,7 +50,7 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
         proof = files.enter_context(replacing(evidence))
         draft.write_bytes(model.SerializeToString(deterministic=True))
         check_file(draft, config.opset)
-        parity = run_gate(draft, network, pixels, table.labels[rows], config.batch_size, gate_devices(screen))
+        parity = run_gate(draft, network, pixels, table.labels[rows], config.batch_size, devices)
         screen.say(f"parity with the network on {parity.images} validation images:")
         screen.show(parity_table(parity))
         if parity.failures:
@@ -106,9 +84,17 @@ def check_file(path: Path, opset: int) -> None:
         raise ExportError(f"opset {opset} was asked for, the file has {opsets}; try another --opset")
 
 
-def gate_devices(screen: Screen) -> list[Device]:
-    """The providers of this machine; both precisions are meant for either, fp16 being slow on a CPU but right."""
+def gate_devices(wanted: Device, screen: Screen) -> list[Device]:
+    """The providers to run the file on; both precisions are meant for either, fp16 being slow on a CPU but right.
+
+    Raises:
+        DeviceError: CUDA was asked for and cannot be had.
+    """
+    if wanted == "cpu":
+        return ["cpu"]
     problem = find_problem()
+    if problem and wanted == "cuda":
+        raise DeviceError(f"--device cuda: {problem}; or choose --device cpu")
     if problem:
         screen.say(f"gate: CPU provider alone ({problem})")
     return ["cpu"] if problem else ["cpu", "cuda"]

@@ -139,7 +139,10 @@ def _captured() -> Iterator[io.StringIO]:
 def _pool_globally(model: onnx.ModelProto) -> None:
     """Replace the mean over height and width by GlobalAveragePool and Flatten, which no opset changed."""
     graph = model.graph
-    (place,) = [place for place, node in enumerate(graph.node) if node.op_type == "ReduceMean"]
+    places = [place for place, node in enumerate(graph.node) if node.op_type == "ReduceMean"]
+    if len(places) != 1:
+        raise ExportError(f"the torch exporter wrote {len(places)} means where one was expected; report this")
+    place = places[0]
     mean = graph.node[place]
     pooled = f"{mean.output[0]}_pooled"
     pool = helper.make_node("GlobalAveragePool", [mean.input[0]], [pooled], name="pool")

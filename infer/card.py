@@ -72,6 +72,9 @@ class ModelCard:
     def __post_init__(self) -> None:
         if len(self.classes) < 2 or not self.temperature > 0:
             raise ValueError("a card needs two classes and a temperature above 0")
+        for values in ([item.name for item in self.classes], [item.label for item in self.classes]):
+            if len(set(values)) < len(values):
+                raise ValueError(f"two classes have one name: {values}")
 
     def to_json(self) -> str:
         """One line of JSON; the same card always gives the same text."""

@@ -12,8 +12,8 @@ from infer.card import read_card
 from infer.errors import DataError
 from infer.files import write_bytes
 from infer.report import png
-from infer.runs import CHECKPOINT, HISTORY
-from infer.screen import shown
+from infer.runs import CHECKPOINT, HISTORY, RECIPE
+from infer.screen import Screen, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +35,20 @@ class RunHistory:
     best: "pd.Series"
 
 
+def read_runs(runs: list[Path], screen: Screen) -> list[RunHistory]:
+    """The histories of these runs; one that broke off before its first epoch is left out, and named.
+
+    Raises:
+        DataError: none is left, or one is damaged.
+    """
+    finished = [run for run in runs if (run / HISTORY).exists() or not (run / RECIPE).exists()]
+    for run in [run for run in runs if run not in finished]:
+        screen.say(f"{run} has no finished epoch and is left out")
+    if not finished:
+        raise DataError("none of these runs has a finished epoch; train again, or give other runs")
+    return [read_run(run) for run in finished]
+
+
 def read_run(run: Path) -> RunHistory:
     """Read a run's history.
 
@@ -49,7 +63,7 @@ def read_run(run: Path) -> RunHistory:
         best = epochs[epochs["best"] == 1].iloc[-1]
         wanted = [column for panel in PANELS for column in panel[1:]]
         epochs[["epoch", "monitored", "seconds", *wanted]]
-    except FileNotFoundError as error:
+    except OSError as error:
         raise DataError(f"{run} is not a run: it has no {HISTORY}; give folders that `lab train` made") from error
     except (KeyError, IndexError, ValueError) as error:
         raise DataError(f"{run / HISTORY} cannot be read ({error}); give another run") from error

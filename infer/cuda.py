@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import importlib.util
 import io
+import platform
 import sys
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def find_problem() -> str | None:
     import onnxruntime as ort
 
     if CUDA not in ort.get_available_providers():
+        if sys.platform == "darwin" or platform.machine().lower() in ("arm64", "aarch64"):
+            return "there is no CUDA build of ONNX Runtime for this kind of machine"
         return "this ONNX Runtime is the CPU build; pip uninstall onnxruntime, then pip install onnxruntime-gpu"
     return _driver_problem(_major(ort.cuda_version)) or _library_problem()
 
@@ -49,8 +52,8 @@ def _library_problem() -> str | None:
 
     said = io.StringIO()
     with contextlib.redirect_stdout(said):  # preload_dlls prints what it could not load
-        ort.preload_dlls(cuda=True, cudnn=False, directory=_library_folder("*cudart*"))
-        ort.preload_dlls(cuda=False, cudnn=True, directory=_library_folder("*cudnn*"))
+        ort.preload_dlls(cuda=True, cudnn=False, directory=_library_folder("libcudart.so*", "cudart64_*.dll"))
+        ort.preload_dlls(cuda=False, cudnn=True, directory=_library_folder("libcudnn.so*", "cudnn64_*.dll"))
     failures = [line for line in said.getvalue().splitlines() if line.startswith("Failed")]
     if not failures and sys.platform == "linux":
         try:
@@ -62,11 +65,12 @@ def _library_problem() -> str | None:
     return None
 
 
-def _library_folder(file: str) -> str:
-    """The folder of pip's `nvidia` packages with a library of this name, or "" for the system's own search."""
+def _library_folder(*names: str) -> str:
+    """The folder of pip's `nvidia` packages with a library of such a name, or "" for the system's own search."""
     spec = importlib.util.find_spec("nvidia")
     places = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
-    return next((str(found.parent) for place in places for found in sorted(place.glob(f"*/*/**/{file}"))), "")
+    libraries = (path for place in places for name in names for path in sorted(place.glob(f"*/**/{name}")))
+    return next((str(library.parent) for library in libraries), "")
 
 
 def _major(version: str) -> int:

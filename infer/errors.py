@@ -37,13 +37,14 @@ class DataError(LabError):
 class ImageError(DataError):
     """One image cannot be decoded.
 
-    Attributes: path (str), reason (str).
+    Attributes: path (str), reason (str), transient (bool): whether it may be readable another time.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(path, reason)
+    def __init__(self, path: str, reason: str, transient: bool = False) -> None:
+        super().__init__(path, reason, transient)
         self.path = path
         self.reason = reason
+        self.transient = transient
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"

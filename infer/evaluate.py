@@ -1,48 +1,23 @@
 """`lab evaluate`: the exported model on a labelled split, to a report."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infer.card import ModelCard
-from infer.errors import ConfigError, DataError, listed
+from infer.config import EvaluateConfig
+from infer.errors import DataError, listed
 from infer.inputs import to_indices
 from infer.layouts import read_table
 from infer.metrics import EvaluationResult, Metrics
 from infer.pipeline import classify
-from infer.predict import Normalize, open_model
+from infer.predict import open_model
 from infer.report import save_report
 from infer.runs import DATA, read_recipe
 from infer.screen import Screen
-from infer.session import Device, Floats, Session
+from infer.session import Floats, Session
 from infer.table import TEST, TRAIN, UNKNOWN, VALID, Table, read_run_table
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """What `lab evaluate` is asked for."""
-
-    data: Path | None = None
-    """A data set in any layout; None: the images that the model's run set apart for validation."""
-    split: str | None = None
-    """train, valid or test; None: valid of the run's own data, or the first of test, valid, train with labels."""
-    model: Path | None = None
-    """An ONNX file or a run; None: the newest exported file below `runs`."""
-    device: Device = "auto"
-    batch_size: int = 64
-    """Images a batch, above 0."""
-    out: Path | None = None
-    """The report's folder; None: one beside the model, named by data set and split."""
-    normalize: Normalize = "none"
-    """How the confusion matrix is scaled."""
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ConfigError(f"--batch-size must be above 0, got {self.batch_size}")
-        if self.split not in (None, TRAIN, VALID, TEST):
-            raise ConfigError(f"--split must be train, valid or test, got {self.split}")
 
 
 def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, Metrics, Path]:

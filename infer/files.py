@@ -26,13 +26,12 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """
-    if not path.name:
-        raise OutputError(f"cannot write {path}: it is a folder; give a file's name with --out")
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if not path.name or (path.exists() and not path.is_file()):
+        raise OutputError(f"cannot write {path}: it is a folder or a device; give a file's name with --out")
     draft = path.with_name(f".{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
         yield draft
         with draft.open("rb") as written:
             os.fsync(written.fileno())
@@ -103,19 +102,35 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def list_images(folder: Path) -> list[str]:
-    """Paths of all images below `folder`, relative to it with `/`, in natural order; hidden names are left out."""
+    """Paths of all images below `folder`, relative to it with `/`, in natural order; hidden names are left out.
+
+    Raises:
+        DataError: a folder below it cannot be listed.
+    """
     found: list[str] = []
-    visited: set[str] = set()  # a link that points to a parent would be walked for ever
-    for where, folders, names in os.walk(folder, followlinks=True):
-        if os.path.realpath(where) in visited:
-            folders.clear()
-            continue
-        visited.add(os.path.realpath(where))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    for where, folders, names in os.walk(folder, onerror=_cannot_list, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".") and not _is_loop(str(folder), where, name)]
         start = os.path.relpath(where, folder).replace(os.sep, "/")
         prefix = "" if start == "." else start + "/"
         found += [prefix + name for name in names if is_image(name) and not name.startswith(".")]
     return sorted(found, key=natural_key)
+
+
+def _cannot_list(error: OSError) -> None:
+    what = error.strerror or error
+    raise DataError(f"cannot list {error.filename}: {what}; make it readable or take it out") from error
+
+
+def _is_loop(top: str, where: str, name: str) -> bool:
+    """Whether `where`/`name` is a link to a folder that the walk from `top` to it went through, and has no end."""
+    path = os.path.join(where, name)
+    if not os.path.islink(path):
+        return False
+    through = {os.path.realpath(where)}
+    while where != top and where != os.path.dirname(where):
+        where = os.path.dirname(where)
+        through.add(os.path.realpath(where))
+    return os.path.realpath(path) in through
 
 
 def is_image(name: str) -> bool:

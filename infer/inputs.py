@@ -12,7 +12,8 @@ from infer.locate import ImageIndex, find_all
 
 IMAGE_COLUMNS = ("path", "id", "image", "image_id", "filename", "file", "name", "img")
 SAMPLE = "sample_submission.csv"
-LABEL_COLUMNS = ("label", "labels", "class", "target", "level", "truth")
+LABEL_COLUMNS = ("label", "labels")
+TRUTH_COLUMNS = (*LABEL_COLUMNS, "class", "target", "level", "truth")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,11 @@ def read_inputs(source: Path, classes: Sequence[ClassName]) -> Inputs:
     Raises:
         DataError: it does not exist, holds no image, or names images that are missing.
     """
-    if source.is_dir():
+    try:
+        found = source.is_dir()
+    except OSError as error:
+        raise DataError(f"cannot read {source}: {error.strerror or error}; check the path") from error
+    if found:
         return _from_folder(source, classes)
     if not source.exists():
         raise DataError(f"the input {source} does not exist; give a folder, a CSV that names images, or an image")
@@ -76,9 +81,8 @@ def _from_csv(source: Path) -> Inputs:
             return Inputs(source.parent, names, files, paired_labels(source, names, truth), truth.name)
         return Inputs(source.parent, names, files)
     if column is None:
-        raise DataError(
-            f"{source} has the columns {listed(rows[0])}; name the one with the images Path in its first line"
-        )
+        what = f"its first line is {listed(rows[0])}, neither an image that lies there nor a known header"
+        raise DataError(f"no images found in {source}: {what}; name the column with the images Path")
     if not rows[1:]:
         raise DataError(f"no images found: {source} has a header and no rows")
     if any(len(row) < len(header) for row in rows):
@@ -132,7 +136,7 @@ def read_truth(file: Path, inputs: Inputs) -> list[str]:
         raise DataError(f"{file} has rows with fewer values than its {len(rows[0])} columns; complete them")
     header = [name.lower() for name in rows[0]] if rows else []
     image = next((header.index(name) for name in IMAGE_COLUMNS if name in header), None)
-    label = next((header.index(name) for name in LABEL_COLUMNS if name in header), None)
+    label = next((header.index(name) for name in TRUTH_COLUMNS if name in header), None)
     if image is None or label is None:
         found = listed(rows[0]) if rows else "nothing"
         raise DataError(f"{file} holds {found}; its first line must name a Path and a label column")

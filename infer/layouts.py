@@ -12,7 +12,7 @@ from infer.files import list_images, natural_key, read_csv
 from infer.locate import ImageIndex, find_all
 from infer.table import TEST, TRAIN, UNKNOWN, VALID, Table, sorted_labels
 
-SPLIT_FOLDERS = {TRAIN: ("train", "training"), VALID: ("valid", "val", "validation"), TEST: ("test", "testing")}
+SPLIT_NAMES = {TRAIN: ("train", "training"), VALID: ("valid", "val", "validation"), TEST: ("test", "testing")}
 GROUP_COLUMNS = ("group", "patient", "patient_id", "subject")
 CNMC_CLASSES = (ClassName("normal", "0"), ClassName("blast", "1"))
 CNMC_FOLDERS = {"hem": 0, "all": 1}
@@ -26,8 +26,7 @@ def read_table(folder: Path, fold: int | None = None) -> Table:
     """Read a data set in any layout that lab knows; `fold` is C-NMC's validation fold (2 when None).
 
     Raises:
-        DataError: no layout is recognised, images are missing, labels do not fit the images or contradict each other,
-            a class is seen in validation and not in training.
+        DataError: no layout is recognised, images are missing, labels do not fit the images or contradict each other.
     """
     if not folder.is_dir():
         raise DataError(f"the data folder {folder} does not exist; check the path")
@@ -79,8 +78,8 @@ def _read_column_files(folder: Path) -> Table:
     """`train_img.csv` and `train_label.csv` (and valid_, test_): one value a line, no header, suffix left off."""
     index = ImageIndex(folder)
     rows: list[Row] = []
-    for split in (TRAIN, VALID, TEST):
-        images, labels = folder / f"{split}_img.csv", folder / f"{split}_label.csv"
+    for split, name in [(split, name) for split, names in SPLIT_NAMES.items() for name in names]:
+        images, labels = folder / f"{name}_img.csv", folder / f"{name}_label.csv"
         if not images.is_file():
             continue
         names = [row[0] for row in read_csv(images)]
@@ -115,7 +114,8 @@ def _read_path_csv(folder: Path) -> Table:
     index = ImageIndex(folder)
     rows: list[Row] = []
     test_files = sorted(file for file in folder.glob("*test.csv") if re.fullmatch(r"([^.].*_)?test\.csv", file.name))
-    for file, split in ((folder / "train.csv", TRAIN), (folder / "valid.csv", VALID), *((f, TEST) for f in test_files)):
+    named = [(folder / f"{name}.csv", split) for split in (TRAIN, VALID) for name in SPLIT_NAMES[split]]
+    for file, split in (*named, *((file, TEST) for file in test_files)):
         if file.is_file():
             rows += _read_one_csv(file, split, index)
     tests = _merged([row for row in rows if row[3] == TEST])
@@ -164,7 +164,7 @@ def _is_class_folders(folder: Path) -> bool:
 def _read_class_folders(folder: Path) -> Table:
     """A folder per class, below train, valid and test folders or without them; a test folder may be flat."""
     names = {path.name.lower(): path.name for path in folder.iterdir() if path.is_dir()}
-    found = {split: next((names[n] for n in options if n in names), None) for split, options in SPLIT_FOLDERS.items()}
+    found = {split: next((names[n] for n in options if n in names), None) for split, options in SPLIT_NAMES.items()}
     train = found[TRAIN]
     if not any(found.values()):
         rows: list[Row] = [(path, path.split("/")[0], "", TRAIN) for path in list_images(folder) if "/" in path]
@@ -174,7 +174,7 @@ def _read_class_folders(folder: Path) -> Table:
     for split, name in found.items():
         paths = list_images(folder / name) if name else []
         labels = [path.split("/")[0] if "/" in path else None for path in paths]
-        flat = split == TEST and not classes & set(labels)
+        flat = split == TEST and train is not None and not classes & set(labels)
         rows += [
             (f"{name}/{path}", None if flat else label, "", split) for path, label in zip(paths, labels, strict=True)
         ]
@@ -211,12 +211,9 @@ def _table(folder: Path, layout: str, rows: list[Row], classes: tuple[ClassName,
 
 
 def _check(table: Table) -> None:
-    """Raises DataError for a table that no one can train on or evaluate with."""
+    """Raises DataError for a table in which images are missing or contradict each other."""
     if not len(table):
         raise DataError(f"no images found in {table.root}; lab reads JPEG, PNG, BMP, TIFF, WebP and GIF")
-    if len(table.classes) < 2:
-        names = listed([str(item) for item in table.classes]) or "none"
-        raise DataError(f"{table.root} has fewer than two classes ({names}); give images of each class")
     unlabelled = [p for p, y, s in zip(table.paths, table.labels, table.splits, strict=True) if y < 0 and s != TEST]
     if unlabelled:
         raise DataError(f"{len(unlabelled)} images have no label: {listed(unlabelled)}; label them or leave them out")
@@ -225,14 +222,20 @@ def _check(table: Table) -> None:
     torn = sorted({path for path, label in pairs if first.setdefault(path, label) != label}, key=natural_key)
     if torn:
         raise DataError(f"{len(torn)} images are listed with two labels: {listed(torn)}; keep the right one")
-    check_training_classes(table)
 
 
-def check_training_classes(table: Table) -> None:
-    """Raises DataError where a class is seen in validation or test and not in training, or training has no images."""
+def check_trainable(table: Table) -> None:
+    """Raises DataError for a table that no one can train on.
+
+    That is one with fewer than two classes, without training images, or with a class in validation or test that
+    training never sees.
+    """
     train = table.counts(TRAIN)
     if not sum(train):
         raise DataError(f"there are no training images in {table.root}; lab needs a train split or class folders")
+    if len(table.classes) < 2:
+        names = listed([str(item) for item in table.classes])
+        raise DataError(f"{table.root} has fewer than two classes ({names}); give images of each class")
     for split, name in ((VALID, "validation"), (TEST, "test")):
         counts = zip(table.classes, train, table.counts(split), strict=True)
         if strange := [str(item) for item, seen, asked in counts if asked and not seen]:

@@ -16,12 +16,14 @@ class ImageIndex:
         self.root = root
         self._base = os.path.abspath(root)
         self.paths = list_images(root)
-        self._known: dict[str, list[str]] = defaultdict(list)
+        self._stems: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for path in self.paths:
-            for known in (path, os.path.splitext(path)[0]):
-                self._known[known].append(path)
+            stem = os.path.splitext(path)[0]
+            self._stems[stem].append(path)
+            for known in (path, stem):
                 self._by_name[known.rsplit("/", 1)[-1]].append(path)
+        self._known = set(self.paths)
 
     def find(self, name: str, folder: str = "") -> str | None:
         """The path of the image that a table in `folder` (relative to root) calls `name`, or None.
@@ -36,9 +38,11 @@ class ImageIndex:
         for place in (folder, "", os.path.join(folder, "images"), "images"):
             full = os.path.normpath(os.path.join(self._base, place, name))
             if full.startswith(self._base + os.sep):
-                fitting = self._known.get(full[len(self._base) + 1 :].replace(os.sep, "/"), [])
-                if fitting:
-                    return min(fitting, key=_preference)
+                path = full[len(self._base) + 1 :].replace(os.sep, "/")
+                if path in self._known:
+                    return path
+                if path in self._stems and not is_image(path):
+                    return min(self._stems[path], key=_preference)
             else:
                 names = [full] if is_image(full) else [full + suffix for suffix in SUFFIXES]
                 outside = next(filter(os.path.isfile, names), None)

@@ -92,9 +92,6 @@ def measure(result: EvaluationResult) -> Metrics:
     )
 
 
-NORMALIZE = ("none", "true", "pred", "all")
-
-
 def normalized(confusion: NDArray[np.int64], by: str) -> NDArray[np.float64]:
     """A confusion matrix as shares of its rows ("true"), columns ("pred") or total ("all"); counts for "none"."""
     total = {"true": confusion.sum(axis=1, keepdims=True), "pred": confusion.sum(axis=0, keepdims=True)}

@@ -20,9 +20,8 @@ DECODERS = min(8, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of one image: its logits and probabilities, float32 [K] each, or why it has none."""
+    """What became of one image: its probabilities, float32 [K], or why it has none."""
 
-    logits: Floats | None = None
     probabilities: Floats | None = None
     error: ImageError | None = None
 
@@ -62,38 +61,35 @@ def classify(
     """
     spec = session.card.pixels
     images = read_ahead(files, lambda file: read_window(file, spec), workers, ahead=2 * batch_size + workers)
-    size = batch_size
+    size = min(batch_size, max(1, len(files)))
     for _ in range(0, len(files), batch_size):
         chunk = list(islice(images, batch_size))
         good = [image for image in chunk if not isinstance(image, ImageError)]
-        logits: list[Floats] = []
         probabilities: list[Floats] = []
-        while len(logits) < len(good):
-            part = good[len(logits) : len(logits) + size]
+        while len(probabilities) < len(good):
+            part = good[len(probabilities) : len(probabilities) + size]
             try:
-                one, two = _run_padded(session, np.stack(part), size)
+                answered = _run_padded(session, np.stack(part), size)
             except DeviceError:
                 if size == 1:
                     raise
                 size = (size + 1) // 2
                 say(f"the device's memory is exhausted; going on with batches of {size}")
                 continue
-            logits.extend(one)
-            probabilities.extend(two)
-        answers = zip(logits, probabilities, strict=True)
+            probabilities.extend(answered)
+        answers = iter(probabilities)
         for image in chunk:
-            yield Answer(error=image) if isinstance(image, ImageError) else Answer(*next(answers))
+            yield Answer(error=image) if isinstance(image, ImageError) else Answer(next(answers))
 
 
-def _run_padded(session: Session, pixels_nhwc: Pixels, size: int) -> tuple[Floats, Floats]:
-    """Run a batch; on CUDA one smaller than `size` is filled up, since each new shape would be tuned anew."""
+def _run_padded(session: Session, pixels_nhwc: Pixels, size: int) -> Floats:
+    """Probabilities of a batch; on CUDA a small one is filled up to `size`, as each new shape would be tuned anew."""
     count = len(pixels_nhwc)
     if session.provider == CUDA and count < size:
         filled = np.zeros((size, *pixels_nhwc.shape[1:]), dtype=np.uint8)
         filled[:count] = pixels_nhwc
         pixels_nhwc = filled
-    logits, probabilities = session.run(pixels_nhwc)
-    return logits[:count], probabilities[:count]
+    return session.run(pixels_nhwc)[1][:count]
 
 
 def _try_read(read: Callable[[str], Pixels], file: str) -> Pixels | ImageError:

@@ -179,14 +179,16 @@ def _decode(path: str, draft_side: int | None) -> tuple[Image.Image, Box | None]
                 drafted = image.draft(None, (draft_side, draft_side))
             image.load()
             return _to_rgb(ImageOps.exif_transpose(image)), drafted[1] if drafted else None
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(path, f"more than {MAX_PIXELS // 10**6} million pixels") from None
     except FileNotFoundError:
-        raise ImageError(path, "no such file") from None
+        raise ImageError(path, "no such file", transient=True) from None
     except Exception as error:  # Pillow's plugins raise almost anything on a damaged file; all of it means this
-        raise ImageError(path, str(error).partition("\n")[0] or type(error).__name__) from error
+        system = isinstance(error, OSError) and error.errno is not None  # a failed read, not a damaged content
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ImageError(path, reason, transient=system) from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -4,64 +4,24 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from infer.card import ModelCard
-from infer.errors import ConfigError, DataError, ImageError, listed
+from infer.config import Device, PredictConfig, bad_list, report_folder
+from infer.errors import DataError, ImageError, listed
 from infer.files import csv_text, write_text
 from infer.inputs import Inputs, read_inputs, read_truth, to_indices
 from infer.pipeline import classify, read_ahead
 from infer.pixels import read_window
-from infer.runs import find_model, newest_model
+from infer.runs import REPORT_FILES, find_model, newest_model
 from infer.screen import Screen
-from infer.session import Device, Floats, Session
+from infer.session import Floats, Session
 from infer.submission import Form, find_sample, plain_form, probabilities_form, sample_form, writing_csv
 
 if TYPE_CHECKING:
     from infer.metrics import EvaluationResult, Metrics
-
-BadImages = Literal["fail", "skip", "guess"]
-Normalize = Literal["true", "pred", "all", "none"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictConfig:
-    """What `lab predict` is asked for."""
-
-    source: Path
-    """A folder, a CSV that names images, or one image."""
-    out: Path = Path("submission.csv")
-    model: Path | None = None
-    """An ONNX file or a run; None: the newest exported file below `runs`."""
-    device: Device = "auto"
-    batch_size: int = 64
-    """Images a batch, above 0."""
-    sample: Path | None = None
-    """A sample submission; None: the one in or beside the source, if there is one."""
-    use_sample: bool = True
-    """False: write every image, whatever sample lies there."""
-    truth: Path | None = None
-    """A CSV with an image and a label column; None: class folders or a label column of the source, if any."""
-    probabilities: Path | None = None
-    """Where the probabilities of all classes are written as well."""
-    bad_images: BadImages = "fail"
-    """On an undecodable image: write nothing, leave it out, or answer the most frequent training class."""
-    normalize: Normalize = "none"
-    """How the report's confusion matrix is scaled."""
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ConfigError(f"--batch-size must be above 0, got {self.batch_size}")
-        if self.sample and not self.use_sample:
-            raise ConfigError("--sample and --no-sample contradict each other; leave one out")
-        read = [path.resolve() for path in (self.source, self.sample, self.truth, self.model) if path]
-        if self.out.resolve() in read or (self.probabilities and self.probabilities.resolve() in read):
-            raise ConfigError("an output would overwrite one of the files that are read; give another --out")
-        outputs = [self.out, bad_list(self.out), *([self.probabilities] if self.probabilities else [])]
-        if len({path.resolve() for path in outputs}) < len(outputs):
-            raise ConfigError(f"--probabilities and --out are both {self.out}; give two names")
 
 
 @dataclass(frozen=True)
@@ -73,16 +33,6 @@ class Prediction:
     bad: tuple[ImageError, ...]
     result: "EvaluationResult | None" = None
     metrics: "Metrics | None" = None
-
-
-def bad_list(out: Path) -> Path:
-    """Where the images that could not be read are listed: beside the CSV."""
-    return out.with_suffix(".bad.csv")
-
-
-def report_folder(out: Path) -> Path:
-    """Where the report of a prediction goes: beside the CSV."""
-    return out.with_suffix(".report")
 
 
 def open_model(path: Path | None, device: Device, screen: Screen) -> Session:
@@ -108,7 +58,9 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
     truth = _truth(config, inputs, session.card)
     rows = _write_rows(config, session, inputs, form, keep=truth is not None, screen=screen)
     prediction = Prediction(rows.written, tuple(error for _, error in rows.bad))
-    if truth is None or not rows.places:
+    if truth is None:
+        for name in REPORT_FILES:  # of an earlier prediction, whose CSV this one has replaced
+            (report_folder(config.out) / name).unlink(missing_ok=True)
         return prediction
     from infer.metrics import EvaluationResult
     from infer.report import save_report
@@ -162,6 +114,8 @@ def _write_rows(
             if keep:
                 rows.places.append(place)
                 rows.probabilities.append(probabilities)
+        if len(rows.bad) == len(inputs.files):
+            raise DataError(f"none of the {len(rows.bad)} images can be read: {rows.bad[0][1]}; nothing was written")
         _write_bad(config.out, form, rows.bad)
     return rows
 

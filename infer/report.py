@@ -11,6 +11,7 @@ from rich.text import Text
 
 from infer.files import write_bytes, write_text
 from infer.metrics import EvaluationResult, Metrics, measure, normalized
+from infer.runs import REPORT_FILES
 from infer.screen import shown
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def save_report(result: EvaluationResult, folder: Path, normalize: str) -> Metri
         "confusion": metrics.confusion.tolist(),
         "confusion_layout": "rows: truth, columns: prediction",
     }
-    write_text(folder / "report.json", json.dumps(data, indent=2, ensure_ascii=False) + "\n")
-    write_bytes(folder / "confusion.png", _confusion_png(metrics, names, normalize, result.title))
+    write_text(folder / REPORT_FILES[0], json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    write_bytes(folder / REPORT_FILES[1], _confusion_png(metrics, names, normalize, result.title))
     return metrics
 
 

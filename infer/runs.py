@@ -10,6 +10,7 @@ RUNS = Path("runs")
 RECIPE = "recipe.toml"
 HISTORY = "history.csv"
 DATA = "data.csv"
+REPORT_FILES = ("report.json", "confusion.png")
 CHECKPOINT = "best.safetensors"
 MODELS = {"fp32": "model.onnx", "fp16": "model.fp16.onnx"}
 

@@ -1,21 +1,34 @@
 """An ONNX file on a device: uint8 images in, logits and probabilities out, on the provider that was asked for."""
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infer.card import read_card
+from infer.config import Device
 from infer.cuda import CPU, CUDA, find_problem
 from infer.errors import DeviceError, ModelError
 from infer.pixels import Pixels
 
-Device = Literal["auto", "cuda", "cpu"]
 Floats = NDArray[np.float32]
 
 CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
 """HEURISTIC runs as fast as EXHAUSTIVE with a shorter first run; without TF32, fp32 is what it says."""
+
+
+OUT_OF_MEMORY = (
+    "failed to allocate memory",
+    "out of memory",
+    "bad_alloc",
+    "bad allocation",
+    "alloc_failed",  # CUBLAS_STATUS_ALLOC_FAILED, CUDNN_STATUS_ALLOC_FAILED
+    "allocation_failed",
+    "allocation failed",
+    "smaller than requested bytes",
+    "can't allocate memory",  # torch's allocator on the CPU
+)
+"""What exhausted memory is called in the messages of ONNX Runtime, CUDA and torch, in lower case."""
 
 
 class Session:
@@ -63,7 +76,10 @@ class Session:
             logits, probabilities = self._session.run(["logits", "probabilities"], {"images": pixels_nhwc})
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this
             if is_out_of_memory(error):
-                raise DeviceError(f"the memory of {self.provider} is exhausted by {len(pixels_nhwc)} images") from error
+                raise DeviceError(
+                    f"the memory of {self.provider} is exhausted by {len(pixels_nhwc)} images; "
+                    "give a smaller --batch-size"
+                ) from error
             what = str(error).partition("\n")[0]
             shape = list(pixels_nhwc.shape)
             raise ModelError(f"{self.path} cannot run a batch of shape {shape}: {what}; export it again") from error
@@ -71,9 +87,9 @@ class Session:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether ONNX Runtime's exception tells of exhausted memory (it has no class of its own for that)."""
+    """Whether an exception of ONNX Runtime or torch tells of exhausted memory (few have a class of their own)."""
     text = str(error).lower()
-    return any(sign in text for sign in ("failed to allocate memory", "out of memory", "bad_alloc", "bad allocation"))
+    return any(sign in text for sign in OUT_OF_MEMORY)
 
 
 def _open(path: Path, provider: str):  # type: ignore[no-untyped-def]  # onnxruntime has no type hints

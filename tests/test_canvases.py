@@ -204,3 +204,20 @@ def test_a_cache_that_cannot_be_written_is_an_error_that_names_lab_cache(
     monkeypatch.setenv("LAB_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(OutputError, match=r"cannot write .*file/cache.*; set LAB_CACHE to a folder"):
         load(table_of(tmp_path / "images"))
+
+
+def test_an_image_that_could_not_be_read_for_the_moment_is_tried_again(
+    tmp_path: Path, quiet: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = table_of(tmp_path / "data")
+    victim = table.files()[2]
+
+    def hiccup(file: str, spec: PixelSpec) -> np.ndarray:
+        if file == victim:
+            raise ImageError(file, "Input/output error", transient=True)
+        return read_canvas(file, spec)
+
+    monkeypatch.setattr(trainer.canvases, "read_canvas", hiccup)
+    assert len(load_canvases(table, SPEC, None, quiet).table) == 4
+    monkeypatch.setattr(trainer.canvases, "read_canvas", read_canvas)
+    assert len(load_canvases(table, SPEC, None, quiet).table) == 5

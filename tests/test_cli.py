@@ -111,7 +111,7 @@ def test_an_interrupted_command_says_so_and_exits_with_130(lab: Callable, monkey
 
     monkeypatch.setattr(cli, "app", interrupt)
     ran = lab("train", "resnet18")
-    assert (ran.code, ran.err) == (130, "stopped\n")
+    assert (ran.code, ran.err) == (130, "error: stopped\n")
 
 
 def test_the_built_in_set_is_trained_on_where_no_data_is_named_and_is_called_synthetic(

@@ -42,6 +42,15 @@ def test_runs_on_the_same_images_say_so_and_others_are_warned_about(run: Path, l
     assert "do not compare" in data_note([one, other])
 
 
+def test_a_run_without_a_finished_epoch_is_left_out_and_named(lab: Callable, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    shutil.copy(run / "recipe.toml", tmp_path / "broken")
+    ran = lab("compare", run, tmp_path / "broken", "--out", tmp_path / "c.png")
+    assert ran.code == 0, ran.err
+    assert "broken has no finished epoch and is left out" in ran.out
+    assert lab("compare", tmp_path / "broken", "--out", tmp_path / "c.png").code == 1
+
+
 def test_a_folder_that_is_no_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a run"):
         read_run(tmp_path)

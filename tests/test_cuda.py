@@ -84,8 +84,14 @@ def test_missing_libraries_are_named_with_the_extra_that_brings_them(
 def test_libraries_are_loaded_from_pip_packages_wherever_they_lie(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for library in ("nvidia/cu13/lib/libcudart.so.13", "nvidia/cudnn/lib/libcudnn.so.9"):
-        (tmp_path / library).parent.mkdir(parents=True)
+    files = (
+        "cu13/lib/libcudart.so.13",
+        "cu13/include/cudart_platform.h",
+        "cudnn/lib/libcudnn.so.9",
+        "cudnn/include/cudnn.h",
+    )
+    for library in (f"nvidia/{name}" for name in files):
+        (tmp_path / library).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / library).touch()
     asked = {}
     monkeypatch.syspath_prepend(tmp_path)

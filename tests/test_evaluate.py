@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from infer.config import EvaluateConfig
 from infer.errors import ConfigError
-from infer.evaluate import EvaluateConfig
 
 
 def report(folder: Path) -> dict:
@@ -76,7 +76,19 @@ def test_unreadable_images_are_left_out_and_named(lab: Callable, copied: Path, c
     assert report(tmp_path / "out")["images"] == 11
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 0}, {"split": "all"}])
-def test_values_that_make_no_sense_are_refused(options: dict) -> None:
-    with pytest.raises(ConfigError):
-        EvaluateConfig(**options)
+def test_a_test_set_from_elsewhere_needs_no_training_split_and_not_every_class(
+    lab: Callable, copied: Path, cells: Path, tmp_path: Path
+) -> None:
+    images = sorted((cells / "test").iterdir())[:4]
+    for image in images:
+        target = tmp_path / "elsewhere" / "test" / "1" / image.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(image, target)
+    ran = lab("evaluate", tmp_path / "elsewhere", "--model", copied, "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    assert [item["support"] for item in report(tmp_path / "out")["per_class"]] == [0, 4]
+
+
+def test_a_batch_size_of_zero_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--batch-size"):
+        EvaluateConfig(batch_size=0)

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import exporter.export
-from exporter.export import ExportConfig, at_precision
+from exporter.config import ExportConfig
+from exporter.export import at_precision
 from infer.card import read_card
 from infer.errors import ConfigError
 from infer.onnx_file import read_header
@@ -117,3 +118,17 @@ def test_no_run_at_all_names_the_command_that_makes_one(
 def test_a_batch_size_of_zero_is_refused() -> None:
     with pytest.raises(ConfigError, match="--batch-size"):
         ExportConfig(batch_size=0)
+
+
+def test_an_out_that_is_no_onnx_file_is_refused_so_that_nothing_of_the_run_is_overwritten() -> None:
+    with pytest.raises(ConfigError, match=r"must end in \.onnx"):
+        ExportConfig(out=Path("runs/x/data.csv"))
+
+
+def test_a_gate_on_a_gpu_that_is_not_there_is_refused_before_any_work(
+    lab: Callable, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporter.export, "find_problem", lambda: "no NVIDIA driver is installed")
+    ran = lab("export", fresh, "--device", "cuda")
+    assert ran.code == 1
+    assert ran.err == "error: --device cuda: no NVIDIA driver is installed; or choose --device cpu\n"

@@ -93,7 +93,7 @@ def test_a_failed_write_into_the_cache_names_the_caches_variable(cache: Path) ->
 
 def test_a_file_cannot_take_the_place_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
-    with pytest.raises(OutputError, match=r"cannot write .*here: it is a folder; choose another place with --out"):
+    with pytest.raises(OutputError, match=r"cannot write .*here: it is a folder or a device; give a file.s name"):
         write_text(tmp_path / "here", "")
     assert names_in(tmp_path) == ["here"]
 
@@ -207,3 +207,44 @@ def test_the_cache_is_where_the_variables_say(monkeypatch: pytest.MonkeyPatch) -
     assert cache_folder() == Path("/xdg/lab")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path("/home/someone/.cache/lab")
+
+
+def test_a_folder_with_two_names_is_listed_under_both(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").touch()
+    (tmp_path / "train").symlink_to(tmp_path / "images")
+    assert list_images(tmp_path) == ["images/a.png", "train/a.png"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_a_folder_that_cannot_be_listed_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    with pytest.raises(DataError, match=r"cannot list .*closed"):
+        list_images(tmp_path)
+
+
+def test_a_listing_error_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the one above, for root."""
+    (tmp_path / "closed").mkdir()
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=r"cannot list .*closed: Permission denied; make it readable"):
+        list_images(tmp_path)
+
+
+def test_a_link_is_written_through_and_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    write_text(tmp_path / "link.csv", "new")
+    assert (tmp_path / "real.csv").read_text() == "new"
+    assert (tmp_path / "link.csv").is_symlink()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match="it is a folder or a device"):
+        write_text(tmp_path / "pipe", "new")
+    assert (tmp_path / "pipe").is_fifo()

@@ -61,9 +61,9 @@ def test_a_csvs_image_column_gives_names_as_written_and_their_files(column: str,
 
 def test_a_csvs_label_column_is_the_truth(touch: Touch, tmp_path: Path) -> None:
     touch("a.png", "b.png")
-    (tmp_path / "t.csv").write_text("Path,Level\na,007\nb,1\n")
+    (tmp_path / "t.csv").write_text("Path,Label\na,007\nb,1\n")
     inputs = read_inputs(tmp_path / "t.csv", CLASSES)
-    assert (inputs.labels, inputs.labels_from) == (["007", "1"], "column Level")
+    assert (inputs.labels, inputs.labels_from) == (["007", "1"], "column Label")
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.TXT"])
@@ -102,8 +102,12 @@ def test_hostile_names_go_through_as_they_are(touch: Touch, tmp_path: Path) -> N
         ("notes.pdf", "", r"no images found: .*notes\.pdf is neither a folder, nor a \.csv, nor an image"),
         ("t.csv", "\n", r"no images found: .*t\.csv is empty; write one image a line"),
         ("t.csv", "Path,label\n", r"no images found: .*t\.csv has a header and no rows"),
-        ("t.csv", "age,label\n3,1\n", r"t\.csv has the columns age, label; name the one with the images Path"),
-        ("t.csv", "nothere\n", r"t\.csv has the columns nothere; name the one with the images Path"),
+        (
+            "t.csv",
+            "age,label\n3,1\n",
+            r"its first line is age, label, .*; name the column with the images Path",
+        ),
+        ("t.csv", "nothere\n", r"its first line is nothere, neither an image that lies there nor"),
         ("t.csv", "Path,label\na,1\na\n", r"t\.csv has rows with fewer values than its 2 columns; complete them"),
         ("t.csv", "Path\na\nb\n", r"t\.csv names 1 images that are not below .*: b; put them there"),
         ("t.csv", "a\nb\n", r"t\.csv names 1 images that are not below .*: b; put them there"),

@@ -31,6 +31,12 @@ def good() -> bytes:
     return build_graph(tiny(), make_card(opset=17)).SerializeToString()
 
 
+@pytest.fixture(scope="module")
+def half() -> bytes:
+    card = make_card(opset=17, precision="fp16")
+    return build_graph(at_precision(varied(), "fp16"), card).SerializeToString()
+
+
 def loaded(good: bytes) -> onnx.ModelProto:
     return onnx.load_from_string(good)
 
@@ -96,22 +102,63 @@ def test_nan_is_caught(good: bytes, tmp_path: Path) -> None:
     assert "NaN" in gate(model, tmp_path).failures[0]
 
 
-def test_wrong_probabilities_beside_right_logits_are_caught(good: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "other"), [("Neg", None), ("Mul", np.nan)])
+def test_wrong_probabilities_beside_right_logits_are_caught(
+    good: bytes, tmp_path: Path, kind: str, other: float | None
+) -> None:
     model = loaded(good)
-    place = next(place for place, node in enumerate(model.graph.node) if node.op_type == "Softmax")
     graph = model.graph
-    graph.node.insert(place, helper.make_node("Neg", [graph.node[place].input[0]], ["turned"]))
+    place = next(place for place, node in enumerate(graph.node) if node.op_type == "Softmax")
+    inputs = [graph.node[place].input[0]]
+    if other is not None:
+        graph.initializer.append(numpy_helper.from_array(np.array(other, dtype=np.float32), "other"))
+        inputs.append("other")
+    graph.node.insert(place, helper.make_node(kind, inputs, ["turned"]))
     graph.node[place + 1].input[0] = "turned"
     assert any("probabilities" in line for line in gate(model, tmp_path).failures)
 
 
-def test_half_precision_passes_by_labels_and_accuracy_and_a_fault_in_it_does_not(tmp_path: Path) -> None:
-    card = make_card(opset=17, precision="fp16")
-    model = build_graph(at_precision(varied(), "fp16"), card)
-    parity = gate(model, tmp_path, varied())
-    assert not parity.failures
-    assert parity.checks[0].tolerance is None
-    edit_initializer(model, lambda array: array.ndim == 4 and array.shape[1] == 3, lambda array: array[:, ::-1].copy())
+def test_a_network_that_answers_nan_is_not_equal_to_anything(good: bytes, tmp_path: Path) -> None:
+    network = tiny()
+    network.resnet.fc.bias.data[0] = float("nan")
+    assert "NaN" in gate(loaded(good), tmp_path, network).failures[0]
+
+
+def first_kernel(array: np.ndarray) -> bool:
+    return array.ndim == 4 and array.shape[1] == 3
+
+
+def bumped(weights: np.ndarray) -> np.ndarray:
+    weights.flat[5] += 0.5
+    return weights
+
+
+def is_mean(array: np.ndarray) -> bool:
+    return array.size == 3 and np.allclose(array.ravel(), [0.4, 0.5, 0.6])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "change"),
+    [
+        (first_kernel, bumped),
+        (first_kernel, lambda array: array[:, ::-1].copy()),
+        (is_mean, lambda array: array + np.float32(0.05)),
+        (lambda array: array.ndim == 2, lambda array: array * np.float16(1.5)),
+    ],
+    ids=["one weight", "channel order", "mean", "scale of the head"],
+)
+def test_half_precision_passes_and_a_fault_in_it_does_not(
+    half: bytes, tmp_path: Path, wanted: Callable, change: Callable
+) -> None:
+    model = loaded(half)
+    assert not gate(model, tmp_path, varied()).failures
+    edit_initializer(model, wanted, change)
+    assert gate(model, tmp_path, varied()).failures
+
+
+def test_more_flips_than_half_precision_explains_are_told(half: bytes, tmp_path: Path) -> None:
+    model = loaded(half)
+    edit_initializer(model, first_kernel, lambda array: array[:, ::-1].copy())
     assert any("labels differ" in line for line in gate(model, tmp_path, varied()).failures)
 
 

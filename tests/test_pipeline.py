@@ -103,6 +103,12 @@ def test_a_device_without_room_for_one_image_is_an_error(model: Path, files: lis
         list(classify(Limited(Session(model, "cpu"), room=0), files, batch_size=2))  # type: ignore[arg-type]
 
 
+def test_on_cuda_a_single_image_is_not_filled_up_to_a_large_batch(model: Path, files: list[str]) -> None:
+    cuda = Limited(Session(model, "cpu"), room=99, provider=CUDA)
+    list(classify(cuda, files[:1], batch_size=64))  # type: ignore[arg-type]
+    assert cuda.sizes == [1]
+
+
 def test_on_cuda_the_last_batch_is_filled_so_that_every_batch_has_one_shape(model: Path, files: list[str]) -> None:
     session = Session(model, "cpu")
     cuda = Limited(session, room=99, provider=CUDA)

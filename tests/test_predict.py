@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from infer.card import read_card
+from infer.config import PredictConfig
+from infer.cuda import find_problem
 from infer.errors import ConfigError
 from infer.pixels import read_window
-from infer.predict import PredictConfig
 from infer.session import Session
 
 ROOT = Path(__file__).parent.parent
@@ -174,6 +175,37 @@ def test_a_list_of_bad_images_from_an_earlier_prediction_does_not_stay(
     assert not (tmp_path / "out.bad.csv").exists()
 
 
+@pytest.mark.parametrize("policy", ["skip", "guess"])
+def test_no_readable_image_at_all_is_an_error_under_every_policy(
+    lab: Callable, model: Path, tmp_path: Path, policy: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.jpg"):
+        (tmp_path / "in" / name).write_bytes(b"no image")
+    ran = lab("predict", tmp_path / "in", "--model", model, "--out", tmp_path / "o.csv", "--bad-images", policy)
+    assert ran.code == 1
+    assert "none of the 2 images can be read" in ran.err
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_report_of_an_earlier_prediction_does_not_stay_beside_a_new_csv(
+    lab: Callable, model: Path, tmp_path: Path, cells: Path, folder: Path
+) -> None:
+    arguments = ("predict", folder, "--model", model, "--out", tmp_path / "out.csv")
+    lab(*arguments, "--truth", cells / "test_labels.csv")
+    assert (tmp_path / "out.report" / "report.json").exists()
+    lab(*arguments)
+    assert not list((tmp_path / "out.report").iterdir())
+
+
+def test_a_sample_submission_as_input_is_not_taken_for_truth(
+    lab: Callable, model: Path, tmp_path: Path, cells: Path
+) -> None:
+    ran = lab("predict", cells / "sample_submission.csv", "--model", model, "--out", tmp_path / "out.csv")
+    assert ran.code == 0, ran.err
+    assert not (tmp_path / "out.report").exists()
+
+
 def test_hostile_names_are_written_and_shown_as_they_are(
     lab: Callable, model: Path, tmp_path: Path, save_image: Callable[..., Path]
 ) -> None:
@@ -224,6 +256,10 @@ def test_a_full_disk_is_one_line_and_leaves_no_draft(
         {"sample": Path("s.csv"), "use_sample": False},
         {"out": Path("x.csv"), "probabilities": Path("x.csv")},
         {"out": Path("in.csv"), "source": Path("in.csv")},
+        {"out": Path("in.csv"), "source": Path("in.bad.csv")},
+        {"out": Path()},
+        {"out": Path("/dev/null")},
+        {"probabilities": Path("/")},
     ],
 )
 def test_options_that_contradict_each_other_are_refused(options: dict) -> None:
@@ -266,3 +302,14 @@ def test_prediction_and_its_report_need_none_of_the_training_packages(
     assert done.returncode == 0, done.stderr
     assert len(rows(tmp_path / "out.csv")) == 13
     assert (tmp_path / "out.report" / "report.json").is_file()
+
+
+@pytest.mark.gpu
+def test_cuda_predicts_without_torch(model: Path, tmp_path: Path, folder: Path) -> None:
+    if problem := find_problem():
+        pytest.skip(problem)
+    arguments = ["predict", folder, "--model", model, "--out", tmp_path / "out.csv", "--device", "cuda"]
+    command = [sys.executable, "-c", WITHOUT_TRAINING_PACKAGES, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "CUDAExecutionProvider" in done.stdout

@@ -95,6 +95,9 @@ def test_a_graph_that_onnx_runtime_cannot_read_is_an_error_in_one_line(model: Pa
         ("BFCArena: Failed to allocate memory for requested buffer of size 8", True),
         ("CUDA error 2: out of memory", True),
         ("std::bad_alloc", True),
+        ("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED", True),
+        ("Available memory of 5 is smaller than requested bytes of 9", True),
+        ("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes", True),
         ("INVALID_ARGUMENT: Got invalid dimensions", False),
     ],
 )

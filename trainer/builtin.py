@@ -44,7 +44,8 @@ def builtin_data(screen: Screen) -> Path:
         if not folder.is_dir():  # another process may have been faster
             draft.rename(folder)
     except OSError as error:
-        raise cannot_write(folder, error) from error
+        if not folder.is_dir():
+            raise cannot_write(folder, error) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return folder

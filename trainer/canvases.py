@@ -47,26 +47,32 @@ def load_canvases(table: Table, spec: PixelSpec, workers: int | None, screen: Sc
     files = table.files()
     path = cache_folder() / "canvases" / f"{_key(files, spec)}.npy"
     notes = path.with_suffix(".json")
-    if not (path.is_file() and notes.is_file()):
+    if path.is_file() and notes.is_file():
+        reasons = {int(row): reason for row, reason in json.loads(notes.read_text(encoding="utf-8")).items()}
+    else:
         _make_room(path.parent, len(files) * 3 * spec.canvas[0] * spec.canvas[1])
-        write_text(notes, json.dumps(_decode_all(files, spec, path, workers or DECODERS, screen)))
+        errors = _decode_all(files, spec, path, workers or DECODERS, screen)
+        reasons = {row: error.reason for row, error in errors.items()}
+        if not any(error.transient for error in errors.values()):  # otherwise the next run tries them again
+            write_text(notes, json.dumps(reasons))
     with contextlib.suppress(OSError):
         os.utime(path)  # used now
-    reasons = {int(row): reason for row, reason in json.loads(notes.read_text(encoding="utf-8")).items()}
     good = [row for row in range(len(table)) if row not in reasons]
     bad = tuple(ImageError(table.paths[row], reason) for row, reason in reasons.items())
     return Canvases(table.take(good), np.load(path, mmap_mode="r"), bad)
 
 
-def _decode_all(files: Sequence[str], spec: PixelSpec, path: Path, workers: int, screen: Screen) -> dict[int, str]:
-    """Write every readable canvas to `path`; row number and reason of the others."""
-    bad: dict[int, str] = {}
+def _decode_all(
+    files: Sequence[str], spec: PixelSpec, path: Path, workers: int, screen: Screen
+) -> dict[int, ImageError]:
+    """Write every readable canvas to `path`; row number and error of the others."""
+    bad: dict[int, ImageError] = {}
     with replacing(path) as draft, draft.open("wb") as out, screen.bar("decoding", len(files)) as bar:
         _write_header(out, len(files), spec)
         for row, canvas in enumerate(read_ahead(files, lambda file: read_canvas(file, spec), workers)):
             bar.step(row + 1)
             if isinstance(canvas, ImageError):
-                bad[row] = canvas.reason
+                bad[row] = canvas
             else:
                 out.write(canvas.tobytes())
         out.seek(0)

@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
+from infer.config import Device
 from infer.errors import ConfigError
 
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["cosine", "constant"]
 Flips = Literal["both", "horizontal", "vertical", "none"]
-DeviceName = Literal["auto", "cuda", "cpu"]
 
 ARCHITECTURE_NAMES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 
@@ -39,7 +39,7 @@ class TrainConfig:
     batch_size: int | None = None
     """Images a step, at least 2; None: by device."""
     image_size: int | None = None
-    """Side in pixels of the square window that the network sees, at least 32; None: by device."""
+    """Side in pixels of the square window that the network sees, 32 to 2048; None: by device."""
     optimizer: Optimizer = "sgd"
     """sgd (with Nesterov momentum) or adamw."""
     learning_rate: float | None = None
@@ -56,7 +56,7 @@ class TrainConfig:
     """Which random flips training makes, each with probability 1/2."""
     seed: int = 0
     """Of the weights, the order of the images, their augmentation, and a validation split that has to be made."""
-    device: DeviceName = "auto"
+    device: Device = "auto"
     """auto: CUDA where it is there."""
     workers: int | None = None
     """Threads that decode images; None: by the number of cores."""
@@ -82,13 +82,14 @@ class TrainConfig:
             ("optimizer", Optimizer),
             ("schedule", Schedule),
             ("flips", Flips),
-            ("device", DeviceName),
+            ("device", Device),
         ):
             names = get_args(choices)
             _require(getattr(self, field) in names, _option(field), f"one of {', '.join(names)}", getattr(self, field))
         pair = self.batch_size is None or self.batch_size >= 2
         _require(pair, "--batch-size", "at least 2, for batch normalisation", self.batch_size)
-        _require(self.image_size is None or self.image_size >= 32, "--image-size", "at least 32", self.image_size)
+        size = self.image_size
+        _require(size is None or 32 <= size <= 2048, "--image-size", "from 32 to 2048", size)
         _require(0 <= self.momentum < 1, "--momentum", "at least 0 and below 1", self.momentum)
         _require(0 <= self.weight_decay < math.inf, "--weight-decay", "at least 0", self.weight_decay)
         _require(0 <= self.rotation <= 180, "--rotation", "from 0 to 180 degrees", self.rotation)

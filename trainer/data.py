@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from infer.errors import DataError, listed
-from infer.layouts import check_training_classes, read_table
+from infer.layouts import check_trainable, read_table
 from infer.pixels import PixelSpec
 from infer.screen import Screen
 from infer.splits import with_validation
@@ -26,7 +26,9 @@ def read_data(settings: ResolvedConfig, screen: Screen) -> Table:
     else:
         folder = builtin_data(screen)
         screen.say("no --data given: the built-in SYNTHETIC cells, which are drawings and no patients' cells")
-    table = with_validation(read_table(folder, settings.fold), settings.seed)
+    table = read_table(folder, settings.fold)
+    check_trainable(table)
+    table = with_validation(table, settings.seed)
     show_table(table, screen)
     return table
 
@@ -43,7 +45,9 @@ def load_data(table: Table, settings: ResolvedConfig, spec: PixelSpec, screen: S
     if canvases.bad:
         names = listed([str(error) for error in canvases.bad])
         screen.say(f"{len(canvases.bad)} images cannot be read and are left out: {names}")
-    check_training_classes(canvases.table)
+    if not len(canvases.table):
+        raise DataError(f"none of the {len(used)} images in {table.root} can be read; check the files")
+    check_trainable(canvases.table)
     images = sum(canvases.table.counts(TRAIN))
     if images < settings.batch_size:
         remedy = f"give --batch-size {images} or less" if images > 1 else "add images"

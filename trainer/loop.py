@@ -47,7 +47,10 @@ class Epoch:
 
 
 class Trainer:
-    """A network with its data, optimizer and schedule on one device."""
+    """A network with its data, optimizer and schedule on one device.
+
+    Attributes: mixed (bool), whether training computes in bfloat16: on GPUs that do so in hardware, Ampere and later.
+    """
 
     def __init__(
         self, settings: ResolvedConfig, spec: PixelSpec, canvases: Canvases, network: PixelNet, device: torch.device
@@ -59,6 +62,7 @@ class Trainer:
         splits = np.array(canvases.table.splits)
         self.train_rows, self.valid_rows = np.flatnonzero(splits == TRAIN), np.flatnonzero(splits == VALID)
         self.network = network.to(device).to(memory_format=torch.channels_last)
+        self.mixed = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         self.augment = Augmentation(spec, settings.rotation, settings.flips)
         self.steps = len(self.train_rows) // settings.batch_size
         self.optimizer = _optimizer(settings, network)
@@ -94,7 +98,7 @@ class Trainer:
         start = time.perf_counter()
         for step, (rows, canvases, labels) in enumerate(self._batches(order, size), 1):
             windows = self.augment(canvases, draws[torch.from_numpy(rows)])
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
                 logits, _ = self.network(windows)
                 loss = functional.cross_entropy(logits, labels)
             self.optimizer.zero_grad(set_to_none=True)
@@ -112,10 +116,11 @@ class Trainer:
         """Probabilities of the validation images, [n, K], and their mean loss, from the evaluation view, in float32."""
         self.network.eval()
         answers, losses = [], torch.zeros((), device=self.device)
-        for _, canvases, labels in self._batches(self.valid_rows, self.settings.batch_size):
-            logits, probabilities = self.network(centre_window_of(canvases, self.spec))
-            losses += functional.cross_entropy(logits, labels, reduction="sum")
-            answers.append(probabilities)
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # as the exported file will compute
+            for _, canvases, labels in self._batches(self.valid_rows, self.settings.batch_size):
+                logits, probabilities = self.network(centre_window_of(canvases, self.spec))
+                losses += functional.cross_entropy(logits, labels, reduction="sum")
+                answers.append(probabilities)
         return torch.cat(answers).float().cpu().numpy(), losses.item() / len(self.valid_rows)
 
     def _batches(self, rows: NDArray[np.int64], size: int) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:

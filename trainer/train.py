@@ -13,6 +13,7 @@ from infer.errors import DeviceError, TrainingError
 from infer.files import make_folder
 from infer.pixels import PixelSpec
 from infer.screen import Bar, Screen
+from infer.session import is_out_of_memory
 from infer.table import TRAIN, Table
 from trainer.config import ResolvedConfig, TrainConfig
 from trainer.data import load_data, read_data
@@ -42,12 +43,17 @@ def train(config: TrainConfig, screen: Screen) -> TrainResult:
     record = Record(settings, canvases.table, card)
     screen.say(f"run: {record.run}")
     try:
-        _run_epochs(Trainer(settings, spec, canvases, network, device), record, screen)
-    except torch.OutOfMemoryError as error:
+        trainer = Trainer(settings, spec, canvases, network, device)
+        if device.type == "cuda" and not trainer.mixed:
+            screen.say("this GPU has no bfloat16: training in float32")
+        _run_epochs(trainer, record, screen)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
         smaller = f"--batch-size {settings.batch_size // 2}, " if settings.batch_size >= 4 else ""
         raise DeviceError(
-            f"the GPU's memory is exhausted by batches of {settings.batch_size} images of {settings.image_size} px; "
-            f"try {smaller}a smaller --image-size, or a smaller network"
+            f"the memory of {device} is exhausted by batches of {settings.batch_size} images of "
+            f"{settings.image_size} px; try {smaller}a smaller --image-size, or a smaller network"
         ) from error
     except (KeyboardInterrupt, TrainingError):
         if record.best is not None:

@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from urllib.error import URLError
 
@@ -50,7 +51,7 @@ def load_pretrained(resnet: ResNet, architecture: str) -> Match:
     weights = get_model_weights(architecture).DEFAULT
     try:
         state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    except (URLError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (URLError, HTTPException, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         name = weights.url.rsplit("/", 1)[-1]
         place = Path(torch.hub.get_dir()) / "checkpoints"
         what = str(error).partition("\n")[0]
