@@ -286,8 +286,12 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(str(error), error.exit_code)
     except MemoryError:
         _fail("the memory of this machine is exhausted; give a smaller --batch-size or --image-size", 1)
-    except KeyboardInterrupt:
-        _fail("stopped", 130)
+    except OSError as error:
+        _fail(f"{error.strerror or error}: {error.filename or 'the standard output'}", 1)
+    except SystemExit as end:
+        if end.code == 130:  # typer's answer to Ctrl-C, which says nothing
+            _fail("stopped", 130)
+        raise
 
 
 def _fail(message: str, code: int) -> NoReturn:

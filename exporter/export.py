@@ -51,7 +51,7 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
         draft.write_bytes(model.SerializeToString(deterministic=True))
         check_file(draft, config.opset)
         parity = run_gate(draft, network, pixels, table.labels[rows], config.batch_size, devices)
-        screen.say(f"parity with the network on {parity.images} validation images:")
+        screen.say(f"parity with the network on {parity.images} validation images (flips: labels that differ):")
         screen.show(parity_table(parity))
         if parity.failures:
             raise ParityError(

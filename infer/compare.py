@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from infer.card import read_card
-from infer.errors import DataError
+from infer.errors import ConfigError, DataError
 from infer.files import write_bytes
 from infer.report import png
 from infer.runs import CHECKPOINT, HISTORY, RECIPE
@@ -75,6 +75,8 @@ def read_run(run: Path) -> RunHistory:
 
 def compare(runs: list[RunHistory], out: Path) -> RichTable:
     """Draw all runs' curves into one PNG at `out`, and give their figures as a table. Raises OutputError."""
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"--out must end in .png, got {out}")
     write_bytes(out, curves_png(runs))
     table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("run", overflow="fold")
@@ -107,12 +109,13 @@ def curves_png(runs: list[RunHistory]) -> bytes:
         for place, run in enumerate(runs):
             _draw(axes, run, train, valid, place)
         axes.set_xlabel("epoch")
-        axes.set_ylabel(name)
+        axes.set_ylabel(f"{name} (log scale)" if name == "loss" else name)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
     figure.axes[0].set_yscale("log")
     figure.legend(*figure.axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
-    figure.suptitle(f"validation solid, training dashed; data: {', '.join(sorted({shown(run.data) for run in runs}))}")
+    data = ", ".join(sorted({shown(run.data) for run in runs}))
+    figure.suptitle(f"validation solid, training dashed, best epoch ringed; data: {data}")
     return png(figure)
 
 
@@ -122,5 +125,5 @@ def _draw(axes: "Axes", run: RunHistory, train: str, valid: str, place: int) -> 
     every = max(1, len(epochs) // 10)
     label = shown(run.name).replace("$", r"\$")
     axes.plot(epochs, run.epochs[valid], color=colour, marker=marker, markevery=every, markersize=4, label=label)
-    axes.plot(epochs, run.epochs[train], color=colour, linestyle="--", linewidth=1)
+    axes.plot(epochs, run.epochs[train], color=colour, linestyle="--", linewidth=1, marker=".", markevery=every)
     axes.plot([run.best["epoch"]], [run.best[valid]], marker=marker, markersize=11, fillstyle="none", color=colour)

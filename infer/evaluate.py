@@ -14,7 +14,7 @@ from infer.metrics import EvaluationResult, Metrics
 from infer.pipeline import classify
 from infer.predict import open_model
 from infer.report import save_report
-from infer.runs import DATA, read_recipe
+from infer.runs import DATA, RECIPE, read_recipe
 from infer.screen import Screen
 from infer.session import Floats, Session
 from infer.table import TEST, TRAIN, UNKNOWN, VALID, Table, read_run_table
@@ -34,7 +34,8 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
     chosen = table.split(split)
     chosen = chosen.take(np.flatnonzero(chosen.labels != UNKNOWN))
     if not len(chosen):
-        raise DataError(f"{table.root} has no labelled images in its {split} split; choose another --split")
+        own_split = "; leave DATA out for the images that lab set apart" if split == VALID else ""
+        raise DataError(f"{table.root} has no labelled images in its {split} split; choose another --split{own_split}")
     screen.say(f"data: {split} split of {table.name}, {len(chosen)} images ({table.layout})")
     if split == TRAIN:
         screen.say("note: these may be the very images that the network was trained on")
@@ -46,6 +47,8 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
 
 def run_table(run: Path, card: ModelCard, root: Path | None = None) -> Table:
     """The table that a run was trained with, its images below `root` or where they lay then. Raises DataError."""
+    if not (run / RECIPE).is_file():
+        raise DataError(f"{run} is no run, so its validation images are not known; name a data set")
     place = root or Path(str(read_recipe(run).get("data", "")))
     if not place.is_dir():
         raise DataError(f"the images that {run} was trained with are not at {place} any more; say where with --data")

@@ -158,7 +158,7 @@ def read_truth(file: Path, inputs: Inputs) -> list[str]:
 def to_indices(labels: Sequence[str], classes: Sequence[ClassName], source: str) -> list[int]:
     """Labels or class names as text to class indices. Raises DataError for one that the model does not know."""
     known: Mapping[str, int] = class_index(classes)
-    if strange := sorted(set(labels) - set(known)):
+    if strange := sorted({label or "(empty)" for label in labels} - set(known)):
         have = listed([str(item) for item in classes])
         raise DataError(f"{source} has the labels {listed(strange)}, the model knows {have}; use the model's labels")
     return [known[label] for label in labels]

@@ -29,7 +29,8 @@ def read_table(folder: Path, fold: int | None = None) -> Table:
         DataError: no layout is recognised, images are missing, labels do not fit the images or contradict each other.
     """
     if not folder.is_dir():
-        raise DataError(f"the data folder {folder} does not exist; check the path")
+        what = "is a file" if folder.exists() else "does not exist"
+        raise DataError(f"the data folder {folder} {what}; check the path")
     read = next((reader for recognises, reader in LAYOUTS if recognises(folder)), None)
     if read is None:
         inside = sorted(path.name for path in folder.iterdir())

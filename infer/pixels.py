@@ -178,6 +178,8 @@ def _decode(path: str, draft_side: int | None) -> tuple[Image.Image, Box | None]
             if draft_side and image.format == "JPEG" and image.getexif().get(ORIENTATION, 1) == 1:
                 drafted = image.draft(None, (draft_side, draft_side))
             image.load()
+            if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):  # a PNG's I has 16 bits
+                raise ImageError(path, f"32-bit values (mode {image.mode}) have no known range; save 8 or 16 bits")
             return _to_rgb(ImageOps.exif_transpose(image)), drafted[1] if drafted else None
     except (ImageError, MemoryError):
         raise
@@ -195,11 +197,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     """Any mode to RGB: 16 bits scaled to 8, transparency over black, palettes and CMYK converted."""
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
-        if values.size and (values.min() < 0 or values.max() > 65535):
-            raise ValueError("its values do not fit into 16 bits")
         return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise ValueError("32-bit floating-point images have no known range")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB")

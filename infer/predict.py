@@ -1,6 +1,7 @@
 """`lab predict`: images to a Kaggle CSV; where the truth is known, to a report beside it as well."""
 
 import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from infer.card import ModelCard
+from infer.card import ModelCard, class_index
 from infer.config import Device, PredictConfig, bad_list, report_folder
-from infer.errors import DataError, ImageError, listed
+from infer.errors import ConfigError, DataError, ImageError, listed
 from infer.files import csv_text, write_text
 from infer.inputs import Inputs, read_inputs, read_truth, to_indices
 from infer.pipeline import classify, read_ahead
@@ -53,9 +54,10 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
     """
     session = open_model(config.model, config.device, screen)
     inputs = read_inputs(config.source, session.card.classes)
+    _spare_inputs(config, inputs)
     form = _form(config, inputs, session.card, screen)
     inputs = _in_order(inputs, form.order)
-    truth = _truth(config, inputs, session.card)
+    truth = _truth(config, inputs, session.card, screen)
     rows = _write_rows(config, session, inputs, form, keep=truth is not None, screen=screen)
     prediction = Prediction(rows.written, tuple(error for _, error in rows.bad))
     if truth is None:
@@ -65,8 +67,9 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
     from infer.metrics import EvaluationResult
     from infer.report import save_report
 
+    known = config.truth.name if config.truth else inputs.labels_from
     result = EvaluationResult(
-        title=f"{config.source} (truth: {config.truth or inputs.labels_from}), trained on {session.card.trained_on}",
+        title=f"{config.source.resolve().name} (truth: {known}), trained on {session.card.trained_on}",
         classes=session.card.classes,
         ordered=session.card.ordered,
         paths=tuple(inputs.names[place] for place in rows.places),
@@ -134,10 +137,21 @@ def _in_order(inputs: Inputs, order: Sequence[int]) -> Inputs:
     return replace(inputs, names=names, files=[inputs.files[position] for position in order], labels=labels)
 
 
-def _truth(config: PredictConfig, inputs: Inputs, card: ModelCard) -> np.ndarray | None:
+def _spare_inputs(config: PredictConfig, inputs: Inputs) -> None:
+    """Raises ConfigError where an output would overwrite one of the images."""
+    files = set(map(os.path.abspath, inputs.files))
+    for out in (config.out, config.probabilities):
+        if out and os.path.abspath(out) in files:
+            raise ConfigError(f"{out} is one of the images and would be overwritten; give another name")
+
+
+def _truth(config: PredictConfig, inputs: Inputs, card: ModelCard, screen: Screen) -> np.ndarray | None:
     if config.truth:
         return np.array(to_indices(read_truth(config.truth, inputs), card.classes, str(config.truth)))
-    if inputs.labels and all(inputs.labels):
+    if inputs.labels and not set(inputs.labels) <= set(class_index(card.classes)):
+        strange = listed(sorted({label or "(empty)" for label in inputs.labels} - set(class_index(card.classes))))
+        screen.say(f"no report: {inputs.labels_from} has the labels {strange}, which the model does not know")
+    elif inputs.labels:
         return np.array(to_indices(inputs.labels, card.classes, str(config.source)))
     return None
 

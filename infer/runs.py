@@ -40,15 +40,20 @@ def find_model(path: Path) -> Path:
         return present[0]
     if not path.is_file():
         raise ModelError(f"the model {path} does not exist; check the path, or run `lab export`")
+    if path.suffix == ".safetensors":
+        raise ModelError(f"{path} is a checkpoint; run `lab export {path.parent}`, and name the ONNX file")
     return path
 
 
 def find_checkpoint(run: Path) -> Path:
     """The best checkpoint of a run, or the checkpoint itself. Raises ModelError."""
     checkpoint = run / CHECKPOINT if run.is_dir() else run
+    if not run.exists():
+        raise ModelError(f"the run {run} does not exist; check the path")
     if not checkpoint.is_file():
-        what = "has no finished epoch" if run.is_dir() else "does not exist"
-        raise ModelError(f"{run} {what}: there is no {checkpoint}; train again, or name another run")
+        raise ModelError(f"{run} has no finished epoch: there is no {checkpoint}; train again, or name another run")
+    if checkpoint.suffix != ".safetensors":
+        raise ModelError(f"{run} is not a checkpoint; name a run's folder or its {CHECKPOINT}")
     return checkpoint
 
 

@@ -1,6 +1,8 @@
 """What the user sees while a command works: lines, tables, a live progress bar. Names are shown as they are."""
 
 import contextlib
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -13,6 +15,15 @@ def shown(text: str) -> str:
     """The text with line breaks, control characters and undecodable bytes made visible, so that it stays one line."""
     safe = text.encode("utf-8", "backslashreplace").decode()
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in safe)
+
+
+class Terminal(Console):
+    """A rich console that goes on in silence where the reader has gone, as in `lab predict ... | head -1`."""
+
+    def on_broken_pipe(self) -> None:
+        """Rich would end the program here, and with it the work."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @dataclass(frozen=True)
@@ -31,7 +42,7 @@ class Bar:
 class Screen:
     """A terminal, or a quiet stand-in for one: `Screen(Console(quiet=True))`."""
 
-    console: Console = field(default_factory=Console)
+    console: Console = field(default_factory=Terminal)
 
     def say(self, text: str) -> None:
         """One line of text; nothing in it is read as markup, and it is not wrapped."""

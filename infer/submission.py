@@ -76,7 +76,8 @@ def sample_form(sample: Path, inputs: Inputs, classes: Sequence[ClassName]) -> F
         raise DataError(f"{sample} names one image more than once: {listed(twice)}; remove the repeated ids, {advice}")
     if extra := sorted(set(range(len(inputs.names))) - set(order)):
         names = listed([inputs.names[position] for position in extra])
-        raise DataError(f"{len(extra)} images have no id in {sample}: {names}; predict only the sample's, {advice}")
+        what = f"{len(extra)} images have no id in {sample}: {names}"
+        raise DataError(f"{what}; give the sample itself as INPUT for its images alone, {advice}")
     return Form(header, ids, order, columns)
 
 

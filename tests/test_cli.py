@@ -106,10 +106,10 @@ def test_a_missing_extra_is_named_with_its_install_command(command: str, module:
 
 
 def test_an_interrupted_command_says_so_and_exits_with_130(lab: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(arguments: list[str]) -> None:
+    def interrupt(self: cli.Train) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "app", interrupt)
+    monkeypatch.setattr(cli.Train, "__post_init__", interrupt)
     ran = lab("train", "resnet18")
     assert (ran.code, ran.err) == (130, "error: stopped\n")
 

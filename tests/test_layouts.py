@@ -268,8 +268,8 @@ def test_a_relative_data_folder_gets_its_own_name(files: Files, monkeypatch: pyt
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for name in ("none", "file"):
-        with pytest.raises(DataError, match=rf"the data folder .*{name} does not exist; check the path"):
+    for name, what in (("none", "does not exist"), ("file", "is a file")):
+        with pytest.raises(DataError, match=rf"the data folder .*{name} {what}; check the path"):
             read_table(tmp_path / name)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -204,6 +205,44 @@ def test_a_sample_submission_as_input_is_not_taken_for_truth(
     ran = lab("predict", cells / "sample_submission.csv", "--model", model, "--out", tmp_path / "out.csv")
     assert ran.code == 0, ran.err
     assert not (tmp_path / "out.report").exists()
+
+
+def test_an_output_that_is_one_of_the_images_is_refused_and_the_image_stays(
+    lab: Callable, model: Path, folder: Path
+) -> None:
+    image = sorted(folder.iterdir())[0]
+    before = image.read_bytes()
+    for option in ("--out", "--probabilities"):
+        ran = lab("predict", folder, "--model", model, option, image)
+        assert ran.code == 2
+        assert "is one of the images and would be overwritten" in ran.err
+    assert image.read_bytes() == before
+
+
+def test_a_label_column_of_another_data_set_makes_no_report_and_is_told(
+    lab: Callable, model: Path, tmp_path: Path, folder: Path
+) -> None:
+    names = sorted(path.name for path in folder.iterdir())
+    (folder / "grades.csv").write_text("Path,label\n" + "".join(f"{name},4\n" for name in names))
+    ran = lab("predict", folder / "grades.csv", "--model", model, "--out", tmp_path / "out.csv")
+    assert ran.code == 0, ran.err
+    assert "no report: column label has the labels 4, which the model does not know" in ran.out
+    ran = lab("predict", folder, "--model", model, "--out", tmp_path / "out.csv", "--truth", folder / "grades.csv")
+    assert ran.code == 1  # asked for, it is an error
+
+
+def test_the_csv_is_written_even_if_the_reader_of_the_screen_has_gone(
+    model: Path, tmp_path: Path, folder: Path
+) -> None:
+    command = [sys.executable, "-m", "cli", "predict", folder, "--model", model, "--out", tmp_path / "out.csv"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        list(map(str, command)), cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert done.stderr == ""
+    assert len(rows(tmp_path / "out.csv")) == 13
 
 
 def test_hostile_names_are_written_and_shown_as_they_are(

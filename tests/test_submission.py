@@ -58,7 +58,10 @@ def test_probabilities_are_written_for_every_class_with_all_their_digits(sample:
             "id,label\na,0\nb,0\nc,0\nd,0\ne,0\n",
             r"sample_submission\.csv has 2 ids without an image: d, e; add the ima",
         ),
-        ("id,label\na,0\n", r"2 images have no id in .*: x/b\.png, c\.png; predict only the sample's, or write all"),
+        (
+            "id,label\na,0\n",
+            r"2 images have no id in .*: x/b\.png, c\.png; give the sample itself as INPUT",
+        ),
         ("id,label\na,0\nb,0\nc,0\na.jpg,0\n", r"names one image more than once: a\.jpg; remove the repeated ids, or"),
         ("", "has the columns .*; it needs an id and a label"),
         ("id\na\n", r"has the columns id; it needs an id and a label, or .* of the classes 007, 1, 2"),

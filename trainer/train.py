@@ -105,15 +105,18 @@ def _run_epochs(trainer: Trainer, record: Record, screen: Screen) -> None:
 
 def _reporter(number: int, trainer: Trainer, record: Record, bar: Bar, screen: Screen) -> OnStep:
     """What moves the bar after a step; in the first epoch it also says how long the run will take."""
-    settings, start = trainer.settings, time.perf_counter()
+    settings, times = trainer.settings, {0: time.perf_counter()}
     best = "" if record.best is None else f"  best {settings.monitor} {record.best:.2%}"
 
     def on_step(step: int, loss: float, rate: float) -> None:
         note = f"epoch {number}/{settings.epochs}  {rate:.0f} images/s  loss {loss:.3f}{best}"
         bar.step((number - 1) * trainer.steps + step, note)
+        times[step] = time.perf_counter()
         if number == 1 and step == min(EARLY_STEPS, trainer.steps):
+            first = 2 if step > 2 else 0  # the first steps also warm up
+            speed = (step - first) * settings.batch_size / (times[step] - times[first])
             images = len(trainer.train_rows) + len(trainer.valid_rows) / 3  # forward is a third of a training step
-            left = settings.epochs * images / (step * settings.batch_size) * (time.perf_counter() - start)
-            screen.say(f"{trainer.device.type}, {rate:.0f} images/s: about {duration(left)} in all")
+            total = duration(settings.epochs * images / speed)
+            screen.say(f"{trainer.device.type}, {speed:.0f} images/s: about {total} in all")
 
     return on_step

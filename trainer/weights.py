@@ -106,7 +106,8 @@ def _read_torch(path: Path) -> object:
     known = False
     try:
         with path.open("rb") as file:
-            known = file.read(2) in (b"PK", b"\x80\x02")  # a zip since PyTorch 1.6, a pickle of protocol 2 before
+            start = file.read(2)
+            known = start == b"PK" or start[:1] == b"\x80"  # a zip since PyTorch 1.6, a bare pickle before
         return load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises almost anything
         if known and isinstance(error, pickle.UnpicklingError):
@@ -114,8 +115,7 @@ def _read_torch(path: Path) -> object:
                 f"{path} holds more than weights and is not opened, since that could run any program; "
                 "save its state_dict() alone"
             ) from error
-        what = str(error).partition("\n")[0] or type(error).__name__
-        raise ModelError(f"{path} is not a PyTorch file: {what}; give a .pth of weights or a .safetensors") from error
+        raise ModelError(f"{path} is not a PyTorch file of weights; give a .pth or a .safetensors") from error
 
 
 def _state_of(content: object, path: Path) -> dict[str, Tensor]:
