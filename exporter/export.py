@@ -7,6 +7,9 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
 from exporter.config import ExportConfig
 from exporter.graph import build_graph, check_opset
 from exporter.parity import Parity, parity_table, read_views, run_gate
@@ -70,11 +73,22 @@ def export_card(card: ModelCard, config: ExportConfig) -> ModelCard:
 
 
 def at_precision(network: PixelNet, precision: str) -> PixelNet:
-    """A copy whose ResNet computes in this precision; normalisation and softmax stay float32."""
-    copied = deepcopy(network)
+    """A copy with batch normalisation folded into the convolutions, whose ResNet computes in this precision.
+
+    Folding comes first, in float32: statistics of a batch may lie beyond half precision's 65,504 where the folded
+    weights do not. Pixel normalisation and softmax stay float32.
+    """
+    copied = deepcopy(network).eval()
+    for module in copied.resnet.modules():
+        children = dict(module.named_children())
+        for conv_name, norm_name in (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1")):
+            conv, norm = children.get(conv_name), children.get(norm_name)
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
+                setattr(module, norm_name, nn.Identity())
     if precision == "fp16":
         copied.resnet.half()
-    return copied.eval()
+    return copied
 
 
 def check_file(path: Path, opset: int) -> None:

@@ -22,9 +22,8 @@ LOGITS = {"fp32": 1e-3, "fp16": 1e-2}
 
 fp32: both sides compute in full float32 and differ in the order of their sums alone, about 1e-6 of it; any fault of
 the graph is larger by orders of magnitude. fp16: half precision rounds every value to 11 bits, 5e-4 of it; over the
-layers that came to 6e-4 (ResNet-18), 8e-4 (ResNet-50) and 1.5e-3 (ResNet-152) of the largest logit on the CPU
-provider. Several times that is allowed. It guards against faults that move no label, such as a wrong scale; labels
-and accuracy have their own limits."""
+layers of ResNet-18, 50 and 152 that came to less than 1e-3 of the largest logit, and ten times that is allowed. It
+guards against faults that move no label, such as a wrong scale; labels and accuracy have their own limits."""
 FP16_LABELS, FP16_ACCURACY = 0.01, 0.005
 """fp16: at most this share of labels may differ, and accuracy by this much (one image, where that is more). A label may
 flip where two classes are as close as the roundings above, which is rare; more flips than that are a fault."""

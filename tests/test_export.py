@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
+from test_graph import images, tiny, varied
 
 import exporter.export
 from exporter.config import ExportConfig
@@ -16,6 +17,7 @@ from infer.card import read_card
 from infer.errors import ConfigError
 from infer.onnx_file import read_header
 from trainer.checkpoint import load_checkpoint
+from trainer.resnet import BasicBlock, Bottleneck
 
 
 @pytest.fixture
@@ -70,6 +72,29 @@ def test_over_tolerance_no_file_is_left_and_an_existing_one_is_untouched(
     (fresh / "model.parity.json").write_bytes(b"from before")
     assert lab("export", fresh).code == 1
     assert (fresh / "model.onnx").read_bytes() == (fresh / "model.parity.json").read_bytes() == b"from before"
+
+
+@pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
+def test_batch_normalisation_is_folded_without_changing_an_answer(block: type) -> None:
+    network = tiny(block)
+    folded = at_precision(network, "fp32")
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    pixels = torch.from_numpy(images(4))
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(pixels)[0], network(pixels)[0], rtol=0, atol=1e-4)
+
+
+def test_statistics_beyond_half_precision_survive_it(tmp_path: Path) -> None:
+    network = varied()
+    with torch.no_grad():
+        network.resnet.conv1.weight *= 1000
+        network.resnet.bn1.running_mean *= 1000
+        network.resnet.bn1.running_var *= 1_000_000
+    assert network.resnet.bn1.running_var.max() > 65_504
+    pixels = torch.from_numpy(images(4))
+    with torch.inference_mode():
+        expected, got = network(pixels)[0], at_precision(network, "fp16")(pixels)[0]
+    torch.testing.assert_close(got, expected, rtol=0, atol=0.02)
 
 
 def test_changing_the_copy_to_export_does_not_change_the_reference(run: Path) -> None:
