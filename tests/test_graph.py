@@ -40,12 +40,15 @@ def make_card(**changes: object) -> ModelCard:
 
 
 def tiny(block: type = BasicBlock, seed: int = 0, normalization: Normalization = SCALE) -> PixelNet:
-    """A narrow ResNet whose batch-norm statistics are not the trivial ones."""
+    """A narrow ResNet whose batch-norm statistics and scales are not the trivial ones."""
     torch.manual_seed(seed)
     resnet = ResNet(block, (1, 1, 1, 1), classes=3, base_width=8)
     for name, values in resnet.named_buffers():
         if values.dtype == torch.float32:
             values.copy_(torch.rand_like(values) + (0.5 if name.endswith("var") else -0.5))
+    for name, weight in resnet.named_parameters():
+        if name.endswith(("bn1.weight", "bn2.weight", "bn3.weight")):
+            torch.nn.init.uniform_(weight, 0.5, 1.5)
     return PixelNet(resnet, normalization, temperature=1.5).eval()
 
 

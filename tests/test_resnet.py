@@ -95,3 +95,12 @@ def test_new_convolutions_have_the_spread_that_keeps_the_variance_going_backward
 def test_an_unknown_architecture_is_a_key_error() -> None:
     with pytest.raises(KeyError, match="resnet20"):
         build_resnet("resnet20", 2)
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "resnet50"])
+def test_a_new_block_passes_its_shortcut_on_unchanged(architecture: str) -> None:
+    """So that a deep network starts as a shallow one."""
+    block = build_resnet(architecture, 2).eval().layer1[1]
+    x = torch.rand(2, 64 * block.expansion, 5, 5)
+    with torch.inference_mode():
+        assert torch.equal(block(x), x)

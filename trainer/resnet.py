@@ -86,6 +86,12 @@ class ResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            # a new block starts as its shortcut alone (https://arxiv.org/abs/1706.02677, 5.1), or the first steps of
+            # a deep network throw it far off
+            if isinstance(module, BasicBlock):
+                nn.init.zeros_(module.bn2.weight)
+            if isinstance(module, Bottleneck):
+                nn.init.zeros_(module.bn3.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
