@@ -1,6 +1,6 @@
 """What `lab predict` is pointed at: a folder, a CSV that names images, or one image; and its truth, where known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -72,7 +72,7 @@ def _from_csv(source: Path) -> Inputs:
         raise DataError(f"no images found: {source} is empty; write one image a line")
     index = ImageIndex(source.parent)
     header = [name.lower() for name in rows[0]]
-    column = next((header.index(name) for name in IMAGE_COLUMNS if name in header), None)
+    column = _column(header, IMAGE_COLUMNS)
     if column is None and len(header) == 1 and index.find(rows[0][0]) is not None:
         names = [row[0] for row in rows]  # one name a line and no header, as in train_img.csv
         files = _absolute(source, index, names)
@@ -89,10 +89,15 @@ def _from_csv(source: Path) -> Inputs:
         raise DataError(f"{source} has rows with fewer values than its {len(header)} columns; complete them")
     names = [row[column] for row in rows[1:]]
     files = _absolute(source, index, names)
-    label = next((header.index(name) for name in LABEL_COLUMNS if name in header), None)
+    label = _column(header, LABEL_COLUMNS)
     if label is None or label == column or source.name == SAMPLE:  # a sample's labels stand for nothing
         return Inputs(source.parent, names, files)
     return Inputs(source.parent, names, files, [row[label] for row in rows[1:]], f"column {rows[0][label]}")
+
+
+def _column(header: Sequence[str], names: Sequence[str]) -> int | None:
+    """The position in a lower-case header of the first of these names that it has."""
+    return next((header.index(name) for name in names if name in header), None)
 
 
 def _absolute(source: Path, index: ImageIndex, names: list[str]) -> list[str]:
@@ -106,19 +111,20 @@ class NameMatcher:
         """`names` as in Inputs."""
         self._levels: list[dict[str, list[int]]] = [{}, {}, {}]
         for position, name in enumerate(names):
-            path = PurePosixPath(name)
-            stem = path.stem if is_image(path.name) else path.name
-            for level, key in zip(self._levels, (name, path.name, stem), strict=True):
+            for level, key in zip(self._levels, self._keys(name), strict=True):
                 level.setdefault(key, []).append(position)
 
     def find(self, wanted: str) -> list[int]:
         """Positions of all inputs that fit at the first level where any does; more than one is ambiguous."""
-        path = PurePosixPath(wanted)
-        stem = path.stem if is_image(path.name) else path.name
-        for level, key in zip(self._levels, (wanted, path.name, stem), strict=True):
+        for level, key in zip(self._levels, self._keys(wanted), strict=True):
             if key in level:
                 return level[key]
         return []
+
+    @staticmethod
+    def _keys(name: str) -> tuple[str, str, str]:
+        path = PurePosixPath(name)
+        return name, path.name, path.stem if is_image(path.name) else path.name
 
 
 def read_truth(file: Path, inputs: Inputs) -> list[str]:
@@ -131,12 +137,11 @@ def read_truth(file: Path, inputs: Inputs) -> list[str]:
     """
     rows = read_csv(file)
     if rows and all(len(row) == 1 for row in rows):
-        return paired_labels(Path(str(inputs.root)), inputs.names, file)
+        return paired_labels(inputs.root, inputs.names, file)
     if any(len(row) < len(rows[0]) for row in rows):
         raise DataError(f"{file} has rows with fewer values than its {len(rows[0])} columns; complete them")
     header = [name.lower() for name in rows[0]] if rows else []
-    image = next((header.index(name) for name in IMAGE_COLUMNS if name in header), None)
-    label = next((header.index(name) for name in TRUTH_COLUMNS if name in header), None)
+    image, label = _column(header, IMAGE_COLUMNS), _column(header, TRUTH_COLUMNS)
     if image is None or label is None:
         found = listed(rows[0]) if rows else "nothing"
         raise DataError(f"{file} holds {found}; its first line must name a Path and a label column")
@@ -155,10 +160,15 @@ def read_truth(file: Path, inputs: Inputs) -> list[str]:
     return [labels[position] for position in range(len(inputs.names))]
 
 
+def unknown_labels(labels: Sequence[str], classes: Sequence[ClassName]) -> list[str]:
+    """The labels that are no class's label or name, for people."""
+    return sorted({label or "(empty)" for label in labels} - set(class_index(classes)))
+
+
 def to_indices(labels: Sequence[str], classes: Sequence[ClassName], source: str) -> list[int]:
     """Labels or class names as text to class indices. Raises DataError for one that the model does not know."""
-    known: Mapping[str, int] = class_index(classes)
-    if strange := sorted({label or "(empty)" for label in labels} - set(known)):
+    if strange := unknown_labels(labels, classes):
         have = listed([str(item) for item in classes])
         raise DataError(f"{source} has the labels {listed(strange)}, the model knows {have}; use the model's labels")
+    known = class_index(classes)
     return [known[label] for label in labels]

@@ -40,7 +40,7 @@ def read_table(folder: Path, fold: int | None = None) -> Table:
         )
     if fold is not None and read is not _read_cnmc:
         raise DataError(f"--fold is for C-NMC's folds, and {folder} is laid out otherwise; leave it out")
-    table = _read_cnmc(folder, CNMC_FOLD if fold is None else fold) if read is _read_cnmc else read(folder)
+    table = read(folder) if fold is None else _read_cnmc(folder, fold)
     _check(table)
     return table
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from infer.card import ModelCard, class_index
+from infer.card import ModelCard
 from infer.config import Device, PredictConfig, bad_list, report_folder
 from infer.errors import ConfigError, DataError, ImageError, listed
 from infer.files import csv_text, write_text
-from infer.inputs import Inputs, read_inputs, read_truth, to_indices
+from infer.inputs import Inputs, read_inputs, read_truth, to_indices, unknown_labels
 from infer.pipeline import classify, read_ahead
 from infer.pixels import read_window
 from infer.runs import REPORT_FILES, find_model, newest_model
@@ -148,12 +148,12 @@ def _spare_inputs(config: PredictConfig, inputs: Inputs) -> None:
 def _truth(config: PredictConfig, inputs: Inputs, card: ModelCard, screen: Screen) -> np.ndarray | None:
     if config.truth:
         return np.array(to_indices(read_truth(config.truth, inputs), card.classes, str(config.truth)))
-    if inputs.labels and not set(inputs.labels) <= set(class_index(card.classes)):
-        strange = listed(sorted({label or "(empty)" for label in inputs.labels} - set(class_index(card.classes))))
-        screen.say(f"no report: {inputs.labels_from} has the labels {strange}, which the model does not know")
-    elif inputs.labels:
-        return np.array(to_indices(inputs.labels, card.classes, str(config.source)))
-    return None
+    if not inputs.labels:
+        return None
+    if strange := unknown_labels(inputs.labels, card.classes):
+        screen.say(f"no report: {inputs.labels_from} has the labels {listed(strange)}, which the model does not know")
+        return None
+    return np.array(to_indices(inputs.labels, card.classes, str(config.source)))
 
 
 def _bad_images_error(place: int, first: ImageError, inputs: Inputs, card: ModelCard) -> DataError:

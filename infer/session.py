@@ -15,8 +15,6 @@ Floats = NDArray[np.float32]
 
 CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
 """HEURISTIC runs as fast as EXHAUSTIVE with a shorter first run; without TF32, fp32 is what it says."""
-
-
 OUT_OF_MEMORY = (
     "failed to allocate memory",
     "out of memory",
