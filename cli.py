@@ -5,8 +5,9 @@ import io
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -17,8 +18,9 @@ from infer.config import BadImages, Device, Normalize, Split, bad_list, report_f
 from infer.config import EvaluateConfig as Evaluate
 from infer.config import PredictConfig as Predict
 from infer.errors import LabError, MissingExtraError
-from trainer.config import ARCHITECTURE_NAMES, BY_DEVICE, LEARNING_RATE, Flips, Optimizer, Schedule
-from trainer.config import TrainConfig as Train
+from trainer.config import ARCHITECTURE_NAMES
+from trainer.options import RANGED, VIEWED, configured, resumed, with_train_options
+from trainer.recipe import DEFAULT, load_recipe
 
 if TYPE_CHECKING:
     from infer.metrics import EvaluationResult, Metrics
@@ -31,6 +33,9 @@ ModelOption = Annotated[
 ]
 NormalizeOption = Annotated[Normalize, typer.Option(help="Scale of the confusion matrix.")]
 DeviceOption = Annotated[Device, typer.Option(help="cuda fails where CUDA cannot be had; auto says what it chose.")]
+RecipeOption = Annotated[
+    str, typer.Option(help="A name that lab recipes lists, or a TOML file. Defaults below are those of lab.")
+]
 
 app = typer.Typer(
     name="lab",
@@ -42,6 +47,8 @@ app = typer.Typer(
         "token_normalize_func": lambda token: token.replace("_", "-"),
     },
 )
+data_app = typer.Typer(help="Look at data before believing it.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
 
 
 def _show_version(wanted: bool) -> None:
@@ -59,77 +66,75 @@ def lab(
     """Train ResNets on folders of images, export them to ONNX behind a parity gate, predict whole folders."""
 
 
-def _by_device(name: str) -> str:
-    return f"{BY_DEVICE['cuda'][name]} on CUDA, {BY_DEVICE['cpu'][name]} on a CPU"
-
-
 @app.command()
+@with_train_options
 def train(
-    arch: Annotated[str, typer.Argument(metavar="ARCH", help=f"{', '.join(ARCHITECTURE_NAMES)}; or ResNet50.")],
-    data: Annotated[
-        str, typer.Option(help="Folder of the data set.", show_default="built-in synthetic cells")
-    ] = Train.data,
-    epochs: Annotated[int | None, typer.Option("--epochs", "-e", show_default=_by_device("epochs"))] = Train.epochs,
-    batch_size: Annotated[
-        int | None, typer.Option("--batch-size", "-b", show_default=_by_device("batch_size"))
-    ] = Train.batch_size,
-    image_size: Annotated[
-        int | None, typer.Option(help="Pixels.", show_default=_by_device("image_size"))
-    ] = Train.image_size,
-    optimizer: Annotated[Optimizer, typer.Option("--optimizer", "-o")] = Train.optimizer,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            "--learning-rate", "-r", show_default=f"{', '.join(f'{v} with {k}' for k, v in LEARNING_RATE.items())}"
-        ),
-    ] = Train.learning_rate,
-    momentum: Annotated[float, typer.Option(help="Of SGD.")] = Train.momentum,
-    weight_decay: Annotated[float, typer.Option()] = Train.weight_decay,
-    schedule: Annotated[Schedule, typer.Option(help="Of the learning rate.")] = Train.schedule,
-    rotation: Annotated[float, typer.Option(help="Largest random rotation, degrees.")] = Train.rotation,
-    flips: Annotated[Flips, typer.Option(help="Random flips.")] = Train.flips,
-    monitor: Annotated[
-        str, typer.Option(help="What `best` follows: accuracy, balanced-accuracy, f1 or recall:CLASS.")
-    ] = Train.monitor,
-    pretrained: Annotated[bool, typer.Option("--pretrained", help="Start from ImageNet weights.")] = Train.pretrained,
-    weights: Annotated[str, typer.Option(help="Start from a local .pth or .safetensors.")] = Train.weights,
-    ordered: Annotated[bool, typer.Option("--ordered", help="The classes are grades.")] = Train.ordered,
-    fold: Annotated[int | None, typer.Option(help="C-NMC's validation fold.", show_default="2")] = Train.fold,
-    seed: Annotated[int, typer.Option()] = Train.seed,
-    device: DeviceOption = Train.device,
-    workers: Annotated[int | None, typer.Option(help="Decoding threads.", show_default="by cores")] = Train.workers,
-    out: Annotated[str, typer.Option(help="Folder in which the run's folder is made.")] = Train.out,
+    arch: Annotated[
+        str, typer.Argument(metavar="ARCH", help=f"{', '.join(ARCHITECTURE_NAMES)}; or ResNet50.", show_default=False)
+    ] = "",
+    recipe: RecipeOption = DEFAULT,
+    resume: Annotated[Path | None, typer.Option(help="Go on with it.", metavar="RUN", show_default="none")] = None,
+    **given: Any,
 ) -> None:
     """Train ARCH on a data set; the best epoch stays in a new folder in runs/."""
-    config = Train(
-        architecture=arch,
-        data=data,
-        epochs=epochs,
-        batch_size=batch_size,
-        image_size=image_size,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        schedule=schedule,
-        rotation=rotation,
-        flips=flips,
-        monitor=monitor,
-        pretrained=pretrained,
-        weights=weights,
-        ordered=ordered,
-        fold=fold,
-        seed=seed,
-        device=device,
-        workers=workers,
-        out=out,
-    )
+    config = resumed(resume, arch, recipe, given) if resume else configured(arch, recipe, given)
     with _train_extra("lab train"):
         from trainer.train import train as run
     screen = _screen()
-    done = run(config, screen)
+    done = run(config, screen, resume)
     _show_report(screen, done.result, done.metrics, "none", done.run / "report")
     screen.say(f"best checkpoint, curves and history: {done.run}\nnext: lab export {done.run}")
+
+
+@app.command()
+def recipes(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Print this one, with the reason for each value.")] = "",
+) -> None:
+    """List the recipes of lab train, with what their reports reached, or print one."""
+    from trainer.recipe import recipe_table
+
+    screen = _screen()
+    if name:
+        screen.say(load_recipe(name).text.rstrip())
+        return
+    screen.show(recipe_table())
+    screen.say("lab recipes NAME prints one, with the reason for each value; train ARCH --recipe NAME uses it")
+
+
+@data_app.command()
+@partial(with_train_options, names=VIEWED)
+def preview(
+    folder: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.")],
+    recipe: RecipeOption = DEFAULT,
+    images: Annotated[int, typer.Option(min=1, max=100, help="Of each class.")] = 4,
+    draws: Annotated[int, typer.Option(min=0, max=20, help="Augmented views of each.")] = 4,
+    out: Annotated[Path, typer.Option(help="Folder for the sheets.")] = Path("preview"),
+    **given: Any,
+) -> None:
+    """Draw what the network sees: per class a sheet of images as they are, enhanced, and augmented."""
+    config = configured("resnet18", recipe, {**given, "data": str(folder)})
+    with _train_extra("lab data preview"):
+        from trainer.preview import preview as draw_sheets
+    screen = _screen()
+    for path in draw_sheets(config, out, images, draws, screen):
+        screen.say(f"sheet: {path}")
+
+
+@app.command()
+@partial(with_train_options, names=RANGED)
+def find_rate(
+    arch: Annotated[str, typer.Argument(metavar="ARCH")],
+    recipe: RecipeOption = DEFAULT,
+    out: Annotated[Path, typer.Option(help="PNG to write; a CSV goes beside it.")] = Path("learning-rate.png"),
+    **given: Any,
+) -> None:
+    """Find a learning rate: train while it rises until the loss diverges, draw the loss, and suggest one."""
+    config = configured(arch, recipe, given)
+    with _train_extra("lab find-rate"):
+        from trainer.rate_range import find_rate as run
+    screen = _screen()
+    found = run(config, out, screen)
+    screen.say(f"suggested: --learning-rate {found.suggested:g}\nloss over learning rate: {out}")
 
 
 @app.command()
@@ -254,7 +259,7 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for everything it makes.
     screen = _screen()
     runs, csv = out / "runs", out / "submission.csv"
     screen.say(f"1. lab train resnet18 --out {runs}")
-    run = train_network(Train(architecture="resnet18", out=str(runs)), screen).run
+    run = train_network(configured("resnet18", DEFAULT, {"out": str(runs)}), screen).run
     screen.say(f"\n2. lab export {run} --opset 17")
     model, _ = export_run(Export(run=run, opset=17), screen)
     cells = builtin_data(screen)
@@ -315,9 +320,9 @@ def _train_extra(command: str) -> Iterator[None]:
 
 
 def _screen() -> "Screen":
-    from infer.screen import Screen
+    from infer.screen import open_screen
 
-    return Screen()
+    return open_screen()
 
 
 def _predict(config: Predict, screen: "Screen") -> None:

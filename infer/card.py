@@ -37,17 +37,46 @@ def class_index(classes: Sequence[ClassName]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Normalization:
-    """y = matrix @ (x / 255 - mean), per pixel: one scale per channel, or a full 3x3 colour whitening."""
+    """y = matrix @ (x / 255 - mean), per pixel: one scale per channel, a full 3x3 colour whitening, or grey levels."""
 
     mean: tuple[float, float, float]
     matrix: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+    per_image: bool = False
+    """Whether each channel of y then has the image's own mean m and variance v removed: (y - m) / sqrt(v + EPSILON)."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.per_image, bool):
+            raise ValueError(f"per_image must be true or false, got {self.per_image}")
 
     @classmethod
     def per_channel(cls, mean: tuple[float, float, float], std: tuple[float, float, float]) -> "Normalization":
         """(x / 255 - mean) / std. Torchvision's pretrained networks use IMAGENET below."""
         return cls(mean, ((1 / std[0], 0.0, 0.0), (0.0, 1 / std[1], 0.0), (0.0, 0.0, 1 / std[2])))
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Normalization":
+        """Raises KeyError, TypeError or ValueError for what a card would not hold; `per_image` may be missing."""
+        red, green, blue = data["mean"]
+        one, two, three = (tuple(row) for row in data["matrix"])
+        return cls((red, green, blue), (one, two, three), data.get("per_image", False))
 
+    def __str__(self) -> str:
+        """For people: `(x / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]`."""
+        mean, rows = _short(self.mean), self.matrix
+        scale = [rows[place][place] for place in range(3)]
+        if any(rows[i][j] for i in range(3) for j in range(3) if i != j) or not all(scale):
+            text = f"[{', '.join(map(_short, rows))}] @ (x / 255 - {mean})"
+        else:
+            text = f"(x / 255 - {mean}) / {_short([1 / value for value in scale])}"
+        return f"{text}, then each image to mean 0 and standard deviation 1 per channel" if self.per_image else text
+
+
+def _short(values: Sequence[float]) -> str:
+    return f"[{', '.join(f'{value:.4g}' for value in values)}]"
+
+
+EPSILON = 1e-5
+"""Keeps an image of one colour from being divided by 0: a standard deviation of 0.8 of the 255 levels, at scale 1."""
 IMAGENET = Normalization.per_channel((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -91,14 +120,12 @@ class ModelCard:
                 raise ModelError(
                     f"{source} has a card of version {version}, this lab reads up to {VERSION}; install a newer lab"
                 )
-            scale = data["normalization"]
-            one, two, three = (tuple(row) for row in scale["matrix"])
             return cls(
                 **{
                     **data,
                     "classes": tuple(ClassName(**item) for item in data["classes"]),
                     "pixels": PixelSpec.from_json(data["pixels"]),
-                    "normalization": Normalization(tuple(scale["mean"]), (one, two, three)),
+                    "normalization": Normalization.from_json(data["normalization"]),
                 }
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

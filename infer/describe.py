@@ -54,19 +54,15 @@ def _file_rows(path: Path, card: ModelCard) -> list[tuple[str, str]]:
 
 def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
     pixels = card.pixels
-    steps = ", ".join(f"{type(step).__name__} {list(vars(step).values())}" for step in pixels.steps)
+    steps = ", ".join(map(repr, pixels.steps))
     canvas, window = (f"{height} x {width}" for height, width in (pixels.canvas, pixels.window))
-    scale = card.normalization
     return [
         ("architecture", card.architecture),
         ("precision", card.precision),
         ("classes", ", ".join(map(str, card.classes)) + (" (grades, in order)" if card.ordered else "")),
         ("pixels", f"{steps or 'no steps'}; canvas {canvas}; centre window {window}"),
         ("reduced JPEG decoding", "yes" if pixels.reduced_decode else "no"),
-        (
-            "normalisation",
-            f"matrix {[list(map(_short, row)) for row in scale.matrix]} x (x / 255 - {list(scale.mean)})",
-        ),
+        ("normalisation", str(card.normalization)),
         ("temperature", str(card.temperature)),
         *_flat(card.provenance),
     ]
@@ -83,7 +79,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
                 (f"{prefix}{name}".replace("_", " "), f"{value:.4f}" if isinstance(value, float) else str(value))
             )
     return rows
-
-
-def _short(value: float) -> float:
-    return round(value, 4)

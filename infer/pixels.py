@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from infer.enhance import ENHANCEMENTS, Enhancement
 from infer.errors import ImageError
 
 Pixels = NDArray[np.uint8]
@@ -46,6 +47,20 @@ class ResizeShorter:
 
 
 @dataclass(frozen=True)
+class ResizeLonger:
+    """Resize, antialiased (bilinear), so that the longer side is `size` pixels and the aspect ratio stays."""
+
+    size: int
+
+    def __call__(self, image: Image.Image, box: Box | None = None) -> Image.Image:
+        left, top, right, bottom = box or (0, 0, *image.size)
+        width, height = right - left, bottom - top
+        scale = self.size / max(width, height)
+        target = (max(1, round(width * scale)), max(1, round(height * scale)))
+        return image.resize(target, Image.Resampling.BILINEAR, box)
+
+
+@dataclass(frozen=True)
 class Resize:
     """Resize, antialiased (bilinear), to exactly `height` x `width` pixels."""
 
@@ -68,8 +83,15 @@ class CenterCrop:
         return image.crop((left, top, left + self.width, top + self.height))
 
 
-Step = ResizeShorter | Resize | CenterCrop
-STEPS: dict[str, type[Step]] = {"resize_shorter": ResizeShorter, "resize": Resize, "center_crop": CenterCrop}
+AnyResize = ResizeShorter | ResizeLonger | Resize
+Step = AnyResize | CenterCrop | Enhancement
+STEPS: dict[str, type[Step]] = {
+    "resize_shorter": ResizeShorter,
+    "resize_longer": ResizeLonger,
+    "resize": Resize,
+    "center_crop": CenterCrop,
+    **ENHANCEMENTS,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +108,13 @@ class PixelSpec:
     """Decode a large JPEG at 1/2, 1/4 or 1/8 scale where at least twice the first resize's target remains."""
 
     def __post_init__(self) -> None:
-        sizes = [value for step in self.steps for value in asdict(step).values()]
+        sized = [step for step in self.steps if isinstance(step, AnyResize | CenterCrop)]  # the others check themselves
+        sizes = [value for step in sized for value in asdict(step).values()]
         if not all(isinstance(value, int) and value > 0 for value in (*sizes, *self.canvas, *self.window)):
             raise ValueError(f"sizes must be whole numbers above 0, got {self}")
         if self.window[0] > self.canvas[0] or self.window[1] > self.canvas[1]:
             raise ValueError(f"the window {self.window} is larger than the canvas {self.canvas}")
-        if self.reduced_decode and not isinstance(self.steps[0] if self.steps else None, ResizeShorter | Resize):
+        if self.reduced_decode and not isinstance(self.steps[0] if self.steps else None, AnyResize):
             raise ValueError("reduced_decode needs a resize as the first step: other steps work on source pixels")
 
     @classmethod
@@ -126,14 +149,10 @@ def read_canvas(path: str, spec: PixelSpec) -> Pixels:
     Raises:
         ImageError: the file is missing, undecodable, or larger than MAX_PIXELS.
     """
-    image, box = _decode(path, _draft_side(spec))
-    first = spec.steps[0] if spec.steps else None
-    if isinstance(first, ResizeShorter | Resize):
-        image = first(image, box)
-    elif first:
-        image = first(image)
-    for step in (*spec.steps[1:], CenterCrop(*spec.canvas)):
-        image = step(image)
+    image, box = _decode(path, spec.steps[0] if spec.reduced_decode else None)
+    for step in (*spec.steps, CenterCrop(*spec.canvas)):
+        image = step(image, box) if isinstance(step, AnyResize) else step(image)
+        box = None  # it was the decoder's, for the first step
     return np.asarray(image, dtype=np.uint8)
 
 
@@ -156,15 +175,20 @@ def bombs_are_errors() -> Iterator[None]:
         yield
 
 
-def _draft_side(spec: PixelSpec) -> int | None:
-    """The side in pixels that a JPEG decoded at reduced scale must still have, or None for full scale."""
-    return 2 * max(asdict(spec.steps[0]).values()) if spec.reduced_decode else None
+def _draft_size(resize: Step, size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height in pixels that a JPEG of this size, decoded at reduced scale, must still have."""
+    if isinstance(resize, ResizeLonger):
+        width, height = (max(1, 2 * resize.size * side // max(size)) for side in size)
+        return width, height
+    side = 2 * max(asdict(resize).values())
+    return side, side
 
 
-def _decode(path: str, draft_side: int | None) -> tuple[Image.Image, Box | None]:
+def _decode(path: str, resize: Step | None) -> tuple[Image.Image, Box | None]:
     """An upright 8-bit RGB image; and, of a JPEG decoded at reduced scale, which part is picture. Raises ImageError.
 
-    Where the scale does not divide a side, the decoder's last column or row is picture only in part.
+    The scale is reduced where `resize`, the first step to come, allows it. Where it does not divide a side, the
+    decoder's last column or row is picture only in part.
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
@@ -175,8 +199,8 @@ def _decode(path: str, draft_side: int | None) -> tuple[Image.Image, Box | None]
             if max(image.size) > MAX_ASPECT * min(image.size):
                 raise ImageError(path, f"{image.width} x {image.height} pixels, too thin for a picture")
             drafted = None
-            if draft_side and image.format == "JPEG" and image.getexif().get(ORIENTATION, 1) == 1:
-                drafted = image.draft(None, (draft_side, draft_side))
+            if resize and image.format == "JPEG" and image.getexif().get(ORIENTATION, 1) == 1:
+                drafted = image.draft(None, _draft_size(resize, image.size))
             image.load()
             if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):  # a PNG's I has 16 bits
                 raise ImageError(path, f"32-bit values (mode {image.mode}) have no known range; save 8 or 16 bits")

@@ -12,6 +12,7 @@ HISTORY = "history.csv"
 DATA = "data.csv"
 REPORT_FILES = ("report.json", "confusion.png")
 CHECKPOINT = "best.safetensors"
+SNAPSHOT = "last.ckpt"
 MODELS = {"fp32": "model.onnx", "fp16": "model.fp16.onnx"}
 
 

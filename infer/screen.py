@@ -38,6 +38,11 @@ class Bar:
         self.progress.update(self.task, completed=done, note=note)
 
 
+def open_screen() -> "Screen":
+    """The terminal; a quiet one in all but the first of several processes that torchrun started, which sets RANK."""
+    return Screen() if os.environ.get("RANK", "0") == "0" else Screen(Console(quiet=True))
+
+
 @dataclass(frozen=True)
 class Screen:
     """A terminal, or a quiet stand-in for one: `Screen(Console(quiet=True))`."""

@@ -62,6 +62,10 @@ class Table:
         """The rows of one split."""
         return self.take([row for row, split in enumerate(self.splits) if split == name])
 
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """The numbers of one split's rows, [n]."""
+        return np.flatnonzero(np.array(self.splits, dtype=object) == split)
+
     def counts(self, split: str) -> list[int]:
         """Images of each class in a split, [K]."""
         labels = self.split(split).labels

@@ -1,4 +1,7 @@
+import json
 import os
+from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +9,7 @@ import pytest
 from PIL import Image
 
 import trainer.canvases
+import trainer.decode
 from infer.card import ClassName
 from infer.errors import ImageError, OutputError
 from infer.pixels import PixelSpec, read_canvas
@@ -63,7 +67,7 @@ def no_decoding(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     def fail(path: str, spec: PixelSpec) -> None:
         raise AssertionError(f"{path} is decoded")
 
-    monkeypatch.setattr(trainer.canvases, "read_canvas", fail)
+    monkeypatch.setattr(trainer.decode, "read_canvas", fail)
     return monkeypatch
 
 
@@ -159,26 +163,6 @@ def test_a_table_without_one_readable_image_is_empty(tmp_path: Path) -> None:
     assert len(canvases.bad) == 2
 
 
-def test_canvases_that_were_unused_for_longest_make_room(
-    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
-    tables = [table_of(tmp_path / name) for name in ("one", "two", "three")]
-    load(tables[0])
-    (first,) = own_cache.glob("*.npy")
-    monkeypatch.setattr(trainer.canvases, "CACHE_BYTES", int(2.5 * first.stat().st_size))
-    load(tables[1])
-    for long_ago, path in enumerate([first, *(path for path in own_cache.glob("*.npy") if path != first)], 1):
-        os.utime(path, (long_ago, long_ago))
-    load(tables[0])  # now `two` is the one that was unused for longest
-    load(tables[2])
-    assert len(list(own_cache.glob("*.npy"))) == len(list(own_cache.glob("*.json"))) == 2
-    request.getfixturevalue("no_decoding")
-    load(tables[0])
-    load(tables[2])
-    with pytest.raises(AssertionError, match="is decoded"):
-        load(tables[1])
-
-
 def test_decoding_that_was_broken_off_leaves_nothing(
     tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,7 +174,7 @@ def test_decoding_that_was_broken_off_leaves_nothing(
         return read_canvas(path, spec)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.canvases, "read_canvas", interrupted)
+        patch.setattr(trainer.decode, "read_canvas", interrupted)
         with pytest.raises(KeyboardInterrupt):
             load(table)
     assert list(own_cache.iterdir()) == []
@@ -206,18 +190,151 @@ def test_a_cache_that_cannot_be_written_is_an_error_that_names_lab_cache(
         load(table_of(tmp_path / "images"))
 
 
+@pytest.fixture
+def hiccup(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """From here on, no image can be read for the moment whose name ends so; "" ends that."""
+
+    def begin(ending: str) -> None:
+        def read(file: str, spec: PixelSpec) -> np.ndarray:
+            if ending and file.endswith(ending):
+                raise ImageError(file, "Input/output error", transient=True)
+            return read_canvas(file, spec)
+
+        monkeypatch.setattr(trainer.decode, "read_canvas", read)
+        monkeypatch.setattr(trainer.canvases, "read_canvas", read)
+
+    return begin
+
+
 def test_an_image_that_could_not_be_read_for_the_moment_is_tried_again(
-    tmp_path: Path, quiet: Screen, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, hiccup: Callable[[str], None]
 ) -> None:
     table = table_of(tmp_path / "data")
-    victim = table.files()[2]
+    hiccup("2.bmp")
+    assert len(load(table).table) == 4
+    hiccup("")
+    canvases = load(table)
+    assert len(canvases.table) == 5
+    check_rows(canvases)
 
-    def hiccup(file: str, spec: PixelSpec) -> np.ndarray:
-        if file == victim:
-            raise ImageError(file, "Input/output error", transient=True)
-        return read_canvas(file, spec)
 
-    monkeypatch.setattr(trainer.canvases, "read_canvas", hiccup)
-    assert len(load_canvases(table, SPEC, None, quiet).table) == 4
-    monkeypatch.setattr(trainer.canvases, "read_canvas", read_canvas)
-    assert len(load_canvases(table, SPEC, None, quiet).table) == 5
+def test_the_others_are_not_decoded_again_while_an_image_still_cannot_be_read(
+    tmp_path: Path, hiccup: Callable[[str], None], request: pytest.FixtureRequest
+) -> None:
+    table = table_of(tmp_path / "data")
+    hiccup("2.bmp")
+    load(table)
+    request.getfixturevalue("no_decoding")
+    (error,) = load(table).bad
+    assert (error.reason, error.transient) == ("Input/output error", True)
+
+
+def shorten(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def lengthen(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"x")
+
+
+def change_last_pixel(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def lose(path: Path) -> None:
+    path.unlink()
+
+
+def forget_a_row(path: Path) -> None:
+    notes = json.loads(path.read_text())
+    path.write_text(json.dumps({**notes, "crc32": notes["crc32"][:-1]}))
+
+
+def name_a_row_too_many(path: Path) -> None:
+    notes = json.loads(path.read_text())
+    path.write_text(json.dumps({**notes, "bad": {"5": ["no such file", False]}}))
+
+
+def other_json(path: Path) -> None:
+    path.write_text("[1, 2]")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [
+        *(("npy", damage) for damage in (shorten, lengthen, change_last_pixel, empty)),
+        *(("json", damage) for damage in (shorten, empty, lose, forget_a_row, name_a_row_too_many, other_json)),
+    ],
+)
+def test_a_damaged_cache_is_decoded_again_and_said_to_be(
+    tmp_path: Path,
+    own_cache: Path,
+    heard: tuple[Screen, StringIO],
+    suffix: str,
+    damage: Callable[[Path], None],
+) -> None:
+    table = table_of(tmp_path / "images")
+    load(table)
+    (path,) = own_cache.glob(f"*.{suffix}")
+    damage(path)
+    screen, said = heard
+    check_rows(load_canvases(table, SPEC, 2, screen))
+    assert said.getvalue().count("the cache of decoded images is damaged: decoding again") == 1
+    load_canvases(table, SPEC, 2, screen)
+    assert said.getvalue().endswith("decoded images found in the cache: 1 MB\n")
+
+
+def test_what_the_cache_takes_is_said_after_decoding(
+    tmp_path: Path, own_cache: Path, heard: tuple[Screen, StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_CACHE_GB", "2.5")
+    load_canvases(table_of(tmp_path / "images"), SPEC, 2, heard[0])
+    assert heard[1].getvalue() == f"cache: 1 MB of at most 2.5 GB in {own_cache}\n"
+
+
+def test_a_data_set_larger_than_the_bound_is_refused_before_decoding(
+    tmp_path: Path, own_cache: Path, no_decoding: pytest.MonkeyPatch
+) -> None:
+    no_decoding.setenv("LAB_CACHE_GB", "1e-6")
+    with pytest.raises(OutputError, match="set LAB_CACHE_GB to 1 or more"):
+        load(table_of(tmp_path / "images"))
+    assert list(own_cache.iterdir()) == []
+
+
+def test_processes_and_threads_write_the_same_cache(
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = table_of(tmp_path / "images", images=40)
+    (tmp_path / "images" / "7.bmp").write_bytes(b"no image")
+    (tmp_path / "images" / "20.bmp").unlink()
+    contents = []
+    for few in (1000, 0):
+        monkeypatch.setattr(trainer.decode, "FEW", few)
+        canvases = load(table)
+        check_rows(canvases)
+        assert [error.path for error in canvases.bad] == ["7.bmp", "20.bmp"]
+        assert [error.transient for error in canvases.bad] == [False, True]
+        contents.append({path.name: path.read_bytes() for path in own_cache.iterdir()})
+        for path in own_cache.iterdir():
+            path.unlink()
+    assert contents[0] == contents[1]
+
+
+def test_another_version_of_what_decodes_has_canvases_of_its_own(
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = table_of(tmp_path / "images")
+    code = tmp_path / "code"
+    code.mkdir()
+    monkeypatch.setattr(trainer.canvases.pixels, "__file__", str(code / "pixels.py"))
+    for number, name in enumerate(("pixels.py", "enhance.py"), 1):
+        (code / name).write_text("one way")
+        load(table)
+        (code / name).write_text("another way")
+        load(table)
+        assert len(list(own_cache.glob("*.npy"))) == 2 * number

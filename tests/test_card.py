@@ -89,6 +89,8 @@ def without(*keys: str) -> Callable[[dict], object]:
         lambda data: {**data, "pixels": {**data["pixels"], "window": [400, 400]}},
         lambda data: {**data, "pixels": {**data["pixels"], "steps": [{"kind": "sharpen"}]}},
         lambda data: {**data, "normalization": {"mean": [0, 0, 0], "matrix": [[1, 0, 0]]}},
+        lambda data: {**data, "normalization": {**data["normalization"], "mean": [0, 0]}},
+        lambda data: {**data, "normalization": {**data["normalization"], "per_image": "yes"}},
         lambda data: [data],
         lambda data: None,
     ],
@@ -109,6 +111,30 @@ def test_imagenets_normalization_is_torchvisions() -> None:
     image = torch.from_numpy(pixels / 255).T[:, :, None]
     theirs = normalize(image, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])[:, :, 0].T.numpy()
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_normalization_of_each_image_comes_back_and_an_older_cards_is_none(card: ModelCard) -> None:
+    each = replace(card, normalization=replace(WHITENING, per_image=True))
+    assert ModelCard.from_json(each.to_json(), Path("m.onnx")) == each
+    data = json.loads(card.to_json())
+    del data["normalization"]["per_image"]
+    assert ModelCard.from_json(json.dumps(data), Path("m.onnx")) == card
+
+
+@pytest.mark.parametrize(
+    ("normalization", "text"),
+    [
+        (IMAGENET, "(x / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]"),
+        (
+            replace(IMAGENET, per_image=True),
+            "(x / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225], "
+            "then each image to mean 0 and standard deviation 1 per channel",
+        ),
+        (WHITENING, "[[1, 0.5, -0.25], [0, 2, 0.3333], [1e-07, 0, 3]] @ (x / 255 - [0.1, 0.2, 0.3])"),
+    ],
+)
+def test_a_normalization_reads_as_its_formula(normalization: Normalization, text: str) -> None:
+    assert str(normalization) == text
 
 
 def test_a_class_is_found_by_label_and_by_name_and_the_label_wins() -> None:

@@ -1,5 +1,6 @@
 """The commands as the shell meets them: exit codes, one-line errors, what is loaded, what help says."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,9 +10,15 @@ import pytest
 
 import cli
 from infer import __version__
+from trainer.config import TrainConfig
+from trainer.knob import knobs, option
+from trainer.recipe import load_recipe, recipe_names
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ("train", "export", "predict", "evaluate", "compare", "inspect", "demo")
+COMMANDS = (
+    *("train", "recipes", "find-rate", "data", "data preview"),
+    *("export", "predict", "evaluate", "compare", "inspect", "demo"),
+)
 HEAVY = {"torch", "torchvision", "onnxruntime", "onnx", "pandas", "sklearn", "matplotlib"}
 
 
@@ -31,16 +38,38 @@ def loaded_by(*arguments: str | Path) -> set[str]:
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_works_for_every_command(lab: Callable, command: str) -> None:
-    ran = lab(*([command] if command else []), "--help")
+    ran = lab(*command.split(), "--help")
     assert ran.code == 0
     assert "Usage" in ran.out
 
 
+def test_no_command_is_missing_from_these_tests(lab: Callable) -> None:
+    told = re.findall(r"^│ ([a-z][a-z-]*) ", lab("--help").out, re.MULTILINE)
+    assert set(told) == {command.partition(" ")[0] for command in COMMANDS}
+
+
+def told_by_help(lab: Callable, command: str) -> str:
+    """The words of a command's help, without the frames around them."""
+    return " ".join(lab(command, "--help").out.replace("│", " ").split())
+
+
 def test_help_tells_defaults_that_depend_on_the_device_or_on_what_lies_there(lab: Callable) -> None:
-    told = " ".join(lab("train", "--help").out.replace("│", " ").split())
-    for default in ("25 on CUDA, 12 on a CPU", "0.02 with sgd, 0.001 with adamw", "built-in synthetic cells"):
+    told = told_by_help(lab, "train")
+    for default in ("25 on CUDA, 12 on a CPU", "0.05 with sgd, 0.001 with adamw", "built-in synthetic cells"):
         assert default in told
     assert "newest export in runs/" in lab("predict", "--help").out
+
+
+def test_help_tells_the_values_of_the_recipe_lab_as_defaults(lab: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    lines = lab("train", "--help").out.splitlines()
+    values = {name: value for name, value in load_recipe("lab").values.items() if name in knobs(TrainConfig)}
+    assert "augment" in values
+    for name, value in values.items():
+        (line,) = [line for line in lines if f" {option(name)} " in line]
+        items = value if isinstance(value, list) else [value]
+        words = ", ".join({"True": "yes", "False": "no"}.get(str(item), str(item)) for item in items)
+        assert f"[default: ({words})]" in line
 
 
 def test_the_version_is_that_of_the_package(lab: Callable) -> None:
@@ -59,11 +88,38 @@ def test_predicting_loads_only_the_runtime(model: Path, cells: Path, tmp_path: P
 
 
 def test_a_usage_error_exits_with_2(lab: Callable) -> None:
-    assert lab("train").code == 2
-    assert lab("train", "resnet18", "--optimizer", "adagrad").code == 2
+    assert lab("train", "resnet18", "--optimizer", "lion").code == 2
+    assert lab("train", "resnet18", "--rotation", "20").code == 2
     ran = lab("train", "resnet18", "--momentum", "1.5")
     assert ran.code == 2
     assert ran.err == "error: --momentum must be at least 0 and below 1, got 1.5\n"
+
+
+def test_training_without_an_architecture_is_one_line_with_an_example(lab: Callable) -> None:
+    ran = lab("train")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: ARCH is missing; for example: lab train resnet18")
+    assert ran.err.count("\n") == 1
+
+
+def test_an_unknown_recipe_is_one_line_with_the_known_ones(lab: Callable) -> None:
+    ran = lab("train", "resnet18", "--recipe", "leukaemia")
+    assert ran.code == 2
+    assert "leukemia-baseline" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_recipes_are_listed_with_what_their_reports_reached_or_printed_with_their_comments(lab: Callable) -> None:
+    ran = lab("recipes")
+    assert ran.code == 0
+    told = " ".join(re.sub("[│┃]", " ", ran.out).split())
+    assert all(name in told for name in recipe_names())
+    assert "0.95407" in told
+    ran = lab("recipes", "leukemia-clahe")
+    assert ran.out == load_recipe("leukemia-clahe").text
+    ran = lab("recipes", "leukaemia")
+    assert ran.code == 2
+    assert "leukemia-baseline" in ran.err
 
 
 def test_an_unknown_architecture_is_named_with_the_known_ones(lab: Callable) -> None:
@@ -106,10 +162,10 @@ def test_a_missing_extra_is_named_with_its_install_command(command: str, module:
 
 
 def test_an_interrupted_command_says_so_and_exits_with_130(lab: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(self: cli.Train) -> None:
+    def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.Train, "__post_init__", interrupt)
+    monkeypatch.setattr(cli, "configured", interrupt)
     ran = lab("train", "resnet18")
     assert (ran.code, ran.err) == (130, "error: stopped\n")
 

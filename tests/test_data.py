@@ -15,7 +15,9 @@ SPEC = PixelSpec.default(32)
 
 
 def load(folder: Path, screen: Screen, batch_size: int = 8) -> Canvases:
-    settings = TrainConfig(architecture="resnet18", data=str(folder), batch_size=batch_size).resolved("cpu")
+    (settings,) = TrainConfig(architecture="resnet18", data=str(folder), batch_size=batch_size, workers=1).resolved(
+        "cpu"
+    )
     return load_data(read_data(settings, screen), settings, SPEC, screen)
 
 

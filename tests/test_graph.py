@@ -109,6 +109,19 @@ def test_a_full_colour_matrix_is_part_of_the_graph() -> None:
     np.testing.assert_allclose(run(model, images(2))[0], expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("opset", sorted({OLDEST_OPSET, 18, newest_opset()}))
+def test_normalising_each_image_alone_is_part_of_the_graph_at_every_opset(opset: int) -> None:
+    grey = Normalization((0.4, 0.5, 0.6), ((0.6, 1.2, 0.2),) * 3, per_image=True)
+    network = tiny(normalization=grey)
+    model = build_graph(network, make_card(opset=opset, normalization=grey))
+    batch = images(4) // np.array([1, 2, 5, 1], np.uint8)[:, None, None, None]
+    batch[3] = 77  # of one colour
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(batch))[0].numpy()
+    np.testing.assert_allclose(run(model, batch)[0], expected, atol=1e-4)
+    np.testing.assert_allclose(run(model, batch[1:2])[0], expected[1:2], atol=1e-4)  # whatever else is in the batch
+
+
 def test_inputs_are_uint8_images_and_outputs_float32_with_a_free_batch_axis() -> None:
     graph = build_graph(tiny(), make_card(opset=17)).graph
     shapes = {

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -51,6 +53,35 @@ def test_a_matrix_with_a_single_mixed_entry_is_not_taken_for_a_scale_per_channel
     seen = seen_by_resnet(PixelNet(tiny_resnet(), Normalization((0.0, 0.0, 0.0), matrix)), pixels())
     expected = pixels().permute(0, 3, 1, 2)[:, [0, 2]].float().sum(1) / 255
     torch.testing.assert_close(seen[:, 2], expected)
+
+
+GREY = ((1.2, 2.3, 0.5),) * 3
+
+
+@pytest.mark.parametrize("matrix", [IMAGENET.matrix, WHITENING, GREY])
+def test_each_image_alone_has_its_channels_mean_and_deviation_removed(matrix: tuple[tuple[float, ...], ...]) -> None:
+    images = pixels(3) // torch.tensor([1, 2, 5], dtype=torch.uint8)[:, None, None, None]
+    normalization = Normalization(MEAN, matrix)
+    before = seen_by_resnet(PixelNet(tiny_resnet(), normalization), images).double().numpy()
+    mean, variance = (f(before, axis=(2, 3), keepdims=True) for f in (np.mean, np.var))
+    seen = seen_by_resnet(PixelNet(tiny_resnet(), replace(normalization, per_image=True)), images).numpy()
+    np.testing.assert_allclose(seen, (before - mean) / np.sqrt(variance + 1e-5), rtol=0, atol=2e-5)
+
+
+@torch.inference_mode()
+def test_an_image_of_one_colour_is_all_zero_where_each_image_is_normalised_alone() -> None:
+    network = PixelNet(tiny_resnet(), replace(IMAGENET, per_image=True))
+    images = torch.tensor([0, 77, 255], dtype=torch.uint8)[:, None, None, None].expand(3, 64, 48, 3)
+    assert seen_by_resnet(network, images).abs().max() < 1e-3
+    assert all(answer.isfinite().all() for answer in network(images))
+
+
+@pytest.mark.parametrize("normalization", [Normalization(MEAN, WHITENING), replace(IMAGENET, per_image=True)])
+def test_pixels_are_normalised_in_full_precision_while_training_is_mixed(normalization: Normalization) -> None:
+    network = PixelNet(tiny_resnet(), normalization)
+    expected = seen_by_resnet(network, pixels())
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(seen_by_resnet(network, pixels()), expected, rtol=0, atol=0)
 
 
 @torch.inference_mode()

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from infer import pixels
+from infer.enhance import Clahe, MeanFilter, Unsharp, WhiteBalance
 from infer.errors import ImageError
 from infer.pixels import (
     CenterCrop,
     PixelSpec,
     Resize,
+    ResizeLonger,
     ResizeShorter,
     bombs_are_errors,
     centre_window,
@@ -240,6 +242,20 @@ def test_the_shorter_side_is_resized_as_pillow_does_and_the_ratio_stays(width: i
     np.testing.assert_array_equal(np.asarray(resized), np.asarray(reference))
 
 
+@pytest.mark.parametrize(("width", "height"), [(30, 20), (20, 30), (24, 24), (101, 67), (7, 300)])
+def test_the_longer_side_is_resized_as_pillow_does_and_the_ratio_stays(width: int, height: int) -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    resized = ResizeLonger(16)(image)
+    assert max(resized.size) == 16
+    assert abs(min(resized.size) - max(1, 16 * min(width, height) / max(width, height))) <= 0.5
+    reference = image.resize(resized.size, Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(np.asarray(resized), np.asarray(reference))
+
+
+def test_the_thinnest_image_that_is_read_keeps_a_pixel_when_its_longer_side_shrinks() -> None:
+    assert ResizeLonger(20)(Image.new("RGB", (100, 1))).size == (20, 1)
+
+
 def test_an_exact_resize_is_pillows(scene: Array) -> None:
     image = Image.fromarray(scene)
     reference = image.resize((7, 5), Image.Resampling.BILINEAR)
@@ -287,9 +303,9 @@ def photo(width: int, height: int) -> Image.Image:
 
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize(("width", "height"), [(800, 600), (601, 803), (1203, 297)])
-@pytest.mark.parametrize("step", [ResizeShorter(32), Resize(28, 36)])
+@pytest.mark.parametrize("step", [ResizeShorter(32), Resize(28, 36), ResizeLonger(40)])
 def test_a_reduced_decode_gives_nearly_the_full_decodes_pixels(
-    width: int, height: int, orientation: int, step: ResizeShorter | Resize, tmp_path: Path
+    width: int, height: int, orientation: int, step: ResizeShorter | Resize | ResizeLonger, tmp_path: Path
 ) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -302,6 +318,35 @@ def test_a_reduced_decode_gives_nearly_the_full_decodes_pixels(
     assert np.abs(slow - fast).max() < 16
     if (width, height, orientation) == (800, 600, 1):
         assert (slow != fast).any()  # it was reduced
+
+
+def test_a_longer_side_is_decoded_at_the_least_scale_that_leaves_twice_its_target(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.jpg")
+    photo(640, 100).save(path)
+    spec = PixelSpec(steps=(ResizeLonger(80),), canvas=(80, 80), window=(80, 80), reduced_decode=True)
+    with Image.open(path) as image:
+        image.draft(None, (160, 25))
+        assert image.size == (160, 25)
+        expected = CenterCrop(80, 80)(image.resize((80, 12), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(read_canvas(path, spec), np.asarray(expected))
+
+
+def test_a_first_step_that_is_there_twice_sees_the_decoders_border_once(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.jpg")
+    photo(601, 803).save(path)
+    step = ResizeShorter(32)
+    once = PixelSpec(steps=(step,), canvas=(32, 32), window=(32, 32), reduced_decode=True)
+    np.testing.assert_array_equal(read_canvas(path, replace(once, steps=(step, step))), read_canvas(path, once))
+
+
+def test_enhancement_is_done_before_the_steps_that_follow_it(scene: Array, tmp_path: Path) -> None:
+    Image.fromarray(scene).save(tmp_path / "a.png")
+    steps = (Clahe(3, 4), Unsharp(2, 1.5), CenterCrop(10, 12))
+    spec = PixelSpec(steps=steps, canvas=(10, 12), window=(10, 12), reduced_decode=False)
+    expected = np.asarray(steps[1](steps[0](Image.fromarray(scene))))[5:15, 9:21]
+    np.testing.assert_array_equal(read_canvas(str(tmp_path / "a.png"), spec), expected)
+    other = replace(spec, steps=(steps[1], steps[0], steps[2]))
+    assert (read_canvas(str(tmp_path / "a.png"), other) != expected).any()
 
 
 def test_a_jpeg_less_than_four_times_the_target_is_decoded_in_full(tmp_path: Path) -> None:
@@ -317,6 +362,13 @@ SPECS = [
     PixelSpec(steps=(), canvas=(5, 6), window=(3, 4), reduced_decode=False),
     PixelSpec(
         steps=(Resize(8, 9), CenterCrop(7, 6), ResizeShorter(5)), canvas=(5, 5), window=(5, 5), reduced_decode=True
+    ),
+    PixelSpec(steps=(ResizeLonger(5),), canvas=(5, 5), window=(5, 5), reduced_decode=True),
+    PixelSpec(
+        steps=(Clahe(3.5, 9), Unsharp(1.5, 2), WhiteBalance(), MeanFilter(3), ResizeLonger(5)),
+        canvas=(5, 5),
+        window=(5, 5),
+        reduced_decode=False,
     ),
 ]
 
@@ -338,6 +390,8 @@ def test_a_spec_comes_back_from_json_as_it_was(spec: PixelSpec) -> None:
         ({"window": (8, 9)}, "is larger than the canvas"),
         ({"steps": ()}, "reduced_decode needs a resize as the first step"),
         ({"steps": (CenterCrop(8, 8), ResizeShorter(8))}, "reduced_decode needs a resize as the first step"),
+        ({"steps": (WhiteBalance(), ResizeShorter(8))}, "reduced_decode needs a resize as the first step"),
+        ({"steps": (ResizeLonger(0),)}, "sizes must be whole numbers above 0"),
     ],
 )
 def test_an_impossible_spec_cannot_be_built(change: dict[str, object], message: str) -> None:
@@ -352,6 +406,13 @@ def test_an_impossible_spec_cannot_be_built(change: dict[str, object], message: 
         {"steps": [{"kind": "sharpen", "size": 8}]},
         {"steps": [{"size": 8}]},
         {"steps": [{"kind": "resize", "size": 8}]},
+        {"steps": [{"kind": "resize_longer", "size": 8.5}]},
+        {"steps": [{"kind": "clahe", "clip": "3", "tiles": 8}], "reduced_decode": False},
+        {"steps": [{"kind": "clahe", "clip": 3, "tiles": [8]}], "reduced_decode": False},
+        {"steps": [{"kind": "clahe"}], "reduced_decode": False},
+        {"steps": [{"kind": "unsharp", "sigma": -1, "strength": 1}], "reduced_decode": False},
+        {"steps": [{"kind": "white_balance", "size": 3}], "reduced_decode": False},
+        {"steps": [{"kind": "mean_filter", "size": 4}], "reduced_decode": False},
         {"steps": None},
         {"canvas": [8, 8, 8]},
         {"canvas": 8},

@@ -1,10 +1,16 @@
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import trainer.network
+import trainer.record
 from infer.card import IMAGENET, ModelCard
 from infer.errors import ConfigError
 from infer.layouts import read_table
@@ -14,13 +20,37 @@ from infer.table import Table
 from trainer.checkpoint import load_checkpoint
 from trainer.config import TrainConfig
 from trainer.loop import Epoch
-from trainer.network import build_network
+from trainer.network import PixelNet, build_network
 from trainer.record import Record, duration, monitor_of, new_run
+from trainer.resnet import BasicBlock, ResNet
+from trainer.schedule import Plateau
+from trainer.snapshot import load_snapshot
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_networks() -> Iterator[None]:
+    """Networks of a hundredth of the size: what is tested here is what is written of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            trainer.network, "build_resnet", lambda _, classes: ResNet(BasicBlock, (1, 1, 1, 1), classes, base_width=8)
+        )
+        yield
 
 
 @pytest.fixture
 def table(cells: Path) -> Table:
     return read_table(cells)
+
+
+@pytest.fixture
+def card(table: Table) -> ModelCard:
+    return ModelCard(
+        architecture="resnet18",
+        classes=table.classes,
+        pixels=PixelSpec.default(32),
+        normalization=IMAGENET,
+        ordered=False,
+    )
 
 
 def epoch(number: int, table: Table, right: int, loss: float) -> Epoch:
@@ -30,39 +60,192 @@ def epoch(number: int, table: Table, right: int, loss: float) -> Epoch:
     return Epoch(number, 0.1, 0.5, 0.5, loss, np.eye(2, dtype=np.float32)[answers], 1.0, 100.0)
 
 
-def make_record(table: Table, out: Path) -> tuple[Record, ModelCard]:
-    card = ModelCard(
-        architecture="resnet18",
-        classes=table.classes,
-        pixels=PixelSpec.default(32),
-        normalization=IMAGENET,
-        ordered=False,
+CONFIG = TrainConfig(architecture="resnet18", schedule="plateau", plateau=2)
+
+
+def make_trainer(network: PixelNet, judged: PixelNet | None = None) -> Any:
+    """What a record asks of a trainer."""
+    return SimpleNamespace(
+        settings=CONFIG.resolved("cpu")[0],
+        judged=judged or network,
+        plateau=Plateau(),
+        first_epoch=1,
+        state=lambda: {"network": network.state_dict()},
     )
-    return Record(TrainConfig(architecture="resnet18", out=str(out)).resolved("cpu"), table, card), card
 
 
-def test_best_holds_the_network_of_the_best_epoch_not_of_the_last(table: Table, tmp_path: Path) -> None:
-    record, card = make_record(table, tmp_path)
-    network = build_network(card)
-    lines = []
+def set_mark(network: PixelNet, value: float) -> None:
+    torch.nn.init.constant_(network.resnet.fc.bias, value)
+
+
+def marks(run: Path) -> tuple[float, float]:
+    """Which network last.ckpt and best.safetensors hold."""
+    last = load_snapshot(run)["trainer"]["network"]["resnet.fc.bias"][0].item()
+    return last, load_checkpoint(run / "best.safetensors")[0].resnet.fc.bias[0].item()
+
+
+def test_best_holds_the_network_of_the_best_epoch_not_of_the_last(
+    table: Table, card: ModelCard, tmp_path: Path
+) -> None:
+    record, network, lines = Record(tmp_path, CONFIG, table), build_network(card), []
+    stage = make_trainer(network)
+    record.start(CONFIG, table)
     for number, (right, loss) in enumerate([(6, 0.5), (9, 0.4), (9, 0.3), (9, 0.35), (8, 0.1)], 1):
-        torch.nn.init.constant_(network.resnet.fc.bias, number)
-        lines.append(record.add(epoch(number, table, right, loss), network))
-    assert record.best == 9 / 12
-    kept, kept_card = load_checkpoint(record.run / "best.safetensors")
-    assert kept.resnet.fc.bias.tolist() == [3, 3]  # of equal metrics, the smaller loss
-    assert kept_card.provenance["validation"]["epoch"] == 3
-    assert [line.endswith("best") for line in lines] == [True, True, True, False, False]
+        set_mark(network, number)
+        lines.append(record.add(epoch(number, table, right, loss), stage, card))
+    assert (record.epochs, record.waiting) == (5, 2)
+    assert record.best is not None
+    assert record.best.score == (9 / 12, -0.3)
     done = record.finish()
-    assert (done.metrics.accuracy, done.run) == (9 / 12, record.run)
-    assert {"curves.png", "report", "history.csv"} <= {path.name for path in record.run.iterdir()}
+    assert marks(tmp_path) == (5, 3)  # of equal metrics, the smaller loss
+    assert load_checkpoint(tmp_path / "best.safetensors")[1].provenance["validation"]["epoch"] == 3
+    assert [line.endswith("best") for line in lines] == [True, True, True, False, False]
+    assert (done.metrics.accuracy, done.run) == (9 / 12, tmp_path)
+    assert {"curves.png", "report", "history.csv", "last.ckpt"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_the_weights_that_are_judged_are_those_that_are_kept(table: Table, card: ModelCard, tmp_path: Path) -> None:
+    record, network, average = Record(tmp_path, CONFIG, table), build_network(card), build_network(card)
+    set_mark(network, 1)
+    set_mark(average, 2)
+    record.add(epoch(1, table, 9, 0.5), make_trainer(network, average), card)
+    assert marks(tmp_path) == (1, 2)
+
+
+def test_a_record_tells_the_plateau_what_is_monitored(table: Table, card: ModelCard, tmp_path: Path) -> None:
+    record, stage = Record(tmp_path, CONFIG, table), make_trainer(build_network(card))
+    factors = []
+    for number, right in enumerate([6, 9, 9, 8, 12], 1):  # of equal metrics the loss does not count
+        record.add(epoch(number, table, right, 1 / number), stage, card)
+        factors.append(stage.plateau.factor)
+    assert factors == pytest.approx([1, 1, 1, 0.1, 0.1])
 
 
 def test_an_unfinished_run_has_no_best(table: Table, tmp_path: Path) -> None:
-    record, _ = make_record(table, tmp_path)
-    assert record.best is None
+    record = Record(tmp_path, CONFIG, table)
+    record.flush()
+    assert (record.best, record.epochs, list(tmp_path.iterdir())) == (None, 0, [])
     with pytest.raises(ValueError, match="no epoch is finished"):
         record.finish()
+
+
+def test_a_process_that_does_not_write_writes_nothing_and_has_the_same_figures(
+    table: Table, card: ModelCard, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    writer, other = Record(tmp_path, CONFIG, table), Record(tmp_path / "other", CONFIG, table, writes=False)
+    for record in (writer, other):
+        record.start(CONFIG, table)
+        record.add(epoch(1, table, 9, 0.5), make_trainer(build_network(card)), card)
+    assert writer.last_row == other.last_row
+    metrics = [record.finish().metrics for record in (writer, other)]
+    assert metrics[0].confusion.tolist() == metrics[1].confusion.tolist()
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+class Clock:
+    """A time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+def test_where_writing_is_slow_only_some_epochs_are_written_and_the_rest_at_the_end(
+    table: Table, card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writing takes 10 s and an epoch 60 s: 200 s are to lie between two writings."""
+    clock, save = Clock(), trainer.record.save_snapshot
+
+    def slow(run: Path, state: dict[str, Any]) -> None:
+        save(run, state)
+        clock.now += 10
+
+    monkeypatch.setattr(trainer.record, "time", clock)
+    monkeypatch.setattr(trainer.record, "save_snapshot", slow)
+    record, network = Record(tmp_path, CONFIG, table), build_network(card)
+    stage, written = make_trainer(network), []
+    for number in range(1, 11):
+        clock.now += 60
+        set_mark(network, number)
+        record.add(epoch(number, table, number, 0.5), stage, card)
+        written.append(marks(tmp_path))
+        assert len((tmp_path / "history.csv").read_text().splitlines()) == number + 1  # which costs nothing
+    assert written == [(1, 1)] * 4 + [(5, 5)] * 4 + [(9, 9)] * 2
+    record.finish()
+    assert marks(tmp_path) == (10, 10)
+    before = clock.now
+    record.flush()
+    assert clock.now == before  # there is nothing left
+
+
+def test_what_is_written_in_the_middle_of_an_epoch_is_the_end_of_the_one_before(
+    table: Table, card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, network = Record(tmp_path, CONFIG, table), build_network(card)
+    stage = make_trainer(network)
+    record.add(epoch(1, table, 6, 0.5), stage, card)
+    monkeypatch.setattr(trainer.record, "WRITING_SHARE", float("inf"))
+    set_mark(network, 2)
+    record.add(epoch(2, table, 9, 0.5), stage, card)
+    set_mark(network, 3)  # the third epoch is under way
+    assert marks(tmp_path) != (2, 2)
+    record.flush()
+    assert marks(tmp_path) == (2, 2)
+    assert len(load_snapshot(tmp_path)["rows"]) == 2
+
+
+@pytest.mark.parametrize("place", ["measure", "cloned", "_history_row", "save_snapshot", "write_text", "save_state"])
+def test_an_interruption_while_an_epoch_is_taken_down_leaves_it_or_the_one_before_whole(
+    table: Table, card: ModelCard, tmp_path: Path, place: str
+) -> None:
+    record, network = Record(tmp_path, CONFIG, table), build_network(card)
+    stage = make_trainer(network)
+    set_mark(network, 1)
+    record.add(epoch(1, table, 6, 0.5), stage, card)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    set_mark(network, 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer.record, "WRITING_SHARE", 0)
+        patch.setattr(trainer.record, place, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            record.add(epoch(2, table, 9, 0.5), stage, card)
+    record.flush()
+    found = load_snapshot(tmp_path)
+    number = len(found["rows"])
+    assert number == record.epochs == (1 if place in ("measure", "cloned", "_history_row") else 2)
+    assert marks(tmp_path) == (number, number)
+    assert len((tmp_path / "history.csv").read_text().splitlines()) == number + 1
+    assert found["best"]["score"] == (record.best.score if record.best else None)
+
+
+def test_a_record_goes_on_from_a_snapshot_and_mends_the_other_files(
+    table: Table, card: ModelCard, tmp_path: Path
+) -> None:
+    first, network = Record(tmp_path, CONFIG, table), build_network(card)
+    stage = make_trainer(network)
+    for number, right in ((1, 9), (2, 6)):
+        set_mark(network, number)
+        first.add(epoch(number, table, right, 0.5), stage, card)
+    first.flush()
+    history = (tmp_path / "history.csv").read_bytes()
+    (tmp_path / "history.csv").unlink()
+    (tmp_path / "best.safetensors").unlink()
+    second = Record(tmp_path, CONFIG, table)
+    second.resume(load_snapshot(tmp_path))
+    assert (tmp_path / "history.csv").read_bytes() == history
+    assert marks(tmp_path) == (2, 1)
+    assert (second.epochs, second.waiting, second.last_row) == (2, 1, first.last_row)
+    assert second.best is not None
+    assert first.best is not None
+    assert replace(second.best, weights={}, probabilities=torch.ones(1)) == replace(
+        first.best, weights={}, probabilities=torch.ones(1)
+    )
 
 
 @pytest.mark.parametrize("name", ["recall:1", "recall:blast"])

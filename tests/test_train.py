@@ -5,7 +5,7 @@ import math
 import re
 import shutil
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,34 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
+import trainer.network
 from infer.card import read_card
 from infer.errors import DataError, DeviceError, OutputError, TrainingError
 from infer.layouts import read_table
 from infer.pixels import read_window
 from infer.screen import Screen
 from trainer.checkpoint import load_checkpoint
-from trainer.config import TrainConfig
+from trainer.config import TrainConfig, read_config
 from trainer.loop import Epoch, OnStep, Trainer
 from trainer.record import TrainResult
+from trainer.resnet import BasicBlock, ResNet
 from trainer.train import pick_device, train
 
 Train = Callable[..., TrainResult]
 Row = dict[str, float]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_networks() -> Iterator[None]:
+    """Networks of a hundredth of the size: what is tested here is what happens around them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            trainer.network, "build_resnet", lambda _, classes: ResNet(BasicBlock, (1, 1, 1, 1), classes, base_width=8)
+        )
+        yield
 
 
 @pytest.fixture
@@ -52,6 +65,7 @@ def trained(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         image_size=32,
         optimizer="adamw",
         learning_rate=0.0005,
+        schedule="cosine",
         seed=1,
         device="cpu",
         monitor="recall:normal",
@@ -77,6 +91,7 @@ def test_a_run_folder_has_all_that_later_commands_need(trained: Path) -> None:
         "curves.png",
         "data.csv",
         "history.csv",
+        "last.ckpt",
         "recipe.toml",
         "report/confusion.png",
         "report/report.json",
@@ -89,7 +104,7 @@ def test_a_run_folder_has_all_that_later_commands_need(trained: Path) -> None:
 
 def test_the_recipe_has_every_value_and_gives_the_same_config_again(trained: Path, cells: Path) -> None:
     recipe = tomllib.loads((trained / "recipe.toml").read_text())
-    config = TrainConfig(**recipe)
+    config = read_config(recipe)
     assert (config.epochs, config.batch_size, config.image_size) == (2, 8, 32)
     assert (config.optimizer, config.learning_rate, config.monitor, config.seed) == ("adamw", 5e-4, "recall:normal", 1)
     assert Path(config.data) == cells.resolve()
@@ -143,7 +158,7 @@ def test_best_is_the_epoch_with_the_highest_metric_and_of_equal_ones_that_with_t
     truth = read_table(cells).split("valid").labels
     epochs = [(6, 0.5), (9, 0.9), (9, 0.9), (9, 0.8), (8, 0.1)]  # images answered rightly, and the loss
     answers = iter([(np.eye(2)[np.where(np.arange(12) < right, truth, 1 - truth)], loss) for right, loss in epochs])
-    monkeypatch.setattr(Trainer, "_train", lambda self, number, on_step: (1.0, 0.5))
+    monkeypatch.setattr(Trainer, "train_epoch", lambda self, number, on_step: (1.0, 0.5))
     monkeypatch.setattr(Trainer, "_validate", lambda self: next(answers))
     done = train_small(epochs=5)
     assert [row["best"] for row in history(done.run)] == [1, 1, 0, 1, 0]
@@ -261,7 +276,9 @@ def test_exhausted_memory_names_what_to_make_smaller_and_keeps_the_finished_epoc
         return run_epoch(self, number, on_step)
 
     monkeypatch.setattr(Trainer, "run_epoch", exhausted)
-    message = "batches of 8 images of 32 px; try --batch-size 4, a smaller --image-size, or a smaller network"
+    message = (
+        "batches of 8 images of 32 px; try --accumulate 2, a smaller --batch-size or --image-size, or a smaller network"
+    )
     with pytest.raises(DeviceError, match=message) as caught:
         train_small(epochs=2)
     assert "\n" not in str(caught.value)
@@ -319,7 +336,7 @@ def test_training_can_start_from_another_runs_weights(
     screen, text = heard
     start = trained / "best.safetensors"
     done = train_small(screen, weights=str(start), learning_rate=1e-30, weight_decay=0.0)
-    assert f"{start}: 122 tensors loaded" in text.getvalue()
+    assert f"{start}: {len(load_file(start))} tensors loaded" in text.getvalue()
     before, after = (load_checkpoint(path)[0].state_dict() for path in (start, done.run / "best.safetensors"))
     assert all(torch.equal(before[name], after[name]) for name in before if name.endswith("conv1.weight"))
 
@@ -331,10 +348,68 @@ def test_the_screen_tells_the_run_every_epoch_and_what_is_monitored(
     done = train_small(screen, epochs=2, monitor="recall:blast")
     assert f"run: {done.run}" in text.getvalue()
     lines = [line for line in text.getvalue().splitlines() if line.startswith("epoch ")]
-    assert [line[:9] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    assert [line[:9] for line in lines] == ["epoch   1", "epoch   2"]
     for line, row in zip(lines, history(done.run), strict=True):
         assert f"recall:blast {row['monitored']:.2%}" in line
         assert line.endswith("best") == bool(row["best"])
+
+
+def with_accuracies(right: list[int], cells: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let every epoch answer so many of the 12 validation images rightly, with a loss of 1."""
+    truth = read_table(cells).split("valid").labels
+    answers = iter([(np.eye(2)[np.where(np.arange(12) < number, truth, 1 - truth)], 1.0) for number in right])
+    patch.setattr(Trainer, "_validate", lambda self: next(answers))
+
+
+def test_a_run_stops_early_and_says_so_when_the_metric_has_not_been_better_for_a_while(
+    train_small: Train, cells: Path, heard: tuple[Screen, io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_accuracies([6, 8, 7, 9, 9, 9], cells, monkeypatch)
+    screen, text = heard
+    done = train_small(screen, epochs=20, patience=2)
+    assert [row["best"] for row in history(done.run)] == [1, 1, 0, 1, 0, 0]
+    assert "no better accuracy in 2 epochs: stopping early" in text.getvalue()
+
+
+def test_patience_is_for_each_stage(train_small: Train, cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_accuracies([9, 8, 8, 8, 8, 8], cells, monkeypatch)
+    done = train_small(patience=2, stages=({"epochs": 9}, {"epochs": 9, "learning_rate": 0.001}))
+    assert [row["learning_rate"] for row in history(done.run)] == pytest.approx([0.05] * 3 + [0.001] * 2)
+
+
+def test_on_a_plateau_the_rate_drops(train_small: Train, cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_accuracies([6, 8, 8, 8, 9, 8, 8, 8], cells, monkeypatch)
+    done = train_small(epochs=8, schedule="plateau", plateau=2, drop=0.5, learning_rate=0.02)
+    expected = [0.02] * 4 + [0.01] * 3 + [0.005]
+    assert [row["learning_rate"] for row in history(done.run)] == pytest.approx(expected)
+
+
+def test_during_warm_up_the_rate_rises(train_small: Train) -> None:
+    done = train_small(epochs=4, warmup=2.0, learning_rate=0.07)  # of 6 steps, and the 7th has all of it
+    assert [row["learning_rate"] for row in history(done.run)] == pytest.approx([0.01, 0.04, 0.07, 0.07])
+
+
+def test_a_second_stage_has_its_own_image_size_and_may_start_from_the_best_weights(
+    train_small: Train, cells: Path, heard: tuple[Screen, io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_accuracies([9, 8, 10], cells, monkeypatch)
+    before: list[dict[str, torch.Tensor]] = []
+    train_epoch = Trainer.train_epoch
+
+    def seen(self: Trainer, number: int, on_step: OnStep) -> tuple[float, float]:
+        before.append({name: value.clone() for name, value in self.network.resnet.state_dict().items()})
+        return train_epoch(self, number, on_step)
+
+    monkeypatch.setattr(Trainer, "train_epoch", seen)
+    screen, text = heard
+    stages = ({"epochs": 2}, {"epochs": 1, "image_size": 48, "stage_start": "best"})
+    done = train_small(screen, stages=stages)
+    assert "stage 2 of 2: 48 px, 1 epochs, learning rate 0.05, from the best weights" in text.getvalue()
+    assert all(torch.equal(before[1][name], before[2][name]) for name in before[1])  # of the end of the first epoch
+    assert not all(torch.equal(before[0][name], before[1][name]) for name in before[0])
+    card = read_card(done.run / "best.safetensors")
+    assert (card.pixels.window, card.provenance["validation"]["epoch"]) == ((48, 48), 3)
+    assert [row["epoch"] for row in history(done.run)] == [1, 2, 3]
 
 
 @pytest.mark.gpu

@@ -1,56 +1,205 @@
-"""Random rotation and flips of a whole batch on the device, in one resampling from canvas to window."""
+"""Random changes of a whole batch on the device: one resampling, one colour matrix, rectangles, mixing.
 
-import math
+Every sample has one row of random numbers, drawn from seed and epoch, and each step of the list its columns in it. So
+what happens to a sample does not depend on its batch, nor on the device.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from types import UnionType
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from infer.pixels import PixelSpec
-from trainer.config import Flips
+from infer.pixels import PixelSpec, centre_window
+from trainer.colour import colour_basis, colour_matrix, recolour
+from trainer.geometry import inverse_map, resample
+from trainer.kinds import (
+    Colour,
+    Contrast,
+    Cutmix,
+    Erasing,
+    Geometry,
+    Jitter,
+    Mixing,
+    Mixup,
+    OneOf,
+    RandomApply,
+    RandomOrder,
+    Single,
+    Step,
+)
+from trainer.mix import erased, own_weight
+
+STREAM = 0x617567
+"""Keeps these random numbers apart from others of the same seed and epoch, such as the order of the images."""
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """What training does to its images.
+class _Leaf:
+    """One step: where its random numbers are, and for which samples it is taken."""
 
-    Images are rotated about the window's centre and then cut, so that the window's corners hold the pixels that lie
-    there; beyond the canvas it is black.
+    step: Single
+    first: int
+    """Column."""
+    when: tuple[tuple[int, float, float], ...]
+    """It is taken where the number in each of these columns is at least the first bound and below the second."""
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """Steps one after another: in the order of the numbers in `keys`, one column each; as they stand if it is empty."""
+
+    inner: tuple["_Leaf | _Branch", ...]
+    keys: tuple[int, ...]
+
+
+class Augmentation:
+    """What training does to its images, for images of one PixelSpec.
+
+    Images are moved and then cut, so that the window's corners hold the pixels that lie there; beyond the canvas it is
+    black. With no geometry in `steps` the window is the evaluation's, bit for bit.
+
+    Attributes: columns (int), random numbers per sample; mixes (bool), whether samples are mixed with each other.
     """
 
-    spec: PixelSpec
-    rotation: float
-    """Largest angle in degrees, either way."""
-    flips: Flips
+    def __init__(self, steps: Sequence[Step], spec: PixelSpec) -> None:
+        self.spec = spec
+        self._alphas: list[float | None] = []
+        everything = _Branch(tuple(_laid_out(step, self._alphas, ()) for step in steps), ())
+        self._geometry = _only(everything, Geometry)
+        self._colour = _only(everything, Colour)
+        leaves = list(_leaves(everything))
+        self._erasing = [(leaf, leaf.step) for leaf in leaves if isinstance(leaf.step, Erasing)]
+        self._mixing = [(leaf, leaf.step) for leaf in leaves if isinstance(leaf.step, Mixing)]
+        self._basis = colour_basis(pairs=any(isinstance(leaf.step, Contrast) for leaf in leaves))
+        self._on: dict[torch.device, Tensor] = {}
+        self.columns = len(self._alphas)
+        self.mixes = bool(self._mixing)
 
-    def draws(self, images: int, seed: int, epoch: int) -> Tensor:
-        """Random numbers in [0, 1), [images, 3], from seed and epoch: a sample's do not depend on its batch."""
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        return torch.rand(images, 3, generator=generator)
+    def draws(self, count: int, seed: int, epoch: int) -> Tensor:
+        """Random numbers, float32 [count, columns] on the CPU: row i is the same for any count.
+
+        Uniform in [0, 1), but Beta(alpha, alpha) in [0, 1] where mixup and cutmix take their shares from.
+        """
+        numbers = np.random.default_rng([seed, epoch, STREAM]).random((count, self.columns), dtype=np.float32)
+        for column, alpha in enumerate(self._alphas):
+            if alpha is not None:
+                numbers[:, column] = np.random.default_rng([seed, epoch, STREAM, column + 1]).beta(alpha, alpha, count)
+        return torch.from_numpy(numbers)
 
     def __call__(self, canvases_nhwc: Tensor, draws: Tensor) -> Tensor:
-        """uint8 canvases [n, canvas H, canvas W, 3] and draws [n, 3] -> float32 windows [n, H, W, 3], 0 to 255."""
-        theta = self._matrices(draws).to(canvases_nhwc.device)
-        height, width = self.spec.window
-        grid = functional.affine_grid(theta, [len(theta), 3, height, width], align_corners=False)
-        planes = canvases_nhwc.permute(0, 3, 1, 2).float()
-        windows = functional.grid_sample(planes, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-        return windows.permute(0, 2, 3, 1)
+        """uint8 canvases [n, canvas H, canvas W, 3] and draws [n, columns] -> float32 windows [n, H, W, 3], 0 to 255.
 
-    def _matrices(self, draws: Tensor) -> Tensor:
-        """[n, 2, 3]: from window to canvas, both in coordinates of -1 to 1 across their pixels.
-
-        With no rotation and no flip the window is the evaluation's centre window, whose corner is rounded down.
+        Both on one device, which never waits for the host.
         """
-        angle = (draws[:, 0] * 2 - 1) * math.radians(self.rotation)
-        mirrored = torch.where(draws[:, 1] < 0.5, -1.0, 1.0) if self.flips in ("both", "horizontal") else 1.0
-        upended = torch.where(draws[:, 2] < 0.5, -1.0, 1.0) if self.flips in ("both", "vertical") else 1.0
-        (canvas_height, canvas_width), (height, width) = self.spec.canvas, self.spec.window
-        shift_x = (canvas_width - width) // 2 + width / 2 - canvas_width / 2
-        shift_y = (canvas_height - height) // 2 + height / 2 - canvas_height / 2
-        cosine, sine = torch.cos(angle), torch.sin(angle)
-        ones = torch.ones_like(angle)
-        row_x = torch.stack([cosine * mirrored * width, -sine * upended * height, ones * 2 * shift_x], dim=1)
-        row_y = torch.stack([sine * mirrored * width, cosine * upended * height, ones * 2 * shift_y], dim=1)
-        return torch.stack([row_x / canvas_width, row_y / canvas_height], dim=1)
+        if self._geometry:
+            maps = _product(self._geometry, draws, lambda step, part: inverse_map(step, part, self.spec))
+            planes = resample(canvases_nhwc, maps, self.spec)
+        else:
+            window: Tensor = centre_window(canvases_nhwc, self.spec)  # type: ignore[arg-type, assignment]  # it slices
+            planes = window.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        if self._colour:
+            basis = self._basis_on(draws.device)
+            planes = recolour(
+                planes, _product(self._colour, draws, lambda step, part: colour_matrix(step, part, basis))
+            )
+        for leaf, step in self._erasing:
+            planes = erased(planes, step, _part(leaf, draws), _taken(leaf, draws))
+        return planes.permute(0, 2, 3, 1)
+
+    def mix(self, windows: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        """Mix every sample but the last with the next.
+
+        float32 windows [n + 1, H, W, 3] and draws [n + 1, columns] -> windows [n, H, W, 3] and, float32 [n], from 0
+        to 1, the share that each sample's own label keeps: that of its own pixels. The next sample's has the rest.
+        """
+        own, other, draws = windows[:-1], windows[1:], draws[:-1]
+        if not self.mixes:
+            return own, draws.new_ones(len(draws))
+        weight = draws.new_ones(len(draws), 1, 1)
+        for leaf, step in self._mixing:
+            taken, its = _taken(leaf, draws), own_weight(step, _part(leaf, draws), self.spec.window)
+            weight = weight * (its if taken is None else torch.where(taken[:, None, None], its, torch.ones_like(its)))
+        return torch.lerp(other, own, weight[..., None]), weight.mean(dim=(1, 2))
+
+    def _basis_on(self, device: torch.device) -> Tensor:
+        """Copied once, since a copy to a GPU would wait."""
+        if device not in self._on:
+            self._on[device] = self._basis.to(device)
+        return self._on[device]
+
+
+def _laid_out(step: Step, alphas: list[float | None], when: tuple[tuple[int, float, float], ...]) -> _Leaf | _Branch:
+    """Give a step its columns, each of which adds to `alphas` that of its Beta distribution, or None: uniform."""
+    first = len(alphas)
+    if isinstance(step, RandomApply):
+        alphas.append(None)
+        return _laid_out(step.step, alphas, (*when, (first, 0.0, step.probability)))
+    if isinstance(step, OneOf):
+        alphas.append(None)
+        count = len(step.steps)
+        bounds = [(first, number / count, (number + 1) / count) for number in range(count)]
+        parts = zip(step.steps, bounds, strict=True)
+        return _Branch(tuple(_laid_out(inner, alphas, (*when, bound)) for inner, bound in parts), ())
+    if isinstance(step, Jitter | RandomOrder):
+        ordered = step.spelt_out() if isinstance(step, Jitter) else step
+        keys = tuple(range(first, first + len(ordered.steps)))
+        alphas.extend(None for _ in keys)
+        return _Branch(tuple(_laid_out(inner, alphas, when) for inner in ordered.steps), keys)
+    alphas.extend(None for _ in range(step.columns))
+    if isinstance(step, Mixup | Cutmix):
+        alphas[first] = step.alpha
+    return _Leaf(step, first, when)
+
+
+def _leaves(part: _Leaf | _Branch) -> Iterator[_Leaf]:
+    if isinstance(part, _Leaf):
+        yield part
+    else:
+        for inner in part.inner:
+            yield from _leaves(inner)
+
+
+def _only(part: _Leaf | _Branch, kind: UnionType) -> _Leaf | _Branch | None:
+    """What is left without the steps of other kinds, in the same order and with the same keys; None: nothing."""
+    if isinstance(part, _Leaf):
+        return part if isinstance(part.step, kind) else None
+    left = [(number, _only(inner, kind)) for number, inner in enumerate(part.inner)]
+    kept = [(number, inner) for number, inner in left if inner is not None]
+    if not kept:
+        return None
+    return _Branch(tuple(inner for _, inner in kept), tuple(part.keys[number] for number, _ in kept if part.keys))
+
+
+def _part(leaf: _Leaf, draws: Tensor) -> Tensor:
+    return draws[:, leaf.first : leaf.first + leaf.step.columns]
+
+
+def _taken(leaf: _Leaf, draws: Tensor) -> Tensor | None:
+    """For which samples, bool [n]; None: all."""
+    taken = None
+    for column, low, high in leaf.when:
+        inside = (draws[:, column] >= low) & (draws[:, column] < high)
+        taken = inside if taken is None else taken & inside
+    return taken
+
+
+def _product(part: _Leaf | _Branch, draws: Tensor, matrix_of: Callable[[Any, Tensor], Tensor]) -> Tensor:
+    """The steps' matrices multiplied in each sample's own order, [n, k, k]: the identity where none is taken."""
+    if isinstance(part, _Leaf):
+        matrix, taken = matrix_of(part.step, _part(part, draws)), _taken(part, draws)
+        if taken is None:
+            return matrix
+        identity = torch.eye(matrix.shape[1], device=draws.device)
+        return torch.where(taken[:, None, None], matrix, identity)
+    factors = [_product(inner, draws, matrix_of) for inner in part.inner]
+    if part.keys and len(factors) > 1:
+        order = torch.stack([draws[:, column] for column in part.keys], dim=1).argsort(dim=1)
+        stacked = torch.stack(factors, dim=1)
+        factors = list(stacked.gather(1, order[:, :, None, None].expand_as(stacked)).unbind(1))
+    # not by matmul, which a GPU may do in TF32, and autocast in half precision
+    return reduce(lambda left, right: (left[:, :, :, None] * right[:, None]).sum(dim=2), factors)

@@ -3,27 +3,34 @@
 import contextlib
 import hashlib
 import json
+import math
 import os
-import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import PIL
 
 from infer import pixels
-from infer.errors import ImageError
-from infer.files import cache_folder, replacing, write_text
-from infer.pipeline import DECODERS, read_ahead
+from infer.errors import ImageError, OutputError
+from infer.files import cache_folder, make_folder, replacing, write_text
 from infer.pixels import Pixels, PixelSpec, read_canvas
 from infer.screen import Screen
 from infer.table import Table
+from trainer.decode import decode_files
+from trainer.room import hold, make_room, size_text, usage_text
 
-CACHE_BYTES = 20 * 2**30
-"""The canvases of all data sets together take no more disk than this; those unused for longest go first."""
-DRAFT_AGE = 24 * 3600.0
-"""Seconds after which a draft belongs to no running process."""
+CODE = ("pixels.py", "enhance.py")
+"""The modules of infer that make a canvas; another version's canvases are not found again."""
+FORMAT = "2"
+"""Of the files in the cache."""
+CHECKED = 256
+"""Rows whose content is compared with their checksum when a cache is opened."""
+RETRIED = 64
+"""Of the images that could not be read for the moment, how many are tried again when a cache is opened."""
 
 
 @dataclass(frozen=True)
@@ -41,54 +48,122 @@ class Canvases:
 def load_canvases(table: Table, spec: PixelSpec, workers: int | None, screen: Screen) -> Canvases:
     """Decode a table's images, or find them decoded earlier; unreadable ones are left out.
 
+    `workers` None means all cores. A damaged cache is decoded anew.
+
     Raises:
-        OutputError: the cache cannot be written.
+        ConfigError: $LAB_CACHE_GB is no number above 0.
+        OutputError: the cache cannot be written, or the canvases take more room than it may.
     """
     files = table.files()
     path = cache_folder() / "canvases" / f"{_key(files, spec)}.npy"
-    notes = path.with_suffix(".json")
-    if path.is_file() and notes.is_file():
-        reasons = {int(row): reason for row, reason in json.loads(notes.read_text(encoding="utf-8")).items()}
+    found = _open(path, files, spec)
+    if path.exists() and found is None:
+        screen.say("the cache of decoded images is damaged: decoding again")
+    if found is not None and _readable_now(files, spec, found[1]):
+        found = None
+    if found is not None:
+        screen.say(f"decoded images found in the cache: {size_text(found[0].nbytes)}")
     else:
-        _make_room(path.parent, len(files) * 3 * spec.canvas[0] * spec.canvas[1])
-        errors = _decode_all(files, spec, path, workers or DECODERS, screen)
-        reasons = {row: error.reason for row, error in errors.items()}
-        if not any(error.transient for error in errors.values()):  # otherwise the next run tries them again
-            write_text(notes, json.dumps(reasons))
+        _decode(files, spec, path, workers, screen)
+        found = _open(path, files, spec)
+        screen.say(f"cache: {usage_text(path.parent)}")
+    if found is None:
+        raise OutputError(f"{path} is not what was written; check the disk, or set LAB_CACHE to another folder")
+    rows, reasons = found
     with contextlib.suppress(OSError):
         os.utime(path)  # used now
     good = [row for row in range(len(table)) if row not in reasons]
-    bad = tuple(ImageError(table.paths[row], reason) for row, reason in reasons.items())
-    return Canvases(table.take(good), np.load(path, mmap_mode="r"), bad)
+    bad = tuple(ImageError(table.paths[row], error.reason, error.transient) for row, error in reasons.items())
+    return Canvases(table.take(good), rows, bad)
 
 
-def _decode_all(
-    files: Sequence[str], spec: PixelSpec, path: Path, workers: int, screen: Screen
-) -> dict[int, ImageError]:
-    """Write every readable canvas to `path`; row number and error of the others."""
-    bad: dict[int, ImageError] = {}
-    with replacing(path) as draft, draft.open("wb") as out, screen.bar("decoding", len(files)) as bar:
-        _write_header(out, len(files), spec)
-        for row, canvas in enumerate(read_ahead(files, lambda file: read_canvas(file, spec), workers)):
-            bar.step(row + 1)
-            if isinstance(canvas, ImageError):
-                bad[row] = canvas
-            else:
-                out.write(canvas.tobytes())
-        out.seek(0)
-        _write_header(out, len(files) - len(bad), spec)
-    return bad
+def _decode(files: Sequence[str], spec: PixelSpec, path: Path, workers: int | None, screen: Screen) -> None:
+    """Write every readable canvas to `path`, then checksums and reasons of the others beside it."""
+    notes = path.with_suffix(".json")
+    for old in (path, notes):
+        with contextlib.suppress(OSError):
+            old.unlink(missing_ok=True)
+    row_bytes = 3 * math.prod(spec.canvas)
+    make_room(make_folder(path.parent), len(files) * row_bytes)
+    with replacing(path) as draft, draft.open("w+b") as out, screen.bar("decoding", len(files)) as bar:
+        hold(out)
+        offset = _write_header(out, len(files), spec)
+        out.truncate(offset + len(files) * row_bytes)
+        marks = decode_files(files, spec, draft, offset, workers, bar.step)
+        bad = {row: mark for row, mark in enumerate(marks) if isinstance(mark, ImageError)}
+        if bad:
+            _close_gaps(out, offset, spec, [row for row in range(len(files)) if row not in bad], len(files))
+    write_text(
+        notes,
+        json.dumps(
+            {
+                "bad": {row: (error.reason, error.transient) for row, error in bad.items()},
+                "crc32": [mark for mark in marks if not isinstance(mark, ImageError)],
+            }
+        ),
+    )
 
 
-def _write_header(out, rows: int, spec: PixelSpec) -> None:  # type: ignore[no-untyped-def]  # any binary file
+def _close_gaps(out: BinaryIO, offset: int, spec: PixelSpec, good: list[int], count: int) -> None:
+    """Move the good ones of `count` rows together, in place."""
+    rows = np.memmap(out, np.uint8, "r+", offset, (count, *spec.canvas, 3))
+    for target, row in enumerate(good):
+        if target != row:
+            rows[target] = rows[row]
+    rows.flush()
+    del rows  # Windows cannot shorten a file that is mapped
+    out.seek(0)
+    _write_header(out, len(good), spec)  # of the same length: numpy leaves room for the number to grow
+    out.truncate(offset + len(good) * 3 * math.prod(spec.canvas))
+
+
+def _write_header(out: BinaryIO, rows: int, spec: PixelSpec) -> int:
+    """Write the header of a .npy file; its length in bytes."""
     header = {"descr": "|u1", "fortran_order": False, "shape": (rows, *spec.canvas, 3)}
     np.lib.format.write_array_header_1_0(out, header)
+    out.flush()
+    return out.tell()
+
+
+def _open(path: Path, files: Sequence[str], spec: PixelSpec) -> tuple[Pixels, dict[int, ImageError]] | None:
+    """The good rows, and the other rows' errors; None where there is no cache, or a damaged one."""
+    try:
+        notes = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        bad = {int(row): ImageError(files[int(row)], *told) for row, told in notes["bad"].items()}
+        sums = notes["crc32"]
+        rows = _map(path, (len(sums), *spec.canvas, 3))
+        spread = np.unique(np.linspace(0, len(sums) - 1, min(CHECKED, len(sums))).astype(np.int64))
+        whole = len(sums) + len(bad) == len(files) and all(zlib.crc32(rows[row]) == sums[row] for row in spread)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return None
+    return (rows, bad) if whole else None
+
+
+def _map(path: Path, shape: tuple[int, ...]) -> Pixels:
+    """The rows of a cache, read when they are needed. Raises OSError or ValueError where it is not of that shape."""
+    with path.open("rb") as file:
+        hold(file)  # for as long as the mapping lives, which has its own copy of the open file
+        np.lib.format.read_magic(file)
+        found = np.lib.format.read_array_header_1_0(file)
+        if found != (shape, False, np.dtype(np.uint8)) or path.stat().st_size != file.tell() + math.prod(shape):
+            raise ValueError("the file has another shape")
+        return np.memmap(file, np.uint8, "r", file.tell(), shape)
+
+
+def _readable_now(files: Sequence[str], spec: PixelSpec, bad: dict[int, ImageError]) -> bool:
+    """Whether an image can be read that earlier could not be for a reason that passes."""
+    for row in [row for row, error in bad.items() if error.transient][:RETRIED]:
+        with contextlib.suppress(ImageError):
+            read_canvas(files[row], spec)
+            return True
+    return False
 
 
 def _key(files: Sequence[str], spec: PixelSpec) -> str:
     """Changes with the spec, the code that decodes, and any file's path, size or time of change."""
-    code = Path(pixels.__file__).read_bytes()  # what another version decoded is not found again
-    digest = hashlib.sha256(code + PIL.__version__.encode() + json.dumps(spec.to_json(), sort_keys=True).encode())
+    sources = [source for name in CODE if (source := Path(pixels.__file__).with_name(name)).is_file()]
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources))
+    digest.update(f"{FORMAT} {PIL.__version__} {json.dumps(spec.to_json(), sort_keys=True)}".encode())
     for file in files:
         try:
             status = os.stat(file)
@@ -97,15 +172,3 @@ def _key(files: Sequence[str], spec: PixelSpec) -> str:
             line = f"{os.path.abspath(file)}\0missing\n"
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
-
-
-def _make_room(folder: Path, needed: int) -> None:
-    """Delete the canvases that were used longest ago until `needed` bytes fit under CACHE_BYTES."""
-    with contextlib.suppress(OSError):  # another process may be tidying up too
-        found = [(path.stat().st_mtime, path.stat().st_size, path) for path in folder.glob("*.npy")]
-        # a hidden file is a draft: another process's, or, when it is old, left by one that was killed
-        kept = sorted(item for item in found if not item[2].name.startswith(".") or item[0] < time.time() - DRAFT_AGE)
-        while kept and sum(size for _, size, _ in kept) + needed > CACHE_BYTES:
-            _, _, oldest = kept.pop(0)
-            oldest.unlink(missing_ok=True)
-            oldest.with_suffix(".json").unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """The best checkpoint of a run: the ResNet's weights as safetensors, with the card in the metadata."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,12 @@ def weights_sha256(state: dict[str, Tensor]) -> str:
 
 def save_checkpoint(network: PixelNet, card: ModelCard, path: Path) -> None:
     """Write the ResNet's weights and the card, with the weights' sha256 in it, atomically. Raises OutputError."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.resnet.state_dict().items()}
+    save_state(network.resnet.state_dict(), card, path)
+
+
+def save_state(weights: Mapping[str, Tensor], card: ModelCard, path: Path) -> None:
+    """`save_checkpoint` of a ResNet's state_dict. Raises OutputError."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     card = replace(card, provenance={**card.provenance, "weights_sha256": weights_sha256(state)})
     write_bytes(path, safetensors.torch.save(state, metadata={CARD_KEY: card.to_json()}))
 

@@ -1,10 +1,16 @@
-"""A run's folder as it grows: after each epoch the history and, where it is the best so far, the checkpoint."""
+"""A run's folder as it grows: after each epoch the history, the best weights so far, and all that resuming needs."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from infer.card import ModelCard, class_index
 from infer.compare import curves_png, read_run
@@ -14,12 +20,14 @@ from infer.metrics import EvaluationResult, Metrics, measure
 from infer.report import save_report
 from infer.runs import CHECKPOINT, DATA, HISTORY, RECIPE
 from infer.table import VALID, Table
-from trainer.checkpoint import save_checkpoint
-from trainer.config import ResolvedConfig
-from trainer.loop import Epoch
-from trainer.network import PixelNet
+from trainer.checkpoint import save_state
+from trainer.config import ResolvedConfig, TrainConfig
+from trainer.loop import Epoch, Trainer
+from trainer.snapshot import cloned, save_snapshot
 
 Monitor = Callable[[Metrics], float]
+WRITING_SHARE = 20
+"""Where writing the weights takes longer than a twentieth of an epoch, only some epochs write theirs."""
 
 
 @dataclass(frozen=True)
@@ -31,59 +39,126 @@ class TrainResult:
     metrics: Metrics
 
 
-class Record:
-    """Writes one run's folder.
+@dataclass(frozen=True)
+class Best:
+    """The best epoch so far."""
 
-    Attributes: run (Path), the folder; best (float | None), the monitored metric of the best epoch so far.
+    score: tuple[float, float]
+    """The monitored metric, and the negative loss, which decides between equal metrics."""
+    title: str
+    card: ModelCard
+    weights: dict[str, Tensor]
+    """The ResNet's."""
+    probabilities: Tensor
+    """[validation images, K]"""
+
+
+class Record:
+    """Writes one run's folder. In a run of several processes each has a record, and one of them writes.
+
+    Attributes: run (Path), the folder; best (Best | None); waiting (int), epochs of this stage since its best one;
+    epochs (int), how many are finished.
     """
 
-    def __init__(self, settings: ResolvedConfig, table: Table, card: ModelCard) -> None:
-        """Make the folder and write what the run starts from.
-
-        Raises:
-            OutputError: the folder cannot be written.
-            ConfigError: the class to monitor is not in the table.
-        """
-        self._monitored = monitor_of(settings.monitor, table)
-        self._settings, self._table, self._card = settings, table.split(VALID), card
-        self.run = new_run(Path(settings.out).expanduser(), settings.architecture, datetime.now())
-        write_text(self.run / RECIPE, replace(settings, data=str(table.root.resolve())).to_toml())
-        table.write(self.run / DATA)
+    def __init__(self, run: Path, config: TrainConfig, table: Table, writes: bool = True) -> None:
+        """Raises ConfigError where the class to monitor is not in the table."""
+        self.run, self.waiting = run, 0
+        self.best: Best | None = None
+        self._monitored = monitor_of(config.monitor, table)
+        self._monitor, self._writes = config.monitor, writes
+        self._table = table.split(VALID)
         self._rows: list[dict[str, float | int]] = []
-        self._score: tuple[float, float] | None = None
-        self._result: EvaluationResult | None = None
+        self._unwritten: dict[str, Any] | None = None
+        self._writing, self._written = 0.0, -float("inf")
 
     @property
-    def best(self) -> float | None:
-        return self._score[0] if self._score else None
+    def epochs(self) -> int:
+        return len(self._rows)
 
-    def add(self, epoch: Epoch, network: PixelNet) -> str:
-        """Write the epoch's row, and its network if it is the best; the line that tells of it. Raises OutputError."""
-        result = EvaluationResult(
-            title=f"validation split of {self._table.name}, {self._settings.architecture}, best epoch {epoch.number}",
-            classes=self._table.classes,
-            ordered=self._settings.ordered,
-            paths=self._table.paths,
-            truth=self._table.labels,
-            probabilities=epoch.probabilities,
-        )
+    @property
+    def last_row(self) -> dict[str, float | int]:
+        """The history's, of the epoch that was finished last."""
+        return self._rows[-1]
+
+    def start(self, config: TrainConfig, table: Table) -> None:
+        """Write what the run starts from. Raises OutputError."""
+        if self._writes:
+            write_text(self.run / RECIPE, replace(config, data=str(table.root.resolve())).to_toml())
+            table.write(self.run / DATA)
+
+    def add(self, epoch: Epoch, trainer: Trainer, card: ModelCard, stage: int = 0) -> str:
+        """Take in an epoch and write what is due; the line that tells of it. Raises OutputError."""
+        title = f"validation split of {self._table.name}, {card.architecture}, best epoch {epoch.number}"
+        result = self._result(title, card, epoch.probabilities)
         metrics = measure(result)
-        score = (self._monitored(metrics), -epoch.valid_loss)  # of equal metrics, the one with the smaller loss
-        improved = self._score is None or score > self._score
+        score = (self._monitored(metrics), -epoch.valid_loss)
+        best, waiting = self.best, self.waiting + 1
+        improved = best is None or score > best.score
         if improved:
-            self._score, self._result = score, result
-            told = {**self._card.provenance, "validation": _validation(epoch, metrics)}
-            save_checkpoint(network, replace(self._card, provenance=told), self.run / CHECKPOINT)
-        self._rows.append(_history_row(epoch, metrics, score[0], improved))
-        write_text(self.run / HISTORY, csv_text([list(self._rows[0]), *(list(row.values()) for row in self._rows)]))
-        return _epoch_line(epoch, metrics, self._settings, score[0], improved)
+            told = {**card.provenance, "validation": _validation(epoch, metrics)}
+            weights = cloned(trainer.judged.resnet.state_dict())
+            answers = torch.from_numpy(epoch.probabilities)
+            best, waiting = Best(score, title, replace(card, provenance=told), weights, answers), 0
+        trainer.plateau.see(score[0], trainer.settings)
+        state = {"stage": stage, "first_epoch": trainer.first_epoch}
+        if self._writes:
+            state["trainer"] = cloned(trainer.state())  # a copy: it may be written in the middle of the next epoch
+        row = _history_row(epoch, metrics, score[0], improved)
+        # all at once, so that an interruption finds either this epoch or the one before
+        self.best, self.waiting, self._rows, self._unwritten = best, waiting, [*self._rows, row], state
+        if time.perf_counter() - self._written > WRITING_SHARE * self._writing:
+            self.flush()
+        else:
+            self._write_history()
+        return _epoch_line(epoch, metrics, trainer.settings, score[0], improved)
+
+    def flush(self) -> None:
+        """Write the last finished epoch, to resume from, and the best one, where it is due. Raises OutputError."""
+        if not self._writes or self._unwritten is None or self.best is None:
+            return
+        start = time.perf_counter()
+        best = {**vars(self.best), "card": self.best.card.to_json()}
+        last = {**self._unwritten, "rows": self._rows, "waiting": self.waiting, "best": best}
+        save_snapshot(self.run, last)  # first: the other files can be made from it
+        self._write_history()
+        save_state(self.best.weights, self.best.card, self.run / CHECKPOINT)
+        self._unwritten = None
+        self._written = time.perf_counter()
+        self._writing = self._written - start
+
+    def resume(self, last: dict[str, Any]) -> None:
+        """Take over what a snapshot holds, and bring the folder's other files to the same epoch. Raises OutputError."""
+        card = ModelCard.from_json(last["best"]["card"], self.run)
+        self.best = Best(**{**last["best"], "card": card})
+        self._rows, self.waiting = last["rows"], last["waiting"]
+        if self._writes:
+            self._write_history()
+            save_state(self.best.weights, self.best.card, self.run / CHECKPOINT)
 
     def finish(self) -> TrainResult:
-        """Draw the curves and write the best epoch's report; there must be a finished epoch. Raises OutputError."""
-        if self._result is None:
+        """Write what is left, the curves and the best epoch's report; an epoch must be finished. Raises OutputError."""
+        if self.best is None:
             raise ValueError("no epoch is finished")
+        result = self._result(self.best.title, self.best.card, self.best.probabilities.numpy())
+        if not self._writes:
+            return TrainResult(self.run, result, measure(result))
+        self.flush()
         write_bytes(self.run / "curves.png", curves_png([read_run(self.run)]))
-        return TrainResult(self.run, self._result, save_report(self._result, self.run / "report", "none"))
+        return TrainResult(self.run, result, save_report(result, self.run / "report", "none"))
+
+    def _write_history(self) -> None:
+        if self._writes:
+            write_text(self.run / HISTORY, csv_text([list(self._rows[0]), *(list(row.values()) for row in self._rows)]))
+
+    def _result(self, title: str, card: ModelCard, probabilities: np.ndarray) -> EvaluationResult:
+        return EvaluationResult(
+            title=title,
+            classes=self._table.classes,
+            ordered=card.ordered,
+            paths=self._table.paths,
+            truth=self._table.labels,
+            probabilities=probabilities,
+        )
 
 
 def monitor_of(name: str, table: Table) -> Monitor:
@@ -148,10 +223,9 @@ def _history_row(epoch: Epoch, metrics: Metrics, monitored: float, improved: boo
 
 
 def _epoch_line(epoch: Epoch, metrics: Metrics, settings: ResolvedConfig, monitored: float, improved: bool) -> str:
-    width = len(str(settings.epochs))
     other = "" if settings.monitor == "accuracy" else f"  {settings.monitor} {monitored:.2%}"
     return (
-        f"epoch {epoch.number:{width}}/{settings.epochs}  loss {epoch.train_loss:.4f} valid {epoch.valid_loss:.4f}  "
+        f"epoch {epoch.number:3}  loss {epoch.train_loss:.4f} valid {epoch.valid_loss:.4f}  "
         f"accuracy {epoch.train_accuracy:.2%} valid {metrics.accuracy:.2%}{other}  "
         f"{epoch.images_per_second:.0f} images/s  {duration(epoch.seconds)}{'  best' if improved else ''}"
     )

@@ -1,65 +1,57 @@
 """`lab train`: a data set to a run's folder with the best checkpoint."""
 
 import platform
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from infer import __version__
-from infer.card import IMAGENET, ModelCard
-from infer.errors import DeviceError, TrainingError
-from infer.files import make_folder
+from infer.card import ModelCard
+from infer.errors import DataError, DeviceError, TrainingError
 from infer.pixels import PixelSpec
-from infer.screen import Bar, Screen
+from infer.screen import Screen
 from infer.session import is_out_of_memory
 from infer.table import TRAIN, Table
+from trainer.board import Board, open_board, require_tensorboard
+from trainer.canvases import Canvases
+from trainer.compiling import Compiling
 from trainer.config import ResolvedConfig, TrainConfig
 from trainer.data import load_data, read_data
-from trainer.loop import EARLY_STEPS, OnStep, Trainer
+from trainer.loop import Trainer
 from trainer.network import PixelNet, build_network
-from trainer.record import Record, TrainResult, duration, monitor_of
+from trainer.progress import Progress
+from trainer.record import Record, TrainResult, monitor_of, new_run
+from trainer.snapshot import load_snapshot
+from trainer.statistics import normalization_of
+from trainer.steps import parse_steps, reach
+from trainer.view import pixel_spec
 from trainer.weights import load_pretrained, load_weights
+from trainer.world import World, check_world, joined
 
 
-def train(config: TrainConfig, screen: Screen) -> TrainResult:
+def train(config: TrainConfig, screen: Screen, resume: Path | None = None) -> TrainResult:
     """Train a network and keep the epoch that does best on the monitored validation metric.
+
+    Args:
+        config: what to train; with `resume`, the run's own.
+        screen: what the user sees.
+        resume: the folder of a run to go on with, from its last finished epoch.
 
     Raises:
         LabError: see the tree. A run's folder that was made keeps what its finished epochs wrote.
         KeyboardInterrupt: Ctrl-C; the same, with curves and report.
     """
     device = pick_device(config.device)
-    settings = config.resolved(device.type)
-    spec = PixelSpec.default(settings.image_size)
-    table = read_data(settings, screen)
-    monitor_of(settings.monitor, table)  # these two fail before any work is done, not after
-    make_folder(Path(settings.out).expanduser())
-    canvases = load_data(table, settings, spec, screen)
-    torch.manual_seed(settings.seed)
-    card = _card(settings, spec, canvases.table)
-    network = _start_network(card, settings, screen)
-    record = Record(settings, canvases.table, card)
-    screen.say(f"run: {record.run}")
-    try:
-        trainer = Trainer(settings, spec, canvases, network, device)
-        if device.type == "cuda" and not trainer.mixed:
-            screen.say("this GPU has no bfloat16: training in float32")
-        _run_epochs(trainer, record, screen)
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        smaller = f"--batch-size {settings.batch_size // 2}, " if settings.batch_size >= 4 else ""
-        raise DeviceError(
-            f"the memory of {device} is exhausted by batches of {settings.batch_size} images of "
-            f"{settings.image_size} px; try {smaller}a smaller --image-size, or a smaller network"
-        ) from error
-    except (KeyboardInterrupt, TrainingError):
-        if record.best is not None:
-            screen.say(f"the best epoch so far is kept: lab export {record.finish().run}")
-        raise
-    return record.finish()
+    with joined(device.type) as world:
+        if device.type == "cuda" and world.size > 1:
+            device = torch.device("cuda", world.local_rank)
+        return _train(config, screen, resume, device, world)
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -70,53 +62,199 @@ def pick_device(wanted: str) -> torch.device:
     return torch.device("cuda" if available and wanted != "cpu" else "cpu")
 
 
-def _card(settings: ResolvedConfig, spec: PixelSpec, table: Table) -> ModelCard:
+def spec_of(settings: ResolvedConfig) -> PixelSpec:
+    """How a stage turns a file into a canvas that is large enough for its augmentation. Raises ConfigError."""
+    return pixel_spec(settings, reach(parse_steps(settings.augment)))
+
+
+def make_card(settings: ResolvedConfig, canvases: Canvases) -> ModelCard:
+    """The card of what a stage trains, with the normalisation computed from its training images."""
+    table, spec = canvases.table, spec_of(settings)
+    rows = table.rows(TRAIN)
     data = {"name": table.name, "fingerprint": table.fingerprint(), "train": table.counts(TRAIN)}
     packages = {name: version(name) for name in ("torchvision", "numpy", "pillow")}
     versions = {"lab": __version__, "python": platform.python_version(), "torch": torch.__version__, **packages}
+    told = {"recipe": settings.recipe, "monitor": settings.monitor, "seed": settings.seed}
     return ModelCard(
         architecture=settings.architecture,
         classes=table.classes,
         pixels=spec,
-        normalization=IMAGENET,
+        normalization=normalization_of(settings.normalization, settings.grayscale, canvases.pixels_nhwc, rows, spec),
         ordered=settings.ordered,
-        provenance={"data": data, "monitor": settings.monitor, "seed": settings.seed, "versions": versions},
+        provenance={"data": data, **told, "versions": versions},
     )
 
 
-def _start_network(card: ModelCard, settings: ResolvedConfig, screen: Screen) -> PixelNet:
-    network = build_network(card)
-    if settings.pretrained:
-        screen.say(f"ImageNet weights: {load_pretrained(network.resnet, settings.architecture)}")
-    elif settings.weights:
-        path = Path(settings.weights).expanduser()
-        screen.say(f"{path}: {load_weights(network.resnet, path)}")
-    return network
+def _train(config: TrainConfig, screen: Screen, resume: Path | None, device: torch.device, world: World) -> TrainResult:
+    if config.tensorboard:
+        require_tensorboard()
+    last = load_snapshot(resume) if resume else None
+    stages = config.resolved(device.type)
+    for settings in stages:  # what can fail does so before any work is done
+        spec_of(settings)
+        check_world(settings, device.type, world)
+    with world.one_first():
+        table = read_data(stages[0], screen)
+    monitor_of(config.monitor, table)
+    canvases = _decoded(table, stages[last["stage"] if last else 0], screen, world)
+    record = _record(config, stages, canvases.table, last, resume, world)
+    screen.say(f"run: {record.run}" + (f", resumed after epoch {record.epochs}" if last else ""))
+    run = _Run(stages, record, screen, device, world, canvases, stages[0])
+    with run.told_when_stopped(), open_board(config.tensorboard and world.writes, record.run, record.epochs) as board:
+        run.train(board, last)
+    return record.finish()
 
 
-def _run_epochs(trainer: Trainer, record: Record, screen: Screen) -> None:
-    """All epochs behind one progress bar; a line stays for each."""
-    settings = trainer.settings
-    with screen.bar("training", trainer.steps * settings.epochs) as bar:
-        for number in range(1, settings.epochs + 1):
-            on_step = _reporter(number, trainer, record, bar, screen)
-            screen.say(record.add(trainer.run_epoch(number, on_step), trainer.network))
+@dataclass
+class _Run:
+    """What the stages of a run share."""
+
+    stages: tuple[ResolvedConfig, ...]
+    record: Record
+    screen: Screen
+    device: torch.device
+    world: World
+    canvases: Canvases
+    """Of the stage that is at work."""
+    now: ResolvedConfig
+    """That stage."""
+    progress: Progress | None = None
+
+    def train(self, board: Board, last: dict[str, Any] | None) -> None:
+        """All stages, or those that are left."""
+        network: PixelNet | None = None
+        for number, settings in enumerate(self.stages):
+            if last and number < last["stage"]:
+                continue
+            going_on = last if last and number == last["stage"] else None
+            self.now = settings
+            if network is not None:  # a later stage
+                self.canvases = _decoded(self.canvases.table, settings, self.screen, self.world)
+            card = make_card(settings, self.canvases)
+            self._same_data(card)
+            network = self._network(card, settings, network, fresh=going_on is None)
+            first = going_on["first_epoch"] if going_on else self.record.epochs + 1
+            trainer = Trainer(settings, card.pixels, self.canvases, network, self.device, self.world, first)
+            if going_on:
+                trainer.load_state(going_on["trainer"])
+            else:
+                self.record.waiting = 0
+                self._say_stage(number, settings)
+            if self.device.type == "cuda":
+                bits = "bfloat16" if trainer.mixed else "float32, as this GPU has no bfloat16"
+                place = "kept on the GPU" if trainer.feed.resident else "streamed from the cache, as they do not fit"
+                self.screen.say(f"training in {bits}; images are {place}")
+            self._epochs(number, trainer, card, board)
+            network = trainer.judged
+        self.record.flush()
+
+    def _epochs(self, number: int, trainer: Trainer, card: ModelCard, board: Board) -> None:
+        """The epochs of one stage behind one progress bar; a line stays for each."""
+        settings, record = trainer.settings, self.record
+        end = trainer.first_epoch + settings.epochs
+        compiling = Compiling(settings, self.screen)
+        with self.screen.bar("training", trainer.steps * settings.batch_size * settings.epochs) as bar:
+            while record.epochs + 1 < end:
+                if settings.patience and record.waiting >= settings.patience:
+                    self.screen.say(f"no better {settings.monitor} in {record.waiting} epochs: stopping early")
+                    break
+                self.progress = Progress(record, trainer, bar, self.screen)
+                epoch = compiling.run(trainer, record.epochs + 1, end, self.progress)
+                self.progress = None
+                self.screen.say(record.add(epoch, trainer, card, number))
+                board.add(record.last_row)
+
+    def _network(self, card: ModelCard, settings: ResolvedConfig, before: PixelNet | None, fresh: bool) -> PixelNet:
+        """A new network, or one with the weights of the stage before; not `fresh`: a snapshot's will replace them."""
+        torch.manual_seed(settings.seed)
+        network = build_network(card)
+        best = self.record.best
+        if before is not None and settings.stage_start == "last":
+            network.resnet.load_state_dict(before.resnet.state_dict())
+        elif before is not None and best is not None:
+            network.resnet.load_state_dict(best.weights)
+        elif settings.pretrained and fresh:
+            self.screen.say(f"ImageNet weights: {load_pretrained(network.resnet, settings.architecture)}")
+        elif settings.weights and fresh:
+            path = Path(settings.weights).expanduser()
+            self.screen.say(f"{path}: {load_weights(network.resnet, path)}")
+        return network
+
+    def _same_data(self, card: ModelCard) -> None:
+        """See that the images are those of the epochs before."""
+        best = self.record.best
+        if best and card.provenance["data"]["fingerprint"] != best.card.provenance["data"]["fingerprint"]:
+            raise DataError(f"{self.canvases.table.root} is not as it was when {self.record.run} began; train anew")
+
+    def _say_stage(self, number: int, settings: ResolvedConfig) -> None:
+        if len(self.stages) > 1:
+            start = f", from the {settings.stage_start} weights" if number else ""
+            told = f"{settings.image_size} px, {settings.epochs} epochs, learning rate {settings.peak_rate:g}"
+            self.screen.say(f"stage {number + 1} of {len(self.stages)}: {told}{start}")
+
+    def _say_how_to_go_on(self, again: bool) -> None:
+        """`again`: the run can be resumed, and would not come to the same end."""
+        run = self.record.run
+        if self.record.best is not None:
+            self.record.finish()
+            where = self.progress.place() if self.progress else ""
+            resume = f"{where}go on with: lab train --resume {run}\nor " if again else ""
+            self.screen.say(f"{resume}export the best epoch: lab export {run}")
+        elif again:
+            self.screen.say(f"no epoch was finished, so {run} cannot be resumed; train anew")
+
+    @contextmanager
+    def told_when_stopped(self) -> Iterator[None]:
+        """Keep what is finished, whatever ends the run, and say how to go on."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit, TrainingError) as stop:
+            self.record.flush()
+            self._say_how_to_go_on(again=not isinstance(stop, TrainingError))
+            raise
+        except RuntimeError as error:
+            self.record.flush()
+            if not is_out_of_memory(error):
+                raise
+            raise DeviceError(_too_large(self.device, self.now)) from error
 
 
-def _reporter(number: int, trainer: Trainer, record: Record, bar: Bar, screen: Screen) -> OnStep:
-    """What moves the bar after a step; in the first epoch it also says how long the run will take."""
-    settings, times = trainer.settings, {0: time.perf_counter()}
-    best = "" if record.best is None else f"  best {settings.monitor} {record.best:.2%}"
+def _decoded(table: Table, settings: ResolvedConfig, screen: Screen, world: World) -> Canvases:
+    """The images as a stage sees them; one process decodes, the others find them in the cache."""
+    with world.one_first():
+        return load_data(table, settings, spec_of(settings), screen)
 
-    def on_step(step: int, loss: float, rate: float) -> None:
-        note = f"epoch {number}/{settings.epochs}  {rate:.0f} images/s  loss {loss:.3f}{best}"
-        bar.step((number - 1) * trainer.steps + step, note)
-        times[step] = time.perf_counter()
-        if number == 1 and step == min(EARLY_STEPS, trainer.steps):
-            first = 2 if step > 2 else 0  # the first steps also warm up
-            speed = (step - first) * settings.batch_size / (times[step] - times[first])
-            images = len(trainer.train_rows) + len(trainer.valid_rows) / 3  # forward is a third of a training step
-            total = duration(settings.epochs * images / speed)
-            screen.say(f"{trainer.device.type}, {speed:.0f} images/s: about {total} in all")
 
-    return on_step
+def _record(
+    config: TrainConfig,
+    stages: tuple[ResolvedConfig, ...],
+    table: Table,
+    last: dict[str, Any] | None,
+    resume: Path | None,
+    world: World,
+) -> Record:
+    """A new run's record, or that of a run to go on with."""
+    if resume and last:
+        record = Record(resume, config, table, world.writes)
+        record.resume(last)
+        return record
+    out = Path(config.out).expanduser()
+    run = world.agreed(new_run(out, config.architecture, datetime.now()) if world.writes else out)
+    record = Record(run, config, table, world.writes)
+    record.start(_filled(config, stages), table)
+    return record
+
+
+def _filled(config: TrainConfig, stages: tuple[ResolvedConfig, ...]) -> TrainConfig:
+    """The config with the values that were open as they are, so that a recipe says on any device what the run did."""
+    open_names = ("device", "epochs", "batch_size", "base_batch_size", "image_size", "learning_rate")
+    values = {name: {getattr(stage, name) for stage in stages} for name in open_names}
+    return replace(config, **{name: found.pop() for name, found in values.items() if len(found) == 1})
+
+
+def _too_large(device: torch.device, settings: ResolvedConfig) -> str:
+    smaller = f"--accumulate {settings.accumulate * 2}, " if settings.batch_size >= 4 * settings.accumulate else ""
+    return (
+        f"the memory of {device} is exhausted by batches of {settings.batch_size // settings.accumulate} images of "
+        f"{settings.image_size} px; try {smaller}a smaller --batch-size or --image-size, or a smaller network"
+    )

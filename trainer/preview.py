@@ -1,0 +1,120 @@
+"""`lab data preview`: contact sheets that show what the network sees of a data set, a PNG per class."""
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from infer.errors import ImageError
+from infer.files import write_bytes
+from infer.pixels import Pixels, PixelSpec, read_canvas, read_window
+from infer.screen import Screen, shown
+from infer.table import TRAIN, Table
+from trainer.augment import Augmentation
+from trainer.colour import LUMA
+from trainer.config import ResolvedConfig, TrainConfig
+from trainer.data import read_data
+from trainer.loop import centre_window_of
+from trainer.steps import parse_steps, reach
+from trainer.view import pixel_spec
+
+GAP, HEAD = 6, 22
+"""Pixels between pictures, and above them for a line of text."""
+
+
+def preview(config: TrainConfig, out: Path, images: int, draws: int, screen: Screen) -> list[Path]:
+    """Write a sheet for each class; of a run of several stages, as its first one sees the images.
+
+    A row of a sheet is an image: as it is, enhanced where the recipe enhances, and `draws` times as training sees it.
+
+    Args:
+        config: what `lab train` would be given.
+        out: folder for the sheets.
+        images: of each class, drawn by the seed; fewer where a class has fewer.
+        draws: augmented views of each.
+        screen: what the user sees.
+
+    Raises:
+        LabError: see the tree.
+    """
+    settings = config.resolved("cpu")[0]
+    spec = pixel_spec(settings, reach(parse_steps(settings.augment)))
+    table = read_data(settings, screen)
+    written = []
+    for label, item in enumerate(table.classes):
+        rows = [row for row in table.rows(TRAIN) if table.labels[row] == label]
+        chosen = sorted(np.random.default_rng(settings.seed).permutation(rows)[:images])
+        path = out / f"{label}-{re.sub(r'[^A-Za-z0-9_.-]', '_', item.label)[:60]}.png"
+        sheet = _sheet(table.take(chosen), settings, spec, draws, f"{item}", screen)
+        buffer = io.BytesIO()
+        sheet.save(buffer, "PNG")
+        write_bytes(path, buffer.getvalue())
+        written.append(path)
+    return written
+
+
+def _sheet(
+    table: Table, settings: ResolvedConfig, spec: PixelSpec, draws: int, name: str, screen: Screen
+) -> Image.Image:
+    """The sheet of one class."""
+    plain = pixel_spec(replace(settings, enhance=()), 1.0)
+    originals, canvases = [], []
+    for file in table.files():
+        try:
+            canvas = read_canvas(file, spec)
+            originals.append(read_window(file, plain))
+            canvases.append(canvas)
+        except ImageError as error:
+            screen.say(f"left out: {error}")
+    columns = {"as it is": originals}
+    if canvases:
+        stacked = torch.from_numpy(np.stack(canvases))
+        if settings.enhance:
+            columns["enhanced"] = list(centre_window_of(stacked, spec).numpy())
+        elif settings.grayscale:
+            columns["grey"] = list(centre_window_of(stacked, spec).numpy())
+        for draw in range(1, draws + 1):
+            columns[f"training {draw}"] = _augmented(stacked, settings, spec, draw)
+    if settings.grayscale:
+        seen = {title: [_grey(tile) for tile in tiles] for title, tiles in columns.items() if title != "as it is"}
+        columns = {"as it is": originals, **seen}
+    return _grid(columns, f"{shown(name)}: {len(canvases)} of {table.name}, recipe {settings.recipe}", spec.window)
+
+
+def _augmented(canvases: torch.Tensor, settings: ResolvedConfig, spec: PixelSpec, epoch: int) -> list[Pixels]:
+    """What training sees in an epoch, mixed with one another where the recipe mixes."""
+    augment = Augmentation(parse_steps(settings.augment), spec)
+    if augment.mixes:
+        canvases = torch.cat([canvases, canvases[:1]])
+    draws = augment.draws(len(canvases), settings.seed, epoch)
+    windows = augment(canvases, draws)
+    if augment.mixes:
+        windows, _ = augment.mix(windows, draws)
+    return list(windows.round().clamp(0, 255).to(torch.uint8).contiguous().numpy())
+
+
+def _grey(tile: Pixels) -> Pixels:
+    luma = tile @ np.array(LUMA)
+    return np.repeat(luma.round().astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def _grid(columns: dict[str, list[Pixels]], title: str, size: tuple[int, int]) -> Image.Image:
+    """Pictures of one size, [H, W], below the names of their columns."""
+    height, width = size
+    rows = max(len(tiles) for tiles in columns.values())
+    wide = max(width, 96)
+    sheet = Image.new(
+        "RGB", (GAP + len(columns) * (wide + GAP), 2 * HEAD + rows * (height + GAP) + GAP), (255, 255, 255)
+    )
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    pen.text((GAP, 4), title, (0, 0, 0), font)
+    for column, (name, tiles) in enumerate(columns.items()):
+        left = GAP + column * (wide + GAP)
+        pen.text((left, HEAD + 2), name, (0, 0, 0), font)
+        for row, tile in enumerate(tiles):
+            sheet.paste(Image.fromarray(tile), (left, 2 * HEAD + row * (height + GAP)))
+    return sheet
