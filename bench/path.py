@@ -8,14 +8,14 @@ go to lab train. The figures of a GPU are made with: --arch resnet50 --precision
 
 import argparse
 import os
-import platform
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
+
+from machine import installed, machine
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_TORCH = """
@@ -39,8 +39,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     args, train_options = parser.parse_known_args()
     packages = ("torch", "onnx", "onnxruntime-gpu", "pillow")
-    print(f"{machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, ", end="")
-    print(", ".join(f"{name} {installed(name)}" for name in packages), "n = 1", flush=True)
+    print(machine(), *(f"{name} {installed(name)}" for name in packages), "n = 1", sep=", ", flush=True)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         data = args.data.resolve()
@@ -75,24 +74,6 @@ def timed(what: str, arguments: list[object]) -> None:
         sys.exit(done.stderr)
     telling = re.compile(r"^ ?(epoch|device|gate|CPU|CUDA) |accuracy|rows:")
     print("\n".join(f"    {line}" for line in done.stdout.splitlines() if telling.search(line)), flush=True)
-
-
-def machine() -> str:
-    """The processor and, where the driver's own tool tells it, the GPU."""
-    try:
-        query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-        gpu = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        gpu = "no GPU"
-    return f"{platform.machine()}, {gpu}"
-
-
-def installed(package: str) -> str:
-    """The version of a package, however it came here."""
-    try:
-        return version(package)
-    except ModuleNotFoundError:
-        return "?"
 
 
 if __name__ == "__main__":

@@ -7,14 +7,14 @@ ResNet-18 with random weights is made (which needs the train extra).
 """
 
 import argparse
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
+
+from machine import installed, machine
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,10 +41,10 @@ def main() -> None:
         for _ in range(args.n + 1):
             for name, command in commands.items():
                 seconds[name].append(run(command))
-    print(f"{platform.machine()}, {platform.python_implementation()} {platform.python_version()}, ", end="")
-    import onnxruntime
+    import onnxruntime  # asked itself: its wheel has several names
 
-    print(f"onnxruntime {onnxruntime.__version__}, typer {version('typer')}, rich {version('rich')}, n = {args.n}")
+    print(f"{machine()}, onnxruntime {onnxruntime.__version__}, ", end="")
+    print(f"typer {installed('typer')}, rich {installed('rich')}, n = {args.n}")
     bare = statistics.median(seconds["python -c pass"][1:])
     for name, times in seconds.items():
         middle = statistics.median(times[1:])  # the first run warms the disk's cache
