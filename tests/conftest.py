@@ -16,8 +16,10 @@ from PIL import Image
 from rich.console import Console
 
 import cli
+import trainer.network
 from infer.screen import Screen
 from trainer.builtin import make_set
+from trainer.resnet import BasicBlock, ResNet
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,16 @@ def model(run: Path) -> Path:
     ran = run_lab("export", run, "--opset", "17")
     assert ran.code == 0, ran.err
     return run / "model.onnx"
+
+
+@pytest.fixture(scope="module")
+def small_networks() -> Iterator[None]:
+    """Networks of a hundredth of the size, for tests of what happens around them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            trainer.network, "build_resnet", lambda _, classes: ResNet(BasicBlock, (1, 1, 1, 1), classes, base_width=8)
+        )
+        yield
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -22,19 +21,10 @@ from trainer.config import TrainConfig
 from trainer.loop import Epoch
 from trainer.network import PixelNet, build_network
 from trainer.record import Record, duration, monitor_of, new_run
-from trainer.resnet import BasicBlock, ResNet
 from trainer.schedule import Plateau
 from trainer.snapshot import load_snapshot
 
-
-@pytest.fixture(scope="module", autouse=True)
-def small_networks() -> Iterator[None]:
-    """Networks of a hundredth of the size: what is tested here is what is written of them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            trainer.network, "build_resnet", lambda _, classes: ResNet(BasicBlock, (1, 1, 1, 1), classes, base_width=8)
-        )
-        yield
+pytestmark = pytest.mark.usefixtures("small_networks")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import sys
 import textwrap
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,6 @@ from trainer.config import TrainConfig, read_config
 from trainer.loop import Trainer
 from trainer.options import resumed
 from trainer.progress import Progress
-from trainer.resnet import BasicBlock, ResNet
 from trainer.snapshot import cloned, load_snapshot, save_snapshot
 from trainer.train import train
 
@@ -74,14 +73,7 @@ class Killed(BaseException):
     """Nothing in lab knows it, so nothing is tidied up."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_networks() -> Iterator[None]:
-    """Networks of a hundredth of the size: what is tested here is what happens around them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            trainer.network, "build_resnet", lambda _, classes: ResNet(BasicBlock, (1, 1, 1, 1), classes, base_width=8)
-        )
-        yield
+pytestmark = pytest.mark.usefixtures("small_networks")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import math
 import re
 import shutil
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from PIL import Image
 from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
-import trainer.network
 from infer.card import read_card
 from infer.errors import DataError, DeviceError, OutputError, TrainingError
 from infer.layouts import read_table
@@ -26,21 +25,13 @@ from trainer.checkpoint import load_checkpoint
 from trainer.config import TrainConfig, read_config
 from trainer.loop import Epoch, OnStep, Trainer
 from trainer.record import TrainResult
-from trainer.resnet import BasicBlock, ResNet
 from trainer.train import pick_device, train
 
 Train = Callable[..., TrainResult]
 Row = dict[str, float]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_networks() -> Iterator[None]:
-    """Networks of a hundredth of the size: what is tested here is what happens around them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            trainer.network, "build_resnet", lambda _, classes: ResNet(BasicBlock, (1, 1, 1, 1), classes, base_width=8)
-        )
-        yield
+pytestmark = pytest.mark.usefixtures("small_networks")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,11 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
-import trainer.network
 from infer.errors import ConfigError
 from infer.layouts import read_table
 from infer.pixels import read_window
 from trainer.checkpoint import load_checkpoint
 from trainer.config import TrainConfig
-from trainer.resnet import BasicBlock, ResNet
 from trainer.snapshot import load_snapshot
 from trainer.world import World, check_world, joined
 
@@ -65,14 +63,7 @@ class Several:
     one_gradients: list[list[Tensor]]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_networks() -> Iterator[None]:
-    """Networks of a hundredth of the size: what is tested here is what happens around them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            trainer.network, "build_resnet", lambda _, classes: ResNet(BasicBlock, (1, 1, 1, 1), classes, base_width=8)
-        )
-        yield
+pytestmark = pytest.mark.usefixtures("small_networks")
 
 
 def launch(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
