@@ -35,7 +35,7 @@ from trainer.config import ResolvedConfig
 from trainer.loop import Trainer
 from trainer.network import build_network
 from trainer.recipe import configure, load_recipe
-from trainer.train import make_card, pick_device, spec_of
+from trainer.setup import make_card, pick_device, spec_of
 
 QUIET = Screen(Console(quiet=True))
 Rows = dict[str, float]

@@ -370,13 +370,14 @@ def test_on_a_gpu_it_waits_for_nothing_and_gives_what_the_cpu_gives() -> None:
     augmentation = of(EVERYTHING, spec_of((37, 37), (32, 32)))
     canvases, draws = torch.tensor(noise(9, 37, 37)), augmentation.draws(9, seed=0, epoch=1)
     there, its = canvases.cuda(), draws.cuda()
-    augmentation(there, its)  # copies its constants
+    augmentation = Augmentation(parse_steps([EVERYTHING]), spec_of((37, 37), (32, 32)), torch.device("cuda"))
     torch.cuda.set_sync_debug_mode("error")
     try:
         windows = augmentation(there, its)
         mixed, shares = augmentation.mix(windows, its)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    augmentation = of(EVERYTHING, spec_of((37, 37), (32, 32)))
     expected = augmentation(canvases, draws)
     # noise is steep: the last bit of a place counts, and may decide over the edge of a rectangle
     assert ((windows.cpu() - expected).abs() > 0.1).float().mean() < 0.01

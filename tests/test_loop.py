@@ -27,7 +27,7 @@ from trainer.network import PixelNet
 from trainer.record import Record
 from trainer.resnet import BasicBlock, ResNet
 from trainer.sampling import epoch_order
-from trainer.train import spec_of
+from trainer.setup import spec_of
 
 CONFIG = TrainConfig(architecture="resnet18", image_size=32, batch_size=8, epochs=2)
 (SETTINGS,) = CONFIG.resolved("cpu")

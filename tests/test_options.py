@@ -55,6 +55,14 @@ WRITTEN: dict[str, tuple[str, Any]] = {
     "compile": ("off", "off"),
 }
 """Of every option that takes a value: what is typed, and what it stands for. None is the default of the recipe lab."""
+BESIDE = {
+    "warmup": ("--schedule", "cosine"),
+    "milestones": ("--schedule", "step"),
+    "drop": ("--schedule", "plateau"),
+    "plateau": ("--schedule", "plateau"),
+    "freeze": ("--pretrained",),
+}
+"""What has to be typed beside an option that otherwise has no effect."""
 SWITCHES = ("ordered", "pretrained", "grayscale", "nesterov", "decay_all", "sync_bn", "tensorboard")
 STAGED = """
 pretrained = true
@@ -109,7 +117,8 @@ def test_every_knob_has_its_option_and_no_other_has(lab: Callable, monkeypatch: 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_what_is_typed_is_in_the_config_and_all_else_is_as_without_it(typed: Typed, name: str) -> None:
     text, value = WRITTEN[name]
-    plain, config = typed("resnet18"), typed("resnet18", option(name), text)
+    beside = BESIDE.get(name, ())
+    plain, config = typed("resnet18", *beside), typed("resnet18", *beside, option(name), text)
     changed = {item for item in vars(config) if getattr(config, item) != getattr(plain, item)}
     assert changed == {name}
     assert getattr(config, name) == value
@@ -280,3 +289,40 @@ def test_a_command_may_take_some_of_the_options() -> None:
     assert list(inspect.signature(some).parameters) == ["folder", "seed", "augment"]
     assert set(inspect.signature(with_train_options(command)).parameters) == {"folder", *WRITTEN, *SWITCHES}
     assert set(VIEWED) | set(RANGED) <= {*WRITTEN, *SWITCHES}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"warmup": 2.0}, "--warmup has no effect here: it needs --schedule constant or cosine or step or plateau"),
+        ({"plateau": 3, "schedule": "cosine"}, "--plateau has no effect here: it needs --schedule plateau"),
+        ({"milestones": "0.5"}, "--milestones has no effect here: it needs --schedule step"),
+        ({"nesterov": True, "optimizer": "adamw"}, "--nesterov has no effect here: it needs --optimizer sgd"),
+        ({"fit": "longer", "crop": 100}, "--fit has no effect here: it needs no --crop, which is 100"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        configured("resnet18", "lab", given)
+
+
+def test_an_option_that_one_stage_uses_is_taken(tmp_path: Path) -> None:
+    recipe = tmp_path / "two.toml"
+    recipe.write_text('[[stages]]\nschedule = "step"\n[[stages]]\nschedule = "cosine"\n')
+    assert configured("resnet18", str(recipe), {"milestones": "0.5"}).milestones == (0.5,)
+
+
+def test_freezing_a_network_without_weights_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--freeze needs --pretrained or --weights"):
+        configured("resnet18", "lab", {"freeze": 2})
+
+
+def test_the_network_may_be_named_by_the_recipe_of_a_run(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(configured("resnet50", "lab", {"epochs": 3}).to_toml())
+    assert configured("", str(recipe), {}).architecture == "resnet50"
+    assert configured("resnet34", str(recipe), {}).architecture == "resnet34"
+
+
+def test_a_fit_replaces_a_recipes_crop() -> None:
+    assert configured("resnet18", "leukemia-centercrop", {"fit": "longer"}).crop is None

@@ -62,3 +62,16 @@ def test_it_ends_where_the_loss_diverges(loss: float) -> None:
     found.take(2, 1.0, 1.0)
     with pytest.raises(_EndedError):
         found.take(4, loss, 1.0)
+
+
+def test_it_starts_from_the_weights_that_are_given(lab: Callable, cells: Path, tmp_path: Path) -> None:
+    given = ("--data", cells, "--weights", tmp_path / "no.pth", "--image-size", "32", "-b", "8")
+    ran = lab("find-rate", "resnet18", *given, "--out", tmp_path / "rate.png")
+    assert ran.code == 1
+    assert "no.pth do not exist" in ran.err
+
+
+def test_a_plot_is_not_overwritten_by_its_figures(lab: Callable, cells: Path, tmp_path: Path) -> None:
+    ran = lab("find-rate", "resnet18", "--data", cells, "--out", tmp_path / "rate.csv")
+    assert ran.code == 2
+    assert "--out must end with .png" in ran.err

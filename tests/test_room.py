@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from infer.errors import ConfigError, OutputError
-from trainer.room import FRESH, cache_bound, hold, make_room, size_text, usage_text
+from trainer.room import FRESH, cache_bound, hold, make_room, require_bound, size_text, usage_text
 
 MB = 10**6
 
@@ -107,3 +107,10 @@ def test_sizes_are_said_in_whole_megabytes_or_in_gigabytes(tmp_path: Path, monke
     place(tmp_path, "one", size=3 * MB)
     place(tmp_path, ".draft", size=2 * MB)
     assert usage_text(tmp_path) == f"5 MB of at most 50 GB in {tmp_path}"
+
+
+def test_what_fits_into_the_bound_is_taken_and_what_does_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_CACHE_GB", "2")
+    require_bound(2 * 10**9)
+    with pytest.raises(OutputError, match=r"take 2\.1 GB, and the cache may hold 2 GB; set LAB_CACHE_GB to 3"):
+        require_bound(2_100_000_000)

@@ -358,8 +358,8 @@ def test_images_that_have_changed_are_refused(begin: Callable[..., Path], cells:
 
 def test_a_folder_that_is_no_run_is_an_error_of_one_line(lab: Callable, tmp_path: Path) -> None:
     ran = lab("train", "--resume", tmp_path)
-    assert (ran.code, ran.err.count("\n")) == (1, 1)
-    assert "recipe.toml" in ran.err
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "there is no recipe.toml" in ran.err
     assert lab("train", "--resume", tmp_path / "nowhere").code == 2
 
 

@@ -25,7 +25,7 @@ from trainer.kinds import (
     Temperature,
     VFlip,
 )
-from trainer.steps import STEPS, parse_steps, reach
+from trainer.steps import STEPS, crop_paddings, parse_steps, reach
 
 
 @pytest.mark.parametrize(
@@ -125,3 +125,17 @@ def test_reading_a_text_loads_no_heavy_package() -> None:
     code = "import sys, trainer.steps; print(sorted({'torch', 'numpy', 'PIL'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("crop", [0]),
+        ("crop @ 0.5, crop(4)", [0, 4]),
+        ("one_of(hflip, random_order(vflip, crop(3)))", [3]),
+        ("rotation(20), resized_crop(0.5)", []),
+        ("", []),
+    ],
+)
+def test_every_crop_is_found_wherever_it_stands(text: str, found: list[int]) -> None:
+    assert crop_paddings(parse_steps([text])) == found

@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
+import trainer.train
 from infer.card import read_card
 from infer.errors import DataError, DeviceError, OutputError, TrainingError
 from infer.layouts import read_table
@@ -25,7 +26,9 @@ from trainer.checkpoint import load_checkpoint
 from trainer.config import TrainConfig, read_config
 from trainer.loop import Epoch, OnStep, Trainer
 from trainer.record import TrainResult
-from trainer.train import pick_device, train
+from trainer.setup import pick_device
+from trainer.snapshot import load_snapshot
+from trainer.train import train
 
 Train = Callable[..., TrainResult]
 Row = dict[str, float]
@@ -416,3 +419,32 @@ def test_training_on_cuda_leaves_a_checkpoint_that_answers_on_the_cpu_as_it_did_
         _, probabilities = network(torch.from_numpy(windows))
     np.testing.assert_allclose(probabilities.numpy(), done.result.probabilities, rtol=0, atol=0.02)
     assert len(history(done.run)) == 2
+
+
+def test_a_stage_that_cannot_fit_into_the_cache_is_refused_before_the_first_one(
+    train_small: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_CACHE_GB", "0.01")
+    with pytest.raises(OutputError, match="the decoded images take 68 MB"):
+        train_small(stages=({"image_size": 32}, {"image_size": 600}))
+    assert not list(tmp_path.glob("runs/*/history.csv"))
+
+
+def test_an_error_in_a_later_stage_keeps_the_finished_epochs_and_says_how_to_go_on(
+    train_small: Train, tmp_path: Path, heard: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = trainer.train.load_data
+
+    def fail(table: Any, settings: Any, *rest: Any) -> Any:
+        if settings.image_size == 48:
+            raise OutputError("the disk is full")
+        return load(table, settings, *rest)
+
+    monkeypatch.setattr(trainer.train, "load_data", fail)
+    screen, text = heard
+    with pytest.raises(OutputError):
+        train_small(screen=screen, stages=({"epochs": 3}, {"image_size": 48}))
+    (run,) = (tmp_path / "runs").iterdir()
+    assert f"go on with: lab train --resume {run}" in text.getvalue()
+    assert len(load_snapshot(run)["rows"]) == 3
+    assert {"best.safetensors", "curves.png", "report"} <= {path.name for path in run.iterdir()}

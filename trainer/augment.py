@@ -66,7 +66,8 @@ class Augmentation:
     Attributes: columns (int), random numbers per sample; mixes (bool), whether samples are mixed with each other.
     """
 
-    def __init__(self, steps: Sequence[Step], spec: PixelSpec) -> None:
+    def __init__(self, steps: Sequence[Step], spec: PixelSpec, device: torch.device | None = None) -> None:
+        """`device` is where the batches will lie; None: the CPU."""
         self.spec = spec
         self._alphas: list[float | None] = []
         everything = _Branch(tuple(_laid_out(step, self._alphas, ()) for step in steps), ())
@@ -75,8 +76,8 @@ class Augmentation:
         leaves = list(_leaves(everything))
         self._erasing = [(leaf, leaf.step) for leaf in leaves if isinstance(leaf.step, Erasing)]
         self._mixing = [(leaf, leaf.step) for leaf in leaves if isinstance(leaf.step, Mixing)]
-        self._basis = colour_basis(pairs=any(isinstance(leaf.step, Contrast) for leaf in leaves))
-        self._on: dict[torch.device, Tensor] = {}
+        pairs = any(isinstance(leaf.step, Contrast) for leaf in leaves)
+        self._basis = colour_basis(pairs).to(device)  # now, since a copy to a GPU waits
         self.columns = len(self._alphas)
         self.mixes = bool(self._mixing)
 
@@ -103,9 +104,8 @@ class Augmentation:
             window: Tensor = centre_window(canvases_nhwc, self.spec)  # type: ignore[arg-type, assignment]  # it slices
             planes = window.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
         if self._colour:
-            basis = self._basis_on(draws.device)
             planes = recolour(
-                planes, _product(self._colour, draws, lambda step, part: colour_matrix(step, part, basis))
+                planes, _product(self._colour, draws, lambda step, part: colour_matrix(step, part, self._basis))
             )
         for leaf, step in self._erasing:
             planes = erased(planes, step, _part(leaf, draws), _taken(leaf, draws))
@@ -125,12 +125,6 @@ class Augmentation:
             taken, its = _taken(leaf, draws), own_weight(step, _part(leaf, draws), self.spec.window)
             weight = weight * (its if taken is None else torch.where(taken[:, None, None], its, torch.ones_like(its)))
         return torch.lerp(other, own, weight[..., None]), weight.mean(dim=(1, 2))
-
-    def _basis_on(self, device: torch.device) -> Tensor:
-        """Copied once, since a copy to a GPU would wait."""
-        if device not in self._on:
-            self._on[device] = self._basis.to(device)
-        return self._on[device]
 
 
 def _laid_out(step: Step, alphas: list[float | None], when: tuple[tuple[int, float, float], ...]) -> _Leaf | _Branch:

@@ -5,7 +5,6 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.nn.parallel import DistributedDataParallel
 
 from infer.errors import TrainingError
 from infer.pixels import PixelSpec, centre_window
@@ -30,7 +28,7 @@ from trainer.optimizer import Average, build_optimizer
 from trainer.sampling import epoch_order
 from trainer.schedule import Plateau, rate_factor
 from trainer.steps import parse_steps
-from trainer.world import World
+from trainer.world import World, unsynchronised
 
 OnStep = Callable[[int, float, float], None]
 """Told now and then during an epoch: images done, mean loss so far, images per second so far."""
@@ -82,7 +80,7 @@ class Trainer:
             convert = torch.nn.SyncBatchNorm.convert_sync_batchnorm
             self.network = convert(self.network)  # type: ignore[no-untyped-call]
         self.mixed = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        self.augment = Augmentation(parse_steps(settings.augment), spec)
+        self.augment = Augmentation(parse_steps(settings.augment), spec, device)
         self.feed = open_feed(canvases.pixels_nhwc, device)
         self.steps = len(self.train_rows) // settings.batch_size
         self.optimizer = build_optimizer(settings, self.network)
@@ -97,7 +95,7 @@ class Trainer:
         self._labels = torch.from_numpy(canvases.table.labels).to(device)
         self._forward: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] = self._loss_and_hits
         self._frozen = False
-        self._model = self._distributed()
+        self._model = self.world.wrapped(self.network, self.device)
 
     def run_epoch(self, number: int, on_step: OnStep) -> Epoch:
         """Train one epoch and validate.
@@ -123,7 +121,8 @@ class Trainer:
 
     def compile(self, wanted: bool = True) -> None:
         """From the next step on, run augmentation, network and loss as one compiled function, or as they are."""
-        self._forward = torch.compile(self._loss_and_hits) if wanted else self._loss_and_hits
+        self._forward = torch.compile(self._loss_and_hits, dynamic=False) if wanted else self._loss_and_hits
+        self.optimizer.zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, Any]:
         """All that changes while it trains: tensors, numbers and plain containers of them."""
@@ -166,7 +165,7 @@ class Trainer:
         for place, canvases in zip(parts, self.feed.batches(pieces), strict=True):
             own_part = slice(starts[place], starts[place] + part + more)
             last = (place + 1) % settings.accumulate == 0
-            with self._unsynchronised() if not last else contextlib.nullcontext():
+            with contextlib.nullcontext() if last else unsynchronised(self._model):
                 loss, hits = self._forward(canvases, draws[own_part], labels[own_part])
                 (loss / settings.accumulate).backward()  # type: ignore[no-untyped-call]
             meter.add(loss, hits, part)
@@ -175,6 +174,8 @@ class Trainer:
                 step += 1
                 if told := meter.look((place + 1) * part):
                     on_step(told[0] * world.size, *told[1:])
+        if told := meter.end(len(starts) * part):
+            on_step(told[0] * world.size, *told[1:])
         totals = world.summed(meter.totals) / (self.steps * settings.batch_size)
         mean_loss, accuracy = totals.tolist()
         return mean_loss, accuracy
@@ -213,7 +214,8 @@ class Trainer:
     def _validate(self) -> tuple[Floats, float]:
         """Probabilities of the validation images, [n, K], and their mean loss, from the evaluation view, in float32."""
         self.judged.eval()
-        rows, size = self.world.shard(self.valid_rows), self.settings.batch_size
+        rows = self.world.shard(self.valid_rows)
+        size = self.settings.batch_size // (self.settings.accumulate * self.world.size)  # what fits in training
         pieces = [rows[start : start + size] for start in range(0, len(rows), size)]
         answers = [torch.zeros(0, self.judged.resnet.fc.out_features, device=self.device)]
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # as the exported file will compute
@@ -229,25 +231,13 @@ class Trainer:
         self._frozen = frozen
         for name, parameter in self.network.resnet.named_parameters():
             parameter.requires_grad_(name.startswith("fc.") or not frozen)
-        self._model = self._distributed()
+        self._model = self.world.wrapped(self.network, self.device)
 
     def _to_train_mode(self) -> None:
         self.network.train()
         if self._frozen:
             self.network.eval()  # the statistics of normalisation stay too
             self.network.resnet.fc.train()
-
-    def _distributed(self) -> torch.nn.Module:
-        if self.world.size == 1:
-            return self.network
-        devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(self.network, devices, broadcast_buffers=False, gradient_as_bucket_view=True)
-
-    def _unsynchronised(self) -> AbstractContextManager[None]:
-        """Gradients stay with this process: there are more parts of the batch to come."""
-        if isinstance(self._model, DistributedDataParallel):
-            return self._model.no_sync()
-        return contextlib.nullcontext()
 
 
 def centre_window_of(canvases_nhwc: Tensor, spec: PixelSpec) -> Tensor:

@@ -43,5 +43,9 @@ class Meter:
             self._copied = images
         return told
 
+    def end(self, images: int) -> tuple[int, float, float] | None:
+        """All `images` of the epoch, unless a look has told of them; this waits for the device."""
+        return self._told(images, float(self.totals[0])) if self._event is not None else None
+
     def _told(self, images: int, loss: float) -> tuple[int, float, float]:
         return images, loss / images, images / (time.perf_counter() - self._start)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, RAdam, RMSprop
 
 from trainer.config import ResolvedConfig
@@ -48,16 +48,17 @@ class Average:
         self.network, self.steps, self._decay = average.requires_grad_(False), 0, decay
         average.load_state_dict(network.state_dict())
         own, of = average.state_dict(keep_vars=True), network.state_dict(keep_vars=True)
-        self._pairs = [(own[name], of[name]) for name in own]
+        names = [name for name in own if own[name].is_floating_point()]
+        counters = [name for name in own if name not in names]
+        # detached, they are the same memory, whatever the optimizer writes there
+        self._averages, self._values = [own[n].detach() for n in names], [of[n].detach() for n in names]
+        self._counters, self._counts = [own[n] for n in counters], [of[n] for n in counters]
 
     @torch.no_grad()
     def update(self) -> None:
         """After a step of the optimizer."""
         self.steps += 1
         decay = min(self._decay, (1 + self.steps) / (10 + self.steps))
-        floats = [(own, of.detach()) for own, of in self._pairs if own.is_floating_point()]
-        averages: list[Tensor] = [own.detach() for own, _ in floats]
-        torch._foreach_lerp_(averages, [of for _, of in floats], 1 - decay)
-        for own, of in self._pairs:
-            if not own.is_floating_point():
-                own.copy_(of)
+        torch._foreach_lerp_(self._averages, self._values, 1 - decay)
+        if self._counters:
+            torch._foreach_copy_(self._counters, self._counts)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import typer
 
 from infer.errors import ConfigError
+from infer.runs import RECIPE
 from infer.runs import read_recipe as read_run_recipe
 from trainer.config import TrainConfig, read_config
 from trainer.knob import Knob, knobs, option
@@ -17,6 +18,16 @@ from trainer.recipe import DEFAULT, configure, load_recipe
 
 Command = TypeVar("Command", bound=Callable[..., None])
 LIST = "separated by commas"
+USED_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
+    "warmup": ("schedule", ("constant", "cosine", "step", "plateau")),
+    "milestones": ("schedule", ("step",)),
+    "drop": ("schedule", ("step", "plateau")),
+    "plateau": ("schedule", ("plateau",)),
+    "momentum": ("optimizer", ("sgd", "rmsprop")),
+    "nesterov": ("optimizer", ("sgd",)),
+    "fit": ("crop", ("None",)),
+}
+"""Options that do something only where another one has one of these values."""
 ANY_TIME = ("data", "device", "workers", "compile", "tensorboard")
 """What may be given with --resume: where the data lies now, and what changes no result."""
 
@@ -49,9 +60,19 @@ def with_train_options(command: Command, names: Sequence[str] | None = None) -> 
 
 def configured(architecture: str, recipe: str, given: Mapping[str, Any]) -> TrainConfig:
     """The config of what the user typed. Raises ConfigError."""
-    if not architecture:
+    read = load_recipe(recipe)
+    if not (architecture or read.architecture):
         raise ConfigError("ARCH is missing; for example: lab train resnet18, or lab train --resume RUN")
-    return configure(architecture, load_recipe(recipe), _read(given))
+    config = configure(architecture or read.architecture, read, _read(given))
+    if config.freeze and not (config.pretrained or config.weights):
+        raise ConfigError("--freeze needs --pretrained or --weights: the rest of a new network has learnt nothing yet")
+    for name in (name for name in given if name in USED_WITH):
+        other, values = USED_WITH[name]
+        found = {str(stage.get(other, getattr(config, other))) for stage in config.stages or ({},)}
+        if not found & set(values):
+            needed = f"{option(other)} {' or '.join(values)}" if values != ("None",) else f"no {option(other)}"
+            raise ConfigError(f"{option(name)} has no effect here: it needs {needed}, which is {', '.join(found)}")
+    return config
 
 
 def resumed(run: Path, architecture: str, recipe: str, given: Mapping[str, Any]) -> TrainConfig:
@@ -61,8 +82,8 @@ def resumed(run: Path, architecture: str, recipe: str, given: Mapping[str, Any])
         ConfigError: something was given that would make it another run.
         DataError: the run's recipe cannot be read.
     """
-    if not run.is_dir():
-        raise ConfigError(f"--resume must be a run's folder, got {run}")
+    if not (run / RECIPE).is_file():
+        raise ConfigError(f"--resume must be a run's folder, got {run}, in which there is no {RECIPE}")
     others = [option(name) for name in given if name not in ANY_TIME]
     others += ["ARCH"] if architecture else []
     others += ["--recipe"] if recipe != DEFAULT else []

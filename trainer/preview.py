@@ -1,6 +1,7 @@
 """`lab data preview`: contact sheets that show what the network sees of a data set, a PNG per class."""
 
 import io
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -107,10 +108,10 @@ def _grid(columns: dict[str, list[Pixels]], title: str, size: tuple[int, int]) -
     height, width = size
     rows = max(len(tiles) for tiles in columns.values())
     wide = max(width, 96)
-    sheet = Image.new(
-        "RGB", (GAP + len(columns) * (wide + GAP), 2 * HEAD + rows * (height + GAP) + GAP), (255, 255, 255)
-    )
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    font = ImageFont.load_default(13)
+    across = max(GAP + len(columns) * (wide + GAP), 2 * GAP + math.ceil(font.getlength(title)))
+    sheet = Image.new("RGB", (across, 2 * HEAD + rows * (height + GAP) + GAP), (255, 255, 255))
+    pen = ImageDraw.Draw(sheet)
     pen.text((GAP, 4), title, (0, 0, 0), font)
     for column, (name, tiles) in enumerate(columns.items()):
         left = GAP + column * (wide + GAP)

@@ -9,14 +9,16 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from infer.errors import DataError
+from infer.config import require_file_name
+from infer.errors import ConfigError, DataError
 from infer.files import csv_text, write_bytes, write_text
 from infer.screen import Screen
 from trainer.config import TrainConfig
 from trainer.data import load_data, read_data
 from trainer.loop import Trainer
 from trainer.network import build_network
-from trainer.train import make_card, pick_device, spec_of
+from trainer.setup import make_card, pick_device, spec_of
+from trainer.weights import start_from
 
 LOWEST, HIGHEST = 1e-6, 10.0
 STEPS = 100
@@ -47,13 +49,18 @@ def find_rate(config: TrainConfig, out: Path, screen: Screen) -> RangeResult:
     Raises:
         LabError: see the tree.
     """
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"--out must end with .png, got {out}; a CSV of the figures goes beside it")
+    require_file_name("--out", out)
     device = pick_device(config.device)
     settings = config.resolved(device.type)[0]
     spec = spec_of(settings)
     canvases = load_data(read_data(settings, screen), settings, spec, screen)
     torch.manual_seed(settings.seed)
     card = make_card(settings, canvases)
-    trainer = Trainer(settings, spec, canvases, build_network(card), device)
+    network = build_network(card)
+    start_from(network.resnet, settings, screen)
+    trainer = Trainer(settings, spec, canvases, network, device)
     epochs = math.ceil(STEPS / trainer.steps)
     total = epochs * trainer.steps
     trainer.rate_of = lambda step: LOWEST * (HIGHEST / LOWEST) ** (step / (total - 1))

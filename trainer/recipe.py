@@ -30,6 +30,8 @@ class Recipe:
     """One line: what its report reached; empty where there is none."""
     values: Mapping[str, Any]
     """Of TrainConfig's fields, and `stages`."""
+    architecture: str
+    """The network that a run's own file names; empty in others."""
     by_architecture: Mapping[str, Mapping[str, Any]]
     """What is different for some architectures."""
 
@@ -61,19 +63,20 @@ def load_recipe(name: str) -> Recipe:
     known = set(knobs(TrainConfig)) | {"stages"}
     by_architecture = {key: content.pop(key) for key in ARCHITECTURE_NAMES if key in content}
     about, reached = str(content.pop("about", "")), str(content.pop("reached", ""))
-    for label in ("architecture", "recipe"):  # a run's own file names them
-        content.pop(label, None)
+    content.pop("recipe", None)  # a run's own file names it, and the network
+    architecture = str(content.pop("architecture", ""))
     for key, place in by_architecture.items():
         if not isinstance(place, dict):
             raise ConfigError(f"the recipe {path}: {key} must be a table of values, headed [{key}], got {place}")
     if strange := sorted({key for place in (content, *by_architecture.values()) for key in place} - known):
-        raise ConfigError(
-            f"the recipe {path} holds {', '.join(strange)}, which lab does not know; see lab train --help"
-        )
-    recipe = Recipe(path.stem if path.parent == FOLDER else name, text, about, reached, content, by_architecture)
+        meant = strange[0].replace("-", "_")
+        remedy = f"write {meant}" if meant in known else "see lab train --help"
+        raise ConfigError(f"the recipe {path} holds {', '.join(strange)}, which lab does not know; {remedy}")
+    short = path.stem if path.parent == FOLDER else name
+    recipe = Recipe(short, text, about, reached, content, architecture, by_architecture)
     try:
-        for architecture in ARCHITECTURE_NAMES:
-            configure(architecture, recipe, {})
+        for each in ARCHITECTURE_NAMES:
+            configure(each, recipe, {})
     except ConfigError as error:
         raise ConfigError(f"the recipe {path}: {error}") from None
     return recipe
@@ -99,9 +102,13 @@ def configure(architecture: str, recipe: Recipe, given: Mapping[str, Any]) -> Tr
 
 
 def _replaced(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that are not given, and their batch size as the base of their learning rate."""
+    """The values that are not given, and their batch size as the base of their learning rate.
+
+    Of `fit` and `crop` one stands for the other.
+    """
     base = {"base_batch_size": values["batch_size"]} if "batch_size" in values else {}
-    return {name: value for name, value in {**base, **values}.items() if name not in given}
+    out = {*given, *(("fit", "crop") if {"fit", "crop"} & set(given) else ())}
+    return {name: value for name, value in {**base, **values}.items() if name not in out}
 
 
 def recipe_table() -> "Table":

@@ -27,7 +27,9 @@ from trainer.snapshot import cloned, save_snapshot
 
 Monitor = Callable[[Metrics], float]
 WRITING_SHARE = 20
-"""Where writing the weights takes longer than a twentieth of an epoch, only some epochs write theirs."""
+"""Where writing the weights takes longer than a twentieth of an epoch, only some epochs write theirs, but ..."""
+LONGEST = 30.0
+"""... after so many seconds the next finished epoch does, so that a power cut costs little."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,14 @@ class Record:
         result = self._result(title, card, epoch.probabilities)
         metrics = measure(result)
         score = (self._monitored(metrics), -epoch.valid_loss)
-        best, waiting = self.best, self.waiting + 1
+        best = self.best
+        waiting = 0 if best is None or score[0] > best.score[0] else self.waiting + 1
         improved = best is None or score > best.score
         if improved:
             told = {**card.provenance, "validation": _validation(epoch, metrics)}
             weights = cloned(trainer.judged.resnet.state_dict())
             answers = torch.from_numpy(epoch.probabilities)
-            best, waiting = Best(score, title, replace(card, provenance=told), weights, answers), 0
+            best = Best(score, title, replace(card, provenance=told), weights, answers)
         trainer.plateau.see(score[0], trainer.settings)
         state = {"stage": stage, "first_epoch": trainer.first_epoch}
         if self._writes:
@@ -106,7 +109,7 @@ class Record:
         row = _history_row(epoch, metrics, score[0], improved)
         # all at once, so that an interruption finds either this epoch or the one before
         self.best, self.waiting, self._rows, self._unwritten = best, waiting, [*self._rows, row], state
-        if time.perf_counter() - self._written > WRITING_SHARE * self._writing:
+        if time.perf_counter() - self._written > min(WRITING_SHARE * self._writing, LONGEST):
             self.flush()
         else:
             self._write_history()
@@ -132,6 +135,8 @@ class Record:
         self.best = Best(**{**last["best"], "card": card})
         self._rows, self.waiting = last["rows"], last["waiting"]
         if self._writes:
+            for draft in (path for path in self.run.glob(".*") if path.suffix in (".ckpt", ".safetensors", ".csv")):
+                draft.unlink()  # a kill while a file was being written left it
             self._write_history()
             save_state(self.best.weights, self.best.card, self.run / CHECKPOINT)
 
@@ -169,6 +174,8 @@ def monitor_of(name: str, table: Table) -> Monitor:
     known, wanted = class_index(table.classes), name.removeprefix("recall:")
     if wanted not in known:
         raise ConfigError(f"--monitor {name}: the classes are {listed([str(item) for item in table.classes])}")
+    if VALID in table.splits and not table.counts(VALID)[known[wanted]]:
+        raise ConfigError(f"--monitor {name}: no validation image is of that class; monitor another metric")
     return lambda metrics: metrics.per_class[known[wanted]].recall
 
 

@@ -46,16 +46,22 @@ def make_room(folder: Path, needed: int) -> None:
                 used -= path.stat().st_size
                 path.unlink()
                 path.with_suffix(".json").unlink(missing_ok=True)
+    require_bound(needed, used)
+    if needed > (free := shutil.disk_usage(folder).free):
+        raise OutputError(
+            f"the decoded images take {size_text(needed)}, and {folder} has {size_text(free)} left; "
+            "free some space or set LAB_CACHE to a folder with room"
+        )
+
+
+def require_bound(needed: int, used: int = 0) -> None:
+    """Raises OutputError where `needed` bytes do not fit into the bound beside those that are used."""
+    bound = cache_bound()
     if used + needed > bound:
         others = f" beside {size_text(used)} in use" if used else ""
         raise OutputError(
             f"the decoded images take {size_text(needed)}{others}, and the cache may hold {size_text(bound)}; "
             f"set LAB_CACHE_GB to {math.ceil((used + needed) / 1e9)} or more, or train at a smaller --image-size"
-        )
-    if needed > (free := shutil.disk_usage(folder).free):
-        raise OutputError(
-            f"the decoded images take {size_text(needed)}, and {folder} has {size_text(free)} left; "
-            "free some space or set LAB_CACHE to a folder with room"
         )
 
 

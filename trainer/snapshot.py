@@ -19,9 +19,12 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, pickle.UnpicklingError)
 
 
 def cloned(state: Any) -> Any:
-    """A copy of nested dicts, lists and tuples in which no tensor shares memory with the original's."""
+    """A copy of nested dicts, lists and tuples, its tensors on the CPU, where they share no memory with the original's.
+
+    A GPU's memory is left to the training.
+    """
     if isinstance(state, Tensor):
-        return state.detach().clone()
+        return state.detach().to("cpu", copy=True)
     if isinstance(state, dict):
         return {key: cloned(value) for key, value in state.items()}
     if isinstance(state, list | tuple):

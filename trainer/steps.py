@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from infer.errors import ConfigError
 from trainer import kinds
 from trainer.expressions import Call, build, parse_calls
-from trainer.kinds import Affine, OneOf, RandomApply, RandomOrder, Rotation, Single, Step
+from trainer.kinds import Affine, Crop, OneOf, RandomApply, RandomOrder, Rotation, Single, Step
 
 OPTION = "--augment"
 SINGLE: dict[str, type[Single]] = {
@@ -56,6 +56,18 @@ def reach(steps: Sequence[Step]) -> float:
     """
     stretch, shift = _bound(steps)
     return min(FARTHEST, stretch * (1 + shift))
+
+
+def crop_paddings(steps: Sequence[Step]) -> list[int]:
+    """The padding of every `crop` among the steps, wherever it stands."""
+    found: list[int] = []
+    for step in steps:
+        inner = step.step if isinstance(step, RandomApply) else step
+        if isinstance(inner, RandomOrder | OneOf):
+            found += crop_paddings(inner.steps)
+        elif isinstance(inner, Crop):
+            found.append(inner.padding)
+    return found
 
 
 def _step(call: Call) -> Step:

@@ -1,23 +1,21 @@
 """`lab train`: a data set to a run's folder with the best checkpoint."""
 
-import platform
+import gc
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from infer import __version__
 from infer.card import ModelCard
-from infer.errors import DataError, DeviceError, TrainingError
-from infer.pixels import PixelSpec
+from infer.errors import DataError, DeviceError, LabError, TrainingError
 from infer.screen import Screen
 from infer.session import is_out_of_memory
-from infer.table import TRAIN, Table
+from infer.table import Table
 from trainer.board import Board, open_board, require_tensorboard
 from trainer.canvases import Canvases
 from trainer.compiling import Compiling
@@ -27,11 +25,10 @@ from trainer.loop import Trainer
 from trainer.network import PixelNet, build_network
 from trainer.progress import Progress
 from trainer.record import Record, TrainResult, monitor_of, new_run
+from trainer.room import require_bound
+from trainer.setup import make_card, pick_device, spec_of
 from trainer.snapshot import load_snapshot
-from trainer.statistics import normalization_of
-from trainer.steps import parse_steps, reach
-from trainer.view import pixel_spec
-from trainer.weights import load_pretrained, load_weights
+from trainer.weights import start_from
 from trainer.world import World, check_world, joined
 
 
@@ -54,37 +51,6 @@ def train(config: TrainConfig, screen: Screen, resume: Path | None = None) -> Tr
         return _train(config, screen, resume, device, world)
 
 
-def pick_device(wanted: str) -> torch.device:
-    """The device to train on; `auto` is CUDA where torch can use it. Raises DeviceError."""
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise DeviceError(f"--device cuda: torch {torch.__version__} finds no usable NVIDIA GPU; choose --device cpu")
-    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
-
-
-def spec_of(settings: ResolvedConfig) -> PixelSpec:
-    """How a stage turns a file into a canvas that is large enough for its augmentation. Raises ConfigError."""
-    return pixel_spec(settings, reach(parse_steps(settings.augment)))
-
-
-def make_card(settings: ResolvedConfig, canvases: Canvases) -> ModelCard:
-    """The card of what a stage trains, with the normalisation computed from its training images."""
-    table, spec = canvases.table, spec_of(settings)
-    rows = table.rows(TRAIN)
-    data = {"name": table.name, "fingerprint": table.fingerprint(), "train": table.counts(TRAIN)}
-    packages = {name: version(name) for name in ("torchvision", "numpy", "pillow")}
-    versions = {"lab": __version__, "python": platform.python_version(), "torch": torch.__version__, **packages}
-    told = {"recipe": settings.recipe, "monitor": settings.monitor, "seed": settings.seed}
-    return ModelCard(
-        architecture=settings.architecture,
-        classes=table.classes,
-        pixels=spec,
-        normalization=normalization_of(settings.normalization, settings.grayscale, canvases.pixels_nhwc, rows, spec),
-        ordered=settings.ordered,
-        provenance={"data": data, **told, "versions": versions},
-    )
-
-
 def _train(config: TrainConfig, screen: Screen, resume: Path | None, device: torch.device, world: World) -> TrainResult:
     if config.tensorboard:
         require_tensorboard()
@@ -96,10 +62,13 @@ def _train(config: TrainConfig, screen: Screen, resume: Path | None, device: tor
     with world.one_first():
         table = read_data(stages[0], screen)
     monitor_of(config.monitor, table)
+    for settings in stages:
+        require_bound(len(table) * 3 * math.prod(spec_of(settings).canvas))
     canvases = _decoded(table, stages[last["stage"] if last else 0], screen, world)
     record = _record(config, stages, canvases.table, last, resume, world)
     screen.say(f"run: {record.run}" + (f", resumed after epoch {record.epochs}" if last else ""))
-    run = _Run(stages, record, screen, device, world, canvases, stages[0])
+    run = _Run(stages, record, screen, device, world, canvases.table, canvases, stages[0])
+    del canvases
     with run.told_when_stopped(), open_board(config.tensorboard and world.writes, record.run, record.epochs) as board:
         run.train(board, last)
     return record.finish()
@@ -114,10 +83,11 @@ class _Run:
     screen: Screen
     device: torch.device
     world: World
-    canvases: Canvases
-    """Of the stage that is at work."""
+    table: Table
+    canvases: Canvases | None
+    """Of the first stage, until it takes them."""
     now: ResolvedConfig
-    """That stage."""
+    """The stage that is at work."""
     progress: Progress | None = None
 
     def train(self, board: Board, last: dict[str, Any] | None) -> None:
@@ -128,24 +98,28 @@ class _Run:
                 continue
             going_on = last if last and number == last["stage"] else None
             self.now = settings
-            if network is not None:  # a later stage
-                self.canvases = _decoded(self.canvases.table, settings, self.screen, self.world)
-            card = make_card(settings, self.canvases)
+            canvases = self.canvases or _decoded(self.table, settings, self.screen, self.world)
+            self.canvases = None
+            card = make_card(settings, canvases)
             self._same_data(card)
             network = self._network(card, settings, network, fresh=going_on is None)
             first = going_on["first_epoch"] if going_on else self.record.epochs + 1
-            trainer = Trainer(settings, card.pixels, self.canvases, network, self.device, self.world, first)
+            trainer = Trainer(settings, card.pixels, canvases, network, self.device, self.world, first)
             if going_on:
                 trainer.load_state(going_on["trainer"])
             else:
                 self.record.waiting = 0
                 self._say_stage(number, settings)
+                self._say_left(trainer)
             if self.device.type == "cuda":
                 bits = "bfloat16" if trainer.mixed else "float32, as this GPU has no bfloat16"
                 place = "kept on the GPU" if trainer.feed.resident else "streamed from the cache, as they do not fit"
                 self.screen.say(f"training in {bits}; images are {place}")
             self._epochs(number, trainer, card, board)
             network = trainer.judged
+            del trainer, canvases  # before the next stage asks how much memory and disk is free
+            gc.collect()
+            torch.cuda.empty_cache()
         self.record.flush()
 
     def _epochs(self, number: int, trainer: Trainer, card: ModelCard, board: Board) -> None:
@@ -173,18 +147,15 @@ class _Run:
             network.resnet.load_state_dict(before.resnet.state_dict())
         elif before is not None and best is not None:
             network.resnet.load_state_dict(best.weights)
-        elif settings.pretrained and fresh:
-            self.screen.say(f"ImageNet weights: {load_pretrained(network.resnet, settings.architecture)}")
-        elif settings.weights and fresh:
-            path = Path(settings.weights).expanduser()
-            self.screen.say(f"{path}: {load_weights(network.resnet, path)}")
+        elif fresh:
+            start_from(network.resnet, settings, self.screen)
         return network
 
     def _same_data(self, card: ModelCard) -> None:
         """See that the images are those of the epochs before."""
         best = self.record.best
         if best and card.provenance["data"]["fingerprint"] != best.card.provenance["data"]["fingerprint"]:
-            raise DataError(f"{self.canvases.table.root} is not as it was when {self.record.run} began; train anew")
+            raise DataError(f"{self.table.root} is not as it was when {self.record.run} began; train anew")
 
     def _say_stage(self, number: int, settings: ResolvedConfig) -> None:
         if len(self.stages) > 1:
@@ -192,15 +163,21 @@ class _Run:
             told = f"{settings.image_size} px, {settings.epochs} epochs, learning rate {settings.peak_rate:g}"
             self.screen.say(f"stage {number + 1} of {len(self.stages)}: {told}{start}")
 
-    def _say_how_to_go_on(self, again: bool) -> None:
-        """`again`: the run can be resumed, and would not come to the same end."""
-        run = self.record.run
+    def _say_left(self, trainer: Trainer) -> None:
+        images, size = len(trainer.train_rows), trainer.settings.batch_size
+        if (left := images % size) > images / 20:
+            self.screen.say(
+                f"{left} of {images} training images, others in each epoch, fill no batch of {size}: left out"
+            )
+
+    def _say_how_to_go_on(self, stop: BaseException) -> None:
+        run, again = self.record.run, not isinstance(stop, TrainingError)  # which it would come to once more
         if self.record.best is not None:
             self.record.finish()
             where = self.progress.place() if self.progress else ""
             resume = f"{where}go on with: lab train --resume {run}\nor " if again else ""
             self.screen.say(f"{resume}export the best epoch: lab export {run}")
-        elif again:
+        elif not isinstance(stop, LabError):
             self.screen.say(f"no epoch was finished, so {run} cannot be resumed; train anew")
 
     @contextmanager
@@ -208,9 +185,9 @@ class _Run:
         """Keep what is finished, whatever ends the run, and say how to go on."""
         try:
             yield
-        except (KeyboardInterrupt, SystemExit, TrainingError) as stop:
+        except (KeyboardInterrupt, SystemExit, LabError) as stop:
             self.record.flush()
-            self._say_how_to_go_on(again=not isinstance(stop, TrainingError))
+            self._say_how_to_go_on(stop)
             raise
         except RuntimeError as error:
             self.record.flush()
@@ -235,6 +212,8 @@ def _record(
 ) -> Record:
     """A new run's record, or that of a run to go on with."""
     if resume and last:
+        if table.fingerprint() != ModelCard.from_json(last["best"]["card"], resume).provenance["data"]["fingerprint"]:
+            raise DataError(f"{table.root} is not as it was when {resume} began; train anew")
         record = Record(resume, config, table, world.writes)
         record.resume(last)
         return record

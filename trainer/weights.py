@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from infer.errors import ModelError, listed
+from infer.screen import Screen
+from trainer.config import TrainConfig
 from trainer.resnet import ResNet
 
 
@@ -38,6 +40,15 @@ class Match:
             if names:
                 parts.append(f"{len(names)} {what}: {listed(names)}")
         return "; ".join(parts)
+
+
+def start_from(resnet: ResNet, settings: TrainConfig, screen: Screen) -> None:
+    """Load the weights that a run is to start from, if it is not to start from new ones. Raises ModelError."""
+    if settings.pretrained:
+        screen.say(f"ImageNet weights: {load_pretrained(resnet, settings.architecture)}")
+    elif settings.weights:
+        path = Path(settings.weights).expanduser()
+        screen.say(f"{path}: {load_weights(resnet, path)}")
 
 
 def load_pretrained(resnet: ResNet, architecture: str) -> Match:

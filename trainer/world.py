@@ -1,24 +1,28 @@
 """One process of training, or one of several that PyTorch's launcher started."""
 
 import contextlib
+import inspect
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from infer.errors import ConfigError
+from infer.errors import ConfigError, DeviceError
 from trainer.config import ResolvedConfig
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=6)
 """How long the processes wait for one of them, which may be decoding a whole data set."""
+BUFFER_SWITCHES = ("forward_sync_buffers", "broadcast_buffers")
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,16 @@ class World:
             dist.broadcast_object_list(values, src=0)
         return values[0]
 
+    def wrapped(self, network: nn.Module, device: torch.device) -> nn.Module:
+        """The network, with gradients that are averaged over all processes."""
+        if self.size == 1:
+            return network
+        # statistics of normalisation are averaged after each epoch instead; torch 2.14 renamed the switch
+        named = inspect.signature(DistributedDataParallel).parameters
+        unsent: dict[str, Any] = {next(name for name in BUFFER_SWITCHES if name in named): False}
+        devices = [device] if device.type == "cuda" else None
+        return DistributedDataParallel(network, devices, gradient_as_bucket_view=True, **unsent)
+
     def summed(self, values: Tensor) -> Tensor:
         """The sum over all processes."""
         if self.size > 1:
@@ -80,6 +94,11 @@ class World:
                     buffer /= self.size
 
 
+def unsynchronised(network: nn.Module) -> AbstractContextManager[None]:
+    """While gradients stay with this process, as there are more parts of the batch to come."""
+    return network.no_sync() if isinstance(network, DistributedDataParallel) else contextlib.nullcontext()
+
+
 def check_world(settings: ResolvedConfig, device_type: str, world: World) -> None:
     """See that a stage can be trained by so many processes. Raises ConfigError."""
     parts = settings.accumulate * world.size
@@ -100,6 +119,7 @@ def joined(device_type: str) -> Iterator[World]:
 
     Raises:
         ConfigError: the environment is not one that torchrun makes.
+        DeviceError: there are too few GPUs, or the processes cannot meet.
     """
     names: Sequence[str] = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
     if os.environ.get("WORLD_SIZE", "1") == "1":
@@ -111,8 +131,18 @@ def joined(device_type: str) -> Iterator[World]:
         told = f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {error} is missing or no number"
         raise ConfigError(f"{told}; start with torchrun, or unset WORLD_SIZE") from error
     if device_type == "cuda":
+        if local_rank >= torch.cuda.device_count():
+            raise DeviceError(
+                f"there are {torch.cuda.device_count()} GPUs; start as many processes with --nproc-per-node"
+            )
         torch.cuda.set_device(local_rank)
-    dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=PATIENCE)
+    except (ValueError, RuntimeError) as error:
+        what = str(error).partition("\n")[0]
+        raise DeviceError(
+            f"the processes cannot meet ({what}); start them with torchrun, or unset WORLD_SIZE"
+        ) from error
     try:
         yield World(rank, size, local_rank)
     finally:
