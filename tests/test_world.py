@@ -21,6 +21,7 @@ from infer.layouts import read_table
 from infer.pixels import read_window
 from trainer.checkpoint import load_checkpoint
 from trainer.config import TrainConfig
+from trainer.resnet import BasicBlock, ResNet
 from trainer.snapshot import load_snapshot
 from trainer.world import World, check_world, joined
 
@@ -82,6 +83,9 @@ def several(small_networks: None, lab: Callable, cells: Path, tmp_path_factory: 
         pytest.skip("torch was built without gloo, which joins processes on a CPU")
     folder = tmp_path_factory.mktemp("several")
     arguments = ("train", "resnet18", "--data", cells, *OPTIONS, *MORE)
+    torch.manual_seed(1)
+    torch.save(ResNet(BasicBlock, (1, 1, 1, 1), 2, base_width=8).state_dict(), folder / "start.pth")
+    arguments = (*arguments, "--weights", folder / "start.pth")
     one_gradients: list[list[Tensor]] = []
 
     def keep(optimizer: Optimizer, *_: Any) -> None:
