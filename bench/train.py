@@ -137,6 +137,7 @@ def lab_rows(settings: ResolvedConfig, table: Table, device: torch.device, args:
         rows[f"lab, warm{how}"] = statistics.median(warm)
         rows[f"lab, warm, with validation{how}"] = statistics.median(whole)
         rows[f"warm / bare{how}"] = statistics.median(w / b for w, b in zip(warm, bare, strict=True))
+        rows[f"with validation / bare{how}"] = statistics.median(w / b for w, b in zip(whole, bare, strict=True))
         if compiled:
             rows["seconds of compiling the step"] = compiling - statistics.median(
                 trainer.steps * settings.batch_size / speed for speed in whole

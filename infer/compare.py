@@ -33,6 +33,7 @@ class RunHistory:
     monitor: str
     epochs: "pd.DataFrame"
     best: "pd.Series"
+    recipe: str = ""
 
 
 def read_runs(runs: list[Path], screen: Screen) -> list[RunHistory]:
@@ -70,7 +71,8 @@ def read_run(run: Path) -> RunHistory:
     card = read_card(run / CHECKPOINT)
     fingerprint = str(card.provenance.get("data", {}).get("fingerprint"))
     monitor = str(card.provenance.get("monitor", "accuracy"))
-    return RunHistory(run.resolve().name, card.trained_on, fingerprint, monitor, epochs, best)
+    recipe = str(card.provenance.get("recipe", ""))
+    return RunHistory(run.resolve().name, card.trained_on, fingerprint, monitor, epochs, best, recipe)
 
 
 def compare(runs: list[RunHistory], out: Path) -> RichTable:
@@ -80,6 +82,7 @@ def compare(runs: list[RunHistory], out: Path) -> RichTable:
     write_bytes(out, curves_png(runs))
     table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("run", overflow="fold")
+    table.add_column("recipe", overflow="fold")
     monitors = {run.monitor for run in runs}
     scores = [("accuracy", "valid_accuracy"), ("balanced", "valid_balanced_accuracy"), ("macro F1", "valid_f1")]
     scores += [] if monitors == {"accuracy"} else [("monitored", "monitored")]
@@ -88,7 +91,8 @@ def compare(runs: list[RunHistory], out: Path) -> RichTable:
     for run in runs:
         figures = [f"{run.best[column]:.4f}" for _, column in scores]
         minutes = f"{run.epochs['seconds'].sum() / 60:.1f}"
-        table.add_row(Text(shown(run.name)), str(len(run.epochs)), str(int(run.best["epoch"])), *figures, minutes)
+        names = (Text(shown(name)) for name in (run.name, run.recipe))
+        table.add_row(*names, str(len(run.epochs)), str(int(run.best["epoch"])), *figures, minutes)
     return table
 
 

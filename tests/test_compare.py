@@ -31,7 +31,7 @@ def test_runs_of_unequal_length_are_drawn_into_one_picture_and_printed(
     with Image.open(tmp_path / "both.png") as picture:
         assert picture.width > picture.height > 300
     line = next(line for line in ran.out.splitlines() if "[longer]" in line)
-    assert line.split()[1:4] == ["5", "5", "0.8125"]
+    assert line.split()[1:5] == ["lab", "5", "5", "0.8125"]
     assert f" {run.name} "[1:] in ran.out
 
 
