@@ -1,0 +1,81 @@
+"""How long a large data set takes to open, and how much memory: all that happens before the first image is decoded.
+
+    python bench/listing.py [--images 100000]
+
+It writes that many copies of one small image, in class folders and in the CSV layout, and reads them as `lab train`
+does.
+"""
+
+import argparse
+import io
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from machine import machine
+from PIL import Image
+from rich.console import Console
+
+from infer.layouts import check_trainable, read_table
+from infer.screen import Screen
+from infer.splits import with_validation
+from infer.summary import show_table
+
+T = TypeVar("T")
+
+
+def main() -> None:
+    """Make the data, read it, print seconds of each step."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=100_000)
+    images = parser.parse_args().images
+    print(f"{machine()}, {images} images, n = 1")
+    with tempfile.TemporaryDirectory() as name:
+        for layout in ("class folders", "CSV"):
+            folder = Path(name) / layout
+            make(folder, images, layout == "CSV")
+            measure(folder, layout)
+
+
+def make(folder: Path, images: int, as_csv: bool) -> None:
+    """Two classes of copies of one image, a thousand in a folder."""
+    folder.mkdir()
+    content = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(content, "PNG")
+    rows = []
+    for number in range(images):
+        label = "one" if number % 3 else "two"
+        path = Path("images" if as_csv else label) / str(number // 1000) / f"{number}.png"
+        if number % 1000 < 3:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content.getvalue())
+        rows.append(f"{path},{label}\n")
+    if as_csv:
+        (folder / "train.csv").write_text("Path,label\n" + "".join(rows))
+
+
+def measure(folder: Path, layout: str) -> None:
+    """Time every step on the way to the decoder."""
+    start = time.perf_counter()
+    table = timed("read", lambda: read_table(folder))
+    timed("check", lambda: check_trainable(table))
+    split = timed("split", lambda: with_validation(table, 0))
+    timed("show", lambda: show_table(split, Screen(Console(quiet=True))))
+    timed("fingerprint", split.fingerprint)
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{layout}: {time.perf_counter() - start:.1f} s in all, {megabytes:.0f} MB at most")
+
+
+def timed(what: str, step: Callable[[], T]) -> T:
+    """Run a step and print its seconds."""
+    start = time.perf_counter()
+    result = step()
+    print(f"    {what}: {time.perf_counter() - start:.2f} s")
+    return result
+
+
+if __name__ == "__main__":
+    main()
