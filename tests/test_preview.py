@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from infer.errors import ConfigError
 from infer.layouts import read_table
 from infer.pixels import PixelSpec, read_canvas, read_window
 from infer.screen import Screen
@@ -101,3 +102,8 @@ def test_the_command_says_where_the_sheets_are(lab: Callable, cells: Path, tmp_p
     assert ran.code == 0, ran.err
     for path in (tmp_path / "sheets").iterdir():
         assert f"sheet: {path}" in ran.out
+
+
+def test_what_training_would_refuse_is_not_drawn_either(cells: Path, tmp_path: Path, quiet: Screen) -> None:
+    with pytest.raises(ConfigError, match="may leave nothing"):
+        draw(cells, tmp_path, quiet, augment=("crop(10000)",))

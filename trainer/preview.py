@@ -20,7 +20,8 @@ from trainer.colour import LUMA
 from trainer.config import ResolvedConfig, TrainConfig
 from trainer.data import read_data
 from trainer.loop import centre_window_of
-from trainer.steps import parse_steps, reach
+from trainer.setup import spec_of
+from trainer.steps import parse_steps
 from trainer.view import pixel_spec
 
 GAP, HEAD = 6, 22
@@ -43,7 +44,7 @@ def preview(config: TrainConfig, out: Path, images: int, draws: int, screen: Scr
         LabError: see the tree.
     """
     settings = config.resolved("cpu")[0]
-    spec = pixel_spec(settings, reach(parse_steps(settings.augment)))
+    spec = spec_of(settings)
     table = read_data(settings, screen)
     written = []
     for label, item in enumerate(table.classes):
