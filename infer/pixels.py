@@ -7,7 +7,7 @@ window. All of them call the functions of this module, so that no two can differ
 import contextlib
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,11 +39,7 @@ class ResizeShorter:
     size: int
 
     def __call__(self, image: Image.Image, box: Box | None = None) -> Image.Image:
-        left, top, right, bottom = box or (0, 0, *image.size)
-        width, height = right - left, bottom - top
-        scale = self.size / min(width, height)
-        target = (max(1, round(width * scale)), max(1, round(height * scale)))
-        return image.resize(target, Image.Resampling.BILINEAR, box)
+        return _scaled(image, box, self.size, min)
 
 
 @dataclass(frozen=True)
@@ -53,11 +49,7 @@ class ResizeLonger:
     size: int
 
     def __call__(self, image: Image.Image, box: Box | None = None) -> Image.Image:
-        left, top, right, bottom = box or (0, 0, *image.size)
-        width, height = right - left, bottom - top
-        scale = self.size / max(width, height)
-        target = (max(1, round(width * scale)), max(1, round(height * scale)))
-        return image.resize(target, Image.Resampling.BILINEAR, box)
+        return _scaled(image, box, self.size, max)
 
 
 @dataclass(frozen=True)
@@ -141,6 +133,15 @@ class PixelSpec:
             window=(height, width),
             reduced_decode=data["reduced_decode"],
         )
+
+
+def _scaled(image: Image.Image, box: Box | None, size: int, side: Callable[[float, float], float]) -> Image.Image:
+    """Resized so that the shorter (`side` is min) or longer (max) side is `size` pixels."""
+    left, top, right, bottom = box or (0, 0, *image.size)
+    width, height = right - left, bottom - top
+    scale = size / side(width, height)
+    target = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return image.resize(target, Image.Resampling.BILINEAR, box)
 
 
 def read_canvas(path: str, spec: PixelSpec) -> Pixels:

@@ -60,7 +60,7 @@ class Table:
 
     def split(self, name: str) -> "Table":
         """The rows of one split."""
-        return self.take([row for row, split in enumerate(self.splits) if split == name])
+        return self.take(self.rows(name))
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """The numbers of one split's rows, [n]."""

@@ -143,18 +143,24 @@ class Clock:
         return self.now
 
 
-def test_where_writing_is_slow_only_some_epochs_are_written_and_the_rest_at_the_end(
-    table: Table, card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Writing takes 0.1 s and an epoch 0.6 s: 2 s are to lie between two writings."""
+def slow_writing(monkeypatch: pytest.MonkeyPatch, seconds: float) -> Clock:
+    """From here on writing last.ckpt takes so long, by the clock that is returned."""
     clock, save = Clock(), trainer.record.save_snapshot
 
     def slow(run: Path, state: dict[str, Any]) -> None:
         save(run, state)
-        clock.now += 0.1
+        clock.now += seconds
 
     monkeypatch.setattr(trainer.record, "time", clock)
     monkeypatch.setattr(trainer.record, "save_snapshot", slow)
+    return clock
+
+
+def test_where_writing_is_slow_only_some_epochs_are_written_and_the_rest_at_the_end(
+    table: Table, card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writing takes 0.1 s and an epoch 0.6 s: 2 s are to lie between two writings."""
+    clock = slow_writing(monkeypatch, seconds=0.1)
     record, network = Record(tmp_path, CONFIG, table), build_network(card)
     stage, written = make_trainer(network), []
     for number in range(1, 11):
@@ -174,14 +180,7 @@ def test_where_writing_is_slow_only_some_epochs_are_written_and_the_rest_at_the_
 def test_however_slow_writing_is_an_epoch_is_written_every_half_minute(
     table: Table, card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, save = Clock(), trainer.record.save_snapshot
-
-    def slow(run: Path, state: dict[str, Any]) -> None:
-        save(run, state)
-        clock.now += 10
-
-    monkeypatch.setattr(trainer.record, "time", clock)
-    monkeypatch.setattr(trainer.record, "save_snapshot", slow)
+    clock = slow_writing(monkeypatch, seconds=10)
     record, network = Record(tmp_path, CONFIG, table), build_network(card)
     stage, written = make_trainer(network), []
     for number in range(1, 7):

@@ -224,8 +224,7 @@ class TrainConfig:
     def to_toml(self) -> str:
         """As TOML, each value with its field's name; values left open are left out."""
         plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "stages"}
-        tables = "".join(f"\n[[stages]]\n{_toml(stage)}" for stage in self.stages)
-        return _toml(plain) + tables
+        return _toml(plain) + "".join(f"\n[[stages]]\n{_toml(stage)}" for stage in self.stages)
 
 
 @dataclass(frozen=True, kw_only=True)

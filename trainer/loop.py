@@ -73,8 +73,7 @@ class Trainer:
     ) -> None:
         self.settings, self.spec, self.device = settings, spec, device
         self.world, self.first_epoch = world or World(), first_epoch
-        splits = np.array(canvases.table.splits)
-        self.train_rows, self.valid_rows = np.flatnonzero(splits == TRAIN), np.flatnonzero(splits == VALID)
+        self.train_rows, self.valid_rows = canvases.table.rows(TRAIN), canvases.table.rows(VALID)
         self.network = network.to(device).to(memory_format=torch.channels_last)
         if settings.sync_bn:
             convert = torch.nn.SyncBatchNorm.convert_sync_batchnorm

@@ -1,6 +1,5 @@
 """`lab find-rate`: the learning-rate range test of https://arxiv.org/abs/1506.01186, with a plot."""
 
-import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from infer.config import require_file_name
 from infer.errors import ConfigError, DataError
 from infer.files import csv_text, write_bytes, write_text
+from infer.report import png
 from infer.screen import Screen
 from trainer.config import TrainConfig
 from trainer.data import load_data, read_data
@@ -127,6 +127,4 @@ def _plot(result: RangeResult, title: str) -> bytes:
     axes.set_ylim(max(0.0, low - 0.1 * (high - low)), high + (high - low))
     axes.legend()
     axes.grid(alpha=0.3)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    return buffer.getvalue()
+    return png(figure)

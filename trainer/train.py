@@ -2,7 +2,7 @@
 
 import gc
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -101,7 +101,8 @@ class _Run:
             canvases = self.canvases or _decoded(self.table, settings, self.screen, self.world)
             self.canvases = None
             card = make_card(settings, canvases)
-            self._same_data(card)
+            if self.record.best:
+                _require_same_data(self.table.root, card.provenance["data"], self.record.best.card, self.record.run)
             network = self._network(card, settings, network, fresh=going_on is None)
             first = going_on["first_epoch"] if going_on else self.record.epochs + 1
             trainer = Trainer(settings, card.pixels, canvases, network, self.device, self.world, first)
@@ -150,12 +151,6 @@ class _Run:
         elif fresh:
             start_from(network.resnet, settings, self.screen)
         return network
-
-    def _same_data(self, card: ModelCard) -> None:
-        """See that the images are those of the epochs before."""
-        best = self.record.best
-        if best and card.provenance["data"]["fingerprint"] != best.card.provenance["data"]["fingerprint"]:
-            raise DataError(f"{self.table.root} is not as it was when {self.record.run} began; train anew")
 
     def _say_stage(self, number: int, settings: ResolvedConfig) -> None:
         if len(self.stages) > 1:
@@ -212,8 +207,8 @@ def _record(
 ) -> Record:
     """A new run's record, or that of a run to go on with."""
     if resume and last:
-        if table.fingerprint() != ModelCard.from_json(last["best"]["card"], resume).provenance["data"]["fingerprint"]:
-            raise DataError(f"{table.root} is not as it was when {resume} began; train anew")
+        now = {"fingerprint": table.fingerprint()}
+        _require_same_data(table.root, now, ModelCard.from_json(last["best"]["card"], resume), resume)
         record = Record(resume, config, table, world.writes)
         record.resume(last)
         return record
@@ -222,6 +217,12 @@ def _record(
     record = Record(run, config, table, world.writes)
     record.start(_filled(config, stages), table)
     return record
+
+
+def _require_same_data(root: Path, now: Mapping[str, Any], card: ModelCard, run: Path) -> None:
+    """See that the images have the fingerprint of those of the run's epochs before, whose card it is."""
+    if now["fingerprint"] != card.provenance["data"]["fingerprint"]:
+        raise DataError(f"{root} is not as it was when {run} began; train anew")
 
 
 def _filled(config: TrainConfig, stages: tuple[ResolvedConfig, ...]) -> TrainConfig:
