@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from exporter.config import ExportConfig as Export
-from exporter.config import Precision
 from infer import __version__
-from infer.config import BadImages, Device, Normalize, Split, bad_list, report_folder
 from infer.config import EvaluateConfig as Evaluate
 from infer.config import PredictConfig as Predict
+from infer.config import bad_list, report_folder
 from infer.errors import LabError, MissingExtraError
+from infer.options import with_options
 from trainer.config import ARCHITECTURE_NAMES
 from trainer.options import RANGED, VIEWED, configured, resumed, with_train_options
 from trainer.recipe import DEFAULT, load_recipe
@@ -26,13 +26,6 @@ if TYPE_CHECKING:
     from infer.metrics import EvaluationResult, Metrics
     from infer.screen import Screen
 
-BatchSize = Annotated[int, typer.Option("--batch-size", "-b", help="Images a batch.")]
-ModelOption = Annotated[
-    Path | None,
-    typer.Option("--model", "-m", help="ONNX file or run.", show_default="newest export in runs/"),
-]
-NormalizeOption = Annotated[Normalize, typer.Option(help="Scale of the confusion matrix.")]
-DeviceOption = Annotated[Device, typer.Option(help="cuda fails where CUDA cannot be had; auto says what it chose.")]
 RecipeOption = Annotated[
     str, typer.Option(help="A name that lab recipes lists, or a TOML file. Defaults below are those of lab.")
 ]
@@ -138,90 +131,48 @@ def find_rate(
 
 
 @app.command()
+@partial(with_options, config=Export)
 def export(
     run: Annotated[
         Path | None, typer.Argument(help="A run.", show_default="the newest in runs/", metavar="RUN")
     ] = Export.run,
-    opset: Annotated[int, typer.Option(help="From 17 to the newest that is installed.")] = Export.opset,
-    precision: Annotated[Precision, typer.Option(help="fp16 is for GPUs.")] = Export.precision,
-    data: Annotated[
-        Path | None, typer.Option(help="Where the run's images lie now.", show_default="as in training")
-    ] = Export.data,
-    device: Annotated[Device, typer.Option(help="Where the gate runs it.")] = Export.device,
-    batch_size: BatchSize = Export.batch_size,
-    out: Annotated[Path | None, typer.Option(help="File to write.", show_default="model.onnx in the run")] = Export.out,
+    **given: Any,
 ) -> None:
     """Export a run's best checkpoint to one ONNX file, proven equal to the network on validation images."""
-    config = Export(run=run, opset=opset, precision=precision, data=data, device=device, batch_size=batch_size, out=out)
+    config = Export(run=run, **given)
     with _train_extra("lab export"):
         from exporter.export import export as export_run
     screen = _screen()
     model, _ = export_run(config, screen)
-    screen.say(f"model: {model} (opset {opset}, {precision})\nnext: lab predict FOLDER --model {model}")
+    screen.say(f"model: {model} (opset {config.opset}, {config.precision})\nnext: lab predict FOLDER --model {model}")
 
 
 @app.command()
+@partial(with_options, config=Predict)
 def predict(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="Folder, CSV that names images, or one image.")],
-    out: Annotated[Path, typer.Option(help="CSV to write.")] = Predict.out,
-    model: ModelOption = Predict.model,
-    device: DeviceOption = Predict.device,
-    batch_size: BatchSize = Predict.batch_size,
-    sample: Annotated[
-        Path | None, typer.Option(help="Sample submission.", show_default="sample_submission.csv beside INPUT")
-    ] = Predict.sample,
     no_sample: Annotated[bool, typer.Option("--no-sample", help="Follow no sample, even if one lies there.")] = False,
-    truth: Annotated[
-        Path | None, typer.Option(help="CSV with Path and label.", show_default="class folders or a label column")
-    ] = Predict.truth,
-    probabilities: Annotated[
-        Path | None, typer.Option(help="CSV for all classes' probabilities.")
-    ] = Predict.probabilities,
-    bad_images: Annotated[
-        BadImages, typer.Option(help="What to do about images that cannot be read.")
-    ] = Predict.bad_images,
-    normalize: NormalizeOption = Predict.normalize,
+    **given: Any,
 ) -> None:
     """Predict images and write a Kaggle CSV; where the truth is known, a report beside it."""
-    config = Predict(
-        source=source,
-        out=out,
-        model=model,
-        device=device,
-        batch_size=batch_size,
-        sample=sample,
-        use_sample=not no_sample,
-        truth=truth,
-        probabilities=probabilities,
-        bad_images=bad_images,
-        normalize=normalize,
-    )
-    _predict(config, _screen())
+    _predict(Predict(source=source, use_sample=not no_sample, **given), _screen())
 
 
 @app.command()
+@partial(with_options, config=Evaluate)
 def evaluate(
     data: Annotated[
         Path | None, typer.Argument(help="Data set.", show_default="the run's validation images", metavar="DATA")
     ] = Evaluate.data,
-    split: Annotated[Split | None, typer.Option(show_default="the first of test, valid, train")] = Evaluate.split,
-    model: ModelOption = Evaluate.model,
-    device: DeviceOption = Evaluate.device,
-    batch_size: BatchSize = Evaluate.batch_size,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the report.", show_default="beside the model")
-    ] = Evaluate.out,
-    normalize: NormalizeOption = Evaluate.normalize,
+    **given: Any,
 ) -> None:
     """Run the exported model on a labelled split and report."""
-    config = Evaluate(
-        data=data, split=split, model=model, device=device, batch_size=batch_size, out=out, normalize=normalize
-    )
+    config = Evaluate(data=data, **given)
     from infer.evaluate import evaluate as evaluate_split
 
     screen = _screen()
     result, metrics, folder = evaluate_split(config, screen)
-    _show_report(screen, result, metrics, normalize, folder)
+    _show_report(screen, result, metrics, config.normalize, folder)
 
 
 @app.command()

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from infer.config import Device, require_batch, require_file_name
+from infer.config import Device, require_file_name
 from infer.errors import ConfigError
+from infer.knob import check, knob
 
 Precision = Literal["fp32", "fp16"]
 
@@ -16,21 +17,15 @@ class ExportConfig:
 
     run: Path | None = None
     """A run's folder or its best.safetensors; None: the newest run with a finished epoch."""
-    opset: int = 17
-    """The ONNX opset of the file."""
-    precision: Precision = "fp32"
-    """fp32, or fp16 for GPUs: weights and arithmetic of the ResNet in half precision."""
-    data: Path | None = None
-    """Where the run's images lie now, if no longer where they were."""
-    device: Device = "auto"
-    """Where the gate runs the file: auto is the CPU, and CUDA too where it is there; cuda requires it."""
-    batch_size: int = 64
-    """The gate's full batch, above 0."""
-    out: Path | None = None
-    """The file to write, ending in .onnx; None: model.onnx or model.fp16.onnx in the run's folder."""
+    opset: int = knob(17, "From 17 to the newest that is installed.")
+    precision: Precision = knob("fp32", "fp16 is for GPUs.")
+    data: Path | None = knob(None, "Where the run's images lie now.", told="as in training")
+    device: Device = knob("auto", "Where the gate runs it: auto is the CPU, and CUDA too where it is there.")
+    batch_size: int = knob(64, "The gate's full batch.", above=0, short="-b")
+    out: Path | None = knob(None, "File to write, ending in .onnx.", told="model.onnx in the run")
 
     def __post_init__(self) -> None:
-        require_batch(self.batch_size)
+        check(self, ExportConfig)
         if self.out:
             require_file_name("--out", self.out)
             if self.out.suffix != ".onnx":

@@ -5,11 +5,19 @@ from pathlib import Path
 from typing import Literal
 
 from infer.errors import ConfigError
+from infer.knob import check, knob
 
 Device = Literal["auto", "cuda", "cpu"]
 BadImages = Literal["fail", "skip", "guess"]
 Normalize = Literal["true", "pred", "all", "none"]
 Split = Literal["train", "valid", "test"]
+
+
+MODEL = "ONNX file or run."
+NEWEST = "newest export in runs/"
+HONEST = "cuda fails where CUDA cannot be had; auto says what it chose."
+BATCH = "Images a batch."
+SCALE = "Scale of the confusion matrix."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,27 +26,20 @@ class PredictConfig:
 
     source: Path
     """A folder, a CSV that names images, or one image."""
-    out: Path = Path("submission.csv")
-    model: Path | None = None
-    """An ONNX file or a run; None: the newest exported file below `runs`."""
-    device: Device = "auto"
-    batch_size: int = 64
-    """Images a batch, above 0."""
-    sample: Path | None = None
-    """A sample submission; None: the one in or beside the source, if there is one."""
+    out: Path = knob(Path("submission.csv"), "CSV to write.")
+    model: Path | None = knob(None, MODEL, short="-m", told=NEWEST)
+    device: Device = knob("auto", HONEST)
+    batch_size: int = knob(64, BATCH, above=0, short="-b")
+    sample: Path | None = knob(None, "Sample submission.", told="sample_submission.csv beside INPUT")
     use_sample: bool = True
     """False: write every image, whatever sample lies there."""
-    truth: Path | None = None
-    """A CSV with an image and a label column; None: class folders or a label column of the source, if any."""
-    probabilities: Path | None = None
-    """Where the probabilities of all classes are written as well."""
-    bad_images: BadImages = "fail"
-    """On an undecodable image: write nothing, leave it out, or answer the most frequent training class."""
-    normalize: Normalize = "none"
-    """How the report's confusion matrix is scaled."""
+    truth: Path | None = knob(None, "CSV with Path and label.", told="class folders or a label column")
+    probabilities: Path | None = knob(None, "CSV for all classes' probabilities.")
+    bad_images: BadImages = knob("fail", "On an unreadable image: no CSV, no row, or the most frequent class.")
+    normalize: Normalize = knob("none", SCALE)
 
     def __post_init__(self) -> None:
-        require_batch(self.batch_size)
+        check(self, PredictConfig)
         if self.sample and not self.use_sample:
             raise ConfigError("--sample and --no-sample contradict each other; leave one out")
         require_file_name("--out", self.out)
@@ -58,20 +59,17 @@ class EvaluateConfig:
 
     data: Path | None = None
     """A data set in any layout; None: the images that the model's run set apart for validation."""
-    split: Split | None = None
-    """None: valid of the run's own data, or the first of test, valid, train with labels."""
-    model: Path | None = None
-    """An ONNX file or a run; None: the newest exported file below `runs`."""
-    device: Device = "auto"
-    batch_size: int = 64
-    """Images a batch, above 0."""
-    out: Path | None = None
-    """The report's folder; None: one beside the model, named by data set and split."""
-    normalize: Normalize = "none"
-    """How the confusion matrix is scaled."""
+    split: Split | None = knob(
+        None, "Which of the data set's splits; of a run's own images, valid.", told="the first of test, valid, train"
+    )
+    model: Path | None = knob(None, MODEL, short="-m", told=NEWEST)
+    device: Device = knob("auto", HONEST)
+    batch_size: int = knob(64, BATCH, above=0, short="-b")
+    out: Path | None = knob(None, "Folder of the report.", told="beside the model")
+    normalize: Normalize = knob("none", SCALE)
 
     def __post_init__(self) -> None:
-        require_batch(self.batch_size)
+        check(self, EvaluateConfig)
 
 
 def bad_list(out: Path) -> Path:
@@ -82,12 +80,6 @@ def bad_list(out: Path) -> Path:
 def report_folder(out: Path) -> Path:
     """Where the report of a prediction goes: beside the CSV."""
     return out.with_suffix(".report")
-
-
-def require_batch(size: int) -> None:
-    """Raises ConfigError for a batch without images."""
-    if size < 1:
-        raise ConfigError(f"--batch-size must be above 0, got {size}")
 
 
 def require_file_name(option: str, path: Path) -> None:

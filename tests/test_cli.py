@@ -10,8 +10,8 @@ import pytest
 
 import cli
 from infer import __version__
+from infer.knob import knobs, option
 from trainer.config import TrainConfig
-from trainer.knob import knobs, option
 from trainer.recipe import load_recipe, recipe_names
 
 ROOT = Path(__file__).parent.parent

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import pytest
 
 from infer.errors import ConfigError
+from infer.knob import knobs, option
 from trainer.config import ARCHITECTURE_NAMES, LEARNING_RATE, Optimizer, ResolvedConfig, TrainConfig, read_config
-from trainer.knob import knobs, option
 
 CONFIG = TrainConfig(architecture="resnet18")
 OPEN = {"epochs", "batch_size", "image_size", "learning_rate", "base_batch_size"}

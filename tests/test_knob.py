@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 
 from infer.errors import ConfigError
-from trainer.knob import Knob, check, from_toml, knob, knobs, option, tables
+from infer.knob import Knob, check, from_toml, knob, knobs, option, tables
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ import pytest
 
 import trainer.train
 from infer.errors import ConfigError, DataError, LabError
+from infer.knob import knobs, option
 from trainer.config import TrainConfig
-from trainer.knob import knobs, option
 from trainer.options import ANY_TIME, RANGED, VIEWED, configured, resumed, with_train_options
 
 Typed = Callable[..., TrainConfig]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from infer.config import Device
 from infer.errors import ConfigError
-from trainer.knob import check, from_toml, knob, knobs, require, tables
+from infer.knob import check, from_toml, knob, knobs, require, tables
 from trainer.steps import parse_steps
 
 Optimizer = Literal["sgd", "adamw", "adam", "nadam", "radam", "rmsprop", "adagrad"]

@@ -1,23 +1,17 @@
 """The options of `lab train`, made from the knobs of TrainConfig, so that each is written once."""
 
-import inspect
-import types
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
-
-import typer
+from typing import Any, get_origin
 
 from infer.errors import ConfigError
+from infer.knob import knobs, option
+from infer.options import LIST, Command, plain_type, with_options
 from infer.runs import RECIPE
 from infer.runs import read_recipe as read_run_recipe
 from trainer.config import TrainConfig, read_config
-from trainer.knob import Knob, knobs, option
 from trainer.recipe import DEFAULT, configure, load_recipe
 
-Command = TypeVar("Command", bound=Callable[..., None])
-LIST = "separated by commas"
 USED_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "warmup": ("schedule", ("constant", "cosine", "step", "plateau")),
     "milestones": ("schedule", ("step",)),
@@ -42,20 +36,8 @@ RANGED = (
 
 
 def with_train_options(command: Command, names: Sequence[str] | None = None) -> Command:
-    """A command whose `**given` takes an option for every knob, or for some; what the user leaves out is not in it."""
-    chosen = [name for name in _with_option() if names is None or name in names]
-    own = [item for item in inspect.signature(command).parameters.values() if item.kind is not item.VAR_KEYWORD]
-    defaults = {name: default for name, (_, _, default) in knobs(TrainConfig).items()}
-    defaults |= load_recipe(DEFAULT).values
-    made = [_parameter(name, *knobs(TrainConfig)[name][:2], defaults[name]) for name in chosen]
-
-    @wraps(command)
-    def run(**values: Any) -> None:
-        given = {name: values.pop(name) for name in chosen}
-        command(**values, **{name: value for name, value in given.items() if value is not None})
-
-    run.__signature__ = inspect.Signature([*own, *made])  # type: ignore[attr-defined]
-    return run  # type: ignore[return-value]
+    """`with_options` of TrainConfig; the defaults that help tells are those of the recipe `lab`."""
+    return with_options(command, TrainConfig, names, load_recipe(DEFAULT).values)
 
 
 def configured(architecture: str, recipe: str, given: Mapping[str, Any]) -> TrainConfig:
@@ -95,41 +77,11 @@ def resumed(run: Path, architecture: str, recipe: str, given: Mapping[str, Any])
     return read_config({**read_run_recipe(run), **given})
 
 
-def _with_option() -> list[str]:
-    return [name for name, (what, _, _) in knobs(TrainConfig).items() if what.option]
-
-
-def _parameter(name: str, what: Knob, kind: Any, default: object) -> inspect.Parameter:
-    names = (option(name), *([what.short] if what.short else []))
-    wanted = _plain(kind)
-    if wanted is bool:
-        names = (f"{option(name)}/--no-{name.replace('_', '-')}",)
-    told = what.told if default is None or (what.told and not default) else _told(default)
-    text = f"{what.help[:-1]}, {LIST}." if get_origin(wanted) is tuple and wanted != tuple[str, ...] else what.help
-    info = typer.Option(*names, help=text, rich_help_panel=what.panel, show_default=told or False)
-    typed: Any = str if get_origin(wanted) is tuple else wanted
-    annotation = Annotated[typed | None, info]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-
-
-def _plain(kind: Any) -> Any:
-    """A type hint without `| None`."""
-    if get_origin(kind) in (Union, types.UnionType):
-        return next(item for item in get_args(kind) if item is not type(None))
-    return kind
-
-
-def _told(default: object) -> str:
-    if isinstance(default, bool):
-        return "yes" if default else "no"
-    return ", ".join(map(str, default)) if isinstance(default, tuple | list) else str(default)
-
-
 def _read(given: Mapping[str, Any]) -> dict[str, Any]:
     """Texts as the values they stand for: `0.6,0.85` -> (0.6, 0.85), steps -> one text of steps, if there are any."""
     read: dict[str, Any] = {}
     for name, value in given.items():
-        kind = _plain(knobs(TrainConfig)[name][1])
+        kind = plain_type(knobs(TrainConfig)[name][1])
         if kind == tuple[str, ...]:
             read[name] = (value,) if value.strip() else ()
         elif get_origin(kind) is tuple:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infer.errors import ConfigError
+from infer.knob import from_toml, knobs, tables
 from trainer.config import ARCHITECTURE_NAMES, TrainConfig, read_config
-from trainer.knob import from_toml, knobs, tables
 
 if TYPE_CHECKING:
     from rich.table import Table

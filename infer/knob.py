@@ -9,11 +9,12 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from infer.errors import ConfigError
 
-WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +22,8 @@ class Knob:
     """What a value means and which values make sense."""
 
     help: str
-    panel: str
-    """Under which heading the option stands."""
+    panel: str = ""
+    """Under which heading the option stands; "" is the first."""
     least: float = -math.inf
     above: float = -math.inf
     """The value is larger than this."""
@@ -51,9 +52,9 @@ class Knob:
         return finite and self.least <= value <= self.most and self.above < value < self.below
 
 
-def knob(default: Any, help: str, *, panel: str, **more: Any) -> Any:  # noqa: A002  # the field's usual name
+def knob(default: Any, help: str, **more: Any) -> Any:  # noqa: A002  # the field's usual name
     """A dataclass field with a Knob as metadata; `more` are the Knob's fields."""
-    return dataclasses.field(default=default, metadata={"knob": Knob(help=help, panel=panel, **more)})
+    return dataclasses.field(default=default, metadata={"knob": Knob(help=help, **more)})
 
 
 @functools.cache
@@ -86,7 +87,7 @@ def check_value(name: str, what: Knob, kind: Any, value: object) -> None:
     several = _is(kind, tuple)
     if several:
         require(isinstance(value, tuple), name, "a list", value)
-    single = next(item for item in (bool, int, float, str) if _is(kind, item))
+    single = next(item for item in WORDS if _is(kind, item))
     for item in value if several else (value,):  # type: ignore[attr-defined]  # seen to be a tuple
         right = isinstance(item, (int, float) if single is float else single)
         require(right and isinstance(item, bool) is (single is bool), name, WORDS[single], item)
@@ -123,7 +124,8 @@ def require(holds: bool, name: str, needed: str, got: object) -> None:
 
 
 def _choices(kind: Any) -> tuple[object, ...]:
-    return get_args(kind) if get_origin(kind) is Literal else ()
+    found = next((item for item in (kind, *get_args(kind)) if get_origin(item) is Literal), None)
+    return get_args(found)
 
 
 def _is(kind: Any, wanted: type) -> bool:
