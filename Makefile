@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test clean
+.PHONY: demo test node clean
 
 demo: .venv/ready
 	$(BIN)/lab demo
@@ -18,5 +18,9 @@ test: .venv/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
 	touch $@
 
+# for the test of docs/examples/predict.mjs; the variable keeps onnxruntime-node from fetching its CUDA libraries
+node:
+	ONNXRUNTIME_NODE_INSTALL=skip npm install --prefix docs/examples --no-package-lock --no-audit --no-fund
+
 clean:
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf docs/examples/node_modules .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache

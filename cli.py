@@ -15,9 +15,10 @@ from exporter.config import ExportConfig as Export
 from infer import __version__
 from infer.config import EvaluateConfig as Evaluate
 from infer.config import PredictConfig as Predict
+from infer.config import VerifyConfig as Verify
 from infer.config import bad_list, report_folder
 from infer.errors import LabError, MissingExtraError
-from infer.options import with_options
+from infer.options import typed, with_options
 from trainer.config import ARCHITECTURE_NAMES
 from trainer.options import RANGED, VIEWED, configured, resumed, with_train_options
 from trainer.recipe import DEFAULT, load_recipe
@@ -134,17 +135,35 @@ def find_rate(
 @partial(with_options, config=Export)
 def export(
     run: Annotated[
-        Path | None, typer.Argument(help="A run.", show_default="the newest in runs/", metavar="RUN")
+        Path | None,
+        typer.Argument(help="A run; or weights, with --arch.", show_default="the newest in runs/", metavar="RUN"),
     ] = Export.run,
     **given: Any,
 ) -> None:
     """Export a run's best checkpoint to one ONNX file, proven equal to the network on validation images."""
-    config = Export(run=run, **given)
+    config = Export(run=run, **typed(Export, given))
     with _train_extra("lab export"):
         from exporter.export import export as export_run
     screen = _screen()
     model, _ = export_run(config, screen)
     screen.say(f"model: {model} (opset {config.opset}, {config.precision})\nnext: lab predict FOLDER --model {model}")
+
+
+@app.command()
+@partial(with_options, config=Verify)
+def verify(file: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file.")], **given: Any) -> None:
+    """Prove a finished file again, on this machine: against its run, or with --data alone by its accuracy."""
+    config = Verify(file=file, **given)
+    screen = _screen()
+    if config.data and not config.run:
+        from infer.recheck import recheck
+
+        recheck(config, screen)
+        return
+    with _train_extra("lab verify (but with --data alone)"):
+        from exporter.verify import verify as verify_file
+    verify_file(config, screen)
+    screen.say(f"{file} answers as the network did")
 
 
 @app.command()

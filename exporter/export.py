@@ -1,32 +1,49 @@
-"""`lab export`: a run's best checkpoint to one ONNX file, which gets its name only after the gate."""
+"""`lab export`: a network to one ONNX file, which is named after the gate alone and carries what the gate found."""
 
 import json
+import platform
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import onnx
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from exporter.config import ExportConfig
-from exporter.graph import build_graph, check_opset
-from exporter.parity import Parity, parity_table, read_views, run_gate
-from infer.card import ModelCard
+from exporter.gate import Run, gate_devices, run_gate
+from exporter.graph import build_graph, check_opset, finish, weights_sha256
+from exporter.parity import Parity, parity_table, rule_line
+from exporter.quantize import quantize, read_calibration
+from exporter.reference import Reference, Watch, ask
+from exporter.source import Source, open_source
+from exporter.temperature import fit_temperature
+from infer import __version__
+from infer.card import ModelCard, read_card
 from infer.config import Device
-from infer.cuda import find_problem
-from infer.errors import DeviceError, ExportError, ParityError, listed
-from infer.evaluate import run_table
+from infer.errors import ExportError, ParityError, listed
+from infer.evidence import attach_evidence, read_evidence
 from infer.files import replacing
+from infer.metrics import calibration_error, softmax
 from infer.onnx_file import read_header
-from infer.runs import MODELS, find_checkpoint, newest_run
+from infer.pixels import Pixels
 from infer.screen import Screen
-from infer.table import VALID
-from trainer.checkpoint import load_checkpoint
+from infer.session import Session, runtime_version
+from infer.table import Table, spread
 from trainer.network import PixelNet
 
-GATE_IMAGES = 256
+REOPENED = 8
+"""Images that the finished file is tried on once more."""
+ADVICE = {"fp16": "; export fp32", "int8": "; try more --calibration-images, or export fp32"}
+"""What else can be done about a network that a precision does not suit."""
+SHOWN = 5
+"""Labels that differ are shown up to this number; the evidence lists more."""
 
 
 def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
@@ -35,41 +52,151 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
     Raises:
         ExportError: the opset is not possible, or the file is not what was asked for.
         ParityError: it does not answer as the network did. No file is left then, and an earlier one is untouched.
-        LabError: the run, its images or the place to write to are not usable.
+        LabError: the checkpoint, its images or the place to write to are not usable.
     """
     check_opset(config.opset)
-    devices = gate_devices(config.device, screen)
-    checkpoint = find_checkpoint(config.run or newest_run())
-    screen.say(f"checkpoint: {checkpoint}")
-    network, card = load_checkpoint(checkpoint)
-    card = export_card(card, config)
-    table = run_table(checkpoint.parent, card, config.data).split(VALID)
-    pixels, rows = read_views(table.files(), card.pixels, GATE_IMAGES)
-    model = build_graph(at_precision(network, card.precision), card)
-    target = config.out or checkpoint.parent / MODELS[card.precision]
-    evidence = target.with_suffix(".parity.json")
+    devices = gate_devices(config.device, config.precision, screen)
+    source = open_source(config, screen)
+    calibration = _calibration_views(config, source)
+    reference = ask_network(source.network, source.gate, source.card, config.precision, config.gate_images, screen)
+    card = export_card(source.card, config)
+    if config.calibrate:
+        card = calibrated(card, source.network, reference, screen)
+    model = _build(config, source.network, card, calibration, screen)
+    target = config.out or source.model
     with ExitStack() as files:
         draft = files.enter_context(replacing(target))
-        proof = files.enter_context(replacing(evidence))
+        proof = files.enter_context(replacing(target.with_suffix(".parity.json")))
         draft.write_bytes(model.SerializeToString(deterministic=True))
         check_file(draft, config.opset)
-        parity = run_gate(draft, network, pixels, table.labels[rows], config.batch_size, devices)
-        screen.say(f"parity with the network on {parity.images} validation images (flips: labels that differ):")
-        screen.show(parity_table(parity))
-        if parity.failures:
-            raise ParityError(
-                f"the exported file does not answer as the network did: {listed(parity.failures, 3)}; no file was left"
-            )
-        proof.write_text(json.dumps(parity.to_json(), indent=2) + "\n", encoding="utf-8")
+        parity = pass_gate(draft, reference, config.batch_size, devices, screen, "no file was left")
+        found = {**parity.to_json(), **_circumstances(model)}
+        finish_file(draft, model, found, reference, devices[-1])
+        flipped = {flip.image: reference.files[flip.image] for check in parity.checks for flip in check.flips}
+        proof.write_text(json.dumps({**found, "flipped": flipped}, indent=2) + "\n", encoding="utf-8")
     return target, parity
+
+
+def ask_network(
+    network: PixelNet, table: Table, card: ModelCard, precision: str, limit: int | None, screen: Screen
+) -> Reference:
+    """The network's answers to the table's images, or to `limit` of them, spread evenly.
+
+    Raises:
+        DataError: none can be read.
+        ParityError: `precision` is fp16, and its numbers cannot hold what the network computes.
+    """
+    table = table.take(spread(len(table), limit)) if len(table) else table
+    watch = Watch(at_precision(network, "fp32")) if precision == "fp16" else None
+    with screen.bar("asking the network", len(table)) as bar:
+        reference = ask(network, table.files(), table.labels, card.pixels, watch, bar.step)
+    # looked at here, since ONNX Runtime computes fp16 in float32 on a CPU, where nothing overflows
+    if watch and (problem := watch.beyond_half()):
+        raise ParityError(f"half precision cannot hold what this network computes: {problem}; export fp32")
+    return reference
+
+
+def pass_gate(
+    file: Path, reference: Reference, batch_size: int, devices: Sequence[Device], screen: Screen, outcome: str
+) -> Parity:
+    """Run the gate and show what it found. Raises ParityError, which ends with `outcome`, where it does not pass."""
+    with screen.bar("gate", len(reference.files)) as bar:
+        parity = run_gate(file, reference, batch_size, devices, bar.step)
+    screen.say(
+        f"parity with the network on {parity.images} images (flips: labels that differ; network, file: accuracy; "
+        "difference: of accuracy, 95% interval)"
+    )
+    screen.show(parity_table(parity))
+    screen.say(rule_line(parity))
+    classes, whole = read_card(file).classes, max(parity.checks, key=lambda check: check.images)
+    for flip in whole.flips[:SHOWN]:
+        names = f"the network says {classes[flip.network]}, the file {classes[flip.file]}"
+        screen.say(f"differs: {reference.files[flip.image]}: {names}, by a margin of {flip.margin:.2g} in the logits")
+    if parity.failures:
+        why, advice = listed(parity.failures, 3), ADVICE.get(parity.precision, "")
+        raise ParityError(f"the file does not answer as the network did: {why}; {outcome}{advice}")
+    return parity
+
+
+def finish_file(
+    draft: Path, model: onnx.ModelProto, found: Mapping[str, Any], reference: Reference, device: Device
+) -> None:
+    """Write the evidence as the file's last bytes, and open it once more: its weights, its card, a batch of answers.
+
+    Raises:
+        ExportError: the file is not what was written.
+        OSError: it cannot be written.
+    """
+    pixels = np.stack(list(reference.take(range(min(REOPENED, len(reference.files)))).views()))
+    before = Run(Session(draft, device)).add(pixels).answers()
+    attach_evidence(draft, found)
+    evidence = read_evidence(draft)
+    written = onnx.load(draft)
+    after = Run(Session(draft, device)).add(pixels).answers()
+    same = all(np.allclose(one, two, rtol=1e-4, atol=1e-4) for one, two in zip(before, after, strict=True))
+    if not (evidence and evidence.intact and same and weights_sha256(written) == weights_sha256(model)):
+        raise ExportError(f"the finished file {draft} is not what was written; check the disk and export again")
 
 
 def export_card(card: ModelCard, config: ExportConfig) -> ModelCard:
     """The checkpoint's card with what the export adds: precision, opset, versions."""
-    packages = {name: version(name) for name in ("onnx", "onnxscript")}
-    versions = {**card.provenance.get("versions", {}), **packages}
-    provenance = {**card.provenance, "versions": versions}
+    packages = ("torch", "onnx", "onnxscript")
+    versions = {"lab": __version__, **{name: version(name) for name in packages}, "onnxruntime": runtime_version()}
+    provenance = {**card.provenance, "exported_with": versions}
     return replace(card, opset=config.opset, precision=config.precision, provenance=provenance)
+
+
+def calibrated(card: ModelCard, network: PixelNet, reference: Reference, screen: Screen) -> ModelCard:
+    """The card and the network with the temperature that fits the validation images, if one does."""
+    count = len(reference.truth)
+    temperature = fit_temperature(reference.logits, reference.truth)
+    if temperature is None:
+        screen.say(
+            f"no temperature fits {count} validation images that are all classified right, or at random: kept at 1"
+        )
+        return card
+    network.temperature.fill_(temperature)
+    before, after = (
+        round(calibration_error(softmax(reference.logits / value), reference.truth), 6) for value in (1.0, temperature)
+    )
+    screen.say(
+        f"temperature {temperature:g}: calibration error {before:.4f} before, {after:.4f} after, on the {count} "
+        "validation images that it was fitted to"
+    )
+    told = {"images": count, "error_before": before, "error_after": after}
+    return replace(card, temperature=temperature, provenance={**card.provenance, "temperature_fit": told})
+
+
+def _calibration_views(config: ExportConfig, source: Source) -> Pixels | None:
+    if config.precision != "int8":
+        return None
+    files = source.training.files()
+    chosen = [files[row] for row in spread(len(files), config.calibration_images)] if files else []
+    return read_calibration(chosen, source.card.pixels)
+
+
+def _build(
+    config: ExportConfig, network: PixelNet, card: ModelCard, calibration: Pixels | None, screen: Screen
+) -> onnx.ModelProto:
+    if calibration is None:
+        return build_graph(at_precision(network, card.precision), card, config.batch)
+    plain = build_graph(at_precision(network, "fp32"), replace(card, precision="fp32"))
+    done = quantize(plain, calibration, screen.say)
+    told = {"calibrated_on": done.calibrated_on, "noise": round(done.noise, 6), "in_float": list(done.float_layers)}
+    card = replace(card, provenance={**card.provenance, "int8": told})
+    layers = ", ".join(done.float_layers)
+    screen.say(f"int8: logits off by {done.noise:.1%} on average over training images held out; in float: {layers}")
+    return finish(done.model, card, config.batch)
+
+
+def _circumstances(model: onnx.ModelProto) -> dict[str, Any]:
+    """What of the evidence is not the gate's: the weights, the day, the machine."""
+    return {
+        "graph_weights_sha256": weights_sha256(model),
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "onnxruntime": runtime_version(),
+    }
 
 
 def at_precision(network: PixelNet, precision: str) -> PixelNet:
@@ -96,19 +223,3 @@ def check_file(path: Path, opset: int) -> None:
     opsets = read_header(path).opsets
     if opsets != {"": opset}:
         raise ExportError(f"opset {opset} was asked for, the file has {opsets}; try another --opset")
-
-
-def gate_devices(wanted: Device, screen: Screen) -> list[Device]:
-    """The providers to run the file on; both precisions are meant for either, fp16 being slow on a CPU but right.
-
-    Raises:
-        DeviceError: CUDA was asked for and cannot be had.
-    """
-    if wanted == "cpu":
-        return ["cpu"]
-    problem = find_problem()
-    if problem and wanted == "cuda":
-        raise DeviceError(f"--device cuda: {problem}; or choose --device cpu")
-    if problem:
-        screen.say(f"gate: CPU provider alone ({problem})")
-    return ["cpu"] if problem else ["cpu", "cuda"]

@@ -6,6 +6,7 @@ every opset, and onnx's own converter goes to the opset. What came out is read b
 """
 
 import contextlib
+import hashlib
 import io
 import logging
 import warnings
@@ -15,7 +16,7 @@ import onnx
 import onnx.checker
 import onnx.version_converter
 import torch
-from onnx import helper
+from onnx import helper, numpy_helper
 from onnx.external_data_helper import uses_external_data
 
 from infer import __version__
@@ -48,34 +49,55 @@ def check_opset(opset: int) -> None:
         )
 
 
-def build_graph(network: PixelNet, card: ModelCard) -> onnx.ModelProto:
+def build_graph(network: PixelNet, card: ModelCard, batch: int | None = None) -> onnx.ModelProto:
     """The network as an ONNX model of the card's opset, with the card in its metadata; checked in full.
 
     Args:
         network: in evaluation mode; its ResNet in the card's precision.
         card: with opset and precision set.
+        batch: the only batch size that the model is to take; None: any.
 
     Raises:
         ExportError: the exporter failed, or the result is not what was asked for.
     """
-    if card.opset is None:
-        raise ValueError("the card names no opset")
+    return finish(trace(network, card), card, batch)
+
+
+def trace(network: PixelNet, card: ModelCard) -> onnx.ModelProto:
+    """The network's graph at EXPORTER_OPSET, in operators that no opset since 17 has changed. Raises ExportError."""
     model = _export(network, card)
     _pool_globally(model)
     _strip(model)
-    opset = card.opset
-    if opset != EXPORTER_OPSET:
-        model = onnx.version_converter.convert_version(model, opset)
-        _strip(model)
-    model.ir_version = helper.find_min_ir_version_for(model.opset_import)
-    model.producer_name, model.producer_version = "lab", __version__
-    helper.set_model_props(model, {CARD_KEY: card.to_json()})
-    check_model(model, opset)
     return model
 
 
-def check_model(model: onnx.ModelProto, opset: int) -> None:
-    """Raises ExportError unless the model is valid, self-contained, of exactly this opset, with a free batch axis."""
+def finish(model: onnx.ModelProto, card: ModelCard, batch: int | None = None) -> onnx.ModelProto:
+    """A graph at the card's opset, with the batch size fixed where one is given, and the card; checked in full.
+
+    Raises:
+        ExportError: the result is not what was asked for.
+    """
+    if card.opset is None:
+        raise ValueError("the card names no opset")
+    if {item.version for item in model.opset_import} != {card.opset}:
+        model = onnx.version_converter.convert_version(model, card.opset)
+    _strip(model)
+    if batch is not None:
+        for item in (*model.graph.input, *model.graph.output):
+            item.type.tensor_type.shape.dim[0].dim_value = batch
+    model.ir_version = helper.find_min_ir_version_for(model.opset_import)
+    model.producer_name, model.producer_version = "lab", __version__
+    helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    check_model(model, card.opset, batch)
+    return model
+
+
+def check_model(model: onnx.ModelProto, opset: int, batch: int | None = None) -> None:
+    """See that the model is valid, self-contained, of exactly this opset, and of this batch size (None: of any).
+
+    Raises:
+        ExportError: it is not.
+    """
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -85,16 +107,28 @@ def check_model(model: onnx.ModelProto, opset: int) -> None:
         raise ExportError(f"opset {opset} was asked for, the exporter wrote {found}; try another --opset")
     if any(uses_external_data(tensor) for tensor in model.graph.initializer):
         raise ExportError("the exporter moved weights out of the file; export a smaller network")
-    batch = model.graph.input[0].type.tensor_type.shape.dim[0]
-    if not batch.dim_param:
-        raise ExportError(f"the exporter froze the batch axis at {batch.dim_value}; report this")
+    for item in (*model.graph.input, *model.graph.output):
+        first = item.type.tensor_type.shape.dim[0]
+        if batch is None and not first.dim_param:
+            raise ExportError(f"the exporter froze the batch axis of {item.name} at {first.dim_value}; report this")
+        if batch is not None and first.dim_value != batch:
+            raise ExportError(f"--batch {batch} was asked for, {item.name} has {first}; report this")
+
+
+def weights_sha256(model: onnx.ModelProto) -> str:
+    """sha256 over name, type, shape and bytes of every constant, in the order of their names."""
+    digest = hashlib.sha256()
+    for tensor in sorted(model.graph.initializer, key=lambda item: item.name):
+        digest.update(f"{tensor.name}\0{tensor.data_type}\0{list(tensor.dims)}\0".encode())
+        digest.update(numpy_helper.to_array(tensor).tobytes())
+    return digest.hexdigest()
 
 
 def _export(network: PixelNet, card: ModelCard) -> onnx.ModelProto:
     """The torch exporter's model at EXPORTER_OPSET; what it prints, logs and warns is kept for the error."""
     height, width = card.pixels.window
     example = torch.zeros(2, height, width, 3, dtype=torch.uint8)  # of batch 1 the exporter would make a constant
-    with _captured() as said:
+    with captured() as said:
         try:
             program = torch.onnx.export(
                 network,
@@ -117,7 +151,7 @@ def _export(network: PixelNet, card: ModelCard) -> onnx.ModelProto:
 
 
 @contextlib.contextmanager
-def _captured() -> Iterator[io.StringIO]:
+def captured() -> Iterator[io.StringIO]:
     """Collect what is printed, logged and warned."""
     said = io.StringIO()
     handler = logging.StreamHandler(said)

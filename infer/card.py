@@ -152,7 +152,12 @@ def read_card(path: Path) -> ModelCard:
     """
     metadata = _checkpoint_metadata(path) if path.suffix == ".safetensors" else read_header(path).metadata
     if CARD_KEY not in metadata:
-        raise ModelError(f"{path} has no card, so lab cannot know its classes or pixels; use a file that lab wrote")
+        brought = (
+            "; lab export can bring weights trained elsewhere: see --arch" if path.suffix == ".safetensors" else ""
+        )
+        raise ModelError(
+            f"{path} has no card, so lab cannot know its classes or pixels; use a file that lab wrote{brought}"
+        )
     return ModelCard.from_json(metadata[CARD_KEY], path)
 
 

@@ -1,4 +1,4 @@
-"""Every knob of prediction and evaluation, with its default. Light to import: the CLI reads it at start-up."""
+"""Every knob of predict, evaluate and verify, with its default. Light to import: the CLI reads it at start-up."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,9 @@ NEWEST = "newest export in runs/"
 HONEST = "cuda fails where CUDA cannot be had; auto says what it chose."
 BATCH = "Images a batch."
 SCALE = "Scale of the confusion matrix."
+GATE_DEVICE = "Where the gate runs it: auto is the CPU, and CUDA too where it is there."
+FULL_BATCH = "The gate's full batch."
+GATE_IMAGES = "Validation images for the gate, spread evenly."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,26 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         check(self, EvaluateConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyConfig:
+    """What `lab verify` is asked for."""
+
+    file: Path
+    """An ONNX file that lab exported."""
+    run: Path | None = knob(
+        None, "The run, or the weights, that the file was made from.", told="the folder in which FILE lies"
+    )
+    data: Path | None = knob(
+        None, "With --run: where its images lie now. Without: measure the accuracy on this data set with FILE alone."
+    )
+    device: Device = knob("auto", GATE_DEVICE)
+    batch_size: int = knob(64, FULL_BATCH, above=0, short="-b")
+    gate_images: int | None = knob(None, GATE_IMAGES, above=0, told="all")
+
+    def __post_init__(self) -> None:
+        check(self, VerifyConfig)
 
 
 def bad_list(out: Path) -> Path:

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from infer.card import ModelCard, read_card
 from infer.errors import ModelError
-from infer.onnx_file import read_header
+from infer.evidence import Evidence, read_evidence
+from infer.onnx_file import read_graph, read_header
 from infer.runs import CHECKPOINT, find_model
 from infer.screen import shown
 
@@ -38,18 +39,37 @@ def _file_rows(path: Path, card: ModelCard) -> list[tuple[str, str]]:
     rows = [("file", str(path)), ("size", f"{path.stat().st_size / 1e6:.1f} MB")]
     if path.suffix == ".safetensors":
         return [*rows, ("kind", "checkpoint")]
-    header = read_header(path)
+    header, graph = read_header(path), read_graph(path)
     opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in header.opsets.items())
-    height, width = card.pixels.window
-    classes = len(card.classes)
     return [
         *rows,
         ("kind", f"ONNX, written by {header.producer}"),
         ("opset", opsets if header.opsets.get("") == card.opset else f"{opsets}, but its card says {card.opset}"),
         ("IR version", str(header.ir_version)),
-        ("input", f"images uint8 [batch, {height}, {width}, 3], RGB"),
-        ("outputs", f"logits float32 [batch, {classes}]; probabilities float32 [batch, {classes}]"),
+        ("input", f"{'; '.join(graph.inputs)}, RGB"),
+        ("outputs", "; ".join(graph.outputs)),
+        ("parameters", f"{graph.parameters:,}"),
+        ("operators", ", ".join(f"{count} {name}" for name, count in graph.operators.items())),
+        *_evidence_rows(read_evidence(path)),
     ]
+
+
+def _evidence_rows(evidence: Evidence | None) -> list[tuple[str, str]]:
+    if evidence is None:
+        return [("gate", "no evidence: lab export did not finish this file")]
+    rows = [("gate", evidence.summary)]
+    for check in evidence.found["checks"]:
+        where = f"gate {check['provider'].removesuffix('ExecutionProvider')} batch {check['batch']}"
+        told = [
+            f"{check['images']} images",
+            f"largest logit difference {check['logit_difference']:.1e}",
+            f"99.9% below {check['logit_p999']:.1e}",
+            f"labels that differ: {check['labels_differ']}",
+            f"accuracy {check['accuracy']:.2%}, the network's {check['network_accuracy']:.2%}",
+        ]
+        rows.append((where, ", ".join(told)))
+    when = [str(evidence.found.get(name, "?")) for name in ("when", "machine", "onnxruntime")]
+    return [*rows, ("gate run", f"{when[0]}, {when[1]}, ONNX Runtime {when[2]}")]
 
 
 def _card_rows(card: ModelCard) -> list[tuple[str, str]]:

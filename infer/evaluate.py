@@ -1,11 +1,12 @@
 """`lab evaluate`: the exported model on a labelled split, to a report."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from infer.card import ModelCard
+from infer.card import ClassName, ModelCard
 from infer.config import EvaluateConfig
 from infer.errors import DataError, listed
 from infer.inputs import to_indices
@@ -30,17 +31,15 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
     card = session.card
     own = config.data is None
     table = read_table(config.data) if config.data else run_table(session.path.parent, card)
-    split = config.split or _choose_split(table, own)
-    chosen = table.split(split)
-    chosen = chosen.take(np.flatnonzero(chosen.labels != UNKNOWN))
+    split = config.split or choose_split(table, (VALID, TEST) if own else (TEST, VALID, TRAIN))
+    chosen = as_classes(table.split(split), card.classes)
     if not len(chosen):
         own_split = "; leave DATA out for the images that lab set apart" if split == VALID else ""
         raise DataError(f"{table.root} has no labelled images in its {split} split; choose another --split{own_split}")
     screen.say(f"data: {split} split of {table.name}, {len(chosen)} images ({table.layout})")
     if split == TRAIN:
         screen.say("note: these may be the very images that the network was trained on")
-    labels = to_indices([table.classes[label].label for label in chosen.labels], card.classes, str(table.root))
-    result = _run(config, session, chosen, np.array(labels), f"{split} split of {table.name}", screen)
+    result = classify_table(session, chosen, config.batch_size, f"{split} split of {table.name}", screen)
     folder = config.out or session.path.parent / f"report-{table.name}-{split}"
     return result, save_report(result, folder, config.normalize), folder
 
@@ -55,23 +54,34 @@ def run_table(run: Path, card: ModelCard, root: Path | None = None) -> Table:
     return read_run_table(run / DATA, place, card.classes)
 
 
-def _choose_split(table: Table, own: bool) -> str:
-    for split in (VALID, TEST) if own else (TEST, VALID, TRAIN):
+def choose_split(table: Table, order: Sequence[str]) -> str:
+    """The first of these splits that has labelled images. Raises DataError where none has."""
+    for split in order:
         if any(table.counts(split)):
             return split
-    raise DataError(f"{table.root} has no labelled images; lab evaluate needs the truth")
+    raise DataError(f"{table.root} has no labelled images, and the truth is needed; give a data set with labels")
 
 
-def _run(
-    config: EvaluateConfig, session: Session, table: Table, truth: NDArray[np.int64], what: str, screen: Screen
-) -> EvaluationResult:
-    """Classify the table's images; those that cannot be read are left out and named."""
+def as_classes(table: Table, classes: tuple[ClassName, ...]) -> Table:
+    """The labelled rows, their labels as indices into a model's classes. Raises DataError for one it does not know."""
+    known = table.take(np.flatnonzero(table.labels != UNKNOWN))
+    labels = to_indices([table.classes[label].label for label in known.labels], classes, str(table.root))
+    return replace(known, labels=np.array(labels, dtype=np.int64), classes=classes)
+
+
+def classify_table(session: Session, table: Table, batch_size: int, what: str, screen: Screen) -> EvaluationResult:
+    """Classify the images of a table with the session's classes; those that cannot be read are left out and named.
+
+    Raises:
+        DataError: none can be read.
+        DeviceError, ModelError: the session cannot run them.
+    """
     files = table.files()
     probabilities: list[Floats] = []
     kept: list[int] = []
     bad: list[str] = []
     with screen.bar("evaluating", len(files)) as bar:
-        for place, answer in enumerate(classify(session, files, config.batch_size, say=screen.say)):
+        for place, answer in enumerate(classify(session, files, batch_size, say=screen.say)):
             bar.step(place + 1)
             if answer.probabilities is None:
                 bad.append(str(answer.error))
@@ -86,7 +96,8 @@ def _run(
         title=f"{what}, trained on {session.card.trained_on}",
         classes=session.card.classes,
         ordered=session.card.ordered,
+        temperature=session.card.temperature,
         paths=tuple(table.paths[place] for place in kept),
-        truth=truth[kept],
+        truth=table.labels[kept],
         probabilities=np.stack(probabilities),
     )

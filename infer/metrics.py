@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from infer.card import ClassName
 from infer.session import Floats
 
+BINS = 15
+"""Of equal width, for the calibration error; the number in the paper that it comes from."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationResult:
@@ -24,6 +27,8 @@ class EvaluationResult:
     """[n] class index."""
     probabilities: Floats
     """[n, K]"""
+    temperature: float = 1.0
+    """By which the logits were divided."""
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -57,6 +62,10 @@ class Metrics:
     """Mean F1 over all classes."""
     kappa: float | None
     """Cohen's, quadratically weighted; 0 where all is of one class, None where classes are not grades."""
+    calibration_error: float
+    """Expected calibration error, in [0, 1]."""
+    uncalibrated_error: float | None
+    """The same without the model's temperature; None where it is 1."""
     per_class: tuple[ClassMetrics, ...]
     confusion: NDArray[np.int64]
     """[K, K] images, rows truth, columns prediction."""
@@ -87,6 +96,8 @@ def measure(result: EvaluationResult) -> Metrics:
         balanced_accuracy=float(np.mean(recalls)),
         macro_f1=float(np.mean([item.f1 for item in per_class])),
         kappa=None if kappa is None else float(np.nan_to_num(kappa)),
+        calibration_error=calibration_error(result.probabilities, truth),
+        uncalibrated_error=None if result.temperature == 1 else calibration_error(_without(result), truth),
         per_class=per_class,
         confusion=confusion.astype(np.int64),
     )
@@ -98,3 +109,30 @@ def normalized(confusion: NDArray[np.int64], by: str) -> NDArray[np.float64]:
     divisor = total.get(by, confusion.sum(keepdims=True) if by == "all" else np.ones((1, 1), dtype=np.int64))
     shares: NDArray[np.float64] = np.divide(confusion, np.maximum(divisor, 1))
     return shares
+
+
+def calibration_error(probabilities: Floats, truth: NDArray[np.int64]) -> float:
+    """Expected calibration error, in [0, 1]: how far confidence is from accuracy, over BINS bins, weighted by images.
+
+    Confidence is the probability of the predicted class (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
+
+    Args:
+        probabilities: [n, K], n > 0.
+        truth: [n] class index.
+    """
+    confidence, right = probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1) == truth
+    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)  # (k / BINS, (k + 1) / BINS]
+    gaps = np.bincount(bins, right - confidence, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(truth))
+
+
+def _without(result: EvaluationResult) -> Floats:
+    """The probabilities [n, K] as they would be without the temperature."""
+    tiny = np.finfo(np.float32).tiny
+    return softmax(result.temperature * np.log(np.maximum(result.probabilities, tiny)))
+
+
+def softmax(logits: NDArray[np.floating]) -> Floats:
+    """Probabilities of logits [n, K], computed in their own precision."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import typer
 
+from infer.errors import ConfigError
 from infer.knob import Knob, knobs, option
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -34,6 +35,27 @@ def with_options(
 
     run.__signature__ = inspect.Signature([*own, *made])  # type: ignore[attr-defined]
     return run  # type: ignore[return-value]
+
+
+def typed(config: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Texts as the values they stand for: `0.6,0.85` -> (0.6, 0.85), steps -> one text of steps, if there are any.
+
+    Raises:
+        ConfigError: a text is no list of numbers.
+    """
+    read: dict[str, Any] = {}
+    for name, value in given.items():
+        kind = plain_type(knobs(config)[name][1])
+        if kind == tuple[str, ...]:
+            read[name] = (value,) if value.strip() else ()
+        elif get_origin(kind) is tuple:
+            try:
+                read[name] = tuple(float(item) for item in value.split(","))
+            except ValueError:
+                raise ConfigError(f"{option(name)} must be numbers {LIST}, got {value}") from None
+        else:
+            read[name] = value
+    return read
 
 
 def plain_type(kind: Any) -> Any:

@@ -60,8 +60,9 @@ def classify(
         DeviceError: the device cannot run even one image.
     """
     spec = session.card.pixels
+    batch_size = session.batch or batch_size
     images = read_ahead(files, lambda file: read_window(file, spec), workers, ahead=2 * batch_size + workers)
-    size = min(batch_size, max(1, len(files)))
+    size = session.batch or min(batch_size, max(1, len(files)))
     for _ in range(0, len(files), batch_size):
         chunk = list(islice(images, batch_size))
         good = [image for image in chunk if not isinstance(image, ImageError)]
@@ -71,7 +72,7 @@ def classify(
             try:
                 answered = _run_padded(session, np.stack(part), size)
             except DeviceError:
-                if size == 1:
+                if size == 1 or session.batch:
                     raise
                 size = (size + 1) // 2
                 say(f"the device's memory is exhausted; going on with batches of {size}")
@@ -83,9 +84,12 @@ def classify(
 
 
 def _run_padded(session: Session, pixels_nhwc: Pixels, size: int) -> Floats:
-    """Probabilities of a batch; on CUDA a small one is filled up to `size`, as each new shape would be tuned anew."""
+    """Probabilities of a batch. A small one is filled up to `size` where the file takes no other.
+
+    So it is on CUDA too, as each new shape would be tuned anew.
+    """
     count = len(pixels_nhwc)
-    if session.provider == CUDA and count < size:
+    if (session.batch or session.provider == CUDA) and count < size:
         filled = np.zeros((size, *pixels_nhwc.shape[1:]), dtype=np.uint8)
         filled[:count] = pixels_nhwc
         pixels_nhwc = filled

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import PIL
 
 from infer.card import ModelCard
 from infer.config import Device, PredictConfig, bad_list, report_folder
@@ -43,6 +44,12 @@ def open_model(path: Path | None, device: Device, screen: Screen) -> Session:
     card = session.card
     screen.say(f"model: {session.path}, {card.architecture} {card.precision}, trained on {card.trained_on}")
     screen.say(f"device: {session.provider}{why}")
+    trained_with, here = str(card.provenance.get("versions", {}).get("pillow", "")), PIL.__version__
+    if trained_with and trained_with.partition(".")[0] != here.partition(".")[0]:
+        screen.say(
+            f"note: trained with Pillow {trained_with}, here is {here}: resized pixels may differ by a level; "
+            "lab verify tells whether they do"
+        )
     return session
 
 
@@ -72,6 +79,7 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
         title=f"{config.source.resolve().name} (truth: {known}), trained on {session.card.trained_on}",
         classes=session.card.classes,
         ordered=session.card.ordered,
+        temperature=session.card.temperature,
         paths=tuple(inputs.names[place] for place in rows.places),
         truth=truth[rows.places],
         probabilities=np.stack(rows.probabilities),

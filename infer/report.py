@@ -71,6 +71,9 @@ def _summary_table(metrics: Metrics) -> RichTable:
     table.add_row("majority share", f"{metrics.majority_share:.2%}", "accuracy of one answer for all")
     table.add_row("balanced accuracy", f"{metrics.balanced_accuracy:.2%}", "mean recall")
     table.add_row("macro F1", f"{metrics.macro_f1:.3f}", "mean over classes")
+    before = metrics.uncalibrated_error
+    note = "of confidence from accuracy" if before is None else f"{before:.3f} without the model's temperature"
+    table.add_row("calibration error", f"{metrics.calibration_error:.3f}", note)
     if metrics.kappa is not None:
         table.add_row("weighted kappa", f"{metrics.kappa:.3f}", "quadratic, for grades")
     return table

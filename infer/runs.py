@@ -13,7 +13,7 @@ DATA = "data.csv"
 REPORT_FILES = ("report.json", "confusion.png")
 CHECKPOINT = "best.safetensors"
 SNAPSHOT = "last.ckpt"
-MODELS = {"fp32": "model.onnx", "fp16": "model.fp16.onnx"}
+MODELS = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 
 
 def newest_run(runs: Path = RUNS) -> Path:

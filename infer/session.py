@@ -36,6 +36,7 @@ class Session:
         card: what the file says of itself.
         provider: "CUDAExecutionProvider" or "CPUExecutionProvider", as ONNX Runtime reports it, not as it was asked.
         reason: why `auto` chose it; "" where the device was named.
+        batch: the only batch size that the file takes; None where it takes any.
     """
 
     def __init__(self, path: Path, device: Device = "auto") -> None:
@@ -48,7 +49,7 @@ class Session:
         self.card = read_card(path)
         self.path = path
         self.reason = ""
-        problem = find_problem() if device != "cpu" else None
+        problem = gpu_problem(self.card.precision) if device != "cpu" else None
         if device == "cuda" and problem:
             raise DeviceError(f"--device cuda: {problem}; or choose --device cpu")
         if device == "auto":
@@ -62,6 +63,8 @@ class Session:
             self.reason = str(error)
             self._session = _open(path, CPU)
         self.provider: str = self._session.get_providers()[0]
+        first = self._session.get_inputs()[0].shape[0]
+        self.batch: int | None = first if isinstance(first, int) else None
 
     def run(self, pixels_nhwc: Pixels) -> tuple[Floats, Floats]:
         """Logits and probabilities, float32 [n, K] each, of uint8 images [n, H, W, 3].
@@ -82,6 +85,20 @@ class Session:
             shape = list(pixels_nhwc.shape)
             raise ModelError(f"{self.path} cannot run a batch of shape {shape}: {what}; export it again") from error
         return logits, probabilities
+
+
+def gpu_problem(precision: str) -> str | None:
+    """Why a file of this precision cannot run on a GPU here, with the remedy, or None."""
+    if precision == "int8":
+        return "int8 is for CPUs: ONNX Runtime's CUDA provider has no int8 convolution; export fp16 for a GPU"
+    return find_problem()
+
+
+def runtime_version() -> str:
+    """ONNX Runtime's own version: its wheels have several names."""
+    import onnxruntime as ort
+
+    return str(ort.__version__)
 
 
 def is_out_of_memory(error: Exception) -> bool:

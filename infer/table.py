@@ -125,6 +125,12 @@ def sorted_labels(labels: set[str]) -> list[str]:
     return sorted(labels, key=lambda label: (_number(label), natural_key(label)))
 
 
+def spread(count: int, limit: int | None) -> list[int]:
+    """Up to `limit` of `count` > 0 rows, spread evenly; all of them where there is no limit."""
+    chosen = np.unique(np.linspace(0, count - 1, min(limit or count, count)).round().astype(int))
+    return [int(row) for row in chosen]
+
+
 def _number(label: str) -> float:
     """The label's value; infinity where it is no finite number."""
     try:

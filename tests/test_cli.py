@@ -17,7 +17,7 @@ from trainer.recipe import load_recipe, recipe_names
 ROOT = Path(__file__).parent.parent
 COMMANDS = (
     *("train", "recipes", "find-rate", "data", "data preview"),
-    *("export", "predict", "evaluate", "compare", "inspect", "demo"),
+    *("export", "verify", "predict", "evaluate", "compare", "inspect", "demo"),
 )
 HEAVY = {"torch", "torchvision", "onnxruntime", "onnx", "pandas", "sklearn", "matplotlib"}
 
@@ -87,6 +87,10 @@ def test_predicting_loads_only_the_runtime(model: Path, cells: Path, tmp_path: P
     assert loaded_by(*arguments) == {"onnxruntime"}
 
 
+def test_verifying_with_the_file_alone_loads_no_torch(model: Path, cells: Path) -> None:
+    assert loaded_by("verify", model, "--data", cells) <= {"onnxruntime", "sklearn", "pandas"}
+
+
 def test_a_usage_error_exits_with_2(lab: Callable) -> None:
     assert lab("train", "resnet18", "--optimizer", "lion").code == 2
     assert lab("train", "resnet18", "--rotation", "20").code == 2
@@ -147,16 +151,17 @@ def test_options_may_be_written_with_underscores(lab: Callable, cells: Path, tmp
 
 
 @pytest.mark.parametrize(
-    ("command", "module"), [("train", "torch"), ("export", "onnx"), ("export", "torch"), ("demo", "torch")]
+    ("command", "module"),
+    [("train", "torch"), ("export", "onnx"), ("export", "torch"), ("verify", "onnx"), ("demo", "torch")],
 )
 def test_a_missing_extra_is_named_with_its_install_command(command: str, module: str) -> None:
     script = f"import sys; sys.modules[{module!r}] = None; import cli; cli.main(sys.argv[1:])"
-    arguments = [command, *(["resnet18"] if command == "train" else [])]
+    arguments = [command, *(["resnet18"] if command in ("train", "verify") else [])]
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert f"lab {command} needs" in done.stderr
+    assert re.search(rf"lab {command}( \(.*\))? needs", done.stderr)
     assert "pip install '.[train]'" in done.stderr
     assert done.stderr.count("\n") == 1
 

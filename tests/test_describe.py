@@ -12,6 +12,11 @@ def test_an_onnx_file_tells_its_opset_inputs_classes_and_origin(lab: Callable, m
     assert told["opset"] == "ai.onnx 17"
     assert told["input"] == "images uint8 [batch, 32, 32, 3], RGB"
     assert told["classes"] == "0 normal, 1 blast"
+    assert told["outputs"] == "logits float32 [batch, 2]; probabilities float32 [batch, 2]"
+    assert told["parameters"] == "11,172,745"
+    assert told["operators"].startswith("8 Add, 1 Cast, 20 Conv")
+    assert told["gate"] == "passed on 12 images (CPU), labels that differ: 0"
+    assert told["gate CPU batch 12"].startswith("12 images, largest logit difference ")
     assert told["data name"] == "cells"
     assert told["data train"] == "[8, 16]"
 
@@ -36,3 +41,12 @@ def test_a_file_that_is_no_model_is_one_line(lab: Callable, tmp_path: Path) -> N
     ran = lab("inspect", tmp_path / "x.onnx")
     assert ran.code == 1
     assert "is not an ONNX file" in ran.err
+
+
+def test_a_file_that_no_gate_has_seen_says_so(lab: Callable, model: Path, tmp_path: Path) -> None:
+    draft = onnx.load(model)
+    kept = {item.key: item.value for item in draft.metadata_props if item.key == "lab.card"}
+    del draft.metadata_props[:]
+    onnx.helper.set_model_props(draft, kept)
+    onnx.save(draft, tmp_path / "draft.onnx")
+    assert "no evidence: lab export did not finish this file" in lab("inspect", tmp_path / "draft.onnx").out

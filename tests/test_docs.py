@@ -1,16 +1,27 @@
 """The pages in docs/: their commands run, and they name everything that there is."""
 
+import json
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from PIL import Image
 
 import trainer.config
+from infer.card import read_card
+from infer.evidence import read_evidence
+from infer.pixels import STEPS as STEPS_OF_PIXELS
+from trainer.options import configured
 from trainer.recipe import recipe_names
 from trainer.steps import STEPS
+from trainer.view import pixel_spec
 
 DOCS = Path(__file__).parent.parent / "docs"
 COMMANDS = [
@@ -52,3 +63,81 @@ def test_every_recipe_is_on_the_page_that_compares_them() -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / link).exists(), link
+
+
+PAGE = (DOCS / "onnx.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, save_image: Callable[..., Path]) -> list[Path]:
+    """JPEGs large enough to be decoded at reduced scale, turned ones, and PNGs of all kinds."""
+    folder = tmp_path / "pictures"
+    found = [save_image(folder / f"{k}.{kind}", *size, seed=k) for k, (kind, size) in enumerate(SIZES)]
+    with Image.open(found[0]) as image:
+        turned = image.getexif()
+        turned[0x0112] = 6
+        image.save(folder / "turned.jpg", exif=turned)
+    with Image.open(found[-1]) as image:
+        image.convert("RGB").save(folder / "see-through.png", transparency=tuple(image.convert("RGB").getpixel((0, 0))))
+    deep = np.random.default_rng(0).integers(0, 65536, (50, 60), dtype=np.uint16)
+    Image.fromarray(deep).save(folder / "deep.png")
+    return sorted(folder.iterdir())
+
+
+SIZES = [("jpg", (450, 450)), ("jpg", (333, 501)), ("jpg", (901, 300)), ("png", (40, 90)), ("png", (300, 211))]
+
+
+def probabilities_of(lab: Callable, model: Path, folder: Path, out: Path) -> dict[str, list[float]]:
+    """What lab predict says of each image of a folder, by name."""
+    ran = lab(
+        "predict", folder, "--model", model, "--no-sample", "--out", out, "--probabilities", out.with_suffix(".p")
+    )
+    assert ran.code == 0, ran.err
+    rows = [line.split(",") for line in out.with_suffix(".p").read_text().splitlines()[1:]]
+    return {row[0]: [float(cell) for cell in row[-2:]] for row in rows}
+
+
+@pytest.mark.parametrize("fit", ["shorter", "longer", "stretch"])
+def test_the_python_example_predicts_as_lab_does(
+    fit: str, lab: Callable, model: Path, pictures: list[Path], tmp_path: Path
+) -> None:
+    (script,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "example.py").write_text(script, encoding="utf-8")
+    changed = onnx.load(model)
+    (prop,) = [item for item in changed.metadata_props if item.key == "lab.card"]
+    card = json.loads(prop.value)
+    spec = pixel_spec(configured("resnet18", "lab", {"image_size": 32, "fit": fit}).resolved("cpu")[0], 1.0)
+    prop.value = json.dumps({**card, "pixels": spec.to_json()})
+    onnx.save(changed, tmp_path / "model.onnx")
+    expected = probabilities_of(lab, tmp_path / "model.onnx", pictures[0].parent, tmp_path / "out.csv")
+    command = [sys.executable, tmp_path / "example.py", tmp_path / "model.onnx", *pictures]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(told) == len(expected) == len(pictures) > 6
+    for line in told:
+        path, _, *values = line.split()
+        assert list(map(float, values)) == pytest.approx(expected[Path(path).name], abs=1e-6), path
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
+@pytest.mark.skipif(not (DOCS / "examples" / "node_modules").is_dir(), reason="run make node for Node's packages")
+def test_the_javascript_example_predicts_as_lab_does(
+    lab: Callable, model: Path, pictures: list[Path], tmp_path: Path
+) -> None:
+    exact = [path for path in pictures if path.suffix == ".png" and path.stem != "deep"]
+    expected = probabilities_of(lab, model, pictures[0].parent, tmp_path / "out.csv")
+    command = ["node", DOCS / "examples" / "predict.mjs", model, *exact]
+    told = [json.loads(line) for line in subprocess.run(command, capture_output=True, check=True).stdout.splitlines()]
+    assert len(told) == len(exact) > 2
+    for one in told:
+        assert one["probabilities"] == pytest.approx(expected[Path(one["image"]).name], abs=1e-5), one["image"]
+
+
+def test_the_page_on_the_file_names_every_key_of_the_card_and_of_the_evidence(model: Path) -> None:
+    evidence = read_evidence(model)
+    assert evidence is not None
+    for key in (*json.loads(read_card(model).to_json()), "sha256_before", "checks", "rule", "when", "machine"):
+        assert f"`{key}`" in PAGE, key
+    for key in set(evidence.found) - {"passed", "precision", "opset"}:
+        assert f"`{key}`" in PAGE, key
+    for step in STEPS_OF_PIXELS:
+        assert f"`{step}`" in PAGE, step

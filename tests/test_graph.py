@@ -1,5 +1,6 @@
 """The ONNX file is what was asked for, and nothing of the exporting machine is in it."""
 
+import functools
 import getpass
 import io
 import logging
@@ -15,13 +16,23 @@ import pytest
 import torch
 from onnx import helper, numpy_helper
 
-from exporter.graph import OLDEST_OPSET, build_graph, check_model, check_opset, newest_opset
+from exporter.export import at_precision
+from exporter.graph import (
+    OLDEST_OPSET,
+    build_graph,
+    check_model,
+    check_opset,
+    finish,
+    newest_opset,
+    trace,
+    weights_sha256,
+)
 from infer.card import CARD_KEY, ClassName, ModelCard, Normalization
 from infer.errors import ExportError
 from infer.onnx_file import read_header
 from infer.pixels import PixelSpec
 from trainer.network import PixelNet
-from trainer.resnet import BasicBlock, Bottleneck, ResNet
+from trainer.resnet import ARCHITECTURES, BasicBlock, Bottleneck, ResNet
 
 SCALE = Normalization.per_channel((0.4, 0.5, 0.6), (0.2, 0.3, 0.25))
 
@@ -43,13 +54,38 @@ def tiny(block: type = BasicBlock, seed: int = 0, normalization: Normalization =
     """A narrow ResNet whose batch-norm statistics and scales are not the trivial ones."""
     torch.manual_seed(seed)
     resnet = ResNet(block, (1, 1, 1, 1), classes=3, base_width=8)
+    return PixelNet(with_statistics(resnet), normalization, temperature=1.5).eval()
+
+
+def with_statistics(resnet: ResNet) -> ResNet:
+    """Batch-norm statistics and scales that are not the trivial ones."""
     for name, values in resnet.named_buffers():
         if values.dtype == torch.float32:
             values.copy_(torch.rand_like(values) + (0.5 if name.endswith("var") else -0.5))
     for name, weight in resnet.named_parameters():
         if name.endswith(("bn1.weight", "bn2.weight", "bn3.weight")):
             torch.nn.init.uniform_(weight, 0.5, 1.5)
-    return PixelNet(resnet, normalization, temperature=1.5).eval()
+    return resnet
+
+
+PLAIN = {
+    *("Cast", "Div", "Sub", "Mul", "Transpose", "Conv", "Relu", "MaxPool", "Add"),
+    *("GlobalAveragePool", "Flatten", "Gemm", "Softmax"),
+}
+
+
+def operators(model: onnx.ModelProto) -> set[str]:
+    return {node.op_type for node in model.graph.node}
+
+
+@functools.cache
+def _traced(normalization: Normalization) -> bytes:
+    return trace(tiny(normalization=normalization), make_card()).SerializeToString()
+
+
+def traced(normalization: Normalization) -> onnx.ModelProto:
+    """The graph of `tiny` as the torch exporter gives it, traced once."""
+    return onnx.load_from_string(_traced(normalization))
 
 
 def varied() -> PixelNet:
@@ -72,13 +108,30 @@ def run(model: onnx.ModelProto, batch: np.ndarray) -> list[np.ndarray]:
 @pytest.mark.parametrize("opset", range(OLDEST_OPSET, newest_opset() + 1))
 def test_every_opset_is_the_one_asked_for_and_answers_as_torch_does(opset: int, tmp_path: Path) -> None:
     network = tiny()
-    model = build_graph(network, make_card(opset=opset))
+    model = finish(traced(SCALE), make_card(opset=opset))
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
     assert read_header(tmp_path / "model.onnx").opsets == {"": opset}
     with torch.inference_mode():
         expected = network(torch.from_numpy(images(3)))
     for got, wanted in zip(run(model, images(3)), expected, strict=True):
         np.testing.assert_allclose(got, wanted.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", list(ARCHITECTURES))
+def test_every_architecture_is_right_at_the_oldest_opset_the_exporters_own_and_the_newest(architecture: str) -> None:
+    block, depths = ARCHITECTURES[architecture]
+    network = PixelNet(with_statistics(ResNet(block, depths, classes=3, base_width=4)), SCALE).eval()
+    folded = at_precision(network, "fp32")
+    as_traced = trace(folded, make_card(architecture=architecture))
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(images(2)))[0].numpy()
+    for opset in (17, 18, newest_opset()):
+        copied = onnx.ModelProto()
+        copied.CopyFrom(as_traced)
+        model = finish(copied, make_card(architecture=architecture, opset=opset))
+        assert {item.domain: item.version for item in model.opset_import} == {"": opset}
+        assert operators(model) == PLAIN
+        np.testing.assert_allclose(run(model, images(2))[0], expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("opset", [OLDEST_OPSET - 1, newest_opset() + 1, 999])
@@ -93,11 +146,29 @@ def test_the_newest_opset_is_one_that_both_packages_know() -> None:
 
 @pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
 def test_the_graph_holds_plain_operators_only(block: type) -> None:
-    kinds = {node.op_type for node in build_graph(tiny(block), make_card(opset=17)).graph.node}
-    assert kinds == {
-        *("Cast", "Div", "Sub", "Mul", "Transpose", "Conv", "Relu", "MaxPool", "Add"),
-        *("GlobalAveragePool", "Flatten", "Gemm", "Softmax"),
-    }
+    """Those that ONNX Runtime's CUDA provider has; none that computes shapes, which it would place on the CPU."""
+    assert operators(build_graph(tiny(block), make_card(opset=17))) == PLAIN
+
+
+def test_a_batch_size_can_be_fixed() -> None:
+    model = finish(traced(SCALE), make_card(opset=17), batch=4)
+    for item in (*model.graph.input, *model.graph.output):
+        assert item.type.tensor_type.shape.dim[0].dim_value == 4
+    assert run(model, images(4))[0].shape == (4, 3)
+    with pytest.raises(Exception, match="Got: 3 Expected: 4"):
+        run(model, images(3))
+    with pytest.raises(ExportError, match="--batch 5 was asked for"):
+        check_model(model, 17, batch=5)
+
+
+def test_the_digest_of_the_weights_is_of_names_shapes_and_values() -> None:
+    model = finish(traced(SCALE), make_card(opset=17))
+    digest = weights_sha256(model)
+    model.graph.initializer.sort(key=lambda item: item.name, reverse=True)
+    assert digest == weights_sha256(model)
+    model.graph.initializer[0].name += "x"
+    assert digest != weights_sha256(model)
+    assert digest != weights_sha256(build_graph(tiny(seed=1), make_card(opset=17)))
 
 
 def test_a_full_colour_matrix_is_part_of_the_graph() -> None:
@@ -113,7 +184,7 @@ def test_a_full_colour_matrix_is_part_of_the_graph() -> None:
 def test_normalising_each_image_alone_is_part_of_the_graph_at_every_opset(opset: int) -> None:
     grey = Normalization((0.4, 0.5, 0.6), ((0.6, 1.2, 0.2),) * 3, per_image=True)
     network = tiny(normalization=grey)
-    model = build_graph(network, make_card(opset=opset, normalization=grey))
+    model = finish(traced(grey), make_card(opset=opset, normalization=grey))
     batch = images(4) // np.array([1, 2, 5, 1], np.uint8)[:, None, None, None]
     batch[3] = 77  # of one colour
     with torch.inference_mode():
@@ -192,7 +263,7 @@ def test_a_model_of_another_opset_than_asked_for_is_refused() -> None:
 
 
 def test_a_model_with_a_frozen_batch_axis_is_refused() -> None:
-    with pytest.raises(ExportError, match="froze the batch axis at 2"):
+    with pytest.raises(ExportError, match="froze the batch axis of x at 2"):
         check_model(graph_of(18, batch=2), 18)
 
 

@@ -1,5 +1,6 @@
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -22,6 +23,8 @@ class Settings:
     switch: bool = knob(False, "Switch.", panel="p")
     kind: Literal["one", "two"] = knob("one", "Kind.", panel="p")
     free: float = knob(0.0, "Any number.", panel="p")
+    path: Path | None = knob(None, "A path.")
+    maybe: Literal["one", "two"] | None = knob(None, "Kind, or none.")
 
     def __post_init__(self) -> None:
         check(self, Settings)
@@ -47,6 +50,8 @@ class Settings:
         ("rates", [0.5], r"--rates must be a list, got \[0.5\]"),
         ("rates", 0.5, "--rates must be a list, got 0.5"),
         ("rates", ("half",), "--rates must be a number, got half"),
+        ("path", "a", "--path must be a path, got a"),
+        ("maybe", "three", "--maybe must be one of one, two, got three"),
         ("names", "abc", "--names must be a list, got abc"),
         ("names", (1,), "--names must be text, got 1"),
         ("text", 1, "--text must be text, got 1"),
@@ -88,7 +93,8 @@ def test_values_in_range_and_fields_that_are_no_knobs_are_taken(name: str, value
 
 def test_knobs_are_the_fields_that_were_declared_as_such_with_types_and_defaults() -> None:
     found = knobs(Settings)
-    assert list(found) == ["count", "share", "side", "rates", "names", "text", "switch", "kind", "free"]
+    names = ("count", "share", "side", "rates", "names", "text", "switch", "kind", "free", "path", "maybe")
+    assert tuple(found) == names
     what, kind, default = found["side"]
     assert (what.help, what.panel, what.told, kind, default) == ("Side.", "p", "what suits", int | None, None)
 

@@ -1,10 +1,12 @@
 """Every metric against its definition, counted by hand from the confusion matrix."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from infer.card import ClassName
-from infer.metrics import EvaluationResult, measure, normalized
+from infer.metrics import BINS, EvaluationResult, calibration_error, measure, normalized, softmax
 
 NAMES = tuple(ClassName(str(k), str(k)) for k in range(5))
 
@@ -83,3 +85,34 @@ def test_quadratic_kappa_equals_its_definition_and_is_for_grades_only() -> None:
 )
 def test_normalised_shares_sum_over_rows_columns_or_all(by: str, expected: list[list[float]]) -> None:
     assert normalized(np.array([[3, 1], [0, 0]]), by).tolist() == expected
+
+
+def test_the_calibration_error_is_its_definition() -> None:
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet([0.5, 0.5, 0.5], 500).astype(np.float32)
+    truth = rng.integers(0, 3, 500)
+    expected = 0.0
+    for k in range(BINS):
+        rows = [i for i in range(500) if k / BINS < float(probabilities[i].max()) <= (k + 1) / BINS]
+        if rows:
+            right = np.mean([probabilities[i].argmax() == truth[i] for i in rows])
+            expected += len(rows) / 500 * abs(right - np.mean([float(probabilities[i].max()) for i in rows]))
+    assert calibration_error(probabilities, truth) == pytest.approx(expected, abs=1e-6)
+
+
+def test_confidence_that_accuracy_bears_out_has_no_calibration_error_and_boasting_has() -> None:
+    honest = np.tile(np.float32([0.75, 0.25]), (100, 1))
+    truth = np.array([0] * 75 + [1] * 25)
+    assert calibration_error(honest, truth) == pytest.approx(0, abs=1e-6)
+    assert calibration_error(np.tile(np.float32([1, 0]), (100, 1)), truth) == pytest.approx(0.25)
+    assert calibration_error(np.eye(2, dtype=np.float32)[truth], truth) == 0
+
+
+def test_a_result_with_a_temperature_tells_the_calibration_error_without_it_too() -> None:
+    rng = np.random.default_rng(0)
+    logits, truth = rng.normal(0, 3, (300, 3)).astype(np.float32), rng.integers(0, 3, 300)
+    plain = replace(result([0], [0], 3), truth=truth, paths=("",) * 300, probabilities=softmax(logits))
+    warm = replace(plain, probabilities=softmax(logits / 2.5), temperature=2.5)
+    assert measure(plain).uncalibrated_error is None
+    assert measure(warm).uncalibrated_error == pytest.approx(measure(plain).calibration_error, abs=1e-5)
+    assert measure(warm).calibration_error < measure(plain).calibration_error

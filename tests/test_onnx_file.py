@@ -1,4 +1,6 @@
+import contextlib
 import tracemalloc
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,21 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from infer.errors import ModelError
-from infer.onnx_file import IR_VERSION, METADATA_PROPS, OPSET_IMPORT, PRODUCER, read_header
+from infer.onnx_file import (
+    GRAPH,
+    INITIALIZER,
+    INPUT,
+    IR_VERSION,
+    METADATA_PROPS,
+    NODE,
+    OPSET_IMPORT,
+    OUTPUT,
+    PRODUCER,
+    TYPES,
+    metadata_entry,
+    read_graph,
+    read_header,
+)
 
 
 def small_model(metadata: dict[str, str] | None = None, **fields: object) -> onnx.ModelProto:
@@ -29,6 +45,15 @@ def test_the_field_numbers_are_those_of_the_onnx_package() -> None:
     number = {field.name: field.number for field in onnx.ModelProto.DESCRIPTOR.fields}
     named = (number["ir_version"], number["producer_name"], number["opset_import"], number["metadata_props"])
     assert named == (IR_VERSION, PRODUCER, OPSET_IMPORT, METADATA_PROPS)
+    assert number["graph"] == GRAPH
+    number = {field.name: field.number for field in onnx.GraphProto.DESCRIPTOR.fields}
+    assert (number["node"], number["initializer"], number["input"], number["output"]) == (
+        NODE,
+        INITIALIZER,
+        INPUT,
+        OUTPUT,
+    )
+    assert {kind: str(np.dtype(helper.tensor_dtype_to_np_dtype(kind))) for kind in TYPES} == TYPES
 
 
 def test_a_header_is_what_the_onnx_package_reads(tmp_path: Path) -> None:
@@ -135,3 +160,57 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         read_header(tmp_path / "none.onnx")
     with pytest.raises(ModelError, match=r"cannot read .*: Is a directory; check the path"):
         read_header(tmp_path)
+
+
+def test_a_graph_is_what_the_onnx_package_reads(model: Path) -> None:
+    graph, theirs = read_graph(model), onnx.load(model).graph
+    assert graph.inputs == ("images uint8 [batch, 32, 32, 3]",)
+    assert graph.outputs == ("logits float32 [batch, 2]", "probabilities float32 [batch, 2]")
+    assert graph.operators == dict(sorted(Counter(node.op_type for node in theirs.node).items()))
+    assert graph.parameters == sum(numpy_helper.to_array(item).size for item in theirs.initializer)
+
+
+def test_sizes_of_constants_are_read_packed_or_not(tmp_path: Path) -> None:
+    """A TensorProto's dims (field 1) as two varints, and as one packed field: 2 x 300 and 3 numbers."""
+    one = b"\x08\x02" + b"\x08\xac\x02" + b"\x10\x01"
+    two = b"\x0a\x01\x03" + b"\x10\x01"
+    graph = b"".join(b"\x2a" + bytes([len(tensor)]) + tensor for tensor in (one, two))
+    (tmp_path / "a.onnx").write_bytes(b"\x08\x08" + b"\x3a" + bytes([len(graph)]) + graph)
+    assert read_graph(tmp_path / "a.onnx").parameters == 603
+
+
+def test_a_model_with_constants_of_many_megabytes_is_read_without_them(tmp_path: Path) -> None:
+    model = small_model()
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(10_000_000, np.float32), "big"))
+    onnx.save(model, tmp_path / "a.onnx")
+    tracemalloc.start()
+    graph = read_graph(tmp_path / "a.onnx")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert graph.parameters == 10_000_064
+    assert peak < 1_000_000
+
+
+def test_random_changes_give_a_graph_or_a_model_error_and_nothing_else(tmp_path: Path) -> None:
+    whole = small_model({"lab.card": "{}"}).SerializeToString()
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        content = bytearray(whole)
+        for place in rng.integers(0, len(content), 3):
+            content[place] = rng.integers(0, 256)
+        (tmp_path / "a.onnx").write_bytes(content)
+        with contextlib.suppress(ModelError):
+            read_graph(tmp_path / "a.onnx")
+            read_header(tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 20_000])
+def test_an_entry_added_at_the_end_is_read_and_its_place_known(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "a.onnx"
+    onnx.save(small_model({"lab.card": "{}"}), path)
+    before = path.read_bytes()
+    path.write_bytes(before + metadata_entry("käy", "x" * size))
+    header = read_header(path)
+    assert header.metadata == {"lab.card": "{}", "käy": "x" * size}
+    assert header.starts["käy"] == len(before)
+    assert {item.key: item.value for item in onnx.load(path).metadata_props} == header.metadata

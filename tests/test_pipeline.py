@@ -62,8 +62,8 @@ def test_a_caller_that_stops_early_leaves_no_thread_behind() -> None:
 class Limited:
     """A session whose device holds `room` images, otherwise the real one."""
 
-    def __init__(self, session: Session, room: int, provider: str = CPU) -> None:
-        self.card, self.provider, self.room, self.sizes = session.card, provider, room, []
+    def __init__(self, session: Session, room: int, provider: str = CPU, batch: int | None = None) -> None:
+        self.card, self.provider, self.room, self.sizes, self.batch = session.card, provider, room, [], batch
         self._run = session.run
 
     def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -115,6 +115,19 @@ def test_on_cuda_the_last_batch_is_filled_so_that_every_batch_has_one_shape(mode
     answers = list(classify(cuda, files, batch_size=4))  # type: ignore[arg-type]
     assert cuda.sizes == [4, 4, 4]
     assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files).tobytes()
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_a_file_for_one_batch_size_gets_batches_of_that_size_alone(
+    model: Path, files: list[str], batch_size: int
+) -> None:
+    session = Session(model, "cpu")
+    fixed = Limited(session, room=99, batch=5)
+    answers = list(classify(fixed, files, batch_size))  # type: ignore[arg-type]
+    assert fixed.sizes == [5, 5, 5]
+    assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files).tobytes()
+    with pytest.raises(DeviceError):
+        list(classify(Limited(session, room=4, batch=5), files, batch_size))  # type: ignore[arg-type]
 
 
 def test_a_batch_with_bad_images_keeps_every_answer_at_its_place(model: Path, files: list[str]) -> None:

@@ -44,6 +44,30 @@ def test_cuda_that_is_not_there_is_an_error_that_says_what_is_missing(
         Session(model, "cuda")
 
 
+def test_an_int8_file_is_refused_on_cuda_with_the_reason_even_where_cuda_works(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "find_problem", lambda: None)
+    changed = onnx.load(model)
+    (prop,) = [item for item in changed.metadata_props if item.key == CARD_KEY]
+    prop.value = prop.value.replace('"precision": "fp32"', '"precision": "int8"')
+    onnx.save(changed, tmp_path / "int8.onnx")
+    with pytest.raises(DeviceError, match=r"int8 is for CPUs.*export fp16 for a GPU; or choose --device cpu"):
+        Session(tmp_path / "int8.onnx", "cuda")
+    session = Session(tmp_path / "int8.onnx", "auto")
+    assert session.provider == CPU
+    assert "int8 is for CPUs" in session.reason
+
+
+def test_a_session_tells_the_only_batch_size_of_a_file_that_has_one(model: Path, tmp_path: Path) -> None:
+    assert Session(model, "cpu").batch is None
+    changed = onnx.load(model)
+    for item in (*changed.graph.input, *changed.graph.output):
+        item.type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save(changed, tmp_path / "four.onnx")
+    assert Session(tmp_path / "four.onnx", "cpu").batch == 4
+
+
 def test_auto_tells_why_it_took_the_cpu(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "find_problem", lambda: "no NVIDIA driver is installed")
     session = Session(model, "auto")

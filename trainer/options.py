@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any
 
 from infer.errors import ConfigError
-from infer.knob import knobs, option
-from infer.options import LIST, Command, plain_type, with_options
+from infer.knob import option
+from infer.options import Command, typed, with_options
 from infer.runs import RECIPE
 from infer.runs import read_recipe as read_run_recipe
 from trainer.config import TrainConfig, read_config
@@ -45,7 +45,7 @@ def configured(architecture: str, recipe: str, given: Mapping[str, Any]) -> Trai
     read = load_recipe(recipe)
     if not (architecture or read.architecture):
         raise ConfigError("ARCH is missing; for example: lab train resnet18, or lab train --resume RUN")
-    config = configure(architecture or read.architecture, read, _read(given))
+    config = configure(architecture or read.architecture, read, typed(TrainConfig, given))
     if config.freeze and not (config.pretrained or config.weights):
         raise ConfigError("--freeze needs --pretrained or --weights: the rest of a new network has learnt nothing yet")
     for name in (name for name in given if name in USED_WITH):
@@ -75,20 +75,3 @@ def resumed(run: Path, architecture: str, recipe: str, given: Mapping[str, Any])
             f"--resume goes on as the run began, so {', '.join(others)} cannot be given; only {allowed} can"
         )
     return read_config({**read_run_recipe(run), **given})
-
-
-def _read(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Texts as the values they stand for: `0.6,0.85` -> (0.6, 0.85), steps -> one text of steps, if there are any."""
-    read: dict[str, Any] = {}
-    for name, value in given.items():
-        kind = plain_type(knobs(TrainConfig)[name][1])
-        if kind == tuple[str, ...]:
-            read[name] = (value,) if value.strip() else ()
-        elif get_origin(kind) is tuple:
-            try:
-                read[name] = tuple(float(item) for item in value.split(","))
-            except ValueError:
-                raise ConfigError(f"{option(name)} must be numbers {LIST}, got {value}") from None
-        else:
-            read[name] = value
-    return read

@@ -1,0 +1,131 @@
+"""The gate: real validation images through a file, by the session that production uses, against the network."""
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from exporter.parity import Check, Parity, judge, rule_of
+from exporter.reference import Reference
+from infer.config import Device
+from infer.errors import DeviceError, ModelError
+from infer.pixels import Pixels
+from infer.screen import Screen
+from infer.session import Floats, Session, gpu_problem
+from infer.table import spread
+
+SMALL_BATCHES = (1, 2, 7)
+SMALL_REPEATS = 8
+"""How many batches of each small size are tried; the full size runs over all images."""
+
+
+def run_gate(
+    file: Path,
+    reference: Reference,
+    batch_size: int,
+    devices: Sequence[Device],
+    on_done: Callable[[int], None] = lambda done: None,
+) -> Parity:
+    """Compare a file with the network whose answers `reference` holds, on each device and at each batch size.
+
+    Args:
+        file: the ONNX file. One that takes a single batch size is tried at that alone.
+        reference: n images and the network's answers.
+        batch_size: the full size; with fewer images, their number is.
+        devices: what this machine has.
+        on_done: is told how many images are finished.
+
+    Raises:
+        ModelError: the file cannot be opened.
+        DeviceError: a device cannot be had, or its memory is exhausted.
+    """
+    sessions = [Session(file, device) for device in devices]
+    card, fixed = sessions[0].card, sessions[0].batch
+    count = len(reference.files)
+    full = fixed or min(batch_size, count)
+    small = () if fixed else tuple(size for size in SMALL_BATCHES if size != full)
+    few = spread(count, max(SMALL_BATCHES) * SMALL_REPEATS)
+    runs = [Run(session, full) for session in sessions]
+    kept: list[Pixels] = []
+    views = enumerate(reference.views())
+    while chunk := list(islice(views, full)):
+        kept += [view for row, view in chunk if row in few]
+        pixels = np.stack([view for _, view in chunk])
+        for run in runs:
+            run.add(pixels)
+        on_done(chunk[-1][0] + 1)
+    checks: list[Check] = []
+    for session, whole in zip(sessions, runs, strict=True):
+        tried = [(Run(session, size).add(np.stack(kept[: size * SMALL_REPEATS])), few) for size in small]
+        for run, rows in (*tried, (whole, list(range(count)))):
+            part = reference.take(rows[: run.images])
+            checks.append(run.check(part, card.precision, card.temperature))
+    return Parity(
+        precision=card.precision,
+        opset=card.opset or 0,
+        images=count,
+        images_sha256=reference.images_sha256,
+        checks=tuple(checks),
+        rule=rule_of(card.precision),
+    )
+
+
+class Run:
+    """A session's answers at one batch size, as the images come."""
+
+    def __init__(self, session: Session, batch: int = 1) -> None:
+        """`batch`: its size, unless the file takes another one alone."""
+        self.session, self.batch, self.images = session, session.batch or batch, 0
+        self.logits: list[Floats] = []
+        self.probabilities: list[Floats] = []
+        self.failure = ""
+
+    def add(self, pixels_nhwc: Pixels) -> "Run":
+        """Run images [n, H, W, 3] in batches; a last part that fills no batch is joined by the first images."""
+        count = len(pixels_nhwc)
+        self.images += count
+        cycled = np.resize(pixels_nhwc, (-(-count // self.batch) * self.batch, *pixels_nhwc.shape[1:]))
+        for at in range(0, count, self.batch):
+            if self.failure:
+                return self
+            try:
+                logits, probabilities = self.session.run(cycled[at : at + self.batch])
+            except ModelError as error:
+                self.failure = str(error)
+                return self
+            self.logits.append(logits[: count - at])
+            self.probabilities.append(probabilities[: count - at])
+        return self
+
+    def answers(self) -> tuple[Floats, Floats]:
+        """Logits and probabilities, [n, K] each. Raises ModelError where the file could not run."""
+        if self.failure:
+            raise ModelError(self.failure)
+        return np.concatenate(self.logits), np.concatenate(self.probabilities)
+
+    def check(self, reference: Reference, precision: str, temperature: float) -> Check:
+        """Judge the answers by the network's to the same images."""
+        empty = Check(self.session.provider, self.batch, self.images, (self.failure,) if self.failure else ())
+        if self.failure:
+            return empty
+        got, probabilities = self.answers()
+        return judge(
+            empty, precision, temperature, reference.logits, got, probabilities, reference.truth, reference.magnitude
+        )
+
+
+def gate_devices(wanted: Device, precision: str, screen: Screen) -> list[Device]:
+    """Where to run the file: on the CPU, and on CUDA too where it is there; fp16 is slow on a CPU, but right.
+
+    Raises:
+        DeviceError: CUDA was asked for and cannot be had, or is not for this precision.
+    """
+    if wanted == "cpu":
+        return ["cpu"]
+    problem = gpu_problem(precision)
+    if problem and wanted == "cuda":
+        raise DeviceError(f"--device cuda: {problem}; or choose --device cpu")
+    if problem:
+        screen.say(f"gate: CPU provider alone ({problem})")
+    return ["cpu"] if problem else ["cpu", "cuda"]

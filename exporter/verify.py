@@ -1,0 +1,73 @@
+"""`lab verify FILE`: the gate again, from a finished file and the run or the weights that it was made from."""
+
+from pathlib import Path
+
+from exporter.export import ask_network, pass_gate
+from exporter.gate import gate_devices
+from exporter.parity import Parity
+from exporter.source import load_all
+from infer.card import ModelCard, read_card
+from infer.config import VerifyConfig
+from infer.errors import ConfigError, ParityError
+from infer.evaluate import as_classes, choose_split, run_table
+from infer.layouts import read_table
+from infer.recheck import say_evidence
+from infer.runs import CHECKPOINT, find_checkpoint
+from infer.screen import Screen
+from infer.table import TEST, TRAIN, VALID, Table
+from trainer.checkpoint import load_checkpoint, weights_sha256
+from trainer.network import PixelNet, build_network
+
+
+def verify(config: VerifyConfig, screen: Screen) -> Parity:
+    """Compare a finished file with its network on this machine; what the gate found.
+
+    Raises:
+        ParityError: the file has been changed, was made from other weights, or does not answer as the network did.
+        LabError: the file, the run or its images are not usable.
+    """
+    card = read_card(config.file)
+    evidence = say_evidence(config.file, screen)
+    devices = gate_devices(config.device, card.precision, screen)
+    network, table = _original(config, card, screen)
+    network.temperature.fill_(card.temperature)
+    reference = ask_network(network, table, card, card.precision, config.gate_images, screen)
+    if evidence and config.gate_images is None:
+        same = evidence.found["images_sha256"] == reference.images_sha256
+        screen.say(
+            "the gate's images: the same pixels as at the export"
+            if same
+            else "the gate's images: NOT the pixels of the export; the images, or this machine's decoder, are others"
+        )
+    return pass_gate(config.file, reference, config.batch_size, devices, screen, "do not use it here")
+
+
+def _original(config: VerifyConfig, card: ModelCard, screen: Screen) -> tuple[PixelNet, Table]:
+    """The network that the file says it was made from, and the gate's images."""
+    run = config.run or config.file.parent
+    if config.run is None and not (run / CHECKPOINT).is_file():
+        raise ConfigError(
+            f"{config.file} does not lie in a run; give the run with --run, or measure with the file alone: --data DIR"
+        )
+    if run.is_file() and run.suffix in (".pth", ".pt", ".safetensors") and run.name != CHECKPOINT:
+        if config.data is None:
+            raise ConfigError(f"--run {run} is a file of weights, so --data must say where images for the gate are")
+        network = build_network(card).eval()
+        load_all(network, run)
+        screen.say(f"weights: {run}")
+        _same_weights(card, weights_sha256(network.resnet.state_dict()), config.file, run)
+        found = read_table(config.data)
+        return network, as_classes(found.split(choose_split(found, (VALID, TEST, TRAIN))), card.classes)
+    checkpoint = find_checkpoint(run)
+    screen.say(f"checkpoint: {checkpoint}")
+    network, own = load_checkpoint(checkpoint)
+    _same_weights(card, own.provenance.get("weights_sha256"), config.file, checkpoint)
+    for name in ("architecture", "classes", "pixels", "normalization", "ordered"):
+        if getattr(card, name) != getattr(own, name):
+            raise ParityError(f"the card of {config.file} tells another {name} than {checkpoint}; export again")
+    return network, run_table(checkpoint.parent, card, config.data).split(VALID)
+
+
+def _same_weights(card: ModelCard, sha256: object, file: Path, source: Path) -> None:
+    if card.provenance.get("weights_sha256") != sha256:
+        raise ParityError(f"{file} was made from other weights than {source} holds; name its own --run")

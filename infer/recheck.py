@@ -1,0 +1,68 @@
+"""`lab verify FILE --data DIR`: what can be checked with a file alone, without torch: its bytes and its accuracy."""
+
+import hashlib
+from pathlib import Path
+
+from infer.card import read_card
+from infer.config import VerifyConfig
+from infer.errors import ConfigError, ParityError
+from infer.evaluate import as_classes, choose_split, classify_table
+from infer.evidence import Evidence, images_sha256, read_evidence
+from infer.intervals import wilson
+from infer.layouts import read_table
+from infer.pipeline import read_ahead
+from infer.pixels import PixelSpec, read_window
+from infer.screen import Screen
+from infer.session import Session
+from infer.table import TEST, TRAIN, VALID, Table, spread
+
+
+def recheck(config: VerifyConfig, screen: Screen) -> None:
+    """Measure a file's accuracy on a labelled data set, and hold it to its evidence where the images are the gate's.
+
+    Raises:
+        ParityError: the file has been changed, or is not as accurate as it was on the same images.
+        LabError: the file or the images are not usable.
+    """
+    if config.data is None:
+        raise ConfigError("a data set is needed: --data DIR")
+    card = read_card(config.file)
+    evidence = say_evidence(config.file, screen)
+    session = Session(config.file, config.device)
+    screen.say(f"device: {session.provider}" + (f" ({session.reason})" if session.reason else ""))
+    table = read_table(config.data)
+    split = choose_split(table, (VALID, TEST, TRAIN))
+    table = as_classes(table.split(split), card.classes)
+    table = table.take(spread(len(table), config.gate_images))
+    result = classify_table(session, table, config.batch_size, f"{split} split of {table.name}", screen)
+    count, right = len(result.truth), int((result.predicted == result.truth).sum())
+    low, high = wilson(right, count)
+    screen.say(f"accuracy: {right / count:.2%} of {count} images, {result.title} (95%: {low:.1%} to {high:.1%})")
+    if evidence is None:
+        return
+    check = max(evidence.found["checks"], key=lambda item: int(item["images"]))
+    told = float(check["accuracy"])
+    if count != evidence.found["images"] or _digest(table, card.pixels) != evidence.found["images_sha256"]:
+        screen.say(f"at the export: {told:.2%}; on other images, or on pixels that another decoder made, so no verdict")
+        return
+    screen.say(f"at the export: {told:.2%}, on these very pixels")
+    allowed = max(1, float(evidence.found["rule"].get("accuracy", 0)) * count)
+    if abs(right - told * count) > allowed + 1e-6:
+        raise ParityError(f"{config.file} is not as accurate as it was at its export, on the same images")
+
+
+def say_evidence(file: Path, screen: Screen) -> Evidence | None:
+    """Show what a file says that its gate found. Raises ParityError where it has been changed since."""
+    evidence = read_evidence(file)
+    if evidence is None:
+        screen.say(f"evidence: {file} carries none; it is no file that lab export finished")
+        return None
+    if not evidence.intact:
+        raise ParityError(f"{file} has been changed since it was proven; export it again")
+    screen.say(f"evidence: {evidence.summary}; not a byte has changed since")
+    return evidence
+
+
+def _digest(table: Table, spec: PixelSpec) -> str:
+    views = read_ahead(table.files(), lambda file: read_window(file, spec))
+    return images_sha256([hashlib.sha256(view.tobytes()).digest() for view in views if not isinstance(view, Exception)])
