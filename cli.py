@@ -151,7 +151,13 @@ def export(
 
 @app.command()
 @partial(with_options, config=Verify)
-def verify(file: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX file.")], **given: Any) -> None:
+def verify(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="ONNX file or run.", show_default="newest export in runs/"),
+    ] = Verify.file,
+    **given: Any,
+) -> None:
     """Prove a finished file again, on this machine: against its run, or with --data alone by its accuracy."""
     config = Verify(file=file, **given)
     screen = _screen()
@@ -163,7 +169,7 @@ def verify(file: Annotated[Path, typer.Argument(metavar="FILE", help="An ONNX fi
     with _train_extra("lab verify (but with --data alone)"):
         from exporter.verify import verify as verify_file
     verify_file(config, screen)
-    screen.say(f"{file} answers as the network did")
+    screen.say("the file answers as the network did")
 
 
 @app.command()

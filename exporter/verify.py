@@ -11,7 +11,7 @@ from infer.config import VerifyConfig
 from infer.errors import ConfigError, ParityError
 from infer.evaluate import as_classes, choose_split, run_table
 from infer.layouts import read_table
-from infer.recheck import say_evidence
+from infer.recheck import model_file, say_evidence
 from infer.runs import CHECKPOINT, find_checkpoint
 from infer.screen import Screen
 from infer.table import TEST, TRAIN, VALID, Table
@@ -26,10 +26,11 @@ def verify(config: VerifyConfig, screen: Screen) -> Parity:
         ParityError: the file has been changed, was made from other weights, or does not answer as the network did.
         LabError: the file, the run or its images are not usable.
     """
-    card = read_card(config.file)
-    evidence = say_evidence(config.file, screen)
+    file = model_file(config, screen)
+    card = read_card(file)
+    evidence = say_evidence(file, screen)
     devices = gate_devices(config.device, card.precision, screen)
-    network, table = _original(config, card, screen)
+    network, table = _original(config, file, card, screen)
     network.temperature.fill_(card.temperature)
     reference = ask_network(network, table, card, card.precision, config.gate_images, screen)
     if evidence and config.gate_images is None:
@@ -39,15 +40,15 @@ def verify(config: VerifyConfig, screen: Screen) -> Parity:
             if same
             else "the gate's images: NOT the pixels of the export; the images, or this machine's decoder, are others"
         )
-    return pass_gate(config.file, reference, config.batch_size, devices, screen, "do not use it here")
+    return pass_gate(file, reference, config.batch_size, devices, screen, "do not use it here")
 
 
-def _original(config: VerifyConfig, card: ModelCard, screen: Screen) -> tuple[PixelNet, Table]:
+def _original(config: VerifyConfig, file: Path, card: ModelCard, screen: Screen) -> tuple[PixelNet, Table]:
     """The network that the file says it was made from, and the gate's images."""
-    run = config.run or config.file.parent
+    run = config.run or file.parent
     if config.run is None and not (run / CHECKPOINT).is_file():
         raise ConfigError(
-            f"{config.file} does not lie in a run; give the run with --run, or measure with the file alone: --data DIR"
+            f"{file} does not lie in a run; give the run with --run, or measure with the file alone: --data DIR"
         )
     if run.is_file() and run.suffix in (".pth", ".pt", ".safetensors") and run.name != CHECKPOINT:
         if config.data is None:
@@ -55,16 +56,16 @@ def _original(config: VerifyConfig, card: ModelCard, screen: Screen) -> tuple[Pi
         network = build_network(card).eval()
         load_all(network, run)
         screen.say(f"weights: {run}")
-        _same_weights(card, weights_sha256(network.resnet.state_dict()), config.file, run)
+        _same_weights(card, weights_sha256(network.resnet.state_dict()), file, run)
         found = read_table(config.data)
         return network, as_classes(found.split(choose_split(found, (VALID, TEST, TRAIN))), card.classes)
     checkpoint = find_checkpoint(run)
     screen.say(f"checkpoint: {checkpoint}")
     network, own = load_checkpoint(checkpoint)
-    _same_weights(card, own.provenance.get("weights_sha256"), config.file, checkpoint)
+    _same_weights(card, own.provenance.get("weights_sha256"), file, checkpoint)
     for name in ("architecture", "classes", "pixels", "normalization", "ordered"):
         if getattr(card, name) != getattr(own, name):
-            raise ParityError(f"the card of {config.file} tells another {name} than {checkpoint}; export again")
+            raise ParityError(f"the card of {file} tells another {name} than {checkpoint}; export again")
     return network, run_table(checkpoint.parent, card, config.data).split(VALID)
 
 

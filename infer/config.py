@@ -79,8 +79,8 @@ class EvaluateConfig:
 class VerifyConfig:
     """What `lab verify` is asked for."""
 
-    file: Path
-    """An ONNX file that lab exported."""
+    file: Path | None = None
+    """An ONNX file that lab exported, or a run; None: the newest exported file below `runs`."""
     run: Path | None = knob(
         None, "The run, or the weights, that the file was made from.", told="the folder in which FILE lies"
     )

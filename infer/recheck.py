@@ -12,6 +12,7 @@ from infer.intervals import wilson
 from infer.layouts import read_table
 from infer.pipeline import read_ahead
 from infer.pixels import PixelSpec, read_window
+from infer.runs import find_model, newest_model
 from infer.screen import Screen
 from infer.session import Session
 from infer.table import TEST, TRAIN, VALID, Table, spread
@@ -26,9 +27,10 @@ def recheck(config: VerifyConfig, screen: Screen) -> None:
     """
     if config.data is None:
         raise ConfigError("a data set is needed: --data DIR")
-    card = read_card(config.file)
-    evidence = say_evidence(config.file, screen)
-    session = Session(config.file, config.device)
+    file = model_file(config, screen)
+    card = read_card(file)
+    evidence = say_evidence(file, screen)
+    session = Session(file, config.device)
     screen.say(f"device: {session.provider}" + (f" ({session.reason})" if session.reason else ""))
     table = read_table(config.data)
     split = choose_split(table, (VALID, TEST, TRAIN))
@@ -48,7 +50,14 @@ def recheck(config: VerifyConfig, screen: Screen) -> None:
     screen.say(f"at the export: {told:.2%}, on these very pixels")
     allowed = max(1, float(evidence.found["rule"].get("accuracy", 0)) * count)
     if abs(right - told * count) > allowed + 1e-6:
-        raise ParityError(f"{config.file} is not as accurate as it was at its export, on the same images")
+        raise ParityError(f"{file} is not as accurate as it was at its export, on the same images")
+
+
+def model_file(config: VerifyConfig, screen: Screen) -> Path:
+    """The file that is meant, which is said. Raises ModelError."""
+    file = find_model(config.file) if config.file else newest_model()
+    screen.say(f"model: {file}")
+    return file
 
 
 def say_evidence(file: Path, screen: Screen) -> Evidence | None:

@@ -35,15 +35,17 @@ SMALLER = {"--epochs": "1", "--image-size": "32", "--batch-size": "8"}
 
 @pytest.mark.parametrize(("page", "line"), COMMANDS)
 def test_a_command_in_the_docs_runs(
-    page: str, line: str, lab: Callable, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: str, line: str, lab: Callable, cells: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(cells, tmp_path / "cells")
+    shutil.copytree(model.parent, tmp_path / "runs" / model.parent.name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(trainer.config.BY_DEVICE, "cpu", {"epochs": 1, "batch_size": 8, "image_size": 32})
     monkeypatch.setattr("trainer.rate_range.STEPS", 6)
     program, *words = shlex.split(line)
     assert program == "lab"
-    ran = lab(*(SMALLER.get(before, word) for before, word in zip(["", *words], words, strict=False)))
+    found = [name for word in words for name in (sorted(map(str, Path().glob(word))) if "*" in word else [word])]
+    ran = lab(*(SMALLER.get(before, word) for before, word in zip(["", *found], found, strict=False)))
     assert ran.code == 0, f"{page}: {line}: {ran.err}"
 
 
