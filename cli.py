@@ -175,7 +175,10 @@ def verify(
 @app.command()
 @partial(with_options, config=Predict)
 def predict(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Folder, CSV that names images, or one image.")],
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="INPUT", help="Folder, zip, tar, CSV with image names, pattern, image; -: a list."),
+    ],
     no_sample: Annotated[bool, typer.Option("--no-sample", help="Follow no sample, even if one lies there.")] = False,
     **given: Any,
 ) -> None:

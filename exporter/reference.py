@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from infer.archive import File
 from infer.errors import DataError, ImageError, listed
 from infer.evidence import images_sha256
 from infer.pipeline import read_ahead
@@ -51,7 +52,7 @@ class Reference:
         files = tuple(self.files[row] for row in rows)
         return replace(self, files=files, truth=self.truth[list(rows)], logits=self.logits[list(rows)])
 
-    def _read(self, file: str) -> Pixels:
+    def _read(self, file: File) -> Pixels:
         return read_window(file, self.spec)
 
 

@@ -1,3 +1,27 @@
-"""What ships to the machine that predicts: the contract, the pipeline and the reports. No torch in here."""
+"""What ships to the machine that predicts: the contract, the pipeline and the reports. No torch in here.
+
+For programs: `from infer import load; load("model.onnx").predict("cells/")`.
+"""
+
+from os import PathLike
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from infer.config import Device
+    from infer.predictor import Predictor
 
 __version__ = "0.1.0"
+
+
+def load(model: str | PathLike[str], device: "Device" = "auto") -> "Predictor":
+    """Open an exported ONNX file, or a run's, for prediction; see `infer.predictor.Predictor`.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be used.
+        DeviceError: CUDA was asked for and cannot be had; the message says what is missing.
+    """
+    from pathlib import Path
+
+    from infer.predictor import Predictor
+
+    return Predictor(Path(model), device)

@@ -28,7 +28,7 @@ class PredictConfig:
     """What `lab predict` is asked for."""
 
     source: Path
-    """A folder, a CSV that names images, or one image."""
+    """A folder, a zip or tar file, a CSV that names images, a pattern, one image, or `-`: a list on standard input."""
     out: Path = knob(Path("submission.csv"), "CSV to write.")
     model: Path | None = knob(None, MODEL, short="-m", told=NEWEST)
     device: Device = knob("auto", HONEST)
@@ -37,7 +37,11 @@ class PredictConfig:
     use_sample: bool = True
     """False: write every image, whatever sample lies there."""
     truth: Path | None = knob(None, "CSV with Path and label.", told="class folders or a label column")
-    probabilities: Path | None = knob(None, "CSV for all classes' probabilities.")
+    probabilities: Path | None = knob(None, "CSV or .parquet for all classes' probabilities.")
+    top_k: int | None = knob(None, "In --probabilities: so many labels, the most probable first.", above=0, told="all")
+    min_confidence: float | None = knob(
+        None, "Mark images whose best probability is below it, in a column `reject`.", least=0, most=1, told="none"
+    )
     bad_images: BadImages = knob("fail", "On an unreadable image: no CSV, no row, or the most frequent class.")
     normalize: Normalize = knob("none", SCALE)
 
@@ -48,6 +52,8 @@ class PredictConfig:
         require_file_name("--out", self.out)
         if self.probabilities:
             require_file_name("--probabilities", self.probabilities)
+        elif self.top_k is not None:
+            raise ConfigError("--top-k is about --probabilities; give that too")
         outputs = [path.resolve() for path in (self.out, bad_list(self.out), self.probabilities) if path]
         inputs = [path.resolve() for path in (self.source, self.sample, self.truth, self.model) if path]
         if both := set(outputs) & set(inputs):

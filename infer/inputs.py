@@ -1,17 +1,26 @@
-"""What `lab predict` is pointed at: a folder, a CSV that names images, or one image; and its truth, where known."""
+"""What `lab predict` is pointed at: a folder, an archive, a table, a list or one image; and its truth, if known."""
 
-from collections.abc import Sequence
+import glob
+import os
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
+from infer.archive import File, is_archive, list_members
 from infer.card import ClassName, class_index
 from infer.errors import DataError, listed
-from infer.files import is_image, list_images, read_csv
+from infer.files import is_image, list_images, natural_key, read_csv
 from infer.layouts import paired_labels
 from infer.locate import ImageIndex, find_all
 
 IMAGE_COLUMNS = ("path", "id", "image", "image_id", "filename", "file", "name", "img")
 SAMPLE = "sample_submission.csv"
+STANDARD_INPUT = "-"
+INPUTS = (
+    "give a folder, a CSV that names images, a .zip or .tar of images, a pattern such as 'cells/*.png', or an image"
+)
 LABEL_COLUMNS = ("label", "labels")
 TRUTH_COLUMNS = (*LABEL_COLUMNS, "class", "target", "level", "truth")
 
@@ -24,7 +33,7 @@ class Inputs:
     """The folder beside which, or in which, a sample submission is looked for."""
     names: list[str]
     """As they go into the CSV: relative to the folder, or as the input CSV has them."""
-    files: list[str]
+    files: Sequence[File]
     """Where each lies."""
     labels: list[str] | None = None
     """[n] the truth as text, where the input itself tells it."""
@@ -38,6 +47,8 @@ def read_inputs(source: Path, classes: Sequence[ClassName]) -> Inputs:
     Raises:
         DataError: it does not exist, holds no image, or names images that are missing.
     """
+    if str(source) == STANDARD_INPUT:
+        return _from_lines(sys.stdin.buffer)
     try:
         found = source.is_dir()
     except OSError as error:
@@ -45,25 +56,54 @@ def read_inputs(source: Path, classes: Sequence[ClassName]) -> Inputs:
     if found:
         return _from_folder(source, classes)
     if not source.exists():
-        raise DataError(f"the input {source} does not exist; give a folder, a CSV that names images, or an image")
+        if matching := _glob(source):
+            return _as_folder(*matching, classes)
+        raise DataError(f"the input {source} does not exist; {INPUTS}")
+    if is_archive(source):
+        members = list_members(source)
+        if not members:
+            raise DataError(f"no images found in {source}; lab reads JPEG, PNG, BMP, TIFF, WebP and GIF")
+        return _as_folder(source.parent, [member.name for member in members], members, classes)
     if source.suffix.lower() in (".csv", ".txt"):
         return _from_csv(source)
     if is_image(source.name):
         return Inputs(source.parent, [source.name], [str(source)])
-    raise DataError(f"no images found: {source} is neither a folder, nor a .csv, nor an image that lab reads")
+    raise DataError(f"no images found: {source} is none of what lab reads; {INPUTS}")
 
 
 def _from_folder(folder: Path, classes: Sequence[ClassName]) -> Inputs:
     names = list_images(folder)
     if not names:
         raise DataError(f"no images found in {folder}; lab reads JPEG, PNG, BMP, TIFF, WebP and GIF")
-    files = [str(folder / name) for name in names]
+    return _as_folder(folder, names, [str(folder / name) for name in names], classes)
+
+
+def _as_folder(root: Path, names: list[str], files: Sequence[File], classes: Sequence[ClassName]) -> Inputs:
+    """Inputs whose names may tell their class by a folder."""
     known = set(class_index(classes))
     for level in (0, -2):  # the first folder, as in a data set's split, or else the last
         labels = [parts[level] if len(parts := name.split("/")) > 1 else "" for name in names]
         if set(labels) <= known:
-            return Inputs(folder, names, files, labels, "class folders")
-    return Inputs(folder, names, files)
+            return Inputs(root, names, files, labels, "class folders")
+    return Inputs(root, names, files)
+
+
+def _glob(pattern: Path) -> tuple[Path, list[str], list[str]] | None:
+    """The images that a pattern with `*`, `**`, `?` or `[...]` means, named from the folder before any of these."""
+    fixed = Path(*takewhile(lambda part: not glob.has_magic(part), pattern.parts))
+    found = [path for path in glob.glob(str(pattern), recursive=True) if is_image(path) and os.path.isfile(path)]
+    names = {os.path.relpath(path, fixed).replace(os.sep, "/"): path for path in found}
+    ordered = sorted(names, key=natural_key)
+    return (fixed, ordered, [names[name] for name in ordered]) if found else None
+
+
+def _from_lines(lines: Iterable[bytes]) -> Inputs:
+    """One path a line, as `find` and `ls` print them; empty lines are left out."""
+    names = [os.fsdecode(line.rstrip(b"\r\n")) for line in lines]
+    names = [name for name in names if name]
+    if not names:
+        raise DataError("no images found: the standard input is empty; write one path a line")
+    return Inputs(Path(), names, names)
 
 
 def _from_csv(source: Path) -> Inputs:

@@ -9,6 +9,7 @@ from itertools import islice
 
 import numpy as np
 
+from infer.archive import File
 from infer.cuda import CUDA
 from infer.errors import DeviceError, ImageError
 from infer.pixels import Pixels, bombs_are_errors, read_window
@@ -27,7 +28,7 @@ class Answer:
 
 
 def read_ahead(
-    files: Sequence[str], read: Callable[[str], Pixels], workers: int = DECODERS, ahead: int = 64
+    files: Sequence[File], read: Callable[[File], Pixels], workers: int = DECODERS, ahead: int = 64
 ) -> Iterator[Pixels | ImageError]:
     """`read` of each file, in order, on `workers` threads that run at most `ahead` files in front of the caller."""
     with bombs_are_errors(), ThreadPoolExecutor(workers, "decode") as pool:
@@ -47,7 +48,7 @@ def read_ahead(
 
 def classify(
     session: Session,
-    files: Sequence[str],
+    files: Sequence[File],
     batch_size: int,
     workers: int = DECODERS,
     say: Callable[[str], None] = lambda text: None,
@@ -96,7 +97,7 @@ def _run_padded(session: Session, pixels_nhwc: Pixels, size: int) -> Floats:
     return session.run(pixels_nhwc)[1][:count]
 
 
-def _try_read(read: Callable[[str], Pixels], file: str) -> Pixels | ImageError:
+def _try_read(read: Callable[[File], Pixels], file: File) -> Pixels | ImageError:
     try:
         return read(file)
     except ImageError as error:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from infer.archive import File, Member
 from infer.enhance import ENHANCEMENTS, Enhancement
 from infer.errors import ImageError
 
@@ -144,13 +145,13 @@ def _scaled(image: Image.Image, box: Box | None, size: int, side: Callable[[floa
     return image.resize(target, Image.Resampling.BILINEAR, box)
 
 
-def read_canvas(path: str, spec: PixelSpec) -> Pixels:
+def read_canvas(file: File, spec: PixelSpec) -> Pixels:
     """Decode one file and apply the spec's steps: uint8 RGB [canvas H, canvas W, 3].
 
     Raises:
         ImageError: the file is missing, undecodable, or larger than MAX_PIXELS.
     """
-    image, box = _decode(path, spec.steps[0] if spec.reduced_decode else None)
+    image, box = _decode(file, spec.steps[0] if spec.reduced_decode else None)
     for step in (*spec.steps, CenterCrop(*spec.canvas)):
         image = step(image, box) if isinstance(step, AnyResize) else step(image)
         box = None  # it was the decoder's, for the first step
@@ -163,9 +164,9 @@ def centre_window(canvas_nhwc: Pixels, spec: PixelSpec) -> Pixels:
     return canvas_nhwc[..., top : top + spec.window[0], left : left + spec.window[1], :]
 
 
-def read_window(path: str, spec: PixelSpec) -> Pixels:
+def read_window(file: File, spec: PixelSpec) -> Pixels:
     """The evaluation view of one file: uint8 RGB [window H, window W, 3]. Raises ImageError."""
-    return centre_window(read_canvas(path, spec), spec)
+    return centre_window(read_canvas(file, spec), spec)
 
 
 @contextlib.contextmanager
@@ -185,14 +186,15 @@ def _draft_size(resize: Step, size: tuple[int, int]) -> tuple[int, int]:
     return side, side
 
 
-def _decode(path: str, resize: Step | None) -> tuple[Image.Image, Box | None]:
+def _decode(file: File, resize: Step | None) -> tuple[Image.Image, Box | None]:
     """An upright 8-bit RGB image; and, of a JPEG decoded at reduced scale, which part is picture. Raises ImageError.
 
     The scale is reduced where `resize`, the first step to come, allows it. Where it does not divide a side, the
     decoder's last column or row is picture only in part.
     """
+    path = str(file)
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(file.open() if isinstance(file, Member) else file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(
                     path, f"{image.width} x {image.height} pixels, more than {MAX_PIXELS // 10**6} million"

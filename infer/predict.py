@@ -20,7 +20,16 @@ from infer.pixels import read_window
 from infer.runs import REPORT_FILES, find_model, newest_model
 from infer.screen import Screen
 from infer.session import Floats, Session
-from infer.submission import Form, find_sample, plain_form, probabilities_form, sample_form, writing_csv
+from infer.submission import (
+    Form,
+    find_sample,
+    plain_form,
+    probabilities_form,
+    require_parquet,
+    sample_form,
+    writing,
+    writing_csv,
+)
 
 if TYPE_CHECKING:
     from infer.metrics import EvaluationResult, Metrics
@@ -59,13 +68,20 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
     Raises:
         LabError: see the tree; nothing has been written then.
     """
+    if config.probabilities:
+        require_parquet("--probabilities", config.probabilities)
     session = open_model(config.model, config.device, screen)
+    if config.top_k and config.top_k > len(session.card.classes):
+        raise ConfigError(f"--top-k {config.top_k}: the model has {len(session.card.classes)} classes; give fewer")
     inputs = read_inputs(config.source, session.card.classes)
     _spare_inputs(config, inputs)
     form = _form(config, inputs, session.card, screen)
     inputs = _in_order(inputs, form.order)
     truth = _truth(config, inputs, session.card, screen)
     rows = _write_rows(config, session, inputs, form, keep=truth is not None, screen=screen)
+    if config.min_confidence is not None:
+        limit = f"{config.min_confidence:g}"
+        screen.say(f"reject: {rows.rejected} of {rows.written} images, whose best probability is below {limit}")
     prediction = Prediction(rows.written, tuple(error for _, error in rows.bad))
     if truth is None:
         for name in REPORT_FILES:  # of an earlier prediction, whose CSV this one has replaced
@@ -92,6 +108,7 @@ class _Rows:
     """What came of writing the CSVs; places and probabilities are kept only where a report follows."""
 
     written: int = 0
+    rejected: int = 0
     bad: list[tuple[int, ImageError]] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     probabilities: list[Floats] = field(default_factory=list)
@@ -102,12 +119,13 @@ def _write_rows(
 ) -> _Rows:
     """Run the images and write each row as its answer comes; the files appear at the end, all or none."""
     card, rows = session.card, _Rows()
-    every = probabilities_form(form, card.classes)
+    every = probabilities_form(form, card.classes, config.top_k)
+    form = form.with_reject(config.min_confidence)
     answers = classify(session, inputs.files, config.batch_size, say=screen.say)
     with contextlib.ExitStack() as files, screen.bar("predicting", len(inputs.files)) as bar:
         writers = [(form, files.enter_context(writing_csv(config.out, form.header)))]
         if config.probabilities:
-            writers.append((every, files.enter_context(writing_csv(config.probabilities, every.header))))
+            writers.append((every, files.enter_context(writing(config.probabilities, every.header))))
         for place, answer in enumerate(answers):
             bar.step(place + 1)
             probabilities = answer.probabilities
@@ -120,8 +138,9 @@ def _write_rows(
             if probabilities is None:
                 continue
             for shape, write in writers:
-                write(shape.row(place, probabilities, card.classes))
+                write(shape.row(place, probabilities, card.classes, guessed=answer.error is not None))
             rows.written += 1
+            rows.rejected += answer.error is not None or float(probabilities.max()) < (config.min_confidence or 0)
             if keep:
                 rows.places.append(place)
                 rows.probabilities.append(probabilities)
@@ -147,7 +166,7 @@ def _in_order(inputs: Inputs, order: Sequence[int]) -> Inputs:
 
 def _spare_inputs(config: PredictConfig, inputs: Inputs) -> None:
     """Raises ConfigError where an output would overwrite one of the images."""
-    files = set(map(os.path.abspath, inputs.files))
+    files = {os.path.abspath(file) for file in inputs.files if isinstance(file, str)}
     for out in (config.out, config.probabilities):
         if out and os.path.abspath(out) in files:
             raise ConfigError(f"{out} is one of the images and would be overwritten; give another name")

@@ -1,15 +1,25 @@
 """The CSV that goes to Kaggle: its header, ids and order follow the sample submission, if there is one."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from infer.card import ClassName, class_index
-from infer.errors import DataError, listed
+from infer.errors import DataError, MissingExtraError, listed
 from infer.files import csv_line, read_csv, replacing
 from infer.inputs import SAMPLE, Inputs, NameMatcher
 from infer.session import Floats
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Cell = str | int | np.float32
+ROWS = 10_000
+"""Rows of a Parquet file that are written at once."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +31,32 @@ class Form:
     order: list[int]
     columns: list[int] | None = None
     """Class index of each probability column; None: one column with the label."""
+    top: int | None = None
+    """Instead of columns: so many labels, the most probable first, each with its probability."""
+    min_confidence: float | None = None
+    """Where given, a last column says whether the largest probability is below it."""
 
-    def row(self, position: int, probabilities: Floats, classes: Sequence[ClassName]) -> list[str]:
-        """The row of the image at `position` in `ids`, from its probabilities [K]."""
-        if self.columns is None:
-            return [self.ids[position], classes[int(probabilities.argmax())].label]
-        return [self.ids[position], *(str(probabilities[column]) for column in self.columns)]
+    def row(
+        self, position: int, probabilities: Floats, classes: Sequence[ClassName], guessed: bool = False
+    ) -> list[Cell]:
+        """The row of the image at `position` in `ids`, from its probabilities [K]; a guess is always to be rejected."""
+        cells: list[Cell] = [self.ids[position]]
+        if self.top is not None:
+            best = np.argsort(-probabilities, kind="stable")[: self.top]  # of equal ones the first, as argmax does
+            cells += [cell for index in best for cell in (classes[index].label, probabilities[index])]
+        elif self.columns is None:
+            cells.append(classes[int(probabilities.argmax())].label)
+        else:
+            cells += [probabilities[column] for column in self.columns]
+        if self.min_confidence is not None:
+            cells.append(int(guessed or float(probabilities.max()) < self.min_confidence))
+        return cells
+
+    def with_reject(self, min_confidence: float | None) -> "Form":
+        """The same form with a column `reject`, where there is a confidence to compare with."""
+        if min_confidence is None:
+            return self
+        return replace(self, header=[*self.header, "reject"], min_confidence=min_confidence)
 
 
 def plain_form(inputs: Inputs) -> Form:
@@ -34,10 +64,14 @@ def plain_form(inputs: Inputs) -> Form:
     return Form(["ID", "label"], inputs.names, list(range(len(inputs.names))))
 
 
-def probabilities_form(form: Form, classes: Sequence[ClassName]) -> Form:
-    """The same ids and order with a column of probabilities for every class."""
-    header = [form.header[0], *(item.label for item in classes)]
-    return Form(header, form.ids, form.order, list(range(len(classes))))
+def probabilities_form(form: Form, classes: Sequence[ClassName], top: int | None = None) -> Form:
+    """The same ids and order with a column of probabilities for every class, or for the `top` most probable ones."""
+    if top is None:
+        header = [form.header[0], *(item.label for item in classes)]
+        return Form(header, form.ids, form.order, list(range(len(classes))))
+    places = range(1, top + 1)
+    header = [form.header[0], *(f"{what}_{place}" for place in places for what in ("label", "probability"))]
+    return Form(header, form.ids, form.order, top=top)
 
 
 def find_sample(source: Path) -> Path | None:
@@ -95,8 +129,21 @@ def _columns(sample: Path, header: list[str], classes: Sequence[ClassName]) -> l
     return columns
 
 
+Write = Callable[[Sequence[Cell]], object]
+
+
+def writing(path: Path, header: Sequence[str]) -> AbstractContextManager[Write]:
+    """`writing_csv`, or `writing_parquet` where the name ends so."""
+    return writing_parquet(path, header) if is_parquet(path) else writing_csv(path, header)
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file of this name is to be Parquet."""
+    return path.suffix.lower() == ".parquet"
+
+
 @contextmanager
-def writing_csv(path: Path, header: Sequence[str]) -> Iterator[Callable[[Sequence[str]], object]]:
+def writing_csv(path: Path, header: Sequence[str]) -> Iterator[Write]:
     """Yield what writes a row; the file appears whole when the block ends well, or not at all. Raises OutputError."""
     with (
         replacing(path) as draft,
@@ -104,3 +151,59 @@ def writing_csv(path: Path, header: Sequence[str]) -> Iterator[Callable[[Sequenc
     ):
         file.write(csv_line(header))
         yield lambda row: file.write(csv_line(row))
+
+
+def require_parquet(option: str, path: Path) -> None:
+    """Raises MissingExtraError where a Parquet file is asked for and pyarrow, which writes it, is not installed."""
+    if is_parquet(path):
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                f"{option} {path} needs pyarrow, which is not installed; run pip install '.[parquet]' in lab's folder, "
+                "or give a .csv"
+            ) from error
+
+
+@contextmanager
+def writing_parquet(path: Path, header: Sequence[str]) -> Iterator[Write]:
+    """`writing_csv` as Parquet: text as strings, probabilities as float32, marks as whole numbers."""
+    import pyarrow.parquet
+
+    waiting: list[Sequence[Cell]] = []
+    writer: pyarrow.parquet.ParquetWriter | None = None
+    with replacing(path) as draft:
+
+        def flush() -> None:
+            nonlocal writer
+            table = _table(header, waiting)
+            writer = writer or pyarrow.parquet.ParquetWriter(draft, table.schema)
+            writer.write_table(table)
+            waiting.clear()
+
+        def write(row: Sequence[Cell]) -> None:
+            waiting.append(row)
+            if len(waiting) >= ROWS:
+                flush()
+
+        try:
+            yield write
+            if waiting:
+                flush()
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> "pyarrow.Table":
+    import pyarrow
+
+    columns = []
+    for column in zip(*rows, strict=True):
+        if isinstance(column[0], str):  # a name whose bytes are no UTF-8 cannot be a string of Arrow's
+            texts = [str(cell).encode("utf-8", "surrogateescape").decode("utf-8", "replace") for cell in column]
+            columns.append(pyarrow.array(texts, pyarrow.string()))
+        else:
+            kind = pyarrow.float32() if isinstance(column[0], np.float32) else pyarrow.int8()
+            columns.append(pyarrow.array(column, kind))
+    return pyarrow.table(columns, list(header))

@@ -1,3 +1,4 @@
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -98,8 +99,8 @@ def test_hostile_names_go_through_as_they_are(touch: Touch, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("none", None, r"the input .*none does not exist; give a folder, a CSV that names images, or an image"),
-        ("notes.pdf", "", r"no images found: .*notes\.pdf is neither a folder, nor a \.csv, nor an image"),
+        ("none", None, r"the input .*none does not exist; give a folder, a CSV"),
+        ("notes.pdf", "", r"no images found: .*notes\.pdf is none of what lab reads; give a folder"),
         ("t.csv", "\n", r"no images found: .*t\.csv is empty; write one image a line"),
         ("t.csv", "Path,label\n", r"no images found: .*t\.csv has a header and no rows"),
         (
@@ -199,3 +200,35 @@ def test_labels_and_names_become_indices_and_strangers_are_refused() -> None:
         DataError, match=r"t\.csv has the labels 7, x, the model knows 007 normal, 1 blast; use the mod"
     ):
         to_indices(["x", "1", "7"], CLASSES, "t.csv")
+
+
+def test_a_pattern_gives_what_it_matches_named_from_the_folder_before_it(touch: Touch, tmp_path: Path) -> None:
+    for name in ("cells/a/img10.png", "cells/a/img2.png", "cells/b/c/img3.jpg", "cells/a/notes.txt", "cells/top.png"):
+        touch(name)
+    inputs = read_inputs(tmp_path / "cells" / "*" / "*.png", CLASSES)
+    assert inputs.names == ["a/img2.png", "a/img10.png"]
+    assert inputs.files == [str(tmp_path / "cells" / name) for name in inputs.names]
+    assert read_inputs(tmp_path / "cells" / "**" / "img*", CLASSES).names == [
+        "a/img2.png",
+        "a/img10.png",
+        "b/c/img3.jpg",
+    ]
+    assert read_inputs(tmp_path / "cells" / "t?p.pn[g]", CLASSES).names == ["top.png"]
+    with pytest.raises(DataError, match="does not exist"):
+        read_inputs(tmp_path / "cells" / "*.gif", CLASSES)
+
+
+def test_a_name_with_brackets_that_exists_is_no_pattern(touch: Touch, tmp_path: Path) -> None:
+    touch("cells[1]/a.png")
+    touch("cells1/b.png")
+    assert read_inputs(tmp_path / "cells[1]", CLASSES).names == ["a.png"]
+
+
+def test_a_list_on_standard_input_is_taken_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = b"b.png\n\nsub/a b.png\r\n\xff.png\nlast.png"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    inputs = read_inputs(Path("-"), CLASSES)
+    assert inputs.names == inputs.files == ["b.png", "sub/a b.png", os.fsdecode(b"\xff.png"), "last.png"]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
+    with pytest.raises(DataError, match="the standard input is empty"):
+        read_inputs(Path("-"), CLASSES)

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 
 from infer.card import read_card
@@ -362,3 +363,52 @@ def test_another_pillow_than_in_training_is_told(
     assert "note: trained with Pillow" not in lab(*arguments).out
     monkeypatch.setattr("PIL.__version__", "9.5.0")
     assert f"note: trained with Pillow {version('pillow')}, here is 9.5.0" in lab(*arguments).out
+
+
+def test_uncertain_and_guessed_images_are_marked_and_counted(
+    lab: Callable, model: Path, cells: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(cells / "test", tmp_path / "in")
+    (folder / "bad.png").write_bytes(b"no image")
+    every, out = tmp_path / "every.csv", tmp_path / "out.csv"
+    arguments = ("--model", model, "--no-sample", "--out", out, "--bad-images", "guess", "--probabilities", every)
+    assert lab("predict", folder, *arguments).code == 0
+    best = {row[0]: max(map(float, row[1:])) for row in csv.reader(every.open()) if row[0] != "ID"}
+    limit = sorted(best.values())[5]
+    ran = lab("predict", folder, *arguments, "--min-confidence", f"{limit:.9f}")
+    assert ran.code == 0, ran.err
+    marks = {row["ID"]: row["reject"] for row in csv.DictReader(out.open())}
+    expected = {name: str(int(name == "bad.png" or value < limit)) for name, value in best.items()}
+    assert sum(marks[name] != expected[name] for name in marks) <= 1  # the one at the limit, by its rounding
+    assert f"reject: {sum(map(int, marks.values()))} of 13 images" in ran.out
+
+
+def test_probabilities_go_to_parquet_or_as_the_most_probable_labels(
+    lab: Callable, model: Path, cells: Path, tmp_path: Path
+) -> None:
+    arguments = ("predict", cells / "test", "--model", model, "--no-sample", "--out", tmp_path / "o.csv")
+    assert lab(*arguments, "--probabilities", tmp_path / "p.csv").code == 0
+    assert lab(*arguments, "--probabilities", tmp_path / "p.parquet").code == 0
+    assert lab(*arguments, "--probabilities", tmp_path / "top.csv", "--top-k", "1").code == 0
+    header, *rows = csv.reader((tmp_path / "p.csv").open())
+    table = pyarrow.parquet.read_table(tmp_path / "p.parquet")
+    assert table.column_names == header
+    assert [str(np.float32(value)) for value in table[header[1]].to_pylist()] == [row[1] for row in rows]
+    labels = {row["ID"]: row["label"] for row in csv.DictReader((tmp_path / "o.csv").open())}
+    for row in csv.DictReader((tmp_path / "top.csv").open()):
+        assert row["label_1"] == labels[row["ID"]]
+    ran = lab(*arguments, "--probabilities", tmp_path / "top.csv", "--top-k", "3")
+    assert (ran.code, "the model has 2 classes" in ran.err) == (2, True)
+    ran = lab(*arguments, "--top-k", "1")
+    assert (ran.code, "--probabilities" in ran.err) == (2, True)
+
+
+def test_parquet_without_its_package_is_refused_before_any_work(
+    lab: Callable, model: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    ran = lab("predict", cells / "test", "--model", model, "--probabilities", tmp_path / "p.parquet")
+    assert ran.code == 1
+    assert "pip install '.[parquet]'" in ran.err
+    assert ran.out == ""

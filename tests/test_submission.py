@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 import pytest
 
 from infer.card import ClassName
 from infer.errors import DataError, OutputError
 from infer.inputs import Inputs
-from infer.submission import find_sample, plain_form, probabilities_form, sample_form, writing_csv
+from infer.submission import ROWS, find_sample, plain_form, probabilities_form, sample_form, writing, writing_csv
 
 CLASSES = (ClassName("normal", "007"), ClassName("blast", "1"), ClassName("other", "2"))
 INPUTS = Inputs(Path("in"), ["a.jpg", "x/b.png", "c.png"], ["", "", ""])
@@ -160,3 +161,56 @@ def test_a_csv_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "s.csv").mkdir()
     with pytest.raises(OutputError, match=r"cannot write .*s\.csv.*--out"), writing_csv(tmp_path / "s.csv", ["ID"]):
         pass
+
+
+SHARES = np.float32([0.2, 0.5, 0.3])
+LETTERS = (ClassName("a", "A"), ClassName("b", "B"), ClassName("c", "C"))
+
+
+def test_the_most_probable_labels_come_first_and_equal_ones_in_the_classes_order() -> None:
+    form = probabilities_form(plain_form(Inputs(Path(), ["x.png"], ["x.png"])), LETTERS, top=2)
+    assert form.header == ["ID", "label_1", "probability_1", "label_2", "probability_2"]
+    assert form.row(0, SHARES, LETTERS) == ["x.png", "B", SHARES[1], "C", SHARES[2]]
+    assert form.row(0, np.float32([0.3, 0.4, 0.3]), LETTERS)[3] == "A"
+
+
+@pytest.mark.parametrize(("limit", "mark"), [(0.0, 0), (0.5, 0), (0.51, 1), (1.0, 1)])
+def test_a_best_probability_below_the_limit_is_marked(limit: float, mark: int) -> None:
+    form = plain_form(Inputs(Path(), ["x.png"], ["x.png"])).with_reject(limit)
+    assert form.header == ["ID", "label", "reject"]
+    assert form.row(0, SHARES, LETTERS) == ["x.png", "B", mark]
+    assert form.row(0, SHARES, LETTERS, guessed=True)[-1] == 1
+    assert form.with_reject(None) is form
+
+
+@pytest.mark.parametrize("count", [1, 7, ROWS, ROWS + 1])
+def test_a_parquet_file_holds_the_rows_with_their_types(tmp_path: Path, count: int) -> None:
+    rows = [[f"{k}.png", SHARES[k % 3], k % 2] for k in range(count)]
+    with writing(tmp_path / "a.parquet", ["ID", "007", "reject"]) as write:
+        for row in rows:
+            write(row)
+    table = pyarrow.parquet.read_table(tmp_path / "a.parquet")
+    assert [str(kind) for kind in table.schema.types] == ["string", "float", "int8"]
+    assert table.column_names == ["ID", "007", "reject"]
+    assert list(map(list, zip(*(column.to_pylist() for column in table.columns), strict=True))) == rows
+
+
+def test_a_parquet_file_that_fails_halfway_leaves_the_old_one(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"old")
+
+    def fail_after_the_first_rows_are_on_disk() -> None:
+        with writing(tmp_path / "a.parquet", ["ID"]) as write:
+            for k in range(ROWS):
+                write([str(k)])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_after_the_first_rows_are_on_disk()
+    assert (tmp_path / "a.parquet").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def test_names_that_are_no_utf_8_can_be_written_to_parquet(tmp_path: Path) -> None:
+    with writing(tmp_path / "a.parquet", ["ID"]) as write:
+        write([os.fsdecode(b"\xff.png")])
+    assert pyarrow.parquet.read_table(tmp_path / "a.parquet")["ID"].to_pylist() == ["\ufffd.png"]

@@ -1,0 +1,84 @@
+"""`infer.load`: prediction for programs that embed it; the very path of `lab predict`."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+
+import numpy as np
+
+from infer.archive import File
+from infer.card import ModelCard
+from infer.config import Device
+from infer.errors import ImageError
+from infer.inputs import read_inputs
+from infer.pipeline import Answer, classify
+from infer.runs import find_model
+from infer.session import Floats, Session
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What became of n images, in their order."""
+
+    names: tuple[str, ...]
+    """[n] as they were given, or relative to the folder or archive that was."""
+    labels: tuple[str | None, ...]
+    """[n] the label that goes into a CSV; None where the image cannot be read."""
+    probabilities: Floats
+    """[n, K]; NaN where the image cannot be read."""
+    errors: dict[int, ImageError]
+    """Why an image cannot be read, by its place."""
+
+
+class Predictor:
+    """An exported model, opened once.
+
+    Attributes:
+        card: what the file says of itself: classes, pixels, provenance.
+        provider: "CUDAExecutionProvider" or "CPUExecutionProvider", as ONNX Runtime reports it.
+    """
+
+    def __init__(self, model: Path, device: Device = "auto") -> None:
+        """Open an ONNX file, or the one in a run's folder. Raises ModelError, DeviceError."""
+        self._session = Session(find_model(model), device)
+        self.card: ModelCard = self._session.card
+        self.provider: str = self._session.provider
+
+    def predict(self, images: str | PathLike[str] | Iterable[str | PathLike[str]], batch_size: int = 64) -> Predictions:
+        """Predict images: a sequence of files, or anything that `lab predict` takes as INPUT but standard input.
+
+        An image that cannot be read is no error here: look at `errors`.
+
+        Raises:
+            DataError: a folder, archive, table or pattern that gives no images.
+            DeviceError: the device cannot run even one image.
+        """
+        names, files = self._listed(images)
+        answers = list(classify(self._session, files, batch_size))
+        nothing = np.full(len(self.card.classes), np.nan, dtype=np.float32)
+        rows = [nothing if answer.probabilities is None else answer.probabilities for answer in answers]
+        return Predictions(
+            names=tuple(names),
+            labels=tuple(self._label(answer) for answer in answers),
+            probabilities=np.stack(rows) if rows else np.empty((0, len(nothing)), dtype=np.float32),
+            errors={place: answer.error for place, answer in enumerate(answers) if answer.error},
+        )
+
+    def stream(self, files: Sequence[str], batch_size: int = 64) -> Iterator[Answer]:
+        """One answer per file, in order, as they come; memory does not grow with their number. Raises DeviceError."""
+        return classify(self._session, files, batch_size)
+
+    def _listed(
+        self, images: str | PathLike[str] | Iterable[str | PathLike[str]]
+    ) -> tuple[Sequence[str], Sequence[File]]:
+        if isinstance(images, str | PathLike):
+            inputs = read_inputs(Path(images), self.card.classes)
+            return inputs.names, inputs.files
+        files = [fspath(image) for image in images]
+        return files, files
+
+    def _label(self, answer: Answer) -> str | None:
+        if answer.probabilities is None:
+            return None
+        return self.card.classes[int(answer.probabilities.argmax())].label
