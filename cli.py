@@ -229,6 +229,18 @@ def inspect(
 
 
 @app.command()
+def doctor() -> None:
+    """Explain this machine: what lab can do on it, what is missing, and what to install."""
+    from infer.doctor import examine, findings_table
+
+    screen = _screen()
+    findings = examine()
+    screen.show(findings_table(findings))
+    for remedy in findings.remedies:
+        screen.say(remedy)
+
+
+@app.command()
 def demo(out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("lab-demo")) -> None:
     """Run the whole path on the built-in synthetic cells: train, export, predict, report."""
     with _train_extra("lab demo"):

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import get_args
 
-from machine import cpu_flags, machine
+from machine import machine
 from rich.console import Console
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 from exporter.config import ExportConfig, Precision  # noqa: E402
 from exporter.export import export  # noqa: E402
+from infer.cpu import instructions  # noqa: E402
 from infer.screen import Screen  # noqa: E402
 from infer.session import runtime_version  # noqa: E402
 
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("--opset", type=int, default=17)
     args = parser.parse_args()
-    print(f"{machine()}, {cpu_flags()}, onnxruntime {runtime_version()}")
+    print(f"{machine()}, {' '.join(instructions())}, onnxruntime {runtime_version()}")
     print(*(f"| {' | '.join(cells)} |" for cells in (HEAD, ["---"] * len(HEAD))), sep="\n", flush=True)
     for run in args.runs:
         for precision in get_args(Precision):

@@ -4,7 +4,6 @@ import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 
 def machine() -> str:
@@ -25,13 +24,3 @@ def installed(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "?"
-
-
-def cpu_flags() -> str:
-    """Which of the instructions that matter for 8-bit arithmetic the processor has, where Linux tells."""
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
-    except OSError:
-        return "instructions unknown"
-    found = [name for name in ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8") if name in flags]
-    return " ".join(found) or "none of AVX2, VNNI, AMX"

@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from machine import cpu_flags, machine
+from machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from infer.cpu import instructions  # noqa: E402
 from infer.session import Session, runtime_version  # noqa: E402
 
 
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--rounds", type=int, default=9)
     args = parser.parse_args()
-    print(f"{machine()}, {cpu_flags()}, onnxruntime {runtime_version()}, n = {args.rounds} rounds")
+    print(f"{machine()}, {' '.join(instructions())}, onnxruntime {runtime_version()}, n = {args.rounds} rounds")
     print(
         "| network | pixels | batch | fp32, images/s | int8, images/s | ratio |\n|---|---|---|---|---|---|", flush=True
     )

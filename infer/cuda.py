@@ -24,7 +24,8 @@ def find_problem() -> str | None:
         if sys.platform == "darwin" or platform.machine().lower() in ("arm64", "aarch64"):
             return "there is no CUDA build of ONNX Runtime for this kind of machine"
         return "this ONNX Runtime is the CPU build; pip uninstall onnxruntime, then pip install onnxruntime-gpu"
-    return _driver_problem(_major(ort.cuda_version)) or _library_problem()
+    needed = _major(ort.cuda_version)
+    return _driver_problem(needed) or _library_problem(needed)
 
 
 def _driver_problem(needed_major: int) -> str | None:
@@ -46,13 +47,13 @@ def _driver_problem(needed_major: int) -> str | None:
     return None
 
 
-def _library_problem() -> str | None:
+def _library_problem(needed_major: int) -> str | None:
     """Load the CUDA and cuDNN libraries from pip's `nvidia` packages, wherever they lie, or from the system."""
     import onnxruntime as ort
 
     said = io.StringIO()
     with contextlib.redirect_stdout(said):  # preload_dlls prints what it could not load
-        ort.preload_dlls(cuda=True, cudnn=False, directory=_library_folder("libcudart.so*", "cudart64_*.dll"))
+        ort.preload_dlls(cuda=True, cudnn=False, directory=_library_folder(*_runtime(needed_major)))
         ort.preload_dlls(cuda=False, cudnn=True, directory=_library_folder("libcudnn.so*", "cudnn64_*.dll"))
     failures = [line for line in said.getvalue().splitlines() if line.startswith("Failed")]
     if not failures and sys.platform == "linux":
@@ -60,9 +61,18 @@ def _library_problem() -> str | None:
             ctypes.CDLL("libcudnn.so.9")
         except OSError as error:  # preload_dlls passes over a missing cuDNN in silence
             failures = [f"Failed to load {error}"]
+    majors = [major for major in range(9, 30) if major != needed_major and _library_folder(*_runtime(major))]
+    if failures and majors and not _library_folder(*_runtime(needed_major)):
+        have = f"the CUDA libraries in this Python environment are of version {majors[-1]}"
+        return f"{have}, ONNX Runtime needs {needed_major}; pip install '.[cuda]' in lab's folder brings them"
     if failures:
         return f"CUDA libraries are missing ({failures[0]}); pip install '.[cuda]' in lab's folder brings them"
     return None
+
+
+def _runtime(major: int) -> tuple[str, str]:
+    """The CUDA runtime's library of a version, on Linux and on Windows."""
+    return f"libcudart.so.{major}*", f"cudart64_{major}*.dll"
 
 
 def _library_folder(*names: str) -> str:

@@ -12,6 +12,7 @@ import PIL
 
 from infer.card import ModelCard
 from infer.config import Device, PredictConfig, bad_list, report_folder
+from infer.cpu import int8_problem
 from infer.errors import ConfigError, DataError, ImageError, listed
 from infer.files import csv_text, write_text
 from infer.inputs import Inputs, read_inputs, read_truth, to_indices, unknown_labels
@@ -53,6 +54,8 @@ def open_model(path: Path | None, device: Device, screen: Screen) -> Session:
     card = session.card
     screen.say(f"model: {session.path}, {card.architecture} {card.precision}, trained on {card.trained_on}")
     screen.say(f"device: {session.provider}{why}")
+    if card.precision == "int8" and (problem := int8_problem()):
+        screen.say(f"note: {problem}")
     trained_with, here = str(card.provenance.get("versions", {}).get("pillow", "")), PIL.__version__
     if trained_with and trained_with.partition(".")[0] != here.partition(".")[0]:
         screen.say(

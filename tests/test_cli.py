@@ -17,7 +17,7 @@ from trainer.recipe import load_recipe, recipe_names
 ROOT = Path(__file__).parent.parent
 COMMANDS = (
     *("train", "recipes", "find-rate", "data", "data preview"),
-    *("export", "verify", "predict", "evaluate", "compare", "inspect", "demo"),
+    *("export", "verify", "predict", "evaluate", "compare", "inspect", "doctor", "demo"),
 )
 HEAVY = {"torch", "torchvision", "onnxruntime", "onnx", "pandas", "sklearn", "matplotlib"}
 

@@ -107,6 +107,26 @@ def test_libraries_are_loaded_from_pip_packages_wherever_they_lie(
     }
 
 
+@pytest.mark.usefixtures("cuda_build")
+def test_libraries_of_another_version_are_told_from_missing_ones(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    library = tmp_path / "nvidia" / "cuda_runtime" / "lib" / "libcudart.so.12"
+    library.parent.mkdir(parents=True)
+    library.touch()
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver())
+    monkeypatch.setattr(
+        onnxruntime,
+        "preload_dlls",
+        lambda cuda, cudnn, directory: sys.stdout.write("Failed to load libcudart.so.13: gone\n"),
+    )
+    monkeypatch.setattr(cuda.importlib.util, "find_spec", lambda name: _Spec([str(tmp_path / "nvidia")]))
+    problem = str(cuda.find_problem())
+    assert "are of version 12, ONNX Runtime needs 13" in problem
+    library.with_name("libcudart.so.13").touch()
+    assert "Failed to load libcudart.so.13" in str(cuda.find_problem())
+
+
 class _Spec:
     def __init__(self, locations: list[str]) -> None:
         self.submodule_search_locations = locations

@@ -1,0 +1,24 @@
+"""What this processor can do that matters to lab, where Linux tells."""
+
+from pathlib import Path
+
+EIGHT_BITS = ("avx_vnni", "avx512_vnni", "amx_int8")
+"""Instructions that multiply 8-bit numbers without overflow."""
+INSTRUCTIONS = ("avx2", "avx512f", *EIGHT_BITS)
+
+
+def instructions() -> tuple[str, ...]:
+    """Which of INSTRUCTIONS the processor has; none where that is not known."""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        return ()
+    return tuple(name for name in INSTRUCTIONS if name in flags)
+
+
+def int8_problem() -> str | None:
+    """Why int8 files may answer wrongly here, or None: an x86 processor before VNNI lets sums of products overflow."""
+    found = instructions()
+    if "avx2" in found and not set(found) & set(EIGHT_BITS):
+        return "this processor may overflow in 8 bits (AVX2 without VNNI): lab verify tells whether it does"
+    return None

@@ -1,0 +1,67 @@
+"""`lab doctor` tries what it tells."""
+
+from collections.abc import Callable
+
+import onnx
+import onnxruntime
+import pytest
+
+from infer import cpu, doctor
+from infer.cuda import CPU, CUDA
+from infer.doctor import DOUBLE, examine, tried
+
+
+def test_the_tiny_model_is_valid_and_doubles() -> None:
+    model = onnx.load_from_string(DOUBLE)
+    onnx.checker.check_model(model, full_check=True)
+    assert [node.op_type for node in model.graph.node] == ["Add"]
+
+
+def test_the_cpu_provider_runs_and_a_provider_that_does_not_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tried(CPU) == ""
+    assert tried("NoSuchExecutionProvider") != ""
+
+    class Wrong:
+        def __init__(self, *arguments: object, **options: object) -> None: ...
+
+        def get_providers(self) -> list[str]:
+            return [CPU]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Wrong)
+    assert tried(CUDA) == "ONNX Runtime took CPUExecutionProvider instead"
+
+
+def test_a_gpu_that_cannot_be_used_is_told_with_the_remedy(lab: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "find_problem", lambda: "no NVIDIA driver is installed")
+    ran = lab("doctor")
+    assert ran.code == 0, ran.err
+    rows = {line.split("│")[1].strip(): line.split("│")[2].strip() for line in ran.out.splitlines() if "│" in line}
+    assert rows["CPU"] == "runs"
+    assert rows["CUDA"] == "does not run: no NVIDIA driver is installed"
+    assert "for a GPU: no NVIDIA driver is installed" in ran.out
+    assert "Pillow" in rows["decoders"]
+    assert rows["extra train"].startswith("torch 2.")
+
+
+def test_what_is_not_installed_is_named_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: "" if name in ("pyarrow", "onnx") else real(name))
+    findings = examine()
+    assert any("for parquet: pyarrow not installed; pip install '.[parquet]'" in line for line in findings.remedies)
+    assert any("for train: onnx not installed" in line for line in findings.remedies)
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("avx2", "avx512_vnni"), "is made for it (avx512_vnni)"),
+        (("avx2",), "may overflow in 8 bits"),
+        ((), "not known for this processor"),
+    ],
+)
+def test_whether_int8_suits_the_processor_is_told(
+    flags: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (doctor, cpu):
+        monkeypatch.setattr(module, "instructions", lambda: flags)
+    assert told in dict(examine().rows)["int8"]
