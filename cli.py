@@ -183,7 +183,7 @@ def predict(
     **given: Any,
 ) -> None:
     """Predict images and write a Kaggle CSV; where the truth is known, a report beside it."""
-    _predict(Predict(source=source, use_sample=not no_sample, **given), _screen())
+    _predict(Predict(source=source, use_sample=not no_sample, **typed(Predict, given)), _screen())
 
 
 @app.command()
@@ -256,7 +256,7 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for everything it makes.
     cells = builtin_data(screen)
     truth = cells / "test_labels.csv"
     screen.say(f"\n3. lab predict {cells / 'test'} --model {model} --truth {truth} --out {csv}")
-    _predict(Predict(source=cells / "test", out=csv, model=model, truth=truth), screen)
+    _predict(Predict(source=cells / "test", out=csv, model=(model,), truth=truth), screen)
     screen.say(
         f"\nThese are SYNTHETIC cells: {cells}\n"
         f"the run, its curves and validation report: {run}\n"

@@ -7,21 +7,22 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from infer.config import Device
+    from infer.config import Device, Tta
     from infer.predictor import Predictor
 
 __version__ = "0.1.0"
 
 
-def load(model: str | PathLike[str], device: "Device" = "auto") -> "Predictor":
-    """Open an exported ONNX file, or a run's, for prediction; see `infer.predictor.Predictor`.
+def load(*models: str | PathLike[str], device: "Device" = "auto", tta: "Tta" = "none") -> "Predictor":
+    """Open an exported ONNX file, or a run's, for prediction; several are averaged. See `infer.predictor.Predictor`.
 
     Raises:
         ModelError: there is no such model, or it cannot be used.
         DeviceError: CUDA was asked for and cannot be had; the message says what is missing.
+        ConfigError: the models' classes differ, or their pixels do not allow the views of `tta`.
     """
     from pathlib import Path
 
     from infer.predictor import Predictor
 
-    return Predictor(Path(model), device)
+    return Predictor([Path(model) for model in models], device, tta)

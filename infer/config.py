@@ -11,6 +11,7 @@ Device = Literal["auto", "cuda", "cpu"]
 BadImages = Literal["fail", "skip", "guess"]
 Normalize = Literal["true", "pred", "all", "none"]
 Split = Literal["train", "valid", "test"]
+Tta = Literal["none", "flips", "d4", "five-crop", "ten-crop"]
 
 
 MODEL = "ONNX file or run."
@@ -30,7 +31,8 @@ class PredictConfig:
     source: Path
     """A folder, a zip or tar file, a CSV that names images, a pattern, one image, or `-`: a list on standard input."""
     out: Path = knob(Path("submission.csv"), "CSV to write.")
-    model: Path | None = knob(None, MODEL, short="-m", told=NEWEST)
+    model: tuple[Path, ...] = knob((), f"{MODEL} Several are averaged.", short="-m", told=NEWEST)
+    tta: Tta = knob("none", "Views of an image whose probabilities are averaged.")
     device: Device = knob("auto", HONEST)
     batch_size: int = knob(64, BATCH, above=0, short="-b")
     sample: Path | None = knob(None, "Sample submission.", told="sample_submission.csv beside INPUT")
@@ -47,6 +49,8 @@ class PredictConfig:
 
     def __post_init__(self) -> None:
         check(self, PredictConfig)
+        if len({path.resolve() for path in self.model}) < len(self.model):
+            raise ConfigError("--model names one file twice; name each once")
         if self.sample and not self.use_sample:
             raise ConfigError("--sample and --no-sample contradict each other; leave one out")
         require_file_name("--out", self.out)
@@ -55,7 +59,7 @@ class PredictConfig:
         elif self.top_k is not None:
             raise ConfigError("--top-k is about --probabilities; give that too")
         outputs = [path.resolve() for path in (self.out, bad_list(self.out), self.probabilities) if path]
-        inputs = [path.resolve() for path in (self.source, self.sample, self.truth, self.model) if path]
+        inputs = [path.resolve() for path in (self.source, self.sample, self.truth, *self.model) if path]
         if both := set(outputs) & set(inputs):
             raise ConfigError(f"{both.pop()} is read and would be overwritten; give another --out")
         if len(set(outputs)) < len(outputs):

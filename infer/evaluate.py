@@ -81,7 +81,7 @@ def classify_table(session: Session, table: Table, batch_size: int, what: str, s
     kept: list[int] = []
     bad: list[str] = []
     with screen.bar("evaluating", len(files)) as bar:
-        for place, answer in enumerate(classify(session, files, batch_size, say=screen.say)):
+        for place, answer in enumerate(classify([session], files, batch_size, say=screen.say)):
             bar.step(place + 1)
             if answer.probabilities is None:
                 bad.append(str(answer.error))

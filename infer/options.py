@@ -4,6 +4,7 @@ import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import typer
@@ -48,6 +49,8 @@ def typed(config: type, given: Mapping[str, Any]) -> dict[str, Any]:
         kind = plain_type(knobs(config)[name][1])
         if kind == tuple[str, ...]:
             read[name] = (value,) if value.strip() else ()
+        elif kind == tuple[Path, ...]:
+            read[name] = tuple(value)
         elif get_origin(kind) is tuple:
             try:
                 read[name] = tuple(float(item) for item in value.split(","))
@@ -71,9 +74,11 @@ def _parameter(name: str, what: Knob, kind: Any, default: object) -> inspect.Par
     if wanted is bool:
         names = (f"{option(name)}/--no-{name.replace('_', '-')}",)
     told = what.told if default is None or (what.told and not default) else _told(default)
-    text = f"{what.help[:-1]}, {LIST}." if get_origin(wanted) is tuple and wanted != tuple[str, ...] else what.help
+    listed = get_origin(wanted) is tuple and wanted not in (tuple[str, ...], tuple[Path, ...])
+    text = f"{what.help[:-1]}, {LIST}." if listed else what.help
     info = typer.Option(*names, help=text, rich_help_panel=what.panel or None, show_default=told or False)
-    typed: Any = str if get_origin(wanted) is tuple else wanted
+    several = wanted == tuple[Path, ...]
+    typed: Any = list[Path] if several else str if get_origin(wanted) is tuple else wanted
     annotation = Annotated[typed | None, info]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 

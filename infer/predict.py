@@ -31,6 +31,7 @@ from infer.submission import (
     writing,
     writing_csv,
 )
+from infer.views import COUNTS, check_tta
 
 if TYPE_CHECKING:
     from infer.metrics import EvaluationResult, Metrics
@@ -65,6 +66,31 @@ def open_model(path: Path | None, device: Device, screen: Screen) -> Session:
     return session
 
 
+def open_models(config: PredictConfig, screen: Screen) -> list[Session]:
+    """Open all models, whose probabilities will be averaged.
+
+    Raises:
+        ConfigError: they have different classes, or a model's pixels do not allow the views.
+        ModelError, DeviceError: as `open_model`.
+    """
+    sessions = [open_model(path, config.device, screen) for path in config.model or (None,)]
+    for session in sessions:
+        check_tta(config.tta, session.card.pixels)
+    require_same_classes(sessions)
+    return sessions
+
+
+def require_same_classes(sessions: Sequence[Session]) -> None:
+    """Raises ConfigError unless the models have the same classes in the same order."""
+    first, *others = sessions
+    for other in others:
+        if other.card.classes != first.card.classes:
+            one, two = (listed([str(item) for item in session.card.classes]) for session in (first, other))
+            raise ConfigError(
+                f"models can be averaged only where their classes agree: {first.path} has {one}, {other.path} {two}"
+            )
+
+
 def predict(config: PredictConfig, screen: Screen) -> Prediction:
     """Predict every image of the source and write the CSVs, and the report where the truth is known.
 
@@ -73,7 +99,8 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
     """
     if config.probabilities:
         require_parquet("--probabilities", config.probabilities)
-    session = open_model(config.model, config.device, screen)
+    sessions = open_models(config, screen)
+    session = sessions[0]
     if config.top_k and config.top_k > len(session.card.classes):
         raise ConfigError(f"--top-k {config.top_k}: the model has {len(session.card.classes)} classes; give fewer")
     inputs = read_inputs(config.source, session.card.classes)
@@ -81,7 +108,7 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
     form = _form(config, inputs, session.card, screen)
     inputs = _in_order(inputs, form.order)
     truth = _truth(config, inputs, session.card, screen)
-    rows = _write_rows(config, session, inputs, form, keep=truth is not None, screen=screen)
+    rows = _write_rows(config, sessions, inputs, form, keep=truth is not None, screen=screen)
     if config.min_confidence is not None:
         limit = f"{config.min_confidence:g}"
         screen.say(f"reject: {rows.rejected} of {rows.written} images, whose best probability is below {limit}")
@@ -98,7 +125,7 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
         title=f"{config.source.resolve().name} (truth: {known}), trained on {session.card.trained_on}",
         classes=session.card.classes,
         ordered=session.card.ordered,
-        temperature=session.card.temperature,
+        temperature=session.card.temperature if len(sessions) == COUNTS[config.tta] == 1 else 1.0,
         paths=tuple(inputs.names[place] for place in rows.places),
         truth=truth[rows.places],
         probabilities=np.stack(rows.probabilities),
@@ -118,13 +145,13 @@ class _Rows:
 
 
 def _write_rows(
-    config: PredictConfig, session: Session, inputs: Inputs, form: Form, keep: bool, screen: Screen
+    config: PredictConfig, sessions: Sequence[Session], inputs: Inputs, form: Form, keep: bool, screen: Screen
 ) -> _Rows:
     """Run the images and write each row as its answer comes; the files appear at the end, all or none."""
-    card, rows = session.card, _Rows()
+    card, rows = sessions[0].card, _Rows()
     every = probabilities_form(form, card.classes, config.top_k)
     form = form.with_reject(config.min_confidence)
-    answers = classify(session, inputs.files, config.batch_size, say=screen.say)
+    answers = classify(sessions, inputs.files, config.batch_size, say=screen.say, tta=config.tta)
     with contextlib.ExitStack() as files, screen.bar("predicting", len(inputs.files)) as bar:
         writers = [(form, files.enter_context(writing_csv(config.out, form.header)))]
         if config.probabilities:

@@ -9,12 +9,14 @@ import numpy as np
 
 from infer.archive import File
 from infer.card import ModelCard
-from infer.config import Device
+from infer.config import Device, Tta
 from infer.errors import ImageError
 from infer.inputs import read_inputs
 from infer.pipeline import Answer, classify
+from infer.predict import require_same_classes
 from infer.runs import find_model
 from infer.session import Floats, Session
+from infer.views import check_tta
 
 
 @dataclass(frozen=True)
@@ -32,18 +34,28 @@ class Predictions:
 
 
 class Predictor:
-    """An exported model, opened once.
+    """An exported model, or several whose probabilities are averaged, opened once.
 
     Attributes:
-        card: what the file says of itself: classes, pixels, provenance.
+        card: what the (first) file says of itself: classes, pixels, provenance.
         provider: "CUDAExecutionProvider" or "CPUExecutionProvider", as ONNX Runtime reports it.
     """
 
-    def __init__(self, model: Path, device: Device = "auto") -> None:
-        """Open an ONNX file, or the one in a run's folder. Raises ModelError, DeviceError."""
-        self._session = Session(find_model(model), device)
-        self.card: ModelCard = self._session.card
-        self.provider: str = self._session.provider
+    def __init__(self, models: Sequence[Path], device: Device = "auto", tta: Tta = "none") -> None:
+        """Open ONNX files, or those in runs' folders.
+
+        Raises:
+            ModelError: there is no such model, or it cannot be used.
+            DeviceError: CUDA was asked for and cannot be had.
+            ConfigError: the models' classes differ, or their pixels do not allow the views.
+        """
+        self._sessions = [Session(find_model(model), device) for model in models]
+        self._tta: Tta = tta
+        require_same_classes(self._sessions)
+        for session in self._sessions:
+            check_tta(tta, session.card.pixels)
+        self.card: ModelCard = self._sessions[0].card
+        self.provider: str = self._sessions[0].provider
 
     def predict(self, images: str | PathLike[str] | Iterable[str | PathLike[str]], batch_size: int = 64) -> Predictions:
         """Predict images: a sequence of files, or anything that `lab predict` takes as INPUT but standard input.
@@ -55,7 +67,7 @@ class Predictor:
             DeviceError: the device cannot run even one image.
         """
         names, files = self._listed(images)
-        answers = list(classify(self._session, files, batch_size))
+        answers = list(self.stream(files, batch_size))
         nothing = np.full(len(self.card.classes), np.nan, dtype=np.float32)
         rows = [nothing if answer.probabilities is None else answer.probabilities for answer in answers]
         return Predictions(
@@ -65,9 +77,9 @@ class Predictor:
             errors={place: answer.error for place, answer in enumerate(answers) if answer.error},
         )
 
-    def stream(self, files: Sequence[str], batch_size: int = 64) -> Iterator[Answer]:
+    def stream(self, files: Sequence[File], batch_size: int = 64) -> Iterator[Answer]:
         """One answer per file, in order, as they come; memory does not grow with their number. Raises DeviceError."""
-        return classify(self._session, files, batch_size)
+        return classify(self._sessions, files, batch_size, tta=self._tta)
 
     def _listed(
         self, images: str | PathLike[str] | Iterable[str | PathLike[str]]

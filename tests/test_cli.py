@@ -57,7 +57,7 @@ def test_help_tells_defaults_that_depend_on_the_device_or_on_what_lies_there(lab
     told = told_by_help(lab, "train")
     for default in ("25 on CUDA, 12 on a CPU", "0.05 with sgd, 0.001 with adamw", "built-in synthetic cells"):
         assert default in told
-    assert "newest export in runs/" in lab("predict", "--help").out
+    assert "newest export in runs/" in told_by_help(lab, "predict")
 
 
 def test_help_tells_the_values_of_the_recipe_lab_as_defaults(lab: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

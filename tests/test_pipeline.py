@@ -84,14 +84,14 @@ def expected(session: Session, files: list[str]) -> np.ndarray:
 
 def test_answers_are_those_of_the_images_in_order(model: Path, files: list[str]) -> None:
     session = Session(model, "cpu")
-    answers = np.stack([answer.probabilities for answer in classify(session, files, batch_size=4)])
+    answers = np.stack([answer.probabilities for answer in classify([session], files, batch_size=4)])
     assert answers.tobytes() == expected(session, files).tobytes()
 
 
 def test_batches_are_halved_and_the_user_told_where_memory_is_exhausted(model: Path, files: list[str]) -> None:
     session, said = Session(model, "cpu"), []
     limited = Limited(session, room=2)
-    answers = list(classify(limited, files, batch_size=8, say=said.append))  # type: ignore[arg-type]
+    answers = list(classify([limited], files, batch_size=8, say=said.append))  # type: ignore[arg-type]
     assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files).tobytes()
     assert [line.rpartition(" ")[2] for line in said] == ["4", "2"]
     assert limited.sizes[:3] == [8, 4, 2]
@@ -100,19 +100,19 @@ def test_batches_are_halved_and_the_user_told_where_memory_is_exhausted(model: P
 
 def test_a_device_without_room_for_one_image_is_an_error(model: Path, files: list[str]) -> None:
     with pytest.raises(DeviceError):
-        list(classify(Limited(Session(model, "cpu"), room=0), files, batch_size=2))  # type: ignore[arg-type]
+        list(classify([Limited(Session(model, "cpu"), room=0)], files, batch_size=2))  # type: ignore[arg-type]
 
 
 def test_on_cuda_a_single_image_is_not_filled_up_to_a_large_batch(model: Path, files: list[str]) -> None:
     cuda = Limited(Session(model, "cpu"), room=99, provider=CUDA)
-    list(classify(cuda, files[:1], batch_size=64))  # type: ignore[arg-type]
+    list(classify([cuda], files[:1], batch_size=64))  # type: ignore[arg-type]
     assert cuda.sizes == [1]
 
 
 def test_on_cuda_the_last_batch_is_filled_so_that_every_batch_has_one_shape(model: Path, files: list[str]) -> None:
     session = Session(model, "cpu")
     cuda = Limited(session, room=99, provider=CUDA)
-    answers = list(classify(cuda, files, batch_size=4))  # type: ignore[arg-type]
+    answers = list(classify([cuda], files, batch_size=4))  # type: ignore[arg-type]
     assert cuda.sizes == [4, 4, 4]
     assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files).tobytes()
 
@@ -123,18 +123,18 @@ def test_a_file_for_one_batch_size_gets_batches_of_that_size_alone(
 ) -> None:
     session = Session(model, "cpu")
     fixed = Limited(session, room=99, batch=5)
-    answers = list(classify(fixed, files, batch_size))  # type: ignore[arg-type]
+    answers = list(classify([fixed], files, batch_size))  # type: ignore[arg-type]
     assert fixed.sizes == [5, 5, 5]
     assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files).tobytes()
     with pytest.raises(DeviceError):
-        list(classify(Limited(session, room=4, batch=5), files, batch_size))  # type: ignore[arg-type]
+        list(classify([Limited(session, room=4, batch=5)], files, batch_size))  # type: ignore[arg-type]
 
 
 def test_a_batch_with_bad_images_keeps_every_answer_at_its_place(model: Path, files: list[str]) -> None:
     session = Session(model, "cpu")
     for place in (0, 5, 6, 10):
         Path(files[place]).write_bytes(b"no image")
-    answers = list(classify(session, files, batch_size=3))
+    answers = list(classify([session], files, batch_size=3))
     assert [place for place, answer in enumerate(answers) if answer.error] == [0, 5, 6, 10]
     good = [place for place in range(11) if place not in (0, 5, 6, 10)]
     got = np.stack([answers[place].probabilities for place in good])
