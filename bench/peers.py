@@ -1,8 +1,8 @@
-"""What people run instead: two other training loops over the same image files, for the rows of bench/train.py.
+"""What people run instead: other loops over the same image files, for the rows of bench/train.py and bench/predict.py.
 
-Both read and augment every image anew in each epoch, in DataLoader worker processes that stay for the next epoch, and
-drop the last partial batch. The epochs after the first are timed, whole; the first starts the workers, fills the disk's
-cache and lets cuDNN choose its kernels.
+The two that train read and augment every image anew in each epoch, in DataLoader worker processes that stay for the
+next epoch, and drop the last partial batch. The epochs after the first are timed, whole; the first starts the workers,
+fills the disk's cache and lets cuDNN choose its kernels.
 """
 
 import importlib
@@ -142,6 +142,77 @@ def timm_loop(
 
     with _cudnn_benchmark(True):
         return _warm_rate(train_epoch, epochs, device)
+
+
+def lab_report_prediction(
+    files: Sequence[str], architecture: str, image_size: int, batch_size: int, device: torch.device, workers: int
+) -> float:
+    """Images/s of a lab report's prediction: a DataLoader, torchvision's transforms and network, float32, eager.
+
+    Args: as `lab_report_loop`. The loader's start is not timed, as its first batch is waited for before.
+    """
+    transform = transforms.Compose(
+        [
+            transforms.Resize(round(image_size * 8 / 7)),
+            transforms.CenterCrop(image_size),
+            transforms.ToTensor(),
+            transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+        ]
+    )
+    dataset = _ImageFiles(files, [0] * len(files), transform)
+    loader = DataLoader(dataset, batch_size=batch_size, num_workers=workers)
+    network = getattr(models, architecture)(weights=None, num_classes=2).to(device).eval()
+    return _prediction_rate(loader, lambda batch: network(batch.to(device)))
+
+
+def timm_prediction(
+    files: Sequence[str], architecture: str, image_size: int, batch_size: int, device: torch.device, workers: int
+) -> float:
+    """Images/s of timm's evaluation loader and network, as its inference.py sets them up, with `--amp` on CUDA.
+
+    Args: as `lab_report_loop`.
+
+    Raises:
+        ModuleNotFoundError: timm is not installed; this project does not depend on it.
+    """
+    timm, data = importlib.import_module("timm"), importlib.import_module("timm.data")
+    loader = data.create_loader(
+        data.ImageDataset("", reader=[(file, 0) for file in files]),
+        input_size=(3, image_size, image_size),
+        batch_size=batch_size,
+        is_training=False,
+        use_prefetcher=device.type == "cuda",
+        interpolation="bilinear",
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        num_workers=workers,
+        crop_pct=0.875,
+        pin_memory=device.type == "cuda",
+        device=device,
+    )
+    network = timm.create_model(architecture, num_classes=2).to(device, memory_format=torch.channels_last).eval()
+
+    def run(batch: Tensor) -> Tensor:
+        with _mixed_on_cuda(device):
+            answer: Tensor = network(batch.to(device, memory_format=torch.channels_last))
+        return answer
+
+    return _prediction_rate(loader, run)
+
+
+def _prediction_rate(loader: Any, run: Callable[[Tensor], Tensor]) -> float:
+    """Images/s from the second batch on; answers are brought to the host, as a CSV needs them."""
+    start, images_seen = 0.0, 0
+    with torch.inference_mode():
+        for number, (batch, _) in enumerate(loader):
+            run(batch).argmax(1).cpu()
+            if number == 0:
+                start = time.perf_counter()
+            else:
+                images_seen += len(batch)
+    if not images_seen:
+        raise ValueError("all images are in the first batch; give more images or a smaller batch")
+    return images_seen / (time.perf_counter() - start)
 
 
 class _ImageFiles(Dataset[tuple[Tensor, int]]):

@@ -11,7 +11,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +67,8 @@ def rounds(sessions: list[Session], batch: int, count: int) -> Iterator[list[flo
             yield seconds
 
 
-def make_models(arch: str, size: int, folder: Path) -> tuple[Path, Path]:
-    """A network with random weights as fp32 and int8 files."""
+def make_models(arch: str, size: int, folder: Path, precisions: Sequence[str] = ("fp32", "int8")) -> list[Path]:
+    """A network with random weights as a file of each precision."""
     import torch
 
     from exporter.export import at_precision
@@ -92,10 +93,17 @@ def make_models(arch: str, size: int, folder: Path) -> tuple[Path, Path]:
             torch.nn.init.constant_(module.weight, 0.5)
     plain = build_graph(at_precision(network, "fp32"), card)
     images = np.random.default_rng(1).integers(0, 256, (20, size, size, 3), dtype=np.uint8)
-    files = folder / f"{arch}.onnx", folder / f"{arch}.int8.onnx"
-    files[0].write_bytes(plain.SerializeToString())
-    files[1].write_bytes(finish(quantize(plain, images).model, card).SerializeToString())
-    return files
+    made = []
+    for precision in precisions:
+        own = replace(card, precision=precision)
+        model = plain
+        if precision == "fp16":
+            model = build_graph(at_precision(network, "fp16"), own)
+        elif precision == "int8":
+            model = finish(quantize(plain, images).model, own)
+        made.append(folder / f"{arch}.{precision}.onnx")
+        made[-1].write_bytes(model.SerializeToString())
+    return made
 
 
 if __name__ == "__main__":

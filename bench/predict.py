@@ -1,0 +1,123 @@
+"""Prediction speed, images/s: lab end to end beside its two ceilings, and beside what people run instead.
+
+    python bench/predict.py DIR [--arch resnet18 resnet50] [--precision fp32 int8] [--image-size 224] [--device auto]
+
+In one process and in turns, over the same image files:
+
+    decode        files to uint8 views on all threads, by lab's pixel path; no network
+    network       the exported file on batches of pixels that are in memory already; no decoding
+    lab           both, as `lab predict` does them, without writing a CSV
+    bound         on a CPU, where both share the cores, 1 / (1/decode + 1/network); on a GPU the smaller of the two
+    lab report    a DataLoader, torchvision's transforms and network, float32, eager
+    timm          timm's evaluation loader and network, if timm is installed
+
+Medians of rounds. `lab / bound` is the median of the rounds' ratios. Networks have random weights, which changes no
+time. Start-up is a process of its own that predicts one image, less a bare interpreter.
+"""
+
+import argparse
+import contextlib
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from machine import installed, machine
+from peers import lab_report_prediction, timm_prediction
+from precision import make_models
+from startup import run as seconds_of
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from infer.cuda import CPU  # noqa: E402
+from infer.files import list_images  # noqa: E402
+from infer.pipeline import classify, read_ahead  # noqa: E402
+from infer.pixels import read_window  # noqa: E402
+from infer.session import Session, runtime_version  # noqa: E402
+
+COLUMNS = ("network", "precision", "decode", "network alone", "bound", "lab", "lab / bound", "lab report", "timm")
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of images")
+    parser.add_argument("--arch", nargs="+", default=["resnet18", "resnet50"])
+    parser.add_argument("--precision", nargs="+", default=["fp32", "int8"], choices=["fp32", "fp16", "int8"])
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--images", type=int, default=512, help="of the folder, again and again if it has fewer")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--device", default="auto", choices=["auto", "cuda", "cpu"])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="of the peers' loaders")
+    args = parser.parse_args()
+    names = list_images(args.folder)
+    files = list(islice(cycle(str(args.folder / name) for name in names), args.images))
+    packages = ", ".join(f"{name} {installed(name)}" for name in ("torch", "torchvision", "timm", "pillow"))
+    print(f"{machine()}, onnxruntime {runtime_version()}, {packages}")
+    print(f"{len(files)} images at {args.image_size} px, batches of {args.batch_size}; medians of {args.rounds} rounds")
+    print(*(f"| {' | '.join(cells)} |" for cells in (COLUMNS, ["---"] * len(COLUMNS))), sep="\n", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for arch in args.arch:
+            for file in make_models(arch, args.image_size, Path(folder), args.precision):
+                print(f"| {' | '.join([arch, file.suffixes[0][1:], *row(arch, file, files, args)])} |", flush=True)
+        command = [sys.executable, "-m", "cli", "predict", files[0], "--model", file, "--no-sample"]
+        started = [seconds_of([*command, "--out", Path(folder) / "o.csv"]) for _ in range(args.rounds)]
+        bare = [seconds_of([sys.executable, "-c", "pass"]) for _ in range(args.rounds)]
+    start = statistics.median(started) - statistics.median(bare)
+    print(f"start-up and one image, {arch} {args.precision[-1]}: {start:.2f} s over a bare interpreter")
+
+
+def row(arch: str, file: Path, files: Sequence[str], args: argparse.Namespace) -> list[str]:
+    """Images/s of each row for one model file, measured in turns."""
+    session = Session(file, args.device)
+    device = torch.device("cpu" if session.provider == CPU else "cuda")
+    peer = (files, arch, args.image_size, args.batch_size, device, args.workers)
+    spec = session.card.pixels
+    pixels = np.stack([read_window(path, spec) for path in files[: args.batch_size]])
+    rows: dict[str, Callable[[], float]] = {
+        "decode": partial(rate, lambda: sum(1 for _ in read_ahead(files, lambda path: read_window(path, spec)))),
+        "network": partial(rate, lambda: repeat(session, pixels, len(files))),
+        "lab": partial(rate, lambda: sum(1 for _ in classify([session], files, args.batch_size))),
+        "lab report": partial(lab_report_prediction, *peer),
+    }
+    with contextlib.suppress(ModuleNotFoundError):
+        import timm  # type: ignore[import-not-found, unused-ignore]  # noqa: F401
+
+        rows["timm"] = partial(timm_prediction, *peer)
+    session.run(pixels)
+    found = [{name: measure() for name, measure in rows.items()} for _ in range(args.rounds)]
+    for one in found:
+        both = one["decode"], one["network"]
+        one["bound"] = 1 / (1 / both[0] + 1 / both[1]) if device.type == "cpu" else min(both)
+        one["share"] = one["lab"] / one["bound"]
+    middle = {name: statistics.median(one[name] for one in found) for name in found[0]}
+    rates = [f"{middle[name]:.0f}" for name in ("decode", "network", "bound", "lab")]
+    peers = [f"{middle[name]:.0f}" if name in middle else "not installed" for name in ("lab report", "timm")]
+    return [*rates, f"{middle['share']:.0%}", *peers]
+
+
+def rate(work: Callable[[], int]) -> float:
+    """Images/s of what returns its number of images."""
+    start = time.perf_counter()
+    return work() / (time.perf_counter() - start)
+
+
+def repeat(session: Session, pixels: np.ndarray, count: int) -> int:
+    """Run a batch until `count` images are through; their number."""
+    batches = max(1, count // len(pixels))
+    for _ in range(batches):
+        session.run(pixels)
+    return batches * len(pixels)
+
+
+if __name__ == "__main__":
+    main()
