@@ -166,7 +166,7 @@ def verify(
 
         recheck(config, screen)
         return
-    with _train_extra("lab verify (but with --data alone)"):
+    with _train_extra("lab verify against a run"):
         from exporter.verify import verify as verify_file
     verify_file(config, screen)
     screen.say("the file answers as the network did")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from infer.config import FULL_BATCH, GATE_DEVICE, GATE_IMAGES, Device, require_file_name
+from infer.config import FULL_BATCH, GATE_DEVICE, GATE_IMAGES, MOST_BATCH, Device, require_file_name
 from infer.errors import ConfigError
 from infer.knob import check, knob, option, require
 from trainer.config import ARCHITECTURE_NAMES, Fit
@@ -21,23 +21,30 @@ class ExportConfig:
     """A run's folder or its best.safetensors, or with `arch` a file of weights; None: the newest finished run."""
     opset: int = knob(17, "From 17 to the newest that is installed.")
     precision: Precision = knob("fp32", "fp16 is for GPUs, int8 for CPUs with VNNI or AMX.")
-    batch: int | None = knob(None, "Make a file that takes batches of this size alone.", above=0, told="any size")
+    batch: int | None = knob(
+        None, "A file that takes batches of this size alone.", above=0, most=MOST_BATCH, told="any size"
+    )
     calibrate: bool = knob(False, "Fit a temperature to the validation images, so that probabilities can be believed.")
     calibration_images: int = knob(512, "Training images that int8 measures ranges on.", above=0)
     data: Path | None = knob(None, "Where the images lie.", told="as in training")
     device: Device = knob("auto", GATE_DEVICE)
-    batch_size: int = knob(64, FULL_BATCH, above=0, short="-b")
+    batch_size: int = knob(64, FULL_BATCH, above=0, most=MOST_BATCH, short="-b")
     gate_images: int | None = knob(None, GATE_IMAGES, above=0, told="all")
     out: Path | None = knob(None, "File to write, ending in .onnx.", told="model.onnx in the run")
     arch: str = knob("", f"Of the weights: {', '.join(ARCHITECTURE_NAMES)}.", panel=ELSEWHERE, told="none")
     classes: str = knob("", "In the order of the outputs: normal,blast or 0=normal,1=blast.", panel=ELSEWHERE)
     image_size: int | None = knob(None, "Side of what the network sees.", panel=ELSEWHERE, least=32, most=2048)
     fit: Fit = knob("shorter", "How an image becomes that square, as in lab train.", panel=ELSEWHERE)
-    mean: tuple[float, ...] = knob((0.485, 0.456, 0.406), "Of the normalisation, of 0 to 1.", panel=ELSEWHERE)
-    std: tuple[float, ...] = knob((0.229, 0.224, 0.225), "Of the normalisation, of 0 to 1.", panel=ELSEWHERE, above=0)
+    mean: tuple[float, ...] = knob(
+        (0.485, 0.456, 0.406), "Of the normalisation, of 0 to 1.", panel=ELSEWHERE, least=0, most=1
+    )
+    std: tuple[float, ...] = knob(
+        (0.229, 0.224, 0.225), "Of the normalisation, of 0 to 1.", panel=ELSEWHERE, above=0, most=1
+    )
     ordered: bool = knob(False, "The classes are grades.", panel=ELSEWHERE)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "arch", self.arch.lower().replace("-", "").replace("_", ""))
         check(self, ExportConfig)
         if self.out:
             require_file_name("--out", self.out)
@@ -52,6 +59,8 @@ class ExportConfig:
             self._check_elsewhere()
         elif given := self._given("classes", "image_size", "fit", "mean", "std", "ordered"):
             raise ConfigError(f"{given[0]} is for weights that were trained elsewhere, and needs --arch; leave it out")
+        if self.calibrate and self.gate_images is not None:
+            raise ConfigError("--calibrate fits to all validation images, which --gate-images would leave out")
         if self.precision != "int8" and self._given("calibration_images"):
             raise ConfigError("--calibration-images has no effect here: it needs --precision int8")
 
@@ -61,7 +70,7 @@ class ExportConfig:
         if missing:
             raise ConfigError(
                 f"weights that were trained elsewhere need {', '.join(missing)} too; for example: lab export "
-                "resnet50.pth --arch resnet50 --classes normal,blast --image-size 224 --data cells/"
+                "resnet50.pth --arch resnet50 --classes 0=normal,1=blast --image-size 224 --data cells/"
             )
 
     def _given(self, *names: str) -> list[str]:

@@ -3,7 +3,6 @@
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,9 +26,9 @@ from exporter.temperature import fit_temperature
 from infer import __version__
 from infer.card import ModelCard, read_card
 from infer.config import Device
-from infer.errors import ExportError, ParityError, listed
+from infer.errors import DataError, ExportError, ParityError, listed
 from infer.evidence import attach_evidence, read_evidence
-from infer.files import replacing
+from infer.files import replacing, write_text
 from infer.metrics import calibration_error, softmax
 from infer.onnx_file import read_header
 from infer.pixels import Pixels
@@ -57,23 +56,22 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
     check_opset(config.opset)
     devices = gate_devices(config.device, config.precision, screen)
     source = open_source(config, screen)
-    calibration = _calibration_views(config, source)
+    calibration = _calibration_views(config, source, screen)
     reference = ask_network(source.network, source.gate, source.card, config.precision, config.gate_images, screen)
     card = export_card(source.card, config)
     if config.calibrate:
         card = calibrated(card, source.network, reference, screen)
     model = _build(config, source.network, card, calibration, screen)
     target = config.out or source.model
-    with ExitStack() as files:
-        draft = files.enter_context(replacing(target))
-        proof = files.enter_context(replacing(target.with_suffix(".parity.json")))
+    with replacing(target) as draft:
         draft.write_bytes(model.SerializeToString(deterministic=True))
         check_file(draft, config.opset)
         parity = pass_gate(draft, reference, config.batch_size, devices, screen, "no file was left")
         found = {**parity.to_json(), **_circumstances(model)}
         finish_file(draft, model, found, reference, devices[-1])
-        flipped = {flip.image: reference.files[flip.image] for check in parity.checks for flip in check.flips}
-        proof.write_text(json.dumps({**found, "flipped": flipped}, indent=2) + "\n", encoding="utf-8")
+    flipped = {flip.image: reference.files[flip.image] for check in parity.checks for flip in check.flips}
+    proof = json.dumps({**found, "flipped": flipped}, indent=2)
+    write_text(target.with_suffix(".parity.json"), proof + "\n")
     return target, parity
 
 
@@ -83,13 +81,18 @@ def ask_network(
     """The network's answers to the table's images, or to `limit` of them, spread evenly.
 
     Raises:
-        DataError: none can be read.
+        DataError: there are none, or half of them or more cannot be read.
         ParityError: `precision` is fp16, and its numbers cannot hold what the network computes.
     """
-    table = table.take(spread(len(table), limit)) if len(table) else table
+    if not len(table):
+        raise DataError(f"{table.root} has no validation images for the gate; name a data set that has, with --data")
+    table = table.take(spread(len(table), limit))
     watch = Watch(at_precision(network, "fp32")) if precision == "fp16" else None
     with screen.bar("asking the network", len(table)) as bar:
         reference = ask(network, table.files(), table.labels, card.pixels, watch, bar.step)
+    if reference.unreadable:
+        names = listed([str(error) for error in reference.unreadable])
+        screen.say(f"{len(reference.unreadable)} of the gate's images cannot be read and are left out: {names}")
     # looked at here, since ONNX Runtime computes fp16 in float32 on a CPU, where nothing overflows
     if watch and (problem := watch.beyond_half()):
         raise ParityError(f"half precision cannot hold what this network computes: {problem}; export fp32")
@@ -151,9 +154,8 @@ def calibrated(card: ModelCard, network: PixelNet, reference: Reference, screen:
     count = len(reference.truth)
     temperature = fit_temperature(reference.logits, reference.truth)
     if temperature is None:
-        screen.say(
-            f"no temperature fits {count} validation images that are all classified right, or at random: kept at 1"
-        )
+        wrong = int((reference.logits.argmax(axis=1) != reference.truth).sum())
+        screen.say(f"no temperature can be fitted to {count} images of which {wrong} are classified wrong: kept at 1")
         return card
     network.temperature.fill_(temperature)
     before, after = (
@@ -167,12 +169,15 @@ def calibrated(card: ModelCard, network: PixelNet, reference: Reference, screen:
     return replace(card, temperature=temperature, provenance={**card.provenance, "temperature_fit": told})
 
 
-def _calibration_views(config: ExportConfig, source: Source) -> Pixels | None:
+def _calibration_views(config: ExportConfig, source: Source, screen: Screen) -> Pixels | None:
     if config.precision != "int8":
         return None
     files = source.training.files()
     chosen = [files[row] for row in spread(len(files), config.calibration_images)] if files else []
-    return read_calibration(chosen, source.card.pixels)
+    pixels = read_calibration(chosen, source.card.pixels)
+    if missing := len(chosen) - len(pixels):
+        screen.say(f"{missing} of {len(chosen)} training images to calibrate on cannot be read and are left out")
+    return pixels
 
 
 def _build(
@@ -185,7 +190,9 @@ def _build(
     told = {"calibrated_on": done.calibrated_on, "noise": round(done.noise, 6), "in_float": list(done.float_layers)}
     card = replace(card, provenance={**card.provenance, "int8": told})
     layers = ", ".join(done.float_layers)
-    screen.say(f"int8: logits off by {done.noise:.1%} on average over training images held out; in float: {layers}")
+    held = len(calibration) - done.calibrated_on
+    told_of = f"calibrated on {done.calibrated_on} training images, logits off by {done.noise:.1%} over {held} others"
+    screen.say(f"int8: {told_of}; in float: {layers}")
     return finish(done.model, card, config.batch)
 
 

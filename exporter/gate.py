@@ -1,13 +1,15 @@
 """The gate: real validation images through a file, by the session that production uses, against the network."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from exporter.parity import Check, Parity, judge, rule_of
+from exporter.parity import LOGITS, Check, Parity, judge, rule_of
 from exporter.reference import Reference
+from infer.card import ModelCard
 from infer.config import Device
 from infer.errors import DeviceError, ModelError
 from infer.pixels import Pixels
@@ -57,14 +59,15 @@ def run_gate(
         on_done(chunk[-1][0] + 1)
     checks: list[Check] = []
     for session, whole in zip(sessions, runs, strict=True):
-        tried = [(Run(session, size).add(np.stack(kept[: size * SMALL_REPEATS])), few) for size in small]
-        for run, rows in (*tried, (whole, list(range(count)))):
-            part = reference.take(rows[: run.images])
-            checks.append(run.check(part, card.precision, card.temperature))
+        for size in small:
+            run = Run(session, size).add(np.stack(kept[: size * SMALL_REPEATS]))
+            checks.append(run.check(reference, few[: run.images], card, whole))
+        checks.append(whole.check(reference, range(count), card))
     return Parity(
         precision=card.precision,
         opset=card.opset or 0,
         images=count,
+        unreadable=len(reference.unreadable),
         images_sha256=reference.images_sha256,
         checks=tuple(checks),
         rule=rule_of(card.precision),
@@ -104,15 +107,25 @@ class Run:
             raise ModelError(self.failure)
         return np.concatenate(self.logits), np.concatenate(self.probabilities)
 
-    def check(self, reference: Reference, precision: str, temperature: float) -> Check:
-        """Judge the answers by the network's to the same images."""
+    def check(self, reference: Reference, rows: Sequence[int], card: ModelCard, whole: "Run | None" = None) -> Check:
+        """Judge the answers to these rows of the reference's images by the network's.
+
+        With `whole`, a run over all images at the full size, this one is small: then it must answer as that one does,
+        which labels and accuracy of so few images would not tell.
+        """
         empty = Check(self.session.provider, self.batch, self.images, (self.failure,) if self.failure else ())
         if self.failure:
             return empty
-        got, probabilities = self.answers()
-        return judge(
-            empty, precision, temperature, reference.logits, got, probabilities, reference.truth, reference.magnitude
-        )
+        part = reference.take(rows)
+        check = judge(empty, card, part.logits, *self.answers(), part.truth, reference.magnitude, whole is None)
+        flips = tuple(replace(flip, image=rows[flip.image]) for flip in check.flips)
+        check = replace(check, flips=flips)
+        if whole is None or whole.failure or check.failures:
+            return check
+        off = float(np.abs(self.answers()[0] - whole.answers()[0][list(rows)]).max())
+        allowed = LOGITS.get(card.precision, LOGITS["fp32"]) * max(1.0, reference.magnitude)
+        same = f"logits differ by {off:.2e} from those in batches of {whole.batch}, allowed is {allowed:.2e}"
+        return check if off <= allowed else replace(check, failures=(same,))
 
 
 def gate_devices(wanted: Device, precision: str, screen: Screen) -> list[Device]:

@@ -21,7 +21,7 @@ from onnx.external_data_helper import uses_external_data
 
 from infer import __version__
 from infer.card import CARD_KEY, ModelCard
-from infer.errors import ExportError
+from infer.errors import ConfigError, ExportError
 from trainer.network import PixelNet
 
 OLDEST_OPSET = 17
@@ -40,10 +40,10 @@ def newest_opset() -> int:
 
 
 def check_opset(opset: int) -> None:
-    """Raises ExportError for an opset outside OLDEST_OPSET to `newest_opset()`."""
+    """Raises ConfigError for an opset outside OLDEST_OPSET to `newest_opset()`."""
     newest = newest_opset()
     if not OLDEST_OPSET <= opset <= newest:
-        raise ExportError(
+        raise ConfigError(
             f"--opset {opset} is not possible here: the installed onnx {onnx.__version__} and ONNX Runtime share "
             f"{OLDEST_OPSET} to {newest}; choose one of those"
         )
@@ -89,6 +89,7 @@ def finish(model: onnx.ModelProto, card: ModelCard, batch: int | None = None) ->
     model.producer_name, model.producer_version = "lab", __version__
     helper.set_model_props(model, {CARD_KEY: card.to_json()})
     check_model(model, card.opset, batch)
+    check_precision(model, card.precision)
     return model
 
 
@@ -113,6 +114,15 @@ def check_model(model: onnx.ModelProto, opset: int, batch: int | None = None) ->
             raise ExportError(f"the exporter froze the batch axis of {item.name} at {first.dim_value}; report this")
         if batch is not None and first.dim_value != batch:
             raise ExportError(f"--batch {batch} was asked for, {item.name} has {first}; report this")
+
+
+def check_precision(model: onnx.ModelProto, precision: str) -> None:
+    """See that the convolutions' weights are of the type that a precision has. Raises ExportError."""
+    kinds = {tensor.data_type for tensor in model.graph.initializer if len(tensor.dims) == 4}
+    kind = {"fp32": onnx.TensorProto.FLOAT, "fp16": onnx.TensorProto.FLOAT16, "int8": onnx.TensorProto.INT8}[precision]
+    if kind not in kinds or (precision != "int8" and len(kinds) > 1):
+        names = ", ".join(sorted(onnx.TensorProto.DataType.Name(found) for found in kinds))
+        raise ExportError(f"{precision} was asked for, the convolutions' weights are {names or 'missing'}; report this")
 
 
 def weights_sha256(model: onnx.ModelProto) -> str:

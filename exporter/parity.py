@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from rich import box
 from rich.table import Table as RichTable
 
+from infer.card import ModelCard
 from infer.intervals import paired_difference
 from infer.metrics import softmax
 from infer.session import Floats
@@ -30,8 +31,9 @@ are a fault, or a network that int8 does not suit. int8 rounds every value to 8 
 logits differ by more than a rule could allow without allowing anything, so its labels and accuracy are held, and of its
 logits only their overall error, below."""
 INT8_NOISE = 0.25
-"""The root mean square of int8's error of logits, as a share of their own. A trained ResNet has 0.02 to 0.05; a wrong
-scale, which moves no label, has more."""
+"""The root mean square of int8's error of logits, as a share of their own; trained ResNets have 0.02 to 0.05."""
+INT8_SCALE = 0.1
+"""A wrong scale of the logits moves no label; int8's may be off by this share."""
 SOFTMAX_TOLERANCE = 1e-5
 """In every precision the softmax is computed in float32."""
 KEPT_FLIPS = 100
@@ -69,6 +71,8 @@ class Check:
     """What the largest may be; None for int8."""
     noise: float | None = None
     """Root mean square of the differences, as a share of the network's logits'."""
+    scale: float | None = None
+    """The factor by which the network's logits are nearest to the file's, without what is common to all classes."""
     labels_differ: int = 0
     flips: tuple[Flip, ...] = ()
     """The first KEPT_FLIPS of them."""
@@ -86,6 +90,8 @@ class Parity:
     precision: str
     opset: int
     images: int
+    unreadable: int
+    """Images that could not be read."""
     images_sha256: str
     checks: tuple[Check, ...]
     rule: dict[str, float] = field(default_factory=dict)
@@ -104,20 +110,25 @@ def rule_of(precision: str) -> dict[str, float]:
     """The limits that hold for a precision, by name."""
     limits = {"logits": LOGITS, "labels": LABELS, "accuracy": ACCURACY}
     found = {name: limit[precision] for name, limit in limits.items() if precision in limit}
-    return {**found, **({"noise": INT8_NOISE} if precision == "int8" else {}), "softmax": SOFTMAX_TOLERANCE}
+    averages = {"noise": INT8_NOISE, "scale": INT8_SCALE} if precision == "int8" else {}
+    return {**found, **averages, "softmax": SOFTMAX_TOLERANCE}
 
 
 def judge(
     check: Check,
-    precision: str,
-    temperature: float,
+    card: ModelCard,
     expected: Floats,
     got: Floats,
     probabilities: Floats,
     truth: NDArray[np.int64],
     magnitude: float,
+    labels_too: bool = True,
 ) -> Check:
-    """`check`, filled in: logits [n, K] against the network's by the precision's rule, probabilities by the logits."""
+    """`check`, filled in: logits [n, K] against the network's by the precision's rule, probabilities by the logits.
+
+    `labels_too`: whether there are images enough to judge labels, accuracy and average errors by.
+    """
+    precision = card.precision
     if not got.shape == probabilities.shape == expected.shape:
         shapes = f"logits {list(got.shape)}, probabilities {list(probabilities.shape)}"
         return _failed(check, f"the file gives {shapes}, the network {list(expected.shape)}")
@@ -126,19 +137,19 @@ def judge(
     differences = np.abs(got.astype(np.float64) - expected)
     largest = float(differences.max())
     tolerance = LOGITS[precision] * max(1.0, magnitude) if precision in LOGITS else None
-    noise = relative_error(got, expected)
+    noise, scale = relative_error(got, expected), _scale(got, expected)
     labels, own = got.argmax(axis=1), expected.argmax(axis=1)
     differ = np.flatnonzero(labels != own)
     margins = expected[differ, own[differ]] - expected[differ, labels[differ]]
     right, own_right = labels == truth, own == truth
     failures = []
-    if not float(np.abs(probabilities - softmax(got / temperature)).max()) <= SOFTMAX_TOLERANCE:
+    if not float(np.abs(probabilities - softmax(got / card.temperature)).max()) <= SOFTMAX_TOLERANCE:
         failures.append("probabilities are not softmax(logits / temperature)")
     if tolerance is not None and not largest <= tolerance:
         failures.append(f"logits differ by {largest:.2e}, allowed is {tolerance:.2e}")
-    if precision == "int8" and not noise <= INT8_NOISE:
-        failures.append(f"logits are off by {noise:.0%} on average, allowed is {INT8_NOISE:.0%}")
-    failures += _label_failures(precision, margins, len(truth), int(right.sum()) - int(own_right.sum()), tolerance)
+    if labels_too:
+        failures += _average_failures(precision, noise, scale)
+        failures += _label_failures(precision, len(differ), len(truth), int(right.sum()) - int(own_right.sum()))
     flips = zip(differ, own[differ], labels[differ], margins, strict=True)
     return Check(
         provider=check.provider,
@@ -149,6 +160,7 @@ def judge(
         logit_p999=float(np.quantile(differences, 0.999, method="higher")),
         tolerance=tolerance,
         noise=noise,
+        scale=scale,
         labels_differ=len(differ),
         flips=tuple(Flip(int(i), int(a), int(b), float(m)) for i, a, b, m in list(flips)[:KEPT_FLIPS]),
         accuracy=float(right.mean()),
@@ -169,17 +181,29 @@ def _failed(check: Check, what: str) -> Check:
     return Check(check.provider, check.batch, check.images, (what,))
 
 
-def _label_failures(precision: str, margins: Floats, count: int, gained: int, tolerance: float | None) -> list[str]:
-    """What is wrong with labels that differ, by the network's margins [flips], and with the images gained by them."""
-    if precision == "fp32":
-        clear = int((margins >= 2 * (tolerance or 0)).sum())
-        return [f"{clear} labels differ where the network was sure"] if clear else []
+def _average_failures(precision: str, noise: float, scale: float) -> list[str]:
+    """What is wrong with int8's logits as a whole."""
     failures = []
-    if len(margins) > max(1, LABELS[precision] * count):
-        failures.append(f"{len(margins)} of {count} labels differ, allowed is {LABELS[precision]:.0%}")
-    if abs(gained) > max(1, ACCURACY[precision] * count):
+    if precision == "int8" and not noise <= INT8_NOISE:
+        failures.append(f"logits are off by {noise:.0%} on average, allowed is {INT8_NOISE:.0%}")
+    if precision == "int8" and not abs(scale - 1) <= INT8_SCALE:
+        failures.append(f"logits are {scale:.2f} times the network's, allowed is 1 +- {INT8_SCALE}")
+    return failures
+
+
+def _label_failures(precision: str, differ: int, count: int, gained: int) -> list[str]:
+    """What is wrong with the number of labels that differ, and of images gained by them; fp32 is held by its logits."""
+    failures = []
+    if precision in LABELS and differ > max(1, LABELS[precision] * count):
+        failures.append(f"{differ} of {count} labels differ, allowed is {LABELS[precision]:.0%}")
+    if precision in ACCURACY and abs(gained) > max(1, ACCURACY[precision] * count):
         failures.append(f"accuracy differs by {gained / count:+.2%}, allowed is {ACCURACY[precision]:.1%}")
     return failures
+
+
+def _scale(got: Floats, expected: Floats) -> float:
+    one, two = (part - part.mean(axis=1, keepdims=True, dtype=np.float64) for part in (got, expected))
+    return float((one * two).sum() / max(1e-12, (two * two).sum()))
 
 
 def parity_table(parity: Parity) -> RichTable:
@@ -208,7 +232,7 @@ def rule_line(parity: Parity) -> str:
     allowed = {check.tolerance for check in parity.checks if check.tolerance is not None}
     parts = [f"logits within {max(allowed):.1e}"] if allowed else []
     if "noise" in parity.rule:
-        parts.append(f"logits off by {parity.rule['noise']:.0%} on average")
+        parts.append(f"logits off by {parity.rule['noise']:.0%} on average, their scale by {parity.rule['scale']:.0%}")
     if "labels" in parity.rule:
         parts.append(f"{parity.rule['labels']:.0%} of labels, {parity.rule['accuracy']:.1%} of accuracy or one image")
     return f"allowed for {parity.precision}: {'; '.join(parts)}"

@@ -58,7 +58,7 @@ def read_calibration(files: Sequence[str], spec: PixelSpec) -> Pixels:
     if len(good) < FEWEST:
         raise DataError(
             f"int8 is calibrated on training images and needs {FEWEST}; {len(good)} of {len(files)} can be read; "
-            "say with --data where more lie"
+            "give more with --calibration-images, or say with --data where they lie"
         )
     return np.stack(good)
 
@@ -97,6 +97,9 @@ class _Work:
         self.folder, self.calibration, self.held_out = folder, calibration, held_out
         self.plain, self.quantized = folder / "float.onnx", folder / "int8.onnx"
         onnx.save(model, self.plain)
+        kinds = [node.op_type for node in model.graph.node]
+        self.before = [node.name for node in model.graph.node[: kinds.index("Conv")]]
+        """What makes pixels of bytes, each image's own variance too: 8 bits after it would change the image."""
         self.expected = self._logits(self.plain)
 
     def noise(self, in_float: Sequence[str]) -> float:
@@ -130,7 +133,7 @@ class _Work:
                     per_channel=True,
                     activation_type=QuantType.QUInt8,
                     weight_type=QuantType.QInt8,
-                    nodes_to_exclude=list(in_float),
+                    nodes_to_exclude=[*self.before, *in_float],
                     calibration_cache_path=self.folder / "ranges.json",
                 )
             except OSError:

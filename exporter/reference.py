@@ -37,6 +37,8 @@ class Reference:
     magnitude: float
     """The largest sum of |weight * feature| + |bias| behind a logit: what the rounding of a logit is relative to."""
     spec: PixelSpec
+    unreadable: tuple[ImageError, ...]
+    """The images that could not be read."""
     images_sha256: str
     """Over the evaluation views, in any order: tells whether two gates saw the same pixels."""
 
@@ -67,6 +69,7 @@ class Watch:
         """`network`: with batch normalisation folded, in float32."""
         self.network = network
         self.largest: dict[str, float] = {}
+        network.resnet.conv1.register_forward_pre_hook(self._pre_hook("the normalised pixels"))
         for name, module in network.resnet.named_modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 module.register_forward_hook(self._hook(name))
@@ -117,11 +120,12 @@ def ask(
         on_done: is told how many images are finished.
 
     Raises:
-        DataError: none can be read.
+        DataError: half of them or more cannot be read.
     """
     good: list[int] = []
     logits: list[Floats] = []
     digests: list[bytes] = []
+    bad: list[ImageError] = []
     head, magnitude = network.resnet.fc, 0.0
 
     def measure(_: nn.Module, given: tuple[Tensor]) -> None:
@@ -133,6 +137,7 @@ def ask(
     views = enumerate(read_ahead(files, lambda file: read_window(file, spec)))
     while chunk := list(islice(views, BATCH)):
         on_done(chunk[-1][0] + 1)
+        bad += [view for _, view in chunk if isinstance(view, ImageError)]
         seen = [(row, view) for row, view in chunk if not isinstance(view, ImageError)]
         if not seen:
             continue
@@ -143,13 +148,17 @@ def ask(
         good += [row for row, _ in seen]
         digests += [hashlib.sha256(view.tobytes()).digest() for _, view in seen]
     hook.remove()
-    if not good:
-        raise DataError(f"none of the validation images can be read: {listed(files)}; say where they are with --data")
+    if len(bad) >= len(good):
+        names = listed([str(error) for error in bad], 3)
+        raise DataError(
+            f"{len(bad)} of {len(files)} images for the gate cannot be read: {names}; say where they are with --data"
+        )
     return Reference(
         files=tuple(files[row] for row in good),
         truth=truth[good],
         logits=np.concatenate(logits),
         magnitude=magnitude,
         spec=spec,
+        unreadable=tuple(bad),
         images_sha256=images_sha256(digests),
     )

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exporter.config import ExportConfig
-from infer.card import ClassName, ModelCard, Normalization
-from infer.errors import ConfigError, ModelError
-from infer.evaluate import as_classes, choose_split, run_table
+from infer.card import ClassName, ModelCard, Normalization, has_card
+from infer.errors import ConfigError, DataError, ModelError
+from infer.evaluate import labelled_images, run_table
 from infer.layouts import read_table
 from infer.runs import MODELS, find_checkpoint, newest_run
 from infer.screen import Screen
-from infer.table import TEST, TRAIN, VALID, Table
+from infer.table import TRAIN, VALID, Table
 from trainer.checkpoint import load_checkpoint, weights_sha256
 from trainer.network import PixelNet, build_network
 from trainer.view import pixel_spec
@@ -74,15 +74,15 @@ def _from_elsewhere(config: ExportConfig, screen: Screen) -> Source:
     )
     network = build_network(card).eval()
     load_all(network, config.run)
-    chosen = choose_split(table, (VALID, TEST, TRAIN))
-    if chosen == TRAIN:
-        screen.say("note: the gate's images may be the very images that the network was trained on")
-    gate = as_classes(table.split(chosen), card.classes)
-    screen.say(f"weights: {config.run}; gate: {chosen} split of {table.name}, {len(gate)} images ({table.layout})")
+    screen.say(f"weights: {config.run}")
+    try:
+        gate = labelled_images(table, card.classes, screen)
+    except DataError as error:
+        raise DataError(f"{error}, or give both with --classes LABEL=NAME,LABEL=NAME") from error
     provenance = {
         "weights": config.run.name,
         "weights_sha256": weights_sha256(network.resnet.state_dict()),
-        "data": {"name": table.name, "fingerprint": table.fingerprint(), "train": table.counts(TRAIN)},
+        "gate_data": {"name": table.name, "fingerprint": table.fingerprint()},  # what it was trained on is not known
     }
     return Source(
         network,
@@ -95,6 +95,8 @@ def _from_elsewhere(config: ExportConfig, screen: Screen) -> Source:
 
 def load_all(network: PixelNet, path: Path) -> None:
     """Load a `.pth` or `.safetensors` whose tensors are exactly the ResNet's. Raises ModelError."""
+    if path.suffix == ".safetensors" and has_card(path):
+        raise ConfigError(f"{path} is a checkpoint of lab, whose card tells what --arch would; leave --arch out")
     match = load_weights(network.resnet, path)
     head = network.resnet.fc.out_features
     if "fc.weight" in match.reshaped:

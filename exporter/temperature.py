@@ -11,11 +11,15 @@ LIMIT = 20.0
 """A temperature above this, or below its inverse, is no temperature: the likelihood has no maximum."""
 
 
+FEWEST = 3
+"""With fewer images that are classified right, or wrong, than this, there is nothing to tell confidence by."""
+
+
 def fit_temperature(logits: Floats, truth: NDArray[np.int64]) -> float | None:
     """The temperature under which the truth is most likely (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
 
-    The mean negative log-likelihood is convex in 1 / temperature. It has no minimum where every image is classified
-    right, or where logits say nothing: then None.
+    The mean negative log-likelihood is convex in 1 / temperature. None where it has no minimum, since logits say
+    nothing, and where fewer than FEWEST images are classified right, or wrong.
 
     Args:
         logits: [n, K], n > 0.
@@ -23,6 +27,9 @@ def fit_temperature(logits: Floats, truth: NDArray[np.int64]) -> float | None:
     """
     from scipy.optimize import minimize_scalar
 
+    right = int((logits.argmax(axis=1) == truth).sum())
+    if min(right, len(truth) - right) < FEWEST:
+        return None
     wide = logits.astype(np.float64)
     found = minimize_scalar(
         lambda log: log_loss(wide / math.exp(log), truth),

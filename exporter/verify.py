@@ -1,20 +1,26 @@
 """`lab verify FILE`: the gate again, from a finished file and the run or the weights that it was made from."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from exporter.export import ask_network, pass_gate
+import onnx
+
+from exporter.export import ask_network, check_file, pass_gate
 from exporter.gate import gate_devices
+from exporter.graph import check_precision
 from exporter.parity import Parity
+from exporter.reference import Reference
 from exporter.source import load_all
 from infer.card import ModelCard, read_card
 from infer.config import VerifyConfig
-from infer.errors import ConfigError, ParityError
-from infer.evaluate import as_classes, choose_split, run_table
+from infer.errors import ConfigError, ExportError, ParityError
+from infer.evaluate import labelled_images, run_table
 from infer.layouts import read_table
 from infer.recheck import model_file, say_evidence
 from infer.runs import CHECKPOINT, find_checkpoint
 from infer.screen import Screen
-from infer.table import TEST, TRAIN, VALID, Table
+from infer.table import VALID, Table
 from trainer.checkpoint import load_checkpoint, weights_sha256
 from trainer.network import PixelNet, build_network
 
@@ -29,18 +35,28 @@ def verify(config: VerifyConfig, screen: Screen) -> Parity:
     file = model_file(config, screen)
     card = read_card(file)
     evidence = say_evidence(file, screen)
+    try:
+        check_file(file, card.opset or 0)
+        check_precision(onnx.load(file), card.precision)
+    except ExportError as error:
+        raise ParityError(f"{file} is not what its card says: {error}") from error
     devices = gate_devices(config.device, card.precision, screen)
     network, table = _original(config, file, card, screen)
     network.temperature.fill_(card.temperature)
     reference = ask_network(network, table, card, card.precision, config.gate_images, screen)
-    if evidence and config.gate_images is None:
-        same = evidence.found["images_sha256"] == reference.images_sha256
-        screen.say(
-            "the gate's images: the same pixels as at the export"
-            if same
-            else "the gate's images: NOT the pixels of the export; the images, or this machine's decoder, are others"
-        )
+    if evidence:
+        screen.say(f"the gate's images: {_compared(evidence.found, reference)}")
     return pass_gate(file, reference, config.batch_size, devices, screen, "do not use it here")
+
+
+def _compared(found: Mapping[str, Any], reference: Reference) -> str:
+    """Whether the gate sees what it saw at the export, for people."""
+    count = len(reference.files)
+    if found["images"] != count:
+        return f"{count}, at the export {found['images']}, so their pixels cannot be compared"
+    if found["images_sha256"] == reference.images_sha256:
+        return "the same pixels as at the export"
+    return "NOT the pixels of the export; the images, or this machine's decoder, are others"
 
 
 def _original(config: VerifyConfig, file: Path, card: ModelCard, screen: Screen) -> tuple[PixelNet, Table]:
@@ -57,8 +73,7 @@ def _original(config: VerifyConfig, file: Path, card: ModelCard, screen: Screen)
         load_all(network, run)
         screen.say(f"weights: {run}")
         _same_weights(card, weights_sha256(network.resnet.state_dict()), file, run)
-        found = read_table(config.data)
-        return network, as_classes(found.split(choose_split(found, (VALID, TEST, TRAIN))), card.classes)
+        return network, labelled_images(read_table(config.data), card.classes, screen)
     checkpoint = find_checkpoint(run)
     screen.say(f"checkpoint: {checkpoint}")
     network, own = load_checkpoint(checkpoint)

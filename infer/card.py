@@ -16,6 +16,7 @@ from infer.pixels import PixelSpec
 
 CARD_KEY = "lab.card"
 VERSION = 1
+PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,11 @@ class ModelCard:
     """`weights_sha256`, `data` (name, fingerprint, images per class), `validation` metrics, `versions`; JSON values."""
 
     def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"a card's precision is one of {', '.join(PRECISIONS)}, got {self.precision}")
+        told = (self.provenance, *(self.provenance.get(name, {}) for name in ("data", "versions")))
+        if not all(isinstance(item, Mapping) for item in told):
+            raise ValueError("a card's provenance, data and versions are given by name")
         if len(self.classes) < 2 or not self.temperature > 0:
             raise ValueError("a card needs two classes and a temperature above 0")
         for values in ([item.name for item in self.classes], [item.label for item in self.classes]):
@@ -135,7 +141,8 @@ class ModelCard:
     @property
     def trained_on(self) -> str:
         """The training data's name, for people."""
-        return str(self.provenance.get("data", {}).get("name", "unknown data"))
+        elsewhere = f"data unknown ({self.provenance['weights']})" if "weights" in self.provenance else "unknown data"
+        return str(self.provenance.get("data", {}).get("name", elsewhere))
 
     @property
     def most_frequent(self) -> int:
@@ -159,6 +166,11 @@ def read_card(path: Path) -> ModelCard:
             f"{path} has no card, so lab cannot know its classes or pixels; use a file that lab wrote{brought}"
         )
     return ModelCard.from_json(metadata[CARD_KEY], path)
+
+
+def has_card(path: Path) -> bool:
+    """Whether a `.safetensors` file has a card. Raises ModelError for what is no such file."""
+    return CARD_KEY in _checkpoint_metadata(path)
 
 
 def _checkpoint_metadata(path: Path) -> dict[str, str]:

@@ -18,6 +18,7 @@ MODEL = "ONNX file or run."
 NEWEST = "newest export in runs/"
 HONEST = "cuda fails where CUDA cannot be had; auto says what it chose."
 BATCH = "Images a batch."
+MOST_BATCH = 65_536
 SCALE = "Scale of the confusion matrix."
 GATE_DEVICE = "Where the gate runs it: auto is the CPU, and CUDA too where it is there."
 FULL_BATCH = "The gate's full batch."
@@ -34,7 +35,7 @@ class PredictConfig:
     model: tuple[Path, ...] = knob((), f"{MODEL} Several are averaged.", short="-m", told=NEWEST)
     tta: Tta = knob("none", "Views of an image whose probabilities are averaged.")
     device: Device = knob("auto", HONEST)
-    batch_size: int = knob(64, BATCH, above=0, short="-b")
+    batch_size: int = knob(64, BATCH, above=0, most=MOST_BATCH, short="-b")
     sample: Path | None = knob(None, "Sample submission.", told="sample_submission.csv beside INPUT")
     use_sample: bool = True
     """False: write every image, whatever sample lies there."""
@@ -77,7 +78,7 @@ class EvaluateConfig:
     )
     model: Path | None = knob(None, MODEL, short="-m", told=NEWEST)
     device: Device = knob("auto", HONEST)
-    batch_size: int = knob(64, BATCH, above=0, short="-b")
+    batch_size: int = knob(64, BATCH, above=0, most=MOST_BATCH, short="-b")
     out: Path | None = knob(None, "Folder of the report.", told="beside the model")
     normalize: Normalize = knob("none", SCALE)
 
@@ -98,7 +99,7 @@ class VerifyConfig:
         None, "With --run: where its images lie now. Without: measure the accuracy on this data set with FILE alone."
     )
     device: Device = knob("auto", GATE_DEVICE)
-    batch_size: int = knob(64, FULL_BATCH, above=0, short="-b")
+    batch_size: int = knob(64, FULL_BATCH, above=0, most=MOST_BATCH, short="-b")
     gate_images: int | None = knob(None, GATE_IMAGES, above=0, told="all")
 
     def __post_init__(self) -> None:

@@ -25,6 +25,10 @@ def describe(path: Path) -> RichTable:
         try:
             path = find_model(path)
         except ModelError:
+            if not (path / CHECKPOINT).is_file():
+                raise ModelError(
+                    f"{path} is no run: it holds neither a model nor a {CHECKPOINT}; name a file"
+                ) from None
             path = path / CHECKPOINT
     card = read_card(path)
     table = RichTable(show_header=False)
@@ -57,19 +61,38 @@ def _file_rows(path: Path, card: ModelCard) -> list[tuple[str, str]]:
 def _evidence_rows(evidence: Evidence | None) -> list[tuple[str, str]]:
     if evidence is None:
         return [("gate", "no evidence: lab export did not finish this file")]
-    rows = [("gate", evidence.summary)]
-    for check in evidence.found["checks"]:
-        where = f"gate {check['provider'].removesuffix('ExecutionProvider')} batch {check['batch']}"
+    found = evidence.found
+    rule = ", ".join(f"{name} {value:g}" for name, value in found["rule"].items())
+    rows = [("gate", evidence.summary), ("gate rule", f"{rule} (docs/export.md)")]
+    for check in found["checks"]:
+        low, high = check.get("accuracy_difference") or (0, 0)
+        allowed = check.get("tolerance")
         told = [
             f"{check['images']} images",
-            f"largest logit difference {check['logit_difference']:.1e}",
+            f"largest logit difference {check['logit_difference']:.1e}" + (f" of {allowed:.1e}" if allowed else ""),
             f"99.9% below {check['logit_p999']:.1e}",
-            f"labels that differ: {check['labels_differ']}",
+            f"average error {check.get('noise') or 0:.1e}",
+            f"labels that differ: {check['labels_differ']}{_margins(check)}",
             f"accuracy {check['accuracy']:.2%}, the network's {check['network_accuracy']:.2%}",
+            f"difference {100 * low:+.1f} to {100 * high:+.1f} points (95%)",
         ]
-        rows.append((where, ", ".join(told)))
-    when = [str(evidence.found.get(name, "?")) for name in ("when", "machine", "onnxruntime")]
-    return [*rows, ("gate run", f"{when[0]}, {when[1]}, ONNX Runtime {when[2]}")]
+        where = f"{check['provider'].removesuffix('ExecutionProvider')} batch {check['batch']}"
+        rows.append((f"gate {where}", ", ".join(told)))
+    when = [str(found.get(name, "?")) for name in ("when", "machine", "onnxruntime")]
+    return [
+        *rows,
+        ("gate images sha256", str(found["images_sha256"])),
+        ("graph weights sha256", str(found.get("graph_weights_sha256", "?"))),
+        ("sha256 of what is before", str(found["sha256_before"])),
+        ("gate run", f"{when[0]}, {when[1]}, ONNX Runtime {when[2]}"),
+    ]
+
+
+def _margins(check: Mapping[str, Any], most: int = 3) -> str:
+    """The margins of the first labels that differ: ` (image 3 by 0.01, ...)`."""
+    told = [f"image {flip['image']} by {flip['margin']:.2g}" for flip in (check.get("flips") or ())[:most]]
+    more = f" and {check['labels_differ'] - len(told)} more" if check["labels_differ"] > len(told) else ""
+    return f" ({', '.join(told)}{more})" if told else ""
 
 
 def _card_rows(card: ModelCard) -> list[tuple[str, str]]:

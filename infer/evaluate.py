@@ -20,6 +20,8 @@ from infer.screen import Screen
 from infer.session import Floats, Session
 from infer.table import TEST, TRAIN, UNKNOWN, VALID, Table, read_run_table
 
+TRAINED_ON = "note: these may be the very images that the network was trained on"
+
 
 def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, Metrics, Path]:
     """Predict a labelled split and write its report; the result, its metrics and the report's folder.
@@ -38,7 +40,7 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
         raise DataError(f"{table.root} has no labelled images in its {split} split; choose another --split{own_split}")
     screen.say(f"data: {split} split of {table.name}, {len(chosen)} images ({table.layout})")
     if split == TRAIN:
-        screen.say("note: these may be the very images that the network was trained on")
+        screen.say(TRAINED_ON)
     result = classify_table(session, chosen, config.batch_size, f"{split} split of {table.name}", screen)
     folder = config.out or session.path.parent / f"report-{table.name}-{split}"
     return result, save_report(result, folder, config.normalize), folder
@@ -67,6 +69,20 @@ def as_classes(table: Table, classes: tuple[ClassName, ...]) -> Table:
     known = table.take(np.flatnonzero(table.labels != UNKNOWN))
     labels = to_indices([table.classes[label].label for label in known.labels], classes, str(table.root))
     return replace(known, labels=np.array(labels, dtype=np.int64), classes=classes)
+
+
+def labelled_images(table: Table, classes: tuple[ClassName, ...], screen: Screen) -> Table:
+    """The images to hold a model to: of the first split that has labels of valid, test and train, which is said.
+
+    Raises:
+        DataError: there are none, or they have labels that the model does not know.
+    """
+    split = choose_split(table, (VALID, TEST, TRAIN))
+    found = as_classes(table.split(split), classes)
+    screen.say(f"data: {split} split of {table.name}, {len(found)} images ({table.layout})")
+    if split == TRAIN:
+        screen.say(TRAINED_ON)
+    return found
 
 
 def classify_table(session: Session, table: Table, batch_size: int, what: str, screen: Screen) -> EvaluationResult:

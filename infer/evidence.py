@@ -59,8 +59,8 @@ def read_evidence(path: Path) -> Evidence | None:
         text, start = header.metadata[EVIDENCE_KEY], header.starts[EVIDENCE_KEY]
         found = dict(json.loads(text))
         last = start + len(metadata_entry(EVIDENCE_KEY, text)) == path.stat().st_size
+        _check(found)
         evidence = Evidence(found, last and _sha256(path, start) == found["sha256_before"])
-        _ = evidence.summary  # what it reads must be there
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         what = f"{type(error).__name__}: {error}"
         raise ModelError(f"the evidence in {path} cannot be read ({what}); export it again") from error
@@ -70,6 +70,21 @@ def read_evidence(path: Path) -> Evidence | None:
 def images_sha256(digests: Sequence[bytes]) -> str:
     """Of many images by the sha256 of each view's bytes: the same in any order."""
     return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+
+
+NUMBERS = ("batch", "images", "labels_differ", "logit_difference", "logit_p999", "accuracy", "network_accuracy")
+
+
+def _check(found: Mapping[str, Any]) -> None:
+    """Raises KeyError, TypeError or ValueError for what `lab export` would not have written."""
+    if found["passed"] is not True or not found["checks"]:
+        raise ValueError("it tells of no gate that was passed")
+    if not isinstance(found["rule"], Mapping) or not isinstance(found["images"], int):
+        raise TypeError("its rule or its number of images is of another kind")
+    _ = found["images_sha256"], found["sha256_before"]
+    for check in found["checks"]:
+        if not isinstance(check["provider"], str) or not all(isinstance(check[name], int | float) for name in NUMBERS):
+            raise TypeError("a check is of another kind")
 
 
 def _sha256(path: Path, size: int) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from infer.card import read_card
 from infer.config import VerifyConfig
 from infer.errors import ConfigError, ParityError
-from infer.evaluate import as_classes, choose_split, classify_table
+from infer.evaluate import classify_table, labelled_images
 from infer.evidence import Evidence, images_sha256, read_evidence
 from infer.intervals import wilson
 from infer.layouts import read_table
@@ -15,14 +15,14 @@ from infer.pixels import PixelSpec, read_window
 from infer.runs import find_model, newest_model
 from infer.screen import Screen
 from infer.session import Session
-from infer.table import TEST, TRAIN, VALID, Table, spread
+from infer.table import Table, spread
 
 
 def recheck(config: VerifyConfig, screen: Screen) -> None:
     """Measure a file's accuracy on a labelled data set, and hold it to its evidence where the images are the gate's.
 
     Raises:
-        ParityError: the file has been changed, or is not as accurate as it was on the same images.
+        ParityError: the file has been changed, has no evidence, or is not as accurate as it was on the same images.
         LabError: the file or the images are not usable.
     """
     if config.data is None:
@@ -33,19 +33,23 @@ def recheck(config: VerifyConfig, screen: Screen) -> None:
     session = Session(file, config.device)
     screen.say(f"device: {session.provider}" + (f" ({session.reason})" if session.reason else ""))
     table = read_table(config.data)
-    split = choose_split(table, (VALID, TEST, TRAIN))
-    table = as_classes(table.split(split), card.classes)
+    table = labelled_images(table, card.classes, screen)
     table = table.take(spread(len(table), config.gate_images))
-    result = classify_table(session, table, config.batch_size, f"{split} split of {table.name}", screen)
+    result = classify_table(session, table, config.batch_size, table.name, screen)
     count, right = len(result.truth), int((result.predicted == result.truth).sum())
     low, high = wilson(right, count)
-    screen.say(f"accuracy: {right / count:.2%} of {count} images, {result.title} (95%: {low:.1%} to {high:.1%})")
+    screen.say(f"accuracy: {right / count:.2%} of {count} images (95%: {low:.1%} to {high:.1%})")
     if evidence is None:
-        return
+        raise ParityError(
+            f"{file} carries no evidence to hold it to, so nothing is verified; verify it against its --run"
+        )
     check = max(evidence.found["checks"], key=lambda item: int(item["images"]))
     told = float(check["accuracy"])
-    if count != evidence.found["images"] or _digest(table, card.pixels) != evidence.found["images_sha256"]:
-        screen.say(f"at the export: {told:.2%}; on other images, or on pixels that another decoder made, so no verdict")
+    if count != evidence.found["images"]:
+        screen.say(f"at the export: {told:.2%} of {evidence.found['images']} images; on other images, so no verdict")
+        return
+    if _digest(table, card.pixels) != evidence.found["images_sha256"]:
+        screen.say(f"at the export: {told:.2%}; on other images, or this machine's decoder is another, so no verdict")
         return
     screen.say(f"at the export: {told:.2%}, on these very pixels")
     allowed = max(1, float(evidence.found["rule"].get("accuracy", 0)) * count)

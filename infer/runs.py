@@ -28,7 +28,7 @@ def newest_model(runs: Path = RUNS) -> Path:
     """The ONNX file below `runs` that was written last. Raises ModelError where there is none."""
     models = [path for name in MODELS.values() for path in runs.glob(f"*/{name}")]
     if not models:
-        raise ModelError(f"there is no exported model in {runs}/; run `lab export`, or name a file with --model")
+        raise ModelError(f"there is no exported model in {runs}/; run `lab export`, or name a file")
     return max(models, key=lambda path: (path.stat().st_mtime_ns, path))
 
 

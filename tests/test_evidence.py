@@ -9,13 +9,17 @@ import pytest
 from test_onnx_file import small_model
 
 from infer.errors import ModelError
-from infer.evidence import EVIDENCE_KEY, attach_evidence, images_sha256, read_evidence
+from infer.evidence import EVIDENCE_KEY, NUMBERS, attach_evidence, images_sha256, read_evidence
 
+FIGURES = dict.fromkeys(NUMBERS, 1)
 FOUND = {
+    "passed": True,
     "images": 12,
+    "images_sha256": "0" * 64,
+    "rule": {"logits": 1e-4},
     "checks": [
-        {"provider": "CPUExecutionProvider", "labels_differ": 0},
-        {"provider": "CUDAExecutionProvider", "labels_differ": 2},
+        {**FIGURES, "provider": "CPUExecutionProvider", "labels_differ": 0},
+        {**FIGURES, "provider": "CUDAExecutionProvider", "labels_differ": 2},
     ],
 }
 
@@ -80,6 +84,23 @@ def test_a_file_without_it_has_none(tmp_path: Path) -> None:
 def test_damaged_evidence_is_one_line(tmp_path: Path, text: str) -> None:
     onnx.save(small_model({EVIDENCE_KEY: text}), tmp_path / "a.onnx")
     with pytest.raises(ModelError, match=r"the evidence in .*a\.onnx cannot be read"):
+        read_evidence(tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"passed": False},
+        {"checks": []},
+        {"checks": [{"provider": "CPU"}]},
+        {"checks": [{**FIGURES, "provider": "CPU", "accuracy": None}]},
+        {"images": "12"},
+        {"rule": None},
+    ],
+)
+def test_evidence_of_another_kind_or_of_no_success_is_one_line(tmp_path: Path, change: dict) -> None:
+    onnx.save(small_model({EVIDENCE_KEY: json.dumps({**FOUND, "sha256_before": "", **change})}), tmp_path / "a.onnx")
+    with pytest.raises(ModelError, match="cannot be read"):
         read_evidence(tmp_path / "a.onnx")
 
 

@@ -113,7 +113,7 @@ def test_changing_the_copy_to_export_does_not_change_the_reference(run: Path) ->
 
 def test_an_opset_that_is_not_possible_is_one_line_with_the_range(lab: Callable, fresh: Path) -> None:
     ran = lab("export", fresh, "--opset", "16")
-    assert ran.code == 1
+    assert ran.code == 2
     assert "--opset 16 is not possible here" in ran.err
     assert not (fresh / "model.onnx").exists()
 
@@ -351,3 +351,25 @@ def test_labels_that_differ_are_shown_with_the_image_and_the_margin(
     assert "by a margin of" in ran.out
     proof = json.loads((fresh / "model.parity.json").read_text())
     assert len(proof["flipped"]) == proof["checks"][-1]["labels_differ"] > 1
+
+
+def test_a_temperature_is_not_fitted_to_some_of_the_validation_images(lab: Callable, fresh: Path) -> None:
+    ran = lab("export", fresh, "--calibrate", "--gate-images", "5")
+    assert ran.code == 2
+    assert "fits to all validation images" in ran.err
+
+
+def test_a_full_disk_is_told_of_the_model_and_not_of_its_proof(
+    lab: Callable, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.write_bytes
+
+    def full(self: Path, content: bytes) -> int:
+        if self.suffix == ".onnx":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    ran = lab("export", fresh)
+    assert ran.code == 1
+    assert f"the disk is full and {fresh / 'model.onnx'} was not written" in ran.err

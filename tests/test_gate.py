@@ -20,6 +20,7 @@ from infer.cuda import find_problem
 from infer.errors import DeviceError, ModelError
 from infer.pixels import PixelSpec
 from infer.screen import Screen
+from infer.table import spread
 from trainer.network import PixelNet
 
 COUNT = 40
@@ -251,3 +252,54 @@ def test_cuda_runs_every_node_and_its_graphs_capture_the_file(good: bytes, tmp_p
     with torch.inference_mode():
         expected = tiny()(torch.from_numpy(images(8)[4:]))[0].numpy()
     np.testing.assert_allclose(answer.numpy(), expected, atol=1e-3)
+
+
+def test_a_label_that_differs_is_named_by_its_place_among_all_images(
+    good: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.gate.SMALL_REPEATS", 2)
+    reference = answers(tmp_path, tiny())
+    (tmp_path / "draft.onnx").write_bytes(good)
+    few = spread(COUNT, 14)
+    row = few[1]
+    assert row != 1
+    reference.logits[row] = reference.logits[row][[1, 2, 0]]
+    checks = run_gate(tmp_path / "draft.onnx", reference, 16, ["cpu"]).checks
+    assert [[flip.image for flip in check.flips] for check in checks] == [[row]] * 4
+
+
+def test_an_answer_that_depends_on_the_batch_size_is_caught(good: bytes, tmp_path: Path) -> None:
+    """A graph that adds the size of the batch to what it says of each image."""
+    model = loaded(good)
+    graph = model.graph
+    place = next(place for place, node in enumerate(graph.node) if "logits" in node.output)
+    graph.node[place].output[:] = ["plain"]
+    graph.initializer.append(numpy_helper.from_array(np.float32([0.01, 0, 0]), "lean"))
+    graph.initializer.append(numpy_helper.from_array(np.int64([0]), "first"))
+    added = [
+        helper.make_node("Shape", ["images"], ["shape"]),
+        helper.make_node("Gather", ["shape", "first"], ["size"]),
+        helper.make_node("Cast", ["size"], ["count"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Mul", ["count", "lean"], ["more"]),
+        helper.make_node("Add", ["plain", "more"], ["logits"]),
+    ]
+    for node in reversed(added):
+        graph.node.insert(place + 1, node)
+    card = make_card(opset=17, precision="int8", temperature=1.5)
+    for prop in model.metadata_props:
+        prop.value = card.to_json()
+    failures = gate(model, tmp_path).failures
+    assert any("batch 1: logits differ by" in line and "from those in batches of 16" in line for line in failures)
+
+
+def test_few_images_of_a_small_batch_are_not_judged_by_their_labels(good: bytes, tmp_path: Path) -> None:
+    """Of 8 images two may differ where of all images no more than are allowed do; the file is the same at any size."""
+    model = loaded(good)
+    for prop in model.metadata_props:
+        prop.value = make_card(opset=17, precision="int8", temperature=1.5).to_json()
+    (tmp_path / "draft.onnx").write_bytes(model.SerializeToString())
+    reference = answers(tmp_path, tiny())
+    for row in spread(COUNT, 56)[:2]:
+        reference.logits[row] = reference.logits[row][[1, 2, 0]]
+    checks = run_gate(tmp_path / "draft.onnx", reference, 16, ["cpu"]).checks
+    assert [bool(check.failures) for check in checks] == [False, False, False, True]

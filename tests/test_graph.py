@@ -28,7 +28,7 @@ from exporter.graph import (
     weights_sha256,
 )
 from infer.card import CARD_KEY, ClassName, ModelCard, Normalization
-from infer.errors import ExportError
+from infer.errors import ConfigError, ExportError
 from infer.onnx_file import read_header
 from infer.pixels import PixelSpec
 from trainer.network import PixelNet
@@ -136,7 +136,7 @@ def test_every_architecture_is_right_at_the_oldest_opset_the_exporters_own_and_t
 
 @pytest.mark.parametrize("opset", [OLDEST_OPSET - 1, newest_opset() + 1, 999])
 def test_an_opset_outside_the_range_is_an_error_that_names_the_range(opset: int) -> None:
-    with pytest.raises(ExportError, match=f"{OLDEST_OPSET} to {newest_opset()}"):
+    with pytest.raises(ConfigError, match=f"{OLDEST_OPSET} to {newest_opset()}"):
         check_opset(opset)
 
 
@@ -272,3 +272,23 @@ def test_a_model_that_is_no_valid_onnx_is_refused() -> None:
     broken.graph.node[0].op_type = "NoSuchOperator"
     with pytest.raises(ExportError, match="not valid ONNX"):
         check_model(broken, 18)
+
+
+CUDA = PLAIN | {"MatMul", "AveragePool", "Pow", "Sqrt"}
+"""Of these ONNX Runtime's CUDA provider has kernels, in float32 and where they are in the ResNet in half precision."""
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("per_image", [False, True])
+def test_no_graph_holds_an_operator_that_cuda_lacks(precision: str, per_image: bool) -> None:
+    matrix = ((2.0, 0.5, 0.0), (0.1, 3.0, 0.2), (0.0, 0.3, 1.0))
+    normalization = Normalization((0.4, 0.5, 0.6), matrix, per_image=per_image)
+    network = at_precision(tiny(normalization=normalization), precision)
+    assert operators(build_graph(network, make_card(opset=17, precision=precision))) <= CUDA
+
+
+@pytest.mark.parametrize(("made", "claimed"), [("fp32", "fp16"), ("fp16", "fp32"), ("fp32", "int8")])
+def test_a_graph_of_another_precision_than_its_card_says_is_refused(made: str, claimed: str) -> None:
+    network = at_precision(tiny(), made)
+    with pytest.raises(ExportError, match=f"{claimed} was asked for, the convolutions' weights are"):
+        build_graph(network, make_card(opset=17, precision=claimed))

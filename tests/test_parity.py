@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_graph import make_card
 
-from exporter.parity import ACCURACY, INT8_NOISE, LABELS, LOGITS, Check, Parity, judge, parity_table, rule_line, rule_of
+from exporter.parity import ACCURACY, INT8_SCALE, LABELS, LOGITS, Check, Parity, judge, parity_table, rule_line, rule_of
 from infer.intervals import paired_difference
 from infer.metrics import softmax
 
@@ -25,7 +26,8 @@ def made_up(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def verdict(precision: str, expected: np.ndarray, got: np.ndarray, truth: np.ndarray, magnitude: float = 10) -> Check:
-    return judge(EMPTY, precision, 2.0, expected, got, softmax(got / 2), truth, magnitude)
+    card = make_card(precision=precision, temperature=2.0)
+    return judge(EMPTY, card, expected, got, softmax(got / 2), truth, magnitude)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
@@ -59,14 +61,26 @@ def test_a_single_logit_of_int8_may_be_far_off() -> None:
     assert check.logit_difference == pytest.approx(2.5, abs=1e-5)
 
 
-@pytest.mark.parametrize("scale", [1.5, 0.6, -1.0])
+@pytest.mark.parametrize("scale", [-1.0, 0.6, 1 - 1.1 * INT8_SCALE, 1 + 1.1 * INT8_SCALE, 1.5])
 def test_a_wrong_scale_of_int8_which_moves_no_label_is_told(scale: float) -> None:
     logits, truth = made_up()
-    centred = logits - logits.mean(axis=1, keepdims=True)
-    check = verdict("int8", centred, scale * centred, truth)
-    assert any("on average" in what for what in check.failures)
-    assert check.noise is not None
-    assert check.noise > INT8_NOISE
+    check = verdict("int8", logits, (scale * logits).astype(np.float32), truth)
+    assert any(f"logits are {scale:.2f} times the network's" in what for what in check.failures)
+    assert check.scale == pytest.approx(scale)
+    right = verdict("int8", logits, logits + np.float32([[0.2], [-0.2]] * (COUNT // 2)), truth)
+    assert right.failures == ()
+    assert right.scale == pytest.approx(1)  # what is common to all classes changes no probability
+
+
+def test_labels_and_averages_of_a_few_images_are_not_judged() -> None:
+    logits, truth = (part[:8] for part in made_up())
+    got = logits.copy()
+    got[:3] = got[:3][:, [1, 2, 0]]
+    card = make_card(precision="int8", temperature=2.0)
+    for whole in (True, False):
+        check = judge(EMPTY, card, logits, got, softmax(got / 2), truth, 10, labels_too=whole)
+        assert bool(check.failures) is whole
+        assert check.labels_differ == 3
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
@@ -114,15 +128,6 @@ def test_one_label_may_differ_however_few_the_images() -> None:
     assert not any("labels" in what or "accuracy" in what for what in verdict("int8", near, got, truth).failures)
 
 
-def test_a_label_of_fp32_that_differs_where_the_network_was_sure_is_told_as_such() -> None:
-    logits, truth = made_up()
-    got = logits.copy()
-    got[5] = got[5][[1, 2, 0]]
-    assert any(
-        "1 labels differ where the network was sure" in what for what in verdict("fp32", logits, got, truth).failures
-    )
-
-
 def test_nan_and_shapes_that_differ_fail_and_leave_no_figure() -> None:
     logits, truth = made_up()
     broken = logits.copy()
@@ -135,7 +140,7 @@ def test_nan_and_shapes_that_differ_fail_and_leave_no_figure() -> None:
 
 def test_probabilities_that_are_not_those_of_the_logits_fail() -> None:
     logits, truth = made_up()
-    check = judge(EMPTY, "fp32", 2.0, logits, logits, softmax(logits), truth, 10)
+    check = judge(EMPTY, make_card(temperature=2.0), logits, logits, softmax(logits), truth, 10)
     assert check.failures == ("probabilities are not softmax(logits / temperature)",)
 
 
@@ -144,7 +149,7 @@ def parity() -> Parity:
     got = logits.copy()
     got[5] = got[5][[1, 2, 0]]
     checks = (verdict("fp32", logits, logits, truth), verdict("fp32", logits, got, truth))
-    return Parity("fp32", 17, COUNT, "0" * 64, checks, rule_of("fp32"))
+    return Parity("fp32", 17, COUNT, 0, "0" * 64, checks, rule_of("fp32"))
 
 
 def test_findings_go_to_json_and_tell_the_verdict() -> None:

@@ -14,6 +14,7 @@ import exporter.quantize
 from exporter.export import at_precision
 from exporter.graph import build_graph, finish, newest_opset
 from exporter.quantize import FEWEST, SENSITIVE, quantize, read_calibration
+from infer.card import Normalization
 from infer.errors import DataError
 from infer.pixels import PixelSpec
 from trainer.network import PixelNet
@@ -137,3 +138,31 @@ def test_too_few_images_to_calibrate_on_is_an_error_with_their_number(
         read_calibration(files, PixelSpec.default(32))
     with pytest.raises(DataError, match=f"needs {FEWEST}; 0 of 0"):
         read_calibration([], PixelSpec.default(32))
+
+
+@pytest.mark.parametrize(
+    "normalization",
+    [
+        Normalization.per_channel((0.4, 0.5, 0.6), (0.2, 0.3, 0.25)),
+        Normalization((0.4, 0.5, 0.6), ((2.0, 0.5, 0.0), (0.1, 3.0, 0.2), (0.0, 0.3, 1.0))),
+        Normalization((0.0, 0.0, 0.0), ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), per_image=True),
+    ],
+    ids=["per channel", "whitening", "each image"],
+)
+def test_what_comes_before_the_first_convolution_stays_in_float(normalization: Normalization) -> None:
+    network = tiny(normalization=normalization)
+    card = make_card(opset=17, normalization=normalization)
+    done = quantize(build_graph(at_precision(network, "fp32"), card), images(40))
+    nodes = list(done.model.graph.node)
+    first = next(node for node in nodes if node.op_type == "Conv")
+    before, wanted = [], [first.input[0]]
+    while wanted:
+        maker = next((node for node in nodes if wanted[0] in node.output), None)
+        wanted = [*wanted[1:], *(maker.input if maker else ())]
+        before += [maker.op_type] if maker else []
+    assert before.count("QuantizeLinear") == before.count("DequantizeLinear") == 1
+    pale = np.full((2, 32, 32, 3), 128, np.uint8)
+    pale[1] += np.random.default_rng(0).integers(0, 8, pale[1].shape, dtype=np.uint8)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(pale))[0].numpy()
+    np.testing.assert_allclose(run(done.model, pale)[0], expected, atol=0.25 * max(1, np.abs(expected).max()))

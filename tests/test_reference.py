@@ -63,6 +63,16 @@ def test_rows_are_taken_with_their_answers(files: list[str]) -> None:
     assert part.logits.tobytes() == whole.logits[[5, 0]].tobytes()
 
 
+def test_half_of_the_images_unreadable_is_an_error_and_fewer_are_kept_in_mind(files: list[str]) -> None:
+    assert [error.path for error in asked(files).unreadable] == [files[4]]
+    for file in files[:3]:
+        Path(file).write_bytes(b"")
+    assert len(asked(files).unreadable) == 4
+    Path(files[8]).write_bytes(b"")
+    with pytest.raises(DataError, match="5 of 9 images for the gate cannot be read"):
+        asked(files)
+
+
 def test_no_readable_image_is_an_error_that_names_the_option(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--data"):
         asked([str(tmp_path / "gone.png")])
@@ -126,3 +136,12 @@ def test_nan_is_beyond_half_precision_too() -> None:
     with torch.inference_mode():
         watch.see(torch.from_numpy(images(2)))
     assert "layer1.0.conv1 reaches nan" in watch.beyond_half()
+
+
+def test_pixels_that_half_precision_cannot_hold_are_named() -> None:
+    network = at_precision(tiny(), "fp32")
+    network.scale.fill_(1e6)
+    watch = Watch(network)
+    with torch.inference_mode():
+        watch.see(torch.from_numpy(images(2)))
+    assert watch.beyond_half().startswith("the normalised pixels reaches ")

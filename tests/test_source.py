@@ -46,6 +46,7 @@ def test_weights_from_elsewhere_are_exported_with_a_card_from_the_options(
     )
     assert card.provenance["weights_sha256"] == read_card(model).provenance["weights_sha256"]
     assert card.provenance["weights"] == "cells.pth"
+    assert card.trained_on == "data unknown (cells.pth)"
     evidence = read_evidence(tmp_path / "cells.onnx")
     assert evidence is not None
     assert evidence.found["images"] == 12
@@ -118,15 +119,17 @@ def changed(options: list[str], option: str, value: str) -> list[str]:
         ("--arch", "resnet34", "is not a whole network of this architecture", 1),
         ("--arch", "vgg16", "--arch must be one of resnet18", 2),
         ("--classes", "0,1,2", "another number of outputs than the 3 of --classes", 1),
-        ("--classes", "a,b", "the model knows a, b", 1),
+        ("--classes", "a,b", "or give both with --classes LABEL=NAME", 1),
         ("--classes", "0", "--classes must be two or more different names", 2),
         ("--image-size", "8", "--image-size must be from 32 to 2048", 2),
+        ("--arch", "resnet18 --mean 123.7,116.3,103.5", "--mean must be from 0 to 1", 2),
+        ("--arch", "resnet18 --std 58.4,57.1,57.4", "--std must be above 0 and at most 1", 2),
     ],
 )
 def test_what_does_not_fit_is_one_line(
     lab: Callable, options: list[str], tmp_path: Path, option: str, value: str, told: str, code: int
 ) -> None:
-    ran = lab("export", *changed(options, option, value))
+    ran = lab("export", *(word for item in changed(options, option, value) for word in str(item).split(" ")))
     assert ran.code == code
     assert told in ran.err
     assert ran.err.count("\n") == 1
@@ -167,3 +170,36 @@ def test_classes_are_labels_or_labels_with_names() -> None:
     for text in ("", "a", "a,a", "a,", "0=x,1=x", "0=x,0=y", ",,"):
         with pytest.raises(ConfigError, match="--classes must be"):
             parse_classes(text)
+
+
+def test_a_checkpoint_of_lab_is_not_taken_for_weights_without_a_card(
+    lab: Callable, options: list[str], run: Path, tmp_path: Path
+) -> None:
+    own = shutil.copy(run / "best.safetensors", tmp_path / "best.safetensors")
+    ran = lab("export", own, *options[1:])
+    assert ran.code == 2
+    assert "whose card tells what --arch would" in ran.err
+
+
+def test_a_folder_is_not_taken_for_weights(lab: Callable, options: list[str], run: Path) -> None:
+    ran = lab("export", run, *options[1:])
+    assert ran.code == 1
+    assert "is a folder; give the file of weights" in ran.err
+
+
+@pytest.mark.parametrize(
+    "change", [lambda w: w.to_sparse(), lambda w: w.to(torch.complex64), lambda w: (w * 100).to(torch.int32)]
+)
+def test_tensors_that_are_no_plain_numbers_are_one_line(
+    lab: Callable, options: list[str], weights: Path, tmp_path: Path, change: Callable
+) -> None:
+    state = torch.load(weights)
+    torch.save({**state, "fc.weight": change(state["fc.weight"])}, tmp_path / "odd.pth")
+    ran = lab("export", tmp_path / "odd.pth", *options[1:])
+    assert ran.code == 1
+    assert "no plain real numbers: fc.weight" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_the_architecture_may_be_written_as_in_training(lab: Callable, options: list[str]) -> None:
+    assert lab("export", *changed(options, "--arch", "ResNet-18")).code == 0

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from infer.card import CARD_KEY, ModelCard
-from infer.evidence import EVIDENCE_KEY
+from infer.evidence import EVIDENCE_KEY, read_evidence
 
 
 @pytest.fixture
@@ -112,3 +112,64 @@ def test_images_that_are_no_longer_those_of_the_export_are_told(
 def test_a_missing_file_is_one_line(lab: Callable, tmp_path: Path) -> None:
     ran = lab("verify", tmp_path / "none.onnx")
     assert (ran.code, ran.err.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ('"precision": "fp32"', '"precision": "int8"', "int8 was asked for, the convolutions' weights are FLOAT"),
+        ('"opset": 17', '"opset": 21', "opset 21 was asked for, the file has"),
+        ('"precision": "fp32"', '"precision": "int4"', "precision is one of fp32, fp16, int8"),
+        ('"precision": "fp32"', '"precision": null', "precision is one of fp32, fp16, int8"),
+        ('"versions": {', '"versions": 3, "others": {', "given by name"),
+    ],
+)
+def test_a_card_that_claims_what_the_graph_is_not_is_refused(
+    lab: Callable, copied: Path, before: str, after: str, told: str
+) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        (prop,) = [item for item in model.metadata_props if item.key == CARD_KEY]
+        assert before in prop.value
+        prop.value = prop.value.replace(before, after)
+
+    without_evidence(copied / "model.onnx", change)
+    ran = lab("verify", copied / "model.onnx")
+    assert ran.code == 1
+    assert told in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_another_number_of_images_is_not_called_other_pixels(lab: Callable, copied: Path, tmp_path: Path) -> None:
+    out = tmp_path / "five.onnx"
+    assert lab("export", copied, "--gate-images", "5", "--out", out).code == 0
+    assert "12, at the export 5, so their pixels cannot be compared" in lab("verify", out, "--run", copied).out
+    ran = lab("verify", out, "--run", copied, "--gate-images", "5")
+    assert "the same pixels as at the export" in ran.out
+
+
+def test_images_that_cannot_be_read_are_told_and_too_many_of_them_refused(
+    lab: Callable, copied: Path, cells: Path, tmp_path: Path
+) -> None:
+    moved = shutil.copytree(cells, tmp_path / "moved")
+    names = [line.split(",")[0] for line in (cells / "valid.csv").read_text().splitlines()[1:]]
+    for name in names[:5]:
+        (moved / name).write_bytes(b"no image")
+    out = ("--data", moved, "--out", tmp_path / "a.onnx")
+    ran = lab("export", copied, *out)
+    assert ran.code == 0, ran.err
+    assert "5 of the gate's images cannot be read and are left out" in ran.out
+    evidence = read_evidence(tmp_path / "a.onnx")
+    assert evidence is not None
+    assert (evidence.found["images"], evidence.found["unreadable"]) == (7, 5)
+    (moved / names[5]).write_bytes(b"no image")
+    ran = lab("export", copied, *out)
+    assert ran.code == 1
+    assert "6 of 12 images for the gate cannot be read" in ran.err
+
+
+def test_a_run_whose_table_has_no_validation_rows_is_told_as_such(lab: Callable, copied: Path) -> None:
+    table = copied / "data.csv"
+    table.write_text(table.read_text().replace(",valid", ",train"))
+    ran = lab("verify", copied / "model.onnx")
+    assert ran.code == 1
+    assert "has no validation images for the gate" in ran.err

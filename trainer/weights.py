@@ -1,6 +1,7 @@
 """Weights to start from: torchvision's ImageNet weights, or a local file. Never arbitrary pickles."""
 
 import pickle
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -79,13 +80,24 @@ def load_weights(resnet: ResNet, path: Path) -> Match:
     Raises:
         ModelError: no such file, no tensors in it, more than weights in it, or those of another architecture.
     """
+    if path.is_dir():
+        raise ModelError(f"{path} is a folder; give the file of weights")
     if not path.is_file():
         raise ModelError(f"the weights {path} do not exist; check the path")
     read = _read_safetensors if path.suffix == ".safetensors" else _read_torch
-    match = load_matching(resnet, _state_of(read(path), path))
+    state = _state_of(read(path), path)
+    if odd := [name for name, tensor in state.items() if not _is_plain(tensor)]:
+        raise ModelError(f"{path} holds tensors that are no plain real numbers: {listed(odd)}; save them as float32")
+    match = load_matching(resnet, state)
     if not match.loaded or any(not name.startswith("fc.") for name in match.reshaped):
         raise ModelError(f"{path} does not fit the network: {match}; give weights of the same architecture")
     return match
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor holds real numbers, one after the other, in memory; counters are whole ones."""
+    known = tensor.dtype.is_floating_point or tensor.ndim == 0
+    return known and tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta
 
 
 def load_matching(resnet: ResNet, state: dict[str, Tensor]) -> Match:
@@ -119,7 +131,9 @@ def _read_torch(path: Path) -> object:
         with path.open("rb") as file:
             start = file.read(2)
             known = start == b"PK" or start[:1] == b"\x80"  # a zip since PyTorch 1.6, a bare pickle before
-        return load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it cannot open is said below
+            return load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises almost anything
         if known and isinstance(error, pickle.UnpicklingError):
             raise ModelError(
