@@ -92,13 +92,17 @@ def read_csv(path: Path, strip: bool = True) -> list[list[str]]:
     return [row for row in rows if any(row)]
 
 
-def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """A sort key that puts `img2` before `img10`, and is a total order over any names."""
-    parts: list[tuple[int, int, str]] = []
+def natural_key(name: str) -> str:
+    """A sort key that puts `img2` before `img10`, and is a total order over any names.
+
+    One text, as a list of a million names has as many keys: a number is its length and its digits, which is its value's
+    order; marks that no name begins a part with put numbers before text, and the end before both.
+    """
+    parts = []
     for digits, text in re.findall(r"([0-9]+)|([^0-9]+)", name):
         number = digits.lstrip("0")
-        parts.append((1, 0, text) if text else (0, len(number), number))  # of numbers, the shorter is the smaller
-    return (*parts, (-1, 0, name))
+        parts.append(f"\2{text}" if text else f"\1{chr(len(number))}{number}")
+    return f"{''.join(parts)}\0{name}"
 
 
 def list_images(folder: Path) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from infer.archive import File, is_archive, list_members
 from infer.card import ClassName, class_index
@@ -39,6 +40,22 @@ class Inputs:
     """[n] the truth as text, where the input itself tells it."""
     labels_from: str = ""
     """Where the truth was found, for people."""
+
+
+class Below(Sequence[str]):
+    """The paths of names in a folder, joined when they are asked for: a million of them take no memory."""
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        """`names`: with `/` between folders."""
+        self.prefix = {".": "", "/": "/"}.get(str(folder), f"{folder}/")
+        self.names = names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, place: Any) -> Any:
+        found = self.names[place]
+        return self.prefix + found if isinstance(found, str) else [self.prefix + name for name in found]
 
 
 def read_inputs(source: Path, classes: Sequence[ClassName]) -> Inputs:
@@ -75,7 +92,7 @@ def _from_folder(folder: Path, classes: Sequence[ClassName]) -> Inputs:
     names = list_images(folder)
     if not names:
         raise DataError(f"no images found in {folder}; lab reads JPEG, PNG, BMP, TIFF, WebP and GIF")
-    return _as_folder(folder, names, [str(folder / name) for name in names], classes)
+    return _as_folder(folder, names, Below(folder, names), classes)
 
 
 def _as_folder(root: Path, names: list[str], files: Sequence[File], classes: Sequence[ClassName]) -> Inputs:

@@ -189,6 +189,8 @@ def _form(config: PredictConfig, inputs: Inputs, card: ModelCard, screen: Screen
 
 
 def _in_order(inputs: Inputs, order: Sequence[int]) -> Inputs:
+    if isinstance(order, range):  # their own
+        return inputs
     labels = [inputs.labels[position] for position in order] if inputs.labels else None
     names = [inputs.names[position] for position in order]
     return replace(inputs, names=names, files=[inputs.files[position] for position in order], labels=labels)
@@ -196,9 +198,9 @@ def _in_order(inputs: Inputs, order: Sequence[int]) -> Inputs:
 
 def _spare_inputs(config: PredictConfig, inputs: Inputs) -> None:
     """Raises ConfigError where an output would overwrite one of the images."""
-    files = {os.path.abspath(file) for file in inputs.files if isinstance(file, str)}
     for out in (config.out, config.probabilities):
-        if out and os.path.abspath(out) in files:
+        alike = (file for file in inputs.files if out and isinstance(file, str) and file.endswith(out.name))
+        if out and os.path.abspath(out) in map(os.path.abspath, alike):
             raise ConfigError(f"{out} is one of the images and would be overwritten; give another name")
 
 

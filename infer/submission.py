@@ -28,7 +28,7 @@ class Form:
 
     header: list[str]
     ids: list[str]
-    order: list[int]
+    order: Sequence[int]
     columns: list[int] | None = None
     """Class index of each probability column; None: one column with the label."""
     top: int | None = None
@@ -61,7 +61,7 @@ class Form:
 
 def plain_form(inputs: Inputs) -> Form:
     """`ID,label`, with the inputs' own names in their order."""
-    return Form(["ID", "label"], inputs.names, list(range(len(inputs.names))))
+    return Form(["ID", "label"], inputs.names, range(len(inputs.names)))
 
 
 def probabilities_form(form: Form, classes: Sequence[ClassName], top: int | None = None) -> Form:

@@ -7,7 +7,7 @@ import pytest
 
 from infer.card import ClassName
 from infer.errors import DataError
-from infer.inputs import Inputs, NameMatcher, read_inputs, read_truth, to_indices
+from infer.inputs import Below, Inputs, NameMatcher, read_inputs, read_truth, to_indices
 
 CLASSES = (ClassName("normal", "007"), ClassName("blast", "1"))
 Touch = Callable[..., None]
@@ -27,7 +27,7 @@ def test_a_folder_gives_its_images_in_natural_order_with_paths_from_it(touch: To
     touch("in/img10.png", "in/img2.png", "in/sub/a.jpg", "in/notes.txt")
     inputs = read_inputs(tmp_path / "in", CLASSES)
     assert inputs.names == ["img2.png", "img10.png", "sub/a.jpg"]
-    assert inputs.files == [str(tmp_path / "in" / name) for name in inputs.names]
+    assert list(inputs.files) == [str(tmp_path / "in" / name) for name in inputs.names]
     assert (inputs.root, inputs.labels) == (tmp_path / "in", None)
 
 
@@ -232,3 +232,13 @@ def test_a_list_on_standard_input_is_taken_as_it_is_written(monkeypatch: pytest.
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
     with pytest.raises(DataError, match="the standard input is empty"):
         read_inputs(Path("-"), CLASSES)
+
+
+def test_paths_of_a_folders_images_are_joined_when_asked_for(touch: Touch, tmp_path: Path) -> None:
+    touch("in/a.png", "in/sub/b.png", "in/c.png")
+    files = read_inputs(tmp_path / "in", CLASSES).files
+    expected = [str(tmp_path / "in" / name) for name in ("a.png", "c.png", "sub/b.png")]
+    assert (list(files), len(files), files[1], files[-1]) == (expected, 3, expected[1], expected[2])
+    assert files[1:] == expected[1:]
+    assert list(Below(Path("/"), ["a.png"])) == ["/a.png"]
+    assert list(Below(Path(), ["a.png"])) == ["a.png"]

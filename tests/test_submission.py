@@ -24,7 +24,7 @@ def sample(tmp_path: Path) -> Path:
 
 def test_without_a_sample_names_and_order_are_the_inputs() -> None:
     form = plain_form(INPUTS)
-    assert (form.header, form.ids, form.order) == (["ID", "label"], INPUTS.names, [0, 1, 2])
+    assert (form.header, form.ids, list(form.order)) == (["ID", "label"], INPUTS.names, [0, 1, 2])
     assert form.row(1, PROBABILITIES, CLASSES) == ["x/b.png", "2"]
     assert form.row(0, PROBABILITIES[::-1], CLASSES) == ["a.jpg", "007"]
 
