@@ -68,7 +68,7 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
         check_file(draft, config.opset)
         parity = pass_gate(draft, reference, config.batch_size, devices, screen, "no file was left")
         found = {**parity.to_json(), **_circumstances(model)}
-        finish_file(draft, model, found, reference, devices[-1])
+        finish_file(draft, found, reference, devices[-1])
     flipped = {flip.image: reference.files[flip.image] for check in parity.checks for flip in check.flips}
     proof = json.dumps({**found, "flipped": flipped}, indent=2)
     write_text(target.with_suffix(".parity.json"), proof + "\n")
@@ -121,9 +121,7 @@ def pass_gate(
     return parity
 
 
-def finish_file(
-    draft: Path, model: onnx.ModelProto, found: Mapping[str, Any], reference: Reference, device: Device
-) -> None:
+def finish_file(draft: Path, found: Mapping[str, Any], reference: Reference, device: Device) -> None:
     """Write the evidence as the file's last bytes, and open it once more: its weights, its card, a batch of answers.
 
     Raises:
@@ -134,10 +132,10 @@ def finish_file(
     before = Run(Session(draft, device)).add(pixels).answers()
     attach_evidence(draft, found)
     evidence = read_evidence(draft)
-    written = onnx.load(draft)
+    weights = weights_sha256(onnx.load(draft))
     after = Run(Session(draft, device)).add(pixels).answers()
     same = all(np.allclose(one, two, rtol=1e-4, atol=1e-4) for one, two in zip(before, after, strict=True))
-    if not (evidence and evidence.intact and same and weights_sha256(written) == weights_sha256(model)):
+    if not (evidence and evidence.intact and same and weights == found["graph_weights_sha256"]):
         raise ExportError(f"the finished file {draft} is not what was written; check the disk and export again")
 
 

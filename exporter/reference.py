@@ -1,6 +1,5 @@
 """What the network itself answers to the images of the gate, and how large the values inside it become."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from infer.archive import File
 from infer.errors import DataError, ImageError, listed
-from infer.evidence import images_sha256
+from infer.evidence import images_sha256, view_digest
 from infer.pipeline import read_ahead
 from infer.pixels import Pixels, PixelSpec, read_window
 from infer.session import Floats
@@ -146,7 +145,7 @@ def ask(
         if watch:
             watch.see(batch)
         good += [row for row, _ in seen]
-        digests += [hashlib.sha256(view.tobytes()).digest() for _, view in seen]
+        digests += [view_digest(view) for _, view in seen]
     hook.remove()
     if len(bad) >= len(good):
         names = listed([str(error) for error in bad], 3)

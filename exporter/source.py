@@ -6,7 +6,7 @@ from pathlib import Path
 from exporter.config import ExportConfig
 from infer.card import ClassName, ModelCard, Normalization, has_card
 from infer.errors import ConfigError, DataError, ModelError
-from infer.evaluate import labelled_images, run_table
+from infer.evaluate import held_out_images, run_table
 from infer.layouts import read_table
 from infer.runs import MODELS, find_checkpoint, newest_run
 from infer.screen import Screen
@@ -76,7 +76,7 @@ def _from_elsewhere(config: ExportConfig, screen: Screen) -> Source:
     load_all(network, config.run)
     screen.say(f"weights: {config.run}")
     try:
-        gate = labelled_images(table, card.classes, screen)
+        gate = held_out_images(table, card.classes, screen)
     except DataError as error:
         raise DataError(f"{error}, or give both with --classes LABEL=NAME,LABEL=NAME") from error
     provenance = {

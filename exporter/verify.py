@@ -15,7 +15,7 @@ from exporter.source import load_all
 from infer.card import ModelCard, read_card
 from infer.config import VerifyConfig
 from infer.errors import ConfigError, ExportError, ParityError
-from infer.evaluate import labelled_images, run_table
+from infer.evaluate import held_out_images, run_table
 from infer.layouts import read_table
 from infer.recheck import model_file, say_evidence
 from infer.runs import CHECKPOINT, find_checkpoint
@@ -73,7 +73,7 @@ def _original(config: VerifyConfig, file: Path, card: ModelCard, screen: Screen)
         load_all(network, run)
         screen.say(f"weights: {run}")
         _same_weights(card, weights_sha256(network.resnet.state_dict()), file, run)
-        return network, labelled_images(read_table(config.data), card.classes, screen)
+        return network, held_out_images(read_table(config.data), card.classes, screen)
     checkpoint = find_checkpoint(run)
     screen.say(f"checkpoint: {checkpoint}")
     network, own = load_checkpoint(checkpoint)

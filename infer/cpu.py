@@ -1,10 +1,18 @@
-"""What this processor can do that matters to lab, where Linux tells."""
+"""What of this machine's processor lab may use, and what it can do, where the system tells."""
 
+import os
 from pathlib import Path
 
 EIGHT_BITS = ("avx_vnni", "avx512_vnni", "amx_int8")
 """Instructions that multiply 8-bit numbers without overflow."""
 INSTRUCTIONS = ("avx2", "avx512f", *EIGHT_BITS)
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def instructions() -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from infer import __version__
-from infer.cpu import EIGHT_BITS, instructions, int8_problem
+from infer.cpu import EIGHT_BITS, cores, instructions, int8_problem
 from infer.cuda import CPU, CUDA, find_problem
 from infer.files import cache_folder
 from infer.screen import shown
@@ -52,7 +52,7 @@ def examine() -> Findings:
     absent = {extra: [name for name in names if not _version(name)] for extra, names in EXTRAS.items()}
     rows = [
         ("lab", f"{__version__}, Python {platform.python_version()}, {platform.platform()}"),
-        ("processor", f"{_cores()} cores usable; {', '.join(instructions()) or 'no instructions known'}"),
+        ("processor", f"{cores()} cores usable; {', '.join(instructions()) or 'no instructions known'}"),
         ("int8", _int8()),
         ("memory", _memory()),
         ("GPU", _gpus()),
@@ -102,10 +102,6 @@ def _int8() -> str:
     if found:
         return f"this processor is made for it ({', '.join(found)})"
     return int8_problem() or "not known for this processor: lab verify tells whether it is right"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _memory() -> str:

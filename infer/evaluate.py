@@ -20,8 +20,6 @@ from infer.screen import Screen
 from infer.session import Floats, Session
 from infer.table import TEST, TRAIN, UNKNOWN, VALID, Table, read_run_table
 
-TRAINED_ON = "note: these may be the very images that the network was trained on"
-
 
 def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, Metrics, Path]:
     """Predict a labelled split and write its report; the result, its metrics and the report's folder.
@@ -34,13 +32,7 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
     own = config.data is None
     table = read_table(config.data) if config.data else run_table(session.path.parent, card)
     split = config.split or choose_split(table, (VALID, TEST) if own else (TEST, VALID, TRAIN))
-    chosen = as_classes(table.split(split), card.classes)
-    if not len(chosen):
-        own_split = "; leave DATA out for the images that lab set apart" if split == VALID else ""
-        raise DataError(f"{table.root} has no labelled images in its {split} split; choose another --split{own_split}")
-    screen.say(f"data: {split} split of {table.name}, {len(chosen)} images ({table.layout})")
-    if split == TRAIN:
-        screen.say(TRAINED_ON)
+    chosen = labelled_images(table, split, card.classes, screen)
     result = classify_table(session, chosen, config.batch_size, f"{split} split of {table.name}", screen)
     folder = config.out or session.path.parent / f"report-{table.name}-{split}"
     return result, save_report(result, folder, config.normalize), folder
@@ -64,25 +56,27 @@ def choose_split(table: Table, order: Sequence[str]) -> str:
     raise DataError(f"{table.root} has no labelled images, and the truth is needed; give a data set with labels")
 
 
-def as_classes(table: Table, classes: tuple[ClassName, ...]) -> Table:
-    """The labelled rows, their labels as indices into a model's classes. Raises DataError for one it does not know."""
-    known = table.take(np.flatnonzero(table.labels != UNKNOWN))
-    labels = to_indices([table.classes[label].label for label in known.labels], classes, str(table.root))
-    return replace(known, labels=np.array(labels, dtype=np.int64), classes=classes)
-
-
-def labelled_images(table: Table, classes: tuple[ClassName, ...], screen: Screen) -> Table:
-    """The images to hold a model to: of the first split that has labels of valid, test and train, which is said.
+def labelled_images(table: Table, split: str, classes: tuple[ClassName, ...], screen: Screen) -> Table:
+    """The labelled images of a split, which are said; their labels are indices into a model's `classes`.
 
     Raises:
         DataError: there are none, or they have labels that the model does not know.
     """
-    split = choose_split(table, (VALID, TEST, TRAIN))
-    found = as_classes(table.split(split), classes)
+    found = table.split(split)
+    found = found.take(np.flatnonzero(found.labels != UNKNOWN))
+    if not len(found):
+        own_split = "; leave DATA out for the images that lab set apart" if split == VALID else ""
+        raise DataError(f"{table.root} has no labelled images in its {split} split; choose another --split{own_split}")
     screen.say(f"data: {split} split of {table.name}, {len(found)} images ({table.layout})")
     if split == TRAIN:
-        screen.say(TRAINED_ON)
-    return found
+        screen.say("note: these may be the very images that the network was trained on")
+    labels = to_indices([table.classes[label].label for label in found.labels], classes, str(table.root))
+    return replace(found, labels=np.array(labels, dtype=np.int64), classes=classes)
+
+
+def held_out_images(table: Table, classes: tuple[ClassName, ...], screen: Screen) -> Table:
+    """`labelled_images` of the split to hold a model to: the first of valid, test and train that has any."""
+    return labelled_images(table, choose_split(table, (VALID, TEST, TRAIN)), classes, screen)
 
 
 def classify_table(session: Session, table: Table, batch_size: int, what: str, screen: Screen) -> EvaluationResult:

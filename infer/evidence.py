@@ -14,6 +14,7 @@ from typing import Any
 
 from infer.errors import ModelError
 from infer.onnx_file import metadata_entry, read_header
+from infer.pixels import Pixels
 
 EVIDENCE_KEY = "lab.evidence"
 
@@ -65,6 +66,11 @@ def read_evidence(path: Path) -> Evidence | None:
         what = f"{type(error).__name__}: {error}"
         raise ModelError(f"the evidence in {path} cannot be read ({what}); export it again") from error
     return evidence
+
+
+def view_digest(view: Pixels) -> bytes:
+    """The sha256 of an evaluation view's bytes."""
+    return hashlib.sha256(view.tobytes()).digest()
 
 
 def images_sha256(digests: Sequence[bytes]) -> str:

@@ -1,13 +1,12 @@
 """`lab verify FILE --data DIR`: what can be checked with a file alone, without torch: its bytes and its accuracy."""
 
-import hashlib
 from pathlib import Path
 
 from infer.card import read_card
 from infer.config import VerifyConfig
 from infer.errors import ConfigError, ParityError
-from infer.evaluate import classify_table, labelled_images
-from infer.evidence import Evidence, images_sha256, read_evidence
+from infer.evaluate import classify_table, held_out_images
+from infer.evidence import Evidence, images_sha256, read_evidence, view_digest
 from infer.intervals import wilson
 from infer.layouts import read_table
 from infer.pipeline import read_ahead
@@ -33,7 +32,7 @@ def recheck(config: VerifyConfig, screen: Screen) -> None:
     session = Session(file, config.device)
     screen.say(f"device: {session.provider}" + (f" ({session.reason})" if session.reason else ""))
     table = read_table(config.data)
-    table = labelled_images(table, card.classes, screen)
+    table = held_out_images(table, card.classes, screen)
     table = table.take(spread(len(table), config.gate_images))
     result = classify_table(session, table, config.batch_size, table.name, screen)
     count, right = len(result.truth), int((result.predicted == result.truth).sum())
@@ -78,4 +77,4 @@ def say_evidence(file: Path, screen: Screen) -> Evidence | None:
 
 def _digest(table: Table, spec: PixelSpec) -> str:
     views = read_ahead(table.files(), lambda file: read_window(file, spec))
-    return images_sha256([hashlib.sha256(view.tobytes()).digest() for view in views if not isinstance(view, Exception)])
+    return images_sha256([view_digest(view) for view in views if not isinstance(view, Exception)])

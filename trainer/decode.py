@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
+from infer.cpu import cores
 from infer.errors import ImageError
 from infer.pixels import PixelSpec, bombs_are_errors, read_canvas
 
@@ -76,13 +77,6 @@ def decode_files(
         finally:
             pool.shutdown(cancel_futures=True)
     return [mark for chunk in marks for mark in chunk]
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def write_canvases(task: Task) -> Marks:
