@@ -25,6 +25,7 @@ class ExportConfig:
         None, "A file that takes batches of this size alone.", above=0, most=MOST_BATCH, told="any size"
     )
     calibrate: bool = knob(False, "Fit a temperature to the validation images, so that probabilities can be believed.")
+    cam: bool = knob(False, "A third output, `cam`: the class activation map, for heat maps.")
     calibration_images: int = knob(512, "Training images that int8 measures ranges on.", above=0)
     data: Path | None = knob(None, "Where the images lie.", told="as in training")
     device: Device = knob("auto", GATE_DEVICE)

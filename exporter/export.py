@@ -15,6 +15,7 @@ import onnx
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from exporter.cam import add_cam, check_cam
 from exporter.config import ExportConfig
 from exporter.gate import Run, gate_devices, run_gate
 from exporter.graph import build_graph, check_opset, finish, weights_sha256
@@ -67,6 +68,8 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
         draft.write_bytes(model.SerializeToString(deterministic=True))
         check_file(draft, config.opset)
         parity = pass_gate(draft, reference, config.batch_size, devices, screen, "no file was left")
+        if config.cam:
+            check_cam(draft, reference, devices)
         found = {**parity.to_json(), **_circumstances(model)}
         finish_file(draft, found, reference, devices[-1])
     flipped = {flip.image: reference.files[flip.image] for check in parity.checks for flip in check.flips}
@@ -182,7 +185,8 @@ def _build(
     config: ExportConfig, network: PixelNet, card: ModelCard, calibration: Pixels | None, screen: Screen
 ) -> onnx.ModelProto:
     if calibration is None:
-        return build_graph(at_precision(network, card.precision), card, config.batch)
+        model = build_graph(at_precision(network, card.precision), card, config.batch)
+        return _with_cam(model, card, config)
     plain = build_graph(at_precision(network, "fp32"), replace(card, precision="fp32"))
     done = quantize(plain, calibration, screen.say)
     told = {"calibrated_on": done.calibrated_on, "noise": round(done.noise, 6), "in_float": list(done.float_layers)}
@@ -191,7 +195,14 @@ def _build(
     held = len(calibration) - done.calibrated_on
     told_of = f"calibrated on {done.calibrated_on} training images, logits off by {done.noise:.1%} over {held} others"
     screen.say(f"int8: {told_of}; in float: {layers}")
-    return finish(done.model, card, config.batch)
+    return _with_cam(finish(done.model, card, config.batch), card, config)
+
+
+def _with_cam(model: onnx.ModelProto, card: ModelCard, config: ExportConfig) -> onnx.ModelProto:
+    if not config.cam:
+        return model
+    add_cam(model)
+    return finish(model, card, config.batch)
 
 
 def _circumstances(model: onnx.ModelProto) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import onnx
 
+from exporter.cam import check_cam, has_cam
 from exporter.export import ask_network, check_file, pass_gate
 from exporter.gate import gate_devices
 from exporter.graph import check_precision
@@ -37,7 +38,8 @@ def verify(config: VerifyConfig, screen: Screen) -> Parity:
     evidence = say_evidence(file, screen)
     try:
         check_file(file, card.opset or 0)
-        check_precision(onnx.load(file), card.precision)
+        model = onnx.load(file)
+        check_precision(model, card.precision)
     except ExportError as error:
         raise ParityError(f"{file} is not what its card says: {error}") from error
     devices = gate_devices(config.device, card.precision, screen)
@@ -46,7 +48,10 @@ def verify(config: VerifyConfig, screen: Screen) -> Parity:
     reference = ask_network(network, table, card, card.precision, config.gate_images, screen)
     if evidence:
         screen.say(f"the gate's images: {_compared(evidence.found, reference)}")
-    return pass_gate(file, reference, config.batch_size, devices, screen, "do not use it here")
+    parity = pass_gate(file, reference, config.batch_size, devices, screen, "do not use it here")
+    if has_cam(model):
+        check_cam(file, reference, devices)
+    return parity
 
 
 def _compared(found: Mapping[str, Any], reference: Reference) -> str:

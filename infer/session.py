@@ -15,6 +15,8 @@ Floats = NDArray[np.float32]
 
 CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
 """HEURISTIC runs as fast as EXHAUSTIVE with a shorter first run; without TF32, fp32 is what it says."""
+CAM = "cam"
+"""The output with the class activation map."""
 OUT_OF_MEMORY = (
     "failed to allocate memory",
     "out of memory",
@@ -37,6 +39,7 @@ class Session:
         provider: "CUDAExecutionProvider" or "CPUExecutionProvider", as ONNX Runtime reports it, not as it was asked.
         reason: why `auto` chose it; "" where the device was named.
         batch: the only batch size that the file takes; None where it takes any.
+        has_cam: whether the file gives a class activation map, which `lab export --cam` adds.
     """
 
     def __init__(self, path: Path, device: Device = "auto") -> None:
@@ -65,6 +68,7 @@ class Session:
         self.provider: str = self._session.get_providers()[0]
         first = self._session.get_inputs()[0].shape[0]
         self.batch: int | None = first if isinstance(first, int) else None
+        self.has_cam: bool = CAM in [output.name for output in self._session.get_outputs()]
 
     def run(self, pixels_nhwc: Pixels) -> tuple[Floats, Floats]:
         """Logits and probabilities, float32 [n, K] each, of uint8 images [n, H, W, 3].
@@ -73,8 +77,20 @@ class Session:
             DeviceError: the device's memory is exhausted.
             ModelError: the file cannot run such a batch.
         """
+        logits, probabilities = self._run(["logits", "probabilities"], pixels_nhwc)
+        return logits, probabilities
+
+    def run_cam(self, pixels_nhwc: Pixels) -> Floats:
+        """The class activation maps, float32 [n, K, h, w], of uint8 images [n, H, W, 3]; where `has_cam`.
+
+        Raises DeviceError and ModelError, as `run`.
+        """
+        (cam,) = self._run([CAM], pixels_nhwc)
+        return cam
+
+    def _run(self, outputs: list[str], pixels_nhwc: Pixels) -> list[Floats]:
         try:
-            logits, probabilities = self._session.run(["logits", "probabilities"], {"images": pixels_nhwc})
+            found: list[Floats] = self._session.run(outputs, {"images": pixels_nhwc})
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this
             if is_out_of_memory(error):
                 raise DeviceError(
@@ -84,7 +100,7 @@ class Session:
             what = str(error).partition("\n")[0]
             shape = list(pixels_nhwc.shape)
             raise ModelError(f"{self.path} cannot run a batch of shape {shape}: {what}; export it again") from error
-        return logits, probabilities
+        return found
 
 
 def gpu_problem(precision: str) -> str | None:

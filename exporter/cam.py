@@ -1,0 +1,88 @@
+"""An optional third output of a graph: the class activation map, which tells what in an image speaks for each class.
+
+The head is a linear map of spatially averaged features, so its weights applied to the features of each place give a map
+per class, whose mean over places plus the head's bias is the logit (Zhou et al. 2016, https://arxiv.org/abs/1512.04150).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from exporter.parity import LOGITS
+from exporter.reference import Reference
+from infer.config import Device
+from infer.errors import ExportError, ParityError
+from infer.session import CAM, Session
+
+IMAGES = 8
+"""On so many of the gate's images maps and logits are compared."""
+
+
+def add_cam(model: onnx.ModelProto) -> None:
+    """Add the output `cam`, float32 [batch, K, h, w], to a finished graph, which is to be finished again.
+
+    Raises:
+        ExportError: the graph does not end as a ResNet does.
+    """
+    graph = model.graph
+    pool, head = _pool_and_head(model)
+    weight = numpy_helper.to_array(_constant(model, head.input[1]))
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    (features,) = [item for item in inferred.value_info if item.name == pool.input[0]]
+    height, width = (dim.dim_value for dim in features.type.tensor_type.shape.dim[2:])
+    if not height or not width:
+        raise ExportError("the size of the last feature map is not known, so there is no map of it; leave out --cam")
+    batch = graph.output[0].type.tensor_type.shape.dim[0]
+    name = f"{CAM}.weight"
+    graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(weight[:, :, None, None]), name))
+    raw = f"{CAM}_raw"
+    graph.node.append(helper.make_node("Conv", [pool.input[0], name], [raw], name=CAM))
+    graph.node.append(helper.make_node("Cast", [raw], [CAM], name=f"{CAM}_float", to=onnx.TensorProto.FLOAT))
+    shape = [batch.dim_param or batch.dim_value, len(weight), height, width]
+    graph.output.append(helper.make_tensor_value_info(CAM, onnx.TensorProto.FLOAT, shape))
+
+
+def has_cam(model: onnx.ModelProto) -> bool:
+    """Whether the graph has that output."""
+    return CAM in [item.name for item in model.graph.output]
+
+
+def check_cam(file: Path, reference: Reference, devices: Sequence[Device]) -> None:
+    """See on some of the gate's images that a file's maps add up to its logits, within what the gate allows.
+
+    Raises:
+        ParityError: they do not.
+    """
+    model = onnx.load(file)
+    bias = numpy_helper.to_array(_constant(model, _pool_and_head(model)[1].input[2])).astype(np.float64)
+    pixels = np.stack(list(reference.take(range(min(IMAGES, len(reference.files)))).views()))
+    for device in devices:
+        session = Session(file, device)
+        batch = np.resize(pixels, (session.batch or len(pixels), *pixels.shape[1:]))
+        added = session.run_cam(batch).mean(axis=(2, 3), dtype=np.float64) + bias
+        off = float(np.abs(added - session.run(batch)[0]).max())
+        allowed = LOGITS.get(session.card.precision, LOGITS["fp32"]) * max(1.0, reference.magnitude)
+        if not off <= allowed:
+            raise ParityError(
+                f"the class activation maps do not add up to the logits on {session.provider}: they differ by "
+                f"{off:.2e}, allowed is {allowed:.2e}; export without --cam"
+            )
+
+
+def _pool_and_head(model: onnx.ModelProto) -> tuple[onnx.NodeProto, onnx.NodeProto]:
+    """The global pooling of the last feature map, and the linear map after it. Raises ExportError."""
+    found = {
+        kind: [node for node in model.graph.node if node.op_type == kind] for kind in ("GlobalAveragePool", "Gemm")
+    }
+    pools, heads = found.values()
+    if len(heads) != 1 or not pools:
+        raise ExportError("the graph does not end in one pooling and one linear map; export without --cam")
+    return pools[-1], heads[0]
+
+
+def _constant(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
+    (found,) = [tensor for tensor in model.graph.initializer if tensor.name == name]
+    return found
