@@ -333,7 +333,9 @@ def _show_report(
     from infer.report import report_tables
 
     screen.say(f"\n{result.title}")
-    screen.show(*report_tables(result, metrics, normalize))
+    screen.show(*report_tables(result, metrics, normalize, screen.console.width))
+    for note in metrics.notes:
+        screen.say(f"note: {note}")
     screen.say(f"report: {folder}")
 
 

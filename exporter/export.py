@@ -30,9 +30,10 @@ from infer.config import Device
 from infer.errors import DataError, ExportError, ParityError, listed
 from infer.evidence import attach_evidence, read_evidence
 from infer.files import replacing, write_text
-from infer.metrics import calibration_error, softmax
+from infer.metrics import softmax
 from infer.onnx_file import read_header
 from infer.pixels import Pixels
+from infer.scores import calibration_error
 from infer.screen import Screen
 from infer.session import Session, runtime_version
 from infer.table import Table, spread

@@ -76,6 +76,26 @@ def _short(values: Sequence[float]) -> str:
     return f"[{', '.join(f'{value:.4g}' for value in values)}]"
 
 
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Of two classes: from which probability of the second on an image is positive, chosen on validation images."""
+
+    threshold: float
+    """In [0, 1], of the probability with the card's temperature; that very probability is positive."""
+    images: int
+    """On how many validation images it was chosen."""
+    groups: int | None
+    """On how many patients; None where none is known."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"a threshold lies between 0 and 1, got {self.threshold}")
+
+    def __str__(self) -> str:
+        patients = f" of {self.groups} patients" if self.groups else ""
+        return f"{self.images} validation images{patients}"
+
+
 EPSILON = 1e-5
 """Keeps an image of one colour from being divided by 0: a standard deviation of 0.8 of the 255 levels, at scale 1."""
 IMAGENET = Normalization.per_channel((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -93,6 +113,8 @@ class ModelCard:
     """Whether the classes are grades, so that a distance between them means something."""
     temperature: float = 1.0
     """probabilities = softmax(logits / temperature)"""
+    operating_point: OperatingPoint | None = None
+    """None where there are several classes, or no validation images to choose it on."""
     precision: str = "fp32"
     opset: int | None = None
     """Of the ONNX file; None in a checkpoint."""
@@ -107,6 +129,8 @@ class ModelCard:
             raise ValueError("a card's provenance, data and versions are given by name")
         if len(self.classes) < 2 or not self.temperature > 0:
             raise ValueError("a card needs two classes and a temperature above 0")
+        if self.operating_point and len(self.classes) != 2:
+            raise ValueError("only a card of two classes has an operating point")
         for values in ([item.name for item in self.classes], [item.label for item in self.classes]):
             if len(set(values)) < len(values):
                 raise ValueError(f"two classes have one name: {values}")
@@ -126,9 +150,11 @@ class ModelCard:
                 raise ModelError(
                     f"{source} has a card of version {version}, this lab reads up to {VERSION}; install a newer lab"
                 )
+            point = data.get("operating_point")  # older cards have none
             return cls(
                 **{
                     **data,
+                    "operating_point": OperatingPoint(**point) if point else None,
                     "classes": tuple(ClassName(**item) for item in data["classes"]),
                     "pixels": PixelSpec.from_json(data["pixels"]),
                     "normalization": Normalization.from_json(data["normalization"]),

@@ -110,4 +110,7 @@ def classify_table(session: Session, table: Table, batch_size: int, what: str, s
         paths=tuple(table.paths[place] for place in kept),
         truth=table.labels[kept],
         probabilities=np.stack(probabilities),
+        groups=tuple(table.groups[place] for place in kept),
+        files=tuple(files[place] for place in kept),
+        operating_point=session.card.operating_point,
     )

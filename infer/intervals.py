@@ -2,16 +2,58 @@
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 Z = 1.959963984540054
 """The 97.5% quantile of the normal distribution, so that intervals hold 95%."""
 
 
-def wilson(hits: int, count: int) -> tuple[float, float]:
+def wilson(hits: float, count: float) -> tuple[float, float]:
     """Wilson's score interval of a share, hits of count > 0 (Wilson 1927, https://doi.org/10.2307/2276774)."""
     share, square = hits / count, Z * Z / count
     centre = (share + square / 2) / (1 + square)
     half = Z * math.sqrt((share * (1 - share) + square / 4) / count) / (1 + square)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))  # rounding must not part them
+
+
+def clustered_wilson(hits: NDArray[np.bool_], units: NDArray[np.int64]) -> tuple[float, float]:
+    """Wilson's interval of a share of cases that come in units, such as images of patients.
+
+    In it stands the effective sample size, as many independent cases as would vary as much: from the variance between
+    units, with Student's quantile as that is itself estimated (Korn and Graubard 1998, Survey Methodology 24:193; Dean
+    and Pagano 2015, https://doi.org/10.1093/jssam/smv024, compare such intervals). It is never larger than the number
+    of cases. Where all cases agree, nothing tells how alike the cases of a unit are, and each unit counts as one case.
+    Where each case is a unit of its own, it is `wilson`.
+
+    Args:
+        hits: [m] whether each case is a hit, m > 0.
+        units: [m] the unit of each case.
+    """
+    _, place = np.unique(units, return_inverse=True)
+    cases, count, share = len(hits), int(place.max()) + 1, float(hits.mean())
+    if count == cases:
+        return wilson(float(hits.sum()), cases)
+    effective = float(count)
+    if 0 < share < 1 and count > 1:
+        from scipy.special import stdtrit
+
+        residuals = np.bincount(place, hits - share)
+        variance = count / (count - 1) * float((residuals**2).sum()) / cases**2
+        student = float(stdtrit(count - 1, 0.975))
+        effective = min(float(cases), share * (1 - share) / max(variance, 1e-12)) * (Z / student) ** 2
+    low, high = wilson(share * effective, effective)
+    return min(low, share), max(high, share)
+
+
+def unvarying(value: float, cases: int, lowest: float, highest: float) -> tuple[float, float]:
+    """The interval of a metric in [lowest, highest] that is the same in every resample, such as a perfect one.
+
+    Resampling has then seen nothing of what may happen. So much as Wilson's interval of `cases` hits in `cases` leaves
+    open, Z^2 / (cases + Z^2) of the metric's range, is left open here too; for an average of shares that is wide.
+    """
+    half = (highest - lowest) * Z * Z / (cases + Z * Z)
+    return max(lowest, value - half), min(highest, value + half)
 
 
 def paired_difference(gained: int, lost: int, count: int) -> tuple[float, float]:

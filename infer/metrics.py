@@ -1,16 +1,19 @@
-"""How good predictions are: numbers from scikit-learn, in one dataclass."""
+"""How good predictions are, and how sure that is: numbers from scikit-learn with 95% intervals, in one dataclass."""
 
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.card import ClassName
+from infer.archive import File
+from infer.bootstrap import RESAMPLES, bootstrap, numbered
+from infer.card import ClassName, OperatingPoint
+from infer.cautions import cautions
+from infer.intervals import clustered_wilson, unvarying
+from infer.scores import BY_CLASS, LOSSES, OVERALL, calibration_error, point_values
 from infer.session import Floats
-
-BINS = 15
-"""Of equal width, for the calibration error; the number in the paper that it comes from."""
+from infer.weighted import Weighted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,14 @@ class EvaluationResult:
     """[n, K]"""
     temperature: float = 1.0
     """By which the logits were divided."""
+    groups: tuple[str, ...] = ()
+    """[n] the patient, "" where not known; empty where none is."""
+    files: tuple[File, ...] = ()
+    """[n] where each image lies; empty where that is not known."""
+    operating_point: OperatingPoint | None = None
+    """The model's threshold, where these are the probabilities that it was chosen for."""
+    notes: tuple[str, ...] = ()
+    """What else a reader must know to trust the numbers, for people."""
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -37,15 +48,43 @@ class EvaluationResult:
         return indices
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """A metric and its 95% interval; all None where it is undefined, such as the recall of a class without images."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClassMetrics:
-    """One class against the rest. A ratio without a denominator is 0."""
+    """One class against the rest."""
 
-    precision: float
-    recall: float
-    f1: float
+    precision: Estimate
+    """Of the images that were taken for the class, the share that is."""
+    recall: Estimate
+    """Of the images of the class, the share that was taken for it; sensitivity."""
+    specificity: Estimate
+    """Of all other images, the share that was not taken for it."""
+    f1: Estimate
+    roc_auc: Estimate
+    average_precision: Estimate
     support: int
     """Images of the class, by truth."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdMetrics:
+    """Two classes, where an image is positive when the second one's probability reaches a threshold."""
+
+    positive: int
+    """Index of the positive class."""
+    threshold: float
+    sensitivity: Estimate
+    specificity: Estimate
+    chosen_on: str
+    """Which images the threshold was chosen on, for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,53 +92,129 @@ class Metrics:
     """Metrics of n predictions for K classes."""
 
     images: int
-    accuracy: float
+    groups: int | None
+    """Patients among them; None where none is known."""
+    accuracy: Estimate
     majority_share: float
     """Accuracy of always answering the class that is most frequent among these images."""
-    balanced_accuracy: float
+    balanced_accuracy: Estimate
     """Mean recall over the classes that occur."""
-    macro_f1: float
-    """Mean F1 over all classes."""
-    kappa: float | None
-    """Cohen's, quadratically weighted; 0 where all is of one class, None where classes are not grades."""
-    calibration_error: float
+    macro_f1: Estimate
+    """Mean F1 over the classes that occur, in truth or prediction."""
+    weighted_f1: Estimate
+    """Mean F1, weighted by the classes' images."""
+    matthews: Estimate
+    """Matthews' correlation, in [-1, 1]: 0 where one class is always predicted, undefined where only one occurs."""
+    roc_auc: Estimate
+    """Of the second of two classes; the mean of all classes that occur, each against the rest, of several."""
+    average_precision: Estimate
+    """In the same way."""
+    kappa: Estimate | None
+    """Cohen's, quadratically weighted, in [-1, 1]; None where classes are not grades."""
+    log_loss: Estimate
+    """Mean -ln of the truth's probability."""
+    brier: Estimate
+    """Mean squared distance of the probabilities from the truth; half of it for two classes."""
+    calibration_error: Estimate
     """Expected calibration error, in [0, 1]."""
     uncalibrated_error: float | None
     """The same without the model's temperature; None where it is 1."""
+    at_threshold: ThresholdMetrics | None
+    """None where the model has no threshold."""
     per_class: tuple[ClassMetrics, ...]
     confusion: NDArray[np.int64]
     """[K, K] images, rows truth, columns prediction."""
+    notes: tuple[str, ...]
+    """What a reader must know to trust the numbers, for people."""
 
 
-def measure(result: EvaluationResult) -> Metrics:
-    """All metrics of a result with at least one image."""
-    from sklearn.metrics import cohen_kappa_score, confusion_matrix, precision_recall_fscore_support
+CORRELATIONS = ("matthews", "kappa")
+"""They lie in [-1, 1]; everything that is neither of these nor a loss lies in [0, 1]."""
+Share = Callable[[NDArray[np.bool_], NDArray[np.bool_]], Estimate]
+"""The share of hits, [n], among the images that are meant, [n]."""
 
-    labels = np.arange(len(result.classes))
-    truth, predicted = result.truth, result.predicted
-    confusion = confusion_matrix(truth, predicted, labels=labels)
-    scores = precision_recall_fscore_support(truth, predicted, labels=labels, zero_division=0)
-    per_class = tuple(
-        ClassMetrics(precision=float(p), recall=float(r), f1=float(f), support=int(n))
-        for p, r, f, n in zip(*scores, strict=True)
-    )
-    support = confusion.sum(axis=1)
-    # scikit-learn's balanced_accuracy_score warns about every predicted class that does not occur
-    recalls = [item.recall for item in per_class if item.support]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # undefined where all images are of one class; 0 below
-        kappa = cohen_kappa_score(truth, predicted, labels=labels, weights="quadratic") if result.ordered else None
+
+def measure(result: EvaluationResult, resamples: int = RESAMPLES) -> Metrics:
+    """All metrics of a result with at least one image; their intervals from so many resamples, of 0 there are none."""
+    truth, predicted, classes = result.truth, result.predicted, len(result.classes)
+    units = numbered(result.groups, len(truth))
+    estimates = _estimates(result, units, resamples)
+
+    def share(hits: NDArray[np.bool_], among: NDArray[np.bool_]) -> Estimate:
+        if not among.any():
+            return Estimate(None)
+        chosen = hits[among]
+        return Estimate(float(chosen.mean()), *(clustered_wilson(chosen, units[among]) if resamples else ()))
+
+    confusion = np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)
     return Metrics(
         images=len(truth),
-        accuracy=float((truth == predicted).mean()),
-        majority_share=float(support.max() / support.sum()),
-        balanced_accuracy=float(np.mean(recalls)),
-        macro_f1=float(np.mean([item.f1 for item in per_class])),
-        kappa=None if kappa is None else float(np.nan_to_num(kappa)),
-        calibration_error=calibration_error(result.probabilities, truth),
+        groups=len(set(result.groups) - {""}) or None,
+        accuracy=share(truth == predicted, np.ones(len(truth), dtype=bool)),
+        majority_share=float(confusion.sum(axis=1).max() / len(truth)),
+        **{name: estimates[name] for name in OVERALL},
+        kappa=estimates.get("kappa"),
         uncalibrated_error=None if result.temperature == 1 else calibration_error(_without(result), truth),
-        per_class=per_class,
-        confusion=confusion.astype(np.int64),
+        at_threshold=_at_threshold(result, share),
+        per_class=tuple(
+            ClassMetrics(
+                precision=share(truth == k, predicted == k),
+                recall=share(predicted == k, truth == k),
+                specificity=share(predicted != k, truth != k),
+                support=int((truth == k).sum()),
+                **{name: estimates[f"{name} {k}"] for name in BY_CLASS},
+            )
+            for k in range(classes)
+        ),
+        confusion=confusion,
+        notes=(*result.notes, *cautions(result)),
+    )
+
+
+def _estimates(result: EvaluationResult, units: NDArray[np.int64], resamples: int) -> dict[str, Estimate]:
+    """The metrics that a bootstrap gives the intervals of, by the names that `point_values` gives them."""
+    values = point_values(result.probabilities, result.truth, result.ordered)
+    if not resamples:
+        return {name: Estimate(value) for name, value in values.items()}
+    weighted = Weighted.of(result.probabilities, result.truth, result.ordered)
+    intervals = bootstrap(weighted.measure, units, ("calibration_error",), resamples)
+    return {name: _estimate(name, value, intervals[name], result, units) for name, value in values.items()}
+
+
+def _estimate(
+    name: str,
+    value: float | None,
+    interval: tuple[float, float] | None,
+    result: EvaluationResult,
+    units: NDArray[np.int64],
+) -> Estimate:
+    if value is None:
+        return Estimate(None)
+    lowest, highest = -1.0 if name in CORRELATIONS else 0.0, LOSSES.get(name, 1.0)
+    low, high = interval or unvarying(value, _cases(name, result.truth, units), lowest, highest)
+    return Estimate(value, max(lowest, min(low, value)), min(highest, max(high, value)))
+
+
+def _cases(name: str, truth: NDArray[np.int64], units: NDArray[np.int64]) -> int:
+    """On how many units a metric rests: all, or those of the rarest class that it looks at."""
+    _, _, index = name.partition(" ")
+    if name in LOSSES or name == "weighted_f1":
+        return len(np.unique(units))
+    sides = [truth == k for k in np.unique(truth)] if not index else [truth == int(index), truth != int(index)]
+    return min(len(np.unique(units[side])) for side in sides)
+
+
+def _at_threshold(result: EvaluationResult, share: Share) -> ThresholdMetrics | None:
+    point = result.operating_point
+    if point is None:
+        return None
+    positive, told = result.truth == 1, result.probabilities[:, 1] >= point.threshold
+    return ThresholdMetrics(
+        positive=1,
+        threshold=point.threshold,
+        sensitivity=share(told, positive),
+        specificity=share(~told, ~positive),
+        chosen_on=str(point),
     )
 
 
@@ -109,21 +224,6 @@ def normalized(confusion: NDArray[np.int64], by: str) -> NDArray[np.float64]:
     divisor = total.get(by, confusion.sum(keepdims=True) if by == "all" else np.ones((1, 1), dtype=np.int64))
     shares: NDArray[np.float64] = np.divide(confusion, np.maximum(divisor, 1))
     return shares
-
-
-def calibration_error(probabilities: Floats, truth: NDArray[np.int64]) -> float:
-    """Expected calibration error, in [0, 1]: how far confidence is from accuracy, over BINS bins, weighted by images.
-
-    Confidence is the probability of the predicted class (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
-
-    Args:
-        probabilities: [n, K], n > 0.
-        truth: [n] class index.
-    """
-    confidence, right = probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1) == truth
-    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)  # (k / BINS, (k + 1) / BINS]
-    gaps = np.bincount(bins, right - confidence, minlength=BINS)
-    return float(np.abs(gaps).sum() / len(truth))
 
 
 def _without(result: EvaluationResult) -> Floats:

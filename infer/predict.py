@@ -121,14 +121,17 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
     from infer.report import save_report
 
     known = config.truth.name if config.truth else inputs.labels_from
+    alone = len(sessions) == COUNTS[config.tta] == 1
     result = EvaluationResult(
         title=f"{config.source.resolve().name} (truth: {known}), trained on {session.card.trained_on}",
         classes=session.card.classes,
         ordered=session.card.ordered,
-        temperature=session.card.temperature if len(sessions) == COUNTS[config.tta] == 1 else 1.0,
+        temperature=session.card.temperature if alone else 1.0,
         paths=tuple(inputs.names[place] for place in rows.places),
         truth=truth[rows.places],
         probabilities=np.stack(rows.probabilities),
+        files=tuple(inputs.files[place] for place in rows.places),
+        operating_point=session.card.operating_point if alone else None,
     )
     return replace(prediction, result=result, metrics=save_report(result, report_folder(config.out), config.normalize))
 

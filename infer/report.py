@@ -1,7 +1,8 @@
-"""A report folder: `report.json` and `confusion.png`; and the same as rich tables."""
+"""A report folder: `report.json`, `confusion.png` and `predictions.csv`; and the same as rich tables."""
 
 import io
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,33 +11,61 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from infer.files import write_bytes, write_text
-from infer.metrics import EvaluationResult, Metrics, measure, normalized
+from infer.metrics import Estimate, EvaluationResult, Metrics, measure, normalized
 from infer.runs import REPORT_FILES
+from infer.saved_report import VERSION, write_predictions
 from infer.screen import shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+WIDE = 90
+"""Columns from which on the summary explains itself."""
+CLASS_COLUMNS = (
+    ("precision", "precision"),
+    ("recall", "recall"),
+    ("specificity", "specificity"),
+    ("F1", "f1"),
+    ("ROC AUC", "roc_auc"),
+    ("average precision", "average_precision"),
+)
+"""Heading and field of the metrics per class."""
 
 
 def save_report(result: EvaluationResult, folder: Path, normalize: str) -> Metrics:
     """Measure `result` and write its report into `folder`. Raises OutputError."""
     metrics = measure(result)
     names = [str(item) for item in result.classes]
-    data: dict[str, Any] = {
-        "title": result.title,
-        "classes": [asdict(item) for item in result.classes],
-        **asdict(metrics),
-        "confusion": metrics.confusion.tolist(),
-        "confusion_layout": "rows: truth, columns: prediction",
-    }
-    write_text(folder / REPORT_FILES[0], json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / REPORT_FILES[0], json.dumps(report_json(result, metrics), indent=2, ensure_ascii=False) + "\n")
     write_bytes(folder / REPORT_FILES[1], _confusion_png(metrics, names, normalize, result.title))
+    write_predictions(result, folder / REPORT_FILES[2])
     return metrics
 
 
-def report_tables(result: EvaluationResult, metrics: Metrics, normalize: str) -> list[RichTable]:
-    """The confusion matrix, the metrics per class and the summary, for the terminal."""
-    return [_confusion_table(result, metrics, normalize), _class_table(result, metrics), _summary_table(metrics)]
+def report_json(result: EvaluationResult, metrics: Metrics) -> dict[str, Any]:
+    """What `report.json` holds, in JSON's own types: each estimate as value, low and high, null where undefined."""
+    point = result.operating_point
+    return {
+        "version": VERSION,
+        "title": result.title,
+        "classes": [asdict(item) for item in result.classes],
+        "ordered": result.ordered,
+        "temperature": result.temperature,
+        "operating_point": asdict(point) if point else None,
+        **asdict(metrics),
+        "confusion": metrics.confusion.tolist(),
+        "confusion_layout": "rows: truth, columns: prediction",
+        "given_notes": list(result.notes),
+    }
+
+
+def report_tables(result: EvaluationResult, metrics: Metrics, normalize: str, width: int) -> list[RichTable]:
+    """The confusion matrix, the metrics per class and the summary, for a terminal of so many columns."""
+    return [
+        _confusion_table(result, metrics, normalize),
+        *_class_tables(result, metrics, width),
+        _summary_table(result, metrics, width),
+    ]
 
 
 def _confusion_table(result: EvaluationResult, metrics: Metrics, normalize: str) -> RichTable:
@@ -51,32 +80,82 @@ def _confusion_table(result: EvaluationResult, metrics: Metrics, normalize: str)
     return table
 
 
-def _class_table(result: EvaluationResult, metrics: Metrics) -> RichTable:
-    table = RichTable()
-    table.add_column("class")
-    for name in ("precision", "recall", "F1", "images"):
-        table.add_column(name, justify="right")
+def _class_tables(result: EvaluationResult, metrics: Metrics, width: int) -> list[RichTable]:
+    """The metrics of each class, over their intervals, in as many tables as the width asks for."""
+    longest = min(24, max(len(shown(str(item))) for item in result.classes))
+    fitting = max(1, (width - longest - 14) // 14)
+    return [
+        _class_table(result, metrics, CLASS_COLUMNS[first : first + fitting])
+        for first in range(0, len(CLASS_COLUMNS), fitting)
+    ]
+
+
+def _class_table(result: EvaluationResult, metrics: Metrics, columns: Sequence[tuple[str, str]]) -> RichTable:
+    table = RichTable(show_lines=True)
+    table.add_column("class", overflow="fold")
+    table.add_column("images", justify="right", no_wrap=True)
+    for name, _ in columns:
+        table.add_column(name, justify="right", min_width=11)
     for item, one in zip(result.classes, metrics.per_class, strict=True):
-        values = [f"{value:.3f}" for value in (one.precision, one.recall, one.f1)]
-        table.add_row(Text(shown(str(item))), *values, str(one.support))
+        cells = [_stacked(getattr(one, field)) for _, field in columns]
+        table.add_row(Text(shown(str(item))), str(one.support), *cells)
     return table
 
 
-def _summary_table(metrics: Metrics) -> RichTable:
-    table = RichTable(show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column(style="dim")
-    table.add_row("accuracy", f"{metrics.accuracy:.2%}", f"of {metrics.images} images")
-    table.add_row("majority share", f"{metrics.majority_share:.2%}", "accuracy of one answer for all")
-    table.add_row("balanced accuracy", f"{metrics.balanced_accuracy:.2%}", "mean recall")
-    table.add_row("macro F1", f"{metrics.macro_f1:.3f}", "mean over classes")
+def _summary_table(result: EvaluationResult, metrics: Metrics, width: int) -> RichTable:
+    """A metric a line, with its 95% interval; and, where there is room, what it is."""
+    table = RichTable()
+    table.add_column(f"{metrics.images} images" + (f", {metrics.groups} patients" if metrics.groups else ""))
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("95% interval", no_wrap=True)
+    if width >= WIDE:
+        table.add_column(style="dim")
+    for name, value, interval, note in _summary_rows(result, metrics):
+        table.add_row(name, value, interval, *([Text(note)] if width >= WIDE else []))
+    return table
+
+
+def _summary_rows(result: EvaluationResult, metrics: Metrics) -> Iterator[tuple[str, str, str, str]]:
+    names = [shown(str(item)) for item in result.classes]
+    ranked = f"of {names[1]}" if len(names) == 2 else "each class against the rest, mean"
+    yield "accuracy", *_percent(metrics.accuracy), "of all images"
+    yield "majority share", f"{metrics.majority_share:.2%}", "", "accuracy of one answer for all"
+    yield "balanced accuracy", *_percent(metrics.balanced_accuracy), "mean recall"
+    yield "macro F1", *_decimal(metrics.macro_f1), "mean over classes"
+    yield "weighted F1", *_decimal(metrics.weighted_f1), "weighted by images"
+    yield "Matthews correlation", *_decimal(metrics.matthews), "0 is chance"
+    if metrics.kappa is not None:
+        yield "weighted kappa", *_decimal(metrics.kappa), "quadratic, for grades"
+    yield "ROC AUC", *_decimal(metrics.roc_auc), ranked
+    yield "average precision", *_decimal(metrics.average_precision), ranked
+    yield "log loss", *_decimal(metrics.log_loss), "0 is best"
+    yield "Brier score", *_decimal(metrics.brier), "0 is best"
     before = metrics.uncalibrated_error
     note = "of confidence from accuracy" if before is None else f"{before:.3f} without the model's temperature"
-    table.add_row("calibration error", f"{metrics.calibration_error:.3f}", note)
-    if metrics.kappa is not None:
-        table.add_row("weighted kappa", f"{metrics.kappa:.3f}", "quadratic, for grades")
-    return table
+    yield "calibration error", *_decimal(metrics.calibration_error), note
+    if at := metrics.at_threshold:
+        yield "sensitivity", *_percent(at.sensitivity), f"{names[at.positive]} from {at.threshold:.4f} on, which was"
+        yield "specificity", *_percent(at.specificity), f"chosen on {at.chosen_on}"
+
+
+def _decimal(estimate: Estimate) -> tuple[str, str]:
+    return _text(estimate, "{:.3f}", "{:.3f} to {:.3f}")
+
+
+def _percent(estimate: Estimate) -> tuple[str, str]:
+    return _text(estimate, "{:.2%}", "{:.1%} to {:.1%}")
+
+
+def _stacked(estimate: Estimate) -> str:
+    return "\n".join(_text(estimate, "{:.3f}", "{:.3f}-{:.3f}"))
+
+
+def _text(estimate: Estimate, value: str, interval: str) -> tuple[str, str]:
+    """An estimate for people: a dash where it is undefined."""
+    if estimate.value is None:
+        return "-", ""
+    known = estimate.low is not None and estimate.high is not None
+    return value.format(estimate.value), interval.format(estimate.low, estimate.high) if known else ""
 
 
 def _scale(normalize: str) -> str:

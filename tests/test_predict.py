@@ -113,7 +113,7 @@ def test_truth_from_class_folders_makes_a_report_beside_the_csv(
     report = json.loads((tmp_path / "out.report" / "report.json").read_text())
     truth = {Path(path).name: label for path, label in rows(cells / "test_labels.csv")[1:]}
     right = sum(truth[Path(name).name] == label for name, label in rows(tmp_path / "out.csv")[1:])
-    assert report["accuracy"] == right / 12
+    assert report["accuracy"]["value"] == right / 12
     assert "truth ↓  prediction →" in ran.out
 
 

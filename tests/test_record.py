@@ -90,7 +90,7 @@ def test_best_holds_the_network_of_the_best_epoch_not_of_the_last(
     assert marks(tmp_path) == (5, 3)  # of equal metrics, the smaller loss
     assert load_checkpoint(tmp_path / "best.safetensors")[1].provenance["validation"]["epoch"] == 3
     assert [line.endswith("best") for line in lines] == [True, True, True, False, False]
-    assert (done.metrics.accuracy, done.run) == (9 / 12, tmp_path)
+    assert (done.metrics.accuracy.value, done.run) == (9 / 12, tmp_path)
     assert {"curves.png", "report", "history.csv", "last.ckpt"} <= {path.name for path in tmp_path.iterdir()}
 
 
@@ -225,7 +225,7 @@ def test_an_interruption_while_an_epoch_is_taken_down_leaves_it_or_the_one_befor
     set_mark(network, 1)
     record.add(epoch(1, table, 6, 0.5), stage, card)
 
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     set_mark(network, 2)

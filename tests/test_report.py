@@ -30,7 +30,7 @@ def result() -> EvaluationResult:
 
 def printed(normalize: str) -> str:
     text = io.StringIO()
-    Console(file=text, width=70).print(*report_tables(result(), measure(result()), normalize), sep="\n")
+    Console(file=text, width=70).print(*report_tables(result(), measure(result()), normalize, 70), sep="\n")
     return text.getvalue()
 
 
@@ -47,7 +47,7 @@ def test_the_saved_report_holds_the_printed_numbers(tmp_path: Path) -> None:
     save_report(result(), tmp_path / "report", "true")
     saved = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
     assert saved["confusion"] == [[4, 2], [1, 9]]
-    assert saved["accuracy"] == 13 / 16
+    assert saved["accuracy"]["value"] == 13 / 16
     assert saved["classes"][0] == {"name": "[/normal]", "label": "007"}
     assert saved["confusion_layout"] == "rows: truth, columns: prediction"
 

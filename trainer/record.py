@@ -16,7 +16,7 @@ from infer.card import ModelCard, class_index
 from infer.compare import curves_png, read_run
 from infer.errors import ConfigError, listed
 from infer.files import cannot_write, csv_text, make_folder, write_bytes, write_text
-from infer.metrics import EvaluationResult, Metrics, measure
+from infer.metrics import Estimate, EvaluationResult, Metrics, measure
 from infer.report import save_report
 from infer.runs import CHECKPOINT, DATA, HISTORY, RECIPE
 from infer.table import VALID, Table
@@ -92,7 +92,7 @@ class Record:
         """Take in an epoch and write what is due; the line that tells of it. Raises OutputError."""
         title = f"validation split of {self._table.name}, {card.architecture}, best epoch {epoch.number}"
         result = self._result(title, card, epoch.probabilities)
-        metrics = measure(result)
+        metrics = measure(result, resamples=0)
         score = (self._monitored(metrics), -epoch.valid_loss)
         best = self.best
         waiting = 0 if best is None or score[0] > best.score[0] else self.waiting + 1
@@ -145,8 +145,10 @@ class Record:
         if self.best is None:
             raise ValueError("no epoch is finished")
         result = self._result(self.best.title, self.best.card, self.best.probabilities.numpy())
+        chosen = f"the best epoch was chosen on these very images, by {self._monitor}, so all figures flatter it"
+        result = replace(result, notes=(chosen,))
         if not self._writes:
-            return TrainResult(self.run, result, measure(result))
+            return TrainResult(self.run, result, measure(result, resamples=0))
         self.flush()
         write_bytes(self.run / "curves.png", curves_png([read_run(self.run)]))
         return TrainResult(self.run, result, save_report(result, self.run / "report", "none"))
@@ -163,6 +165,8 @@ class Record:
             paths=self._table.paths,
             truth=self._table.labels,
             probabilities=probabilities,
+            groups=self._table.groups,
+            files=tuple(self._table.files()),
         )
 
 
@@ -170,13 +174,13 @@ def monitor_of(name: str, table: Table) -> Monitor:
     """How to read the monitored metric off a Metrics. Raises ConfigError for a class that is not there."""
     if not name.startswith("recall:"):
         fields = {"accuracy": "accuracy", "balanced-accuracy": "balanced_accuracy", "f1": "macro_f1"}
-        return lambda metrics: float(getattr(metrics, fields[name]))
+        return lambda metrics: _value(getattr(metrics, fields[name]))
     known, wanted = class_index(table.classes), name.removeprefix("recall:")
     if wanted not in known:
         raise ConfigError(f"--monitor {name}: the classes are {listed([str(item) for item in table.classes])}")
     if VALID in table.splits and not table.counts(VALID)[known[wanted]]:
         raise ConfigError(f"--monitor {name}: no validation image is of that class; monitor another metric")
-    return lambda metrics: metrics.per_class[known[wanted]].recall
+    return lambda metrics: _value(metrics.per_class[known[wanted]].recall)
 
 
 def new_run(runs: Path, architecture: str, now: datetime) -> Path:
@@ -202,13 +206,18 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def _value(estimate: Estimate) -> float:
+    """The value of a metric that is defined wherever there are validation images."""
+    return float("nan") if estimate.value is None else estimate.value
+
+
 def _validation(epoch: Epoch, metrics: Metrics) -> dict[str, float | int]:
     return {
         "epoch": epoch.number,
         "images": metrics.images,
-        "accuracy": metrics.accuracy,
-        "balanced_accuracy": metrics.balanced_accuracy,
-        "macro_f1": metrics.macro_f1,
+        "accuracy": _value(metrics.accuracy),
+        "balanced_accuracy": _value(metrics.balanced_accuracy),
+        "macro_f1": _value(metrics.macro_f1),
     }
 
 
@@ -219,9 +228,9 @@ def _history_row(epoch: Epoch, metrics: Metrics, monitored: float, improved: boo
         "train_loss": epoch.train_loss,
         "train_accuracy": epoch.train_accuracy,
         "valid_loss": epoch.valid_loss,
-        "valid_accuracy": metrics.accuracy,
-        "valid_balanced_accuracy": metrics.balanced_accuracy,
-        "valid_f1": metrics.macro_f1,
+        "valid_accuracy": _value(metrics.accuracy),
+        "valid_balanced_accuracy": _value(metrics.balanced_accuracy),
+        "valid_f1": _value(metrics.macro_f1),
         "monitored": monitored,
         "best": int(improved),
         "seconds": round(epoch.seconds, 3),
@@ -233,6 +242,6 @@ def _epoch_line(epoch: Epoch, metrics: Metrics, settings: ResolvedConfig, monito
     other = "" if settings.monitor == "accuracy" else f"  {settings.monitor} {monitored:.2%}"
     return (
         f"epoch {epoch.number:3}  loss {epoch.train_loss:.4f} valid {epoch.valid_loss:.4f}  "
-        f"accuracy {epoch.train_accuracy:.2%} valid {metrics.accuracy:.2%}{other}  "
+        f"accuracy {epoch.train_accuracy:.2%} valid {_value(metrics.accuracy):.2%}{other}  "
         f"{epoch.images_per_second:.0f} images/s  {duration(epoch.seconds)}{'  best' if improved else ''}"
     )

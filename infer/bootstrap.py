@@ -1,0 +1,126 @@
+"""How sure a metric is that no formula tells it of: resample patients, or images, and see how much it varies."""
+
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+Statistics = Callable[[Numbers], dict[str, Numbers]]
+"""Weightings of n images, [R, n], to each statistic's values by name, [R]; NaN where it is undefined."""
+
+RESAMPLES = 2000
+SEED = 20_130_914
+LEFT_OUT = 200
+"""The jackknife leaves out so many parts in turn, each a unit or, where there are more of them, several."""
+AT_ONCE = 2**18
+"""Weights that are worked on at once: they fit into a processor's cache."""
+SAME = 1e-12
+"""Values that are closer than this are one value, added up in another order."""
+
+
+def numbered(groups: Sequence[str], count: int) -> NDArray[np.int64]:
+    """The unit of each of `count` images, [n] from 0 to U - 1: its group, or the image itself where that is ""."""
+    names: list[object] = [group or place for place, group in enumerate(groups or [""] * count)]
+    first = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([first[name] for name in names], dtype=np.int64)
+
+
+def bootstrap(
+    statistics: Statistics, units: NDArray[np.int64], pivotal: Collection[str] = (), resamples: int = RESAMPLES
+) -> dict[str, tuple[float, float] | None]:
+    """The 95% interval of every statistic, from resampling units; None where no resample differs from another.
+
+    BCa intervals (Efron 1987, https://doi.org/10.1080/01621459.1987.10478410), which correct for the bias of a
+    statistic and for a spread that changes with it, expanded where units are few (Hesterberg 2015,
+    https://doi.org/10.1080/00031305.2015.1089789). The same units always give the same interval.
+
+    Args:
+        statistics: what to measure.
+        units: [n] the unit of each image, 0 to U - 1, of which an image is one or shares one.
+        pivotal: statistics that are biased by their form, as a mean of distances is, so that all resamples may lie on
+            one side of the estimate. Of these the basic interval, the estimate minus the resamples' deviation from it.
+        resamples: how many.
+    """
+    count = int(units.max()) + 1
+    whole = statistics(np.ones((1, len(units))))
+    if count == 1:
+        return dict.fromkeys(whole)
+    drawn = _gathered(statistics, _resampled(units, count, resamples))
+    left_out = _gathered(statistics, _left_out(units, count))
+    reach = expanded_normal(count)
+    found: dict[str, tuple[float, float] | None] = {}
+    for name, (estimate,) in whole.items():
+        values = drawn[name][~np.isnan(drawn[name])]
+        if np.isnan(estimate) or not len(values) or np.ptp(values) < SAME:
+            found[name] = None
+        elif name in pivotal:
+            found[name] = basic(values, float(estimate), reach)
+        else:
+            found[name] = bca(values, float(estimate), left_out[name], reach)
+    return found
+
+
+def bca(values: Numbers, estimate: float, left_out: Numbers, reach: float) -> tuple[float, float]:
+    """The bias-corrected and accelerated interval, which is made to hold the estimate.
+
+    Args:
+        values: [R] the statistic of each resample.
+        estimate: of all units.
+        left_out: [J] with one part left out in turn; NaN where it is undefined then.
+        reach: how many standard deviations the interval is to reach to either side, 1.96 for 95%.
+    """
+    from scipy.special import ndtr, ndtri
+
+    below = np.mean(values < estimate - SAME) + np.mean(np.abs(values - estimate) <= SAME) / 2  # ties: the mid-rank
+    bias = ndtri(np.clip(below, 1 / (len(values) + 1), len(values) / (len(values) + 1)))
+    pull = np.nanmean(left_out) - left_out[~np.isnan(left_out)] if not np.isnan(left_out).all() else np.zeros(1)
+    spread = (pull**2).sum()
+    acceleration = (pull**3).sum() / (6 * spread**1.5) if spread > SAME**2 else 0.0
+    ends = bias + np.array([-reach, reach])
+    shares = ndtr(bias + ends / np.maximum(1 - acceleration * ends, 0.1))  # beyond 0.1 the correction has no meaning
+    low, high = np.quantile(values, shares)
+    return min(float(low), estimate), max(float(high), estimate)
+
+
+def basic(values: Numbers, estimate: float, reach: float) -> tuple[float, float]:
+    """The basic interval, the quantiles mirrored at the estimate, which it is made to hold; arguments as `bca`."""
+    from scipy.special import ndtr
+
+    high, low = 2 * estimate - np.quantile(values, ndtr([-reach, reach]))
+    return min(float(low), estimate), max(float(high), estimate)
+
+
+def expanded_normal(units: int) -> float:
+    """The normal quantile 1.96 for few units: Student's, for a standard deviation that divides by n - 1, not by n."""
+    from scipy.special import stdtrit
+
+    return math.sqrt(units / (units - 1)) * float(stdtrit(units - 1, 0.975))
+
+
+def _gathered(statistics: Statistics, blocks: Iterator[Numbers]) -> dict[str, Numbers]:
+    parts = [statistics(block) for block in blocks]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _resampled(units: NDArray[np.int64], count: int, resamples: int) -> Iterator[Numbers]:
+    """How often each image is drawn, [R, n] in blocks, where `count` units are drawn of `count` with replacement."""
+    random = np.random.default_rng(SEED)
+    for rows in _blocks(resamples, len(units)):
+        drawn = random.integers(0, count, (len(rows), count)) + count * np.arange(len(rows))[:, None]
+        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
+        yield times if count == len(units) else times.take(units, axis=1)  # then units are the images in their order
+
+
+def _left_out(units: NDArray[np.int64], count: int) -> Iterator[Numbers]:
+    """Weights of 1, and of 0 for one part of the units in turn, [J, n] in blocks."""
+    parts = min(count, LEFT_OUT)
+    part = (np.random.default_rng(SEED).permutation(count) % parts)[units]
+    for rows in _blocks(parts, len(units)):
+        yield (part != np.array(rows)[:, None]).astype(np.float64)
+
+
+def _blocks(rows: int, images: int) -> Iterator[range]:
+    size = max(1, AT_ONCE // images)
+    return (range(start, min(start + size, rows)) for start in range(0, rows, size))
