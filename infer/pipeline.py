@@ -1,26 +1,20 @@
-"""Images to probabilities: decoding on several threads runs ahead of the device; answers come in order."""
+"""Images to probabilities: decoding on all cores runs ahead of the device; answers come in order."""
 
-import os
-from collections import deque
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
-from typing import TypeVar
 
 import numpy as np
 
 from infer.archive import File
 from infer.config import Tta
+from infer.cpu import cores
 from infer.cuda import CUDA
 from infer.errors import DeviceError, ImageError
-from infer.pixels import Pixels, bombs_are_errors
+from infer.pixels import Pixels
+from infer.ring import read_batches
 from infer.session import Floats, Session
-from infer.views import COUNTS, read_views
-
-T = TypeVar("T")
-DECODERS = min(8, os.cpu_count() or 1)
-"""Threads; more than eight do not decode faster."""
+from infer.views import COUNTS
 
 
 @dataclass(frozen=True)
@@ -31,30 +25,11 @@ class Answer:
     error: ImageError | None = None
 
 
-def read_ahead(
-    files: Sequence[File], read: Callable[[File], T], workers: int = DECODERS, ahead: int = 64
-) -> Iterator[T | ImageError]:
-    """`read` of each file, in order, on `workers` threads that run at most `ahead` files in front of the caller."""
-    with bombs_are_errors(), ThreadPoolExecutor(workers, "decode") as pool:
-        waiting: deque[Future[T | ImageError]] = deque()
-        rest = iter(files)
-        try:
-            for file in islice(rest, ahead):
-                waiting.append(pool.submit(_try_read, read, file))
-            while waiting:
-                yield waiting.popleft().result()
-                for file in islice(rest, 1):
-                    waiting.append(pool.submit(_try_read, read, file))
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
 def classify(
     sessions: Sequence[Session],
     files: Sequence[File],
     batch_size: int,
-    workers: int = DECODERS,
+    workers: int | None = None,
     say: Callable[[str], None] = lambda text: None,
     tta: Tta = "none",
 ) -> Iterator[Answer]:
@@ -67,7 +42,7 @@ def classify(
         sessions: of the same classes.
         files: where the images lie.
         batch_size: images, or views, at once.
-        workers: threads that decode.
+        workers: threads or processes that decode; None: as many as there are cores.
         say: is told what the user should know.
         tta: which views of an image are run.
 
@@ -79,15 +54,12 @@ def classify(
     step = max(1, batch_size // COUNTS[tta] // fixed) * fixed
     size = min(step, max(1, len(files))) * COUNTS[tta]
     runners = [(specs.index(session.card.pixels), _Runner(session, size, say)) for session in sessions]
-    images = read_ahead(
-        files, lambda file: [read_views(file, spec, tta) for spec in specs], workers, ahead=2 * step + workers
-    )
-    for _ in range(0, len(files), step):
-        chunk = list(islice(images, step))
-        good = [views for views in chunk if not isinstance(views, ImageError)]
-        answers = iter(_mean(runners, good) if good else ())
-        for views in chunk:
-            yield Answer(error=views) if isinstance(views, ImageError) else Answer(next(answers))
+    with contextlib.closing(read_batches(files, specs, tta, step, workers or cores())) as batches:
+        for batch in batches:
+            good = batch.errors.count(None)
+            answers = iter(_mean(runners, batch.pixels_nhwc, good) if good else ())
+            for error in batch.errors:
+                yield Answer(error=error) if error else Answer(next(answers))
 
 
 class _Runner:
@@ -115,12 +87,12 @@ class _Runner:
         return np.concatenate(answered)
 
 
-def _mean(runners: Sequence[tuple[int, _Runner]], views: Sequence[Sequence[Pixels]]) -> Floats:
-    """Probabilities [n, K] of n images, each given as its views for every spec; averaged over views and sessions."""
+def _mean(runners: Sequence[tuple[int, _Runner]], views: Sequence[Pixels], count: int) -> Floats:
+    """Probabilities [count, K] of images whose views are given for every spec; averaged over views and sessions."""
     total = np.zeros(())
     for spec, runner in runners:
-        answers = runner.run(np.concatenate([of_image[spec] for of_image in views]))
-        total = total + answers.reshape(len(views), -1, answers.shape[1]).mean(axis=1, dtype=np.float64)
+        answers = runner.run(views[spec])
+        total = total + answers.reshape(count, -1, answers.shape[1]).mean(axis=1, dtype=np.float64)
     return np.asarray(total / len(runners), dtype=np.float32)
 
 
@@ -135,10 +107,3 @@ def _run_padded(session: Session, pixels_nhwc: Pixels, size: int) -> Floats:
         filled[:count] = pixels_nhwc
         pixels_nhwc = filled
     return session.run(pixels_nhwc)[1][:count]
-
-
-def _try_read(read: Callable[[File], T], file: File) -> T | ImageError:
-    try:
-        return read(file)
-    except ImageError as error:
-        return error

@@ -16,7 +16,7 @@ from infer.cpu import int8_problem
 from infer.errors import ConfigError, DataError, ImageError, listed
 from infer.files import csv_text, write_text
 from infer.inputs import Inputs, read_inputs, read_truth, to_indices, unknown_labels
-from infer.pipeline import classify, read_ahead
+from infer.pipeline import classify
 from infer.pixels import read_window
 from infer.runs import REPORT_FILES, find_model, newest_model
 from infer.screen import Screen
@@ -32,6 +32,7 @@ from infer.submission import (
     writing_csv,
 )
 from infer.views import COUNTS, check_tta
+from infer.workers import read_ahead
 
 if TYPE_CHECKING:
     from infer.metrics import EvaluationResult, Metrics

@@ -1,7 +1,5 @@
 """Order, bounded memory, halved batches: the pipeline's promises."""
 
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,54 +7,12 @@ import numpy as np
 import pytest
 
 from infer.cuda import CPU, CUDA
-from infer.errors import DeviceError, ImageError
-from infer.pipeline import classify, read_ahead
+from infer.errors import DeviceError
+from infer.pipeline import classify
 from infer.pixels import read_window
 from infer.session import Session
 
 ONE = np.zeros((1, 1, 3), dtype=np.uint8)
-
-
-def slow_for_early_files(file: str) -> np.ndarray:
-    time.sleep(0.01 if int(file) % 4 == 0 else 0)
-    return np.full((1, 1, 3), int(file), dtype=np.uint8)
-
-
-def test_images_come_in_order_whichever_decodes_first() -> None:
-    read = read_ahead([str(number) for number in range(50)], slow_for_early_files, workers=4)
-    assert [int(image[0, 0, 0]) for image in read] == list(range(50))
-
-
-def test_no_more_images_are_read_than_a_bound_ahead_of_the_caller() -> None:
-    started: list[str] = []
-    images = read_ahead([str(k) for k in range(200)], lambda file: started.append(file) or ONE, workers=2, ahead=10)
-    for taken, _ in enumerate(images, 1):
-        assert len(started) <= taken + 10
-
-
-def test_a_bad_image_is_an_answer_and_the_rest_goes_on() -> None:
-    def read(file: str) -> np.ndarray:
-        if file == "1":
-            raise ImageError(file, "damaged")
-        return ONE
-
-    kinds = [isinstance(image, ImageError) for image in read_ahead(["0", "1", "2"], read)]
-    assert kinds == [False, True, False]
-
-
-def test_a_bug_in_a_worker_is_not_taken_for_a_bad_image() -> None:
-    def read(file: str) -> np.ndarray:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        list(read_ahead(["0"], read))
-
-
-def test_a_caller_that_stops_early_leaves_no_thread_behind() -> None:
-    images = read_ahead([str(k) for k in range(500)], lambda file: ONE)
-    next(images)
-    images.close()  # type: ignore[attr-defined]
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
 
 
 class Limited:
