@@ -50,8 +50,7 @@ def classify(
         DeviceError: a device cannot run even one image.
     """
     specs = list(dict.fromkeys(session.card.pixels for session in sessions))
-    fixed = max(session.batch or 1 for session in sessions)
-    step = max(1, batch_size // COUNTS[tta] // fixed) * fixed
+    step = images_a_batch(sessions, batch_size, tta)
     size = min(step, max(1, len(files))) * COUNTS[tta]
     runners = [(specs.index(session.card.pixels), _Runner(session, size, say)) for session in sessions]
     with contextlib.closing(read_batches(files, specs, tta, step, workers or cores())) as batches:
@@ -60,6 +59,12 @@ def classify(
             answers = iter(_mean(runners, batch.pixels_nhwc, good) if good else ())
             for error in batch.errors:
                 yield Answer(error=error) if error else Answer(next(answers))
+
+
+def images_a_batch(sessions: Sequence[Session], batch_size: int, tta: Tta) -> int:
+    """So many images are decoded, and answered for, at once."""
+    fixed = max(session.batch or 1 for session in sessions)
+    return max(1, batch_size // COUNTS[tta] // fixed) * fixed
 
 
 class _Runner:

@@ -2,8 +2,9 @@
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,14 @@ import numpy as np
 import PIL
 
 from infer.card import ModelCard
-from infer.config import Device, PredictConfig, bad_list, report_folder
+from infer.config import Device, PredictConfig, bad_list, progress_file, report_folder
 from infer.cpu import int8_problem
 from infer.errors import ConfigError, DataError, ImageError, listed
 from infer.files import csv_text, write_text
 from infer.inputs import Inputs, read_inputs, read_truth, to_indices, unknown_labels
-from infer.pipeline import classify
+from infer.pipeline import Answer, classify, images_a_batch
 from infer.pixels import read_window
+from infer.resume import identify, resuming
 from infer.runs import REPORT_FILES, find_model, newest_model
 from infer.screen import Screen
 from infer.session import Floats, Session
@@ -152,8 +154,9 @@ def _write_rows(
     card, rows = sessions[0].card, _Rows()
     every = probabilities_form(form, card.classes, config.top_k)
     form = form.with_reject(config.min_confidence)
-    answers = classify(sessions, inputs.files, config.batch_size, say=screen.say, tta=config.tta)
+    answers = _answers(config, sessions, inputs, screen)
     with contextlib.ExitStack() as files, screen.bar("predicting", len(inputs.files)) as bar:
+        files.enter_context(contextlib.closing(answers))
         writers = [(form, files.enter_context(writing_csv(config.out, form.header)))]
         if config.probabilities:
             writers.append((every, files.enter_context(writing(config.probabilities, every.header))))
@@ -178,7 +181,23 @@ def _write_rows(
         if len(rows.bad) == len(inputs.files):
             raise DataError(f"none of the {len(rows.bad)} images can be read: {rows.bad[0][1]}; nothing was written")
         _write_bad(config.out, form, rows.bad)
+    progress_file(config.out).unlink(missing_ok=True)
     return rows
+
+
+def _answers(
+    config: PredictConfig, sessions: Sequence[Session], inputs: Inputs, screen: Screen
+) -> Generator[Answer, None, None]:
+    """One answer per image; those of an unfinished prediction first."""
+    if config.restart:
+        progress_file(config.out).unlink(missing_ok=True)
+
+    def rest(done: int) -> Iterator[Answer]:
+        return classify(sessions, inputs.files[done:], config.batch_size, say=screen.say, tta=config.tta)
+
+    size = images_a_batch(sessions, config.batch_size, config.tta)
+    identity = partial(identify, config, sessions, inputs)
+    return resuming(progress_file(config.out), identity, inputs.files, size, rest, screen.say)
 
 
 def _form(config: PredictConfig, inputs: Inputs, card: ModelCard, screen: Screen) -> Form:

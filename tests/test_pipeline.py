@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import infer.ring
 from infer.cuda import CPU, CUDA
 from infer.errors import DeviceError
 from infer.pipeline import classify
@@ -42,6 +43,19 @@ def test_answers_are_those_of_the_images_in_order(model: Path, files: list[str])
     session = Session(model, "cpu")
     answers = np.stack([answer.probabilities for answer in classify([session], files, batch_size=4)])
     assert answers.tobytes() == expected(session, files).tobytes()
+
+
+@pytest.mark.parametrize("few", [0, 99], ids=["processes", "threads"])
+def test_answers_are_the_same_bytes_for_any_workers_and_batch_size(
+    model: Path, files: list[str], few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infer.ring, "FEW_CORES", few)
+    monkeypatch.setattr(infer.ring, "FEW", 0)
+    session = Session(model, "cpu")
+    for workers, batch_size in ((1, 3), (3, 1), (2, 64)):
+        answers = classify([session], files, batch_size, workers)
+        got = np.stack([answer.probabilities for answer in answers])
+        assert got.tobytes() == expected(session, files).tobytes()
 
 
 def test_batches_are_halved_and_the_user_told_where_memory_is_exhausted(model: Path, files: list[str]) -> None:
