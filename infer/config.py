@@ -6,11 +6,13 @@ from typing import Literal
 
 from infer.errors import ConfigError
 from infer.knob import check, knob
+from infer.remote import uri_of
 
 Device = Literal["auto", "cuda", "cpu"]
 BadImages = Literal["fail", "skip", "guess"]
 Normalize = Literal["true", "pred", "all", "none"]
 Split = Literal["train", "valid", "test"]
+Engine = Literal["local", "ray"]
 Tta = Literal["none", "flips", "d4", "five-crop", "ten-crop"]
 
 
@@ -47,6 +49,7 @@ class PredictConfig:
     )
     bad_images: BadImages = knob("fail", "On an unreadable image: no CSV, no row, or the most frequent class.")
     normalize: Normalize = knob("none", SCALE)
+    engine: Engine = knob("local", "ray: on a cluster, that of $RAY_ADDRESS or one that is started here.")
     restart: bool = knob(False, "Begin anew, whatever an unfinished prediction left there.")
 
     def __post_init__(self) -> None:
@@ -114,8 +117,8 @@ def bad_list(out: Path) -> Path:
 
 
 def progress_file(out: Path) -> Path:
-    """Where a prediction keeps its answers until it is finished: beside the CSV."""
-    return out.with_suffix(".progress")
+    """Where a prediction keeps its answers until it is finished: beside the CSV, or here where that is a URI."""
+    return (Path(out.name) if uri_of(out) else out).with_suffix(".progress")
 
 
 def report_folder(out: Path) -> Path:

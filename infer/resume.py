@@ -27,6 +27,7 @@ from infer.errors import DataError, ImageError, OutputError, listed
 from infer.files import cannot_write
 from infer.inputs import Inputs
 from infer.pipeline import Answer
+from infer.remote import Remote
 from infer.session import Session, runtime_version
 
 AFTER = 10.0
@@ -205,8 +206,14 @@ def _read_began(path: Path, file: BinaryIO, identity: Identity) -> float:
 def _require_unchanged(path: Path, files: Sequence[File], block: Sequence[Answer], began: float) -> None:
     """Raises DataError where an image that was read has changed since: its answer would be that of another one."""
     for file, answer in zip(files, block, strict=True):
-        place = file.archive if isinstance(file, Member) else file
         with contextlib.suppress(OSError):
-            status = os.stat(place)
-            if answer.error is None and max(status.st_mtime, status.st_ctime) > began:
-                raise DataError(f"{place} has changed since {path} was begun; give --restart to begin anew")
+            if answer.error is None and _changed(file) > began:
+                raise DataError(f"{file} has changed since {path} was begun; give --restart to begin anew")
+
+
+def _changed(file: File) -> float:
+    """When a file, or the archive around it, was changed or put there, in seconds since 1970. Raises OSError."""
+    if isinstance(file, Remote):
+        return file.changed()
+    status = os.stat(file.archive if isinstance(file, Member) else file)
+    return max(status.st_mtime, status.st_ctime)

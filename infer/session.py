@@ -39,8 +39,8 @@ class Session:
         batch: the only batch size that the file takes; None where it takes any.
     """
 
-    def __init__(self, path: Path, device: Device = "auto") -> None:
-        """Open `path`. A CUDA session never places a node on the CPU.
+    def __init__(self, path: Path, device: Device = "auto", threads: int | None = None) -> None:
+        """Open `path`. A CUDA session never places a node on the CPU; `threads` None means all cores.
 
         Raises:
             ModelError: no ONNX file, no card, or ONNX Runtime cannot read it.
@@ -56,12 +56,12 @@ class Session:
             self.reason = problem or "a GPU is there"
         wanted = CPU if device == "cpu" or problem else CUDA
         try:
-            self._session = _open(path, wanted)
+            self._session = _open(path, wanted, threads)
         except DeviceError as error:
             if device == "cuda":
                 raise
             self.reason = str(error)
-            self._session = _open(path, CPU)
+            self._session = _open(path, CPU, threads)
         self.provider: str = self._session.get_providers()[0]
         first = self._session.get_inputs()[0].shape[0]
         self.batch: int | None = first if isinstance(first, int) else None
@@ -107,12 +107,13 @@ def is_out_of_memory(error: Exception) -> bool:
     return any(sign in text for sign in OUT_OF_MEMORY)
 
 
-def _open(path: Path, provider: str):  # type: ignore[no-untyped-def]  # onnxruntime has no type hints
+def _open(path: Path, provider: str, threads: int | None):  # type: ignore[no-untyped-def]  # onnxruntime has no type hints
     """An InferenceSession whose first provider is `provider` and which runs every node there."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.log_severity_level = 4  # what fails is raised; what ORT would only log is checked below
+    options.intra_op_num_threads = threads or 0  # 0: all
     if provider == CUDA:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     try:
