@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -12,9 +13,13 @@ from infer.cpu import cores
 from infer.cuda import CUDA
 from infer.errors import DeviceError, ImageError
 from infer.pixels import Pixels
-from infer.ring import read_batches
+from infer.ring import Batch, read_batches
 from infer.session import Floats, Session
 from infer.views import COUNTS
+from infer.workers import in_order
+
+AT_ONCE = {CUDA: 2}
+"""Batches that a device is given at once: the pixels of one are copied to it while it works on the other."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +58,18 @@ def classify(
     step = images_a_batch(sessions, batch_size, tta)
     size = min(step, max(1, len(files))) * COUNTS[tta]
     runners = [(specs.index(session.card.pixels), _Runner(session, size, say)) for session in sessions]
-    with contextlib.closing(read_batches(files, specs, tta, step, workers or cores())) as batches:
-        for batch in batches:
-            good = batch.errors.count(None)
-            answers = iter(_mean(runners, batch.pixels_nhwc, good) if good else ())
-            for error in batch.errors:
-                yield Answer(error=error) if error else Answer(next(answers))
+    at_once = max(AT_ONCE.get(session.provider, 1) for session in sessions)
+    batches = read_batches(files, specs, tta, step, workers or cores(), held=at_once)
+    done = in_order(partial(_answer, runners), batches, at_once, ahead=at_once)
+    with contextlib.closing(batches), contextlib.closing(done):
+        for answers in done:
+            yield from answers
+
+
+def _answer(runners: Sequence[tuple[int, "_Runner"]], batch: Batch) -> list[Answer]:
+    good = batch.errors.count(None)
+    answers = iter(_mean(runners, batch.pixels_nhwc, good) if good else ())
+    return [Answer(error=error) if error else Answer(next(answers)) for error in batch.errors]
 
 
 def images_a_batch(sessions: Sequence[Session], batch_size: int, tta: Tta) -> int:
@@ -79,13 +90,16 @@ class _Runner:
         answered: list[Floats] = []
         at = 0
         while at < len(pixels_nhwc):
-            part = pixels_nhwc[at : at + self.size]
+            size = self.size
+            part = pixels_nhwc[at : at + size]
             try:
-                answered.append(_run_padded(self.session, part, self.size))
+                answered.append(_run_padded(self.session, part, size))
             except DeviceError:
-                if self.size == 1 or self.session.batch:
+                if size == 1 or self.session.batch:
                     raise
-                self.size = (self.size + 1) // 2
+                if self.size < size:  # another batch, on the device at the same time, has found out already
+                    continue
+                self.size = (size + 1) // 2
                 self.say(f"the device's memory is exhausted; going on with batches of {self.size}")
                 continue
             at += len(part)

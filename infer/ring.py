@@ -27,7 +27,7 @@ FEW_CORES = 4
 
 @dataclass(frozen=True)
 class Batch:
-    """Decoded images; `pixels_nhwc` is overwritten when the next batch is asked for."""
+    """Decoded images; `pixels_nhwc` is overwritten later, when others are asked for."""
 
     pixels_nhwc: tuple[Pixels, ...]
     """For each spec the views of the readable images, uint8 [images x views, window H, window W, 3]."""
@@ -68,7 +68,13 @@ class Ring:
 
 
 def read_batches(
-    files: Sequence[File], specs: Sequence[PixelSpec], tta: Tta, size: int, workers: int, processes: bool | None = None
+    files: Sequence[File],
+    specs: Sequence[PixelSpec],
+    tta: Tta,
+    size: int,
+    workers: int,
+    processes: bool | None = None,
+    held: int = 1,
 ) -> Generator[Batch, None, None]:
     """All files, `size` > 0 a batch, in order; memory does not grow with their number.
 
@@ -79,6 +85,7 @@ def read_batches(
         size: images a batch; the last one has fewer.
         workers: threads or processes that decode.
         processes: rather than threads; None: whichever is faster here.
+        held: so many batches keep their pixels, the last one given and those before it.
     """
     if processes is None:
         processes = os.name == "posix" and workers > FEW_CORES and len(files) >= FEW
@@ -88,7 +95,7 @@ def read_batches(
     chunk = max(1, min(CHUNK, ceil(size / workers)))
     tasks_of_batch = ceil(size / chunk)
     ahead = tasks_of_batch + 2 * workers
-    slots = min(1 + ceil(ahead / tasks_of_batch), ceil(len(files) / size))
+    slots = min(held + ceil(ahead / tasks_of_batch), ceil(len(files) / size))
     ring = Ring(tuple(specs), tta, slots * size)
     with _memory(ring.nbytes(), processes) as (memory, shared):
         arrays = ring.arrays(memory)

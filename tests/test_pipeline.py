@@ -1,5 +1,6 @@
 """Order, bounded memory, halved batches: the pipeline's promises."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,23 @@ def test_on_cuda_the_last_batch_is_filled_so_that_every_batch_has_one_shape(mode
     answers = list(classify([cuda], files, batch_size=4))  # type: ignore[arg-type]
     assert cuda.sizes == [4, 4, 4]
     assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files).tobytes()
+
+
+def test_on_cuda_one_batch_is_copied_while_another_runs(model: Path, files: list[str]) -> None:
+    session = Session(model, "cpu")
+    cuda = Limited(session, room=99, provider=CUDA)
+    both, run = threading.Barrier(2, timeout=60), cuda.run
+    cuda.run = lambda pixels: (both.wait(), run(pixels))[1]  # type: ignore[method-assign]
+    answers = list(classify([cuda], files[:8], batch_size=2))  # type: ignore[arg-type]
+    assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files[:8]).tobytes()
+
+
+def test_batches_that_run_at_once_agree_on_a_size_that_has_room(model: Path, files: list[str]) -> None:
+    session, said = Session(model, "cpu"), []
+    cuda = Limited(session, room=2, provider=CUDA)
+    answers = list(classify([cuda], files, batch_size=4, say=said.append))  # type: ignore[arg-type]
+    assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files).tobytes()
+    assert said == ["the device's memory is exhausted; going on with batches of 2"]
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 64])

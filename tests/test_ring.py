@@ -1,5 +1,6 @@
 """Batches of pixels: each image at its place, whoever decodes it, in memory that does not grow."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,16 @@ def test_the_ring_does_not_grow_with_the_number_of_files(files: list[str], monke
     for times in (1, 3):
         assert sum(len(batch.errors) for batch in read_batches(files * times, [SMALL], "none", 4, 2)) == 45 * times
     assert sizes[0] == sizes[1] < 45 * 16 * 16 * 3
+
+
+@pytest.mark.parametrize("held", [1, 2, 3])
+def test_so_many_batches_keep_their_pixels(files: list[str], held: int) -> None:
+    kept: list[tuple[np.ndarray, bytes]] = []
+    for batch in read_batches(files, [SMALL], "none", 2, 2, held=held):
+        kept.append((batch.pixels_nhwc[0], batch.pixels_nhwc[0].tobytes()))
+        time.sleep(0.005)  # for those who would overwrite them
+        assert all(pixels.tobytes() == content for pixels, content in kept[-held:])
+    assert any(pixels.tobytes() != content for pixels, content in kept)
 
 
 def test_no_files_are_no_batches() -> None:
