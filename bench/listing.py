@@ -2,8 +2,8 @@
 
     python bench/listing.py [--images 100000]
 
-It writes that many copies of one small image, in class folders and in the CSV layout, and reads them as `lab train`
-does.
+It writes that many copies of one small image, in class folders and in the CSV layout, and reads them as `lab predict`
+and `lab train` do.
 """
 
 import argparse
@@ -19,6 +19,8 @@ from machine import machine
 from PIL import Image
 from rich.console import Console
 
+from infer.card import ClassName
+from infer.inputs import read_inputs
 from infer.layouts import check_trainable, read_table
 from infer.screen import Screen
 from infer.splits import with_validation
@@ -59,6 +61,9 @@ def make(folder: Path, images: int, as_csv: bool) -> None:
 
 def measure(folder: Path, layout: str) -> None:
     """Time every step on the way to the decoder."""
+    classes = (ClassName("one", "one"), ClassName("two", "two"))
+    source = folder / "train.csv" if (folder / "train.csv").is_file() else folder
+    timed("lab predict: list", lambda: read_inputs(source, classes))
     start = time.perf_counter()
     table = timed("read", lambda: read_table(folder))
     timed("check", lambda: check_trainable(table))
@@ -66,7 +71,7 @@ def measure(folder: Path, layout: str) -> None:
     timed("show", lambda: show_table(split, Screen(Console(quiet=True))))
     timed("fingerprint", split.fingerprint)
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{layout}: {time.perf_counter() - start:.1f} s in all, {megabytes:.0f} MB at most")
+    print(f"{layout}: lab train {time.perf_counter() - start:.1f} s in all, {megabytes:.0f} MB at most")
 
 
 def timed(what: str, step: Callable[[], T]) -> T:

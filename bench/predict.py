@@ -39,9 +39,10 @@ sys.path.insert(0, str(ROOT))
 
 from infer.cuda import CPU  # noqa: E402
 from infer.files import list_images  # noqa: E402
-from infer.pipeline import classify, read_ahead  # noqa: E402
+from infer.pipeline import classify  # noqa: E402
 from infer.pixels import read_window  # noqa: E402
 from infer.session import Session, runtime_version  # noqa: E402
+from infer.workers import read_ahead  # noqa: E402
 
 COLUMNS = ("network", "precision", "decode", "network alone", "bound", "lab", "lab / bound", "lab report", "timm")
 

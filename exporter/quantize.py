@@ -16,9 +16,9 @@ import onnx
 from exporter.graph import captured
 from exporter.parity import INT8_NOISE, relative_error
 from infer.errors import DataError, ExportError, ImageError
-from infer.pipeline import read_ahead
 from infer.pixels import Pixels, PixelSpec, read_window
 from infer.session import Floats, Session
+from infer.workers import read_ahead
 
 FEWEST = 16
 """With fewer images than this the measured ranges mean nothing."""

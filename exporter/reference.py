@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from infer.archive import File
 from infer.errors import DataError, ImageError, listed
 from infer.evidence import images_sha256, view_digest
-from infer.pipeline import read_ahead
 from infer.pixels import Pixels, PixelSpec, read_window
 from infer.session import Floats
+from infer.workers import read_ahead
 from trainer.network import PixelNet
 
 BATCH = 64

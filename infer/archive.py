@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from infer.errors import DataError, listed
 from infer.files import is_image, natural_key
+from infer.remote import Remote
 
 ZIP, TAR = ".zip", ".tar"
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
@@ -76,8 +77,8 @@ class Member:
         return content
 
 
-File = str | Member
-"""Where an image lies: a path, or a member of an archive."""
+File = str | Member | Remote
+"""Where an image lies: a path, a member of an archive, or a file of a remote system."""
 
 
 def is_archive(path: Path) -> bool:

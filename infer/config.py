@@ -6,11 +6,13 @@ from typing import Literal
 
 from infer.errors import ConfigError
 from infer.knob import check, knob
+from infer.remote import uri_of
 
 Device = Literal["auto", "cuda", "cpu"]
 BadImages = Literal["fail", "skip", "guess"]
 Normalize = Literal["true", "pred", "all", "none"]
 Split = Literal["train", "valid", "test"]
+Engine = Literal["local", "ray"]
 Tta = Literal["none", "flips", "d4", "five-crop", "ten-crop"]
 
 
@@ -47,6 +49,8 @@ class PredictConfig:
     )
     bad_images: BadImages = knob("fail", "On an unreadable image: no CSV, no row, or the most frequent class.")
     normalize: Normalize = knob("none", SCALE)
+    engine: Engine = knob("local", "ray: on a cluster, that of $RAY_ADDRESS or one that is started here.")
+    restart: bool = knob(False, "Begin anew, whatever an unfinished prediction left there.")
 
     def __post_init__(self) -> None:
         check(self, PredictConfig)
@@ -59,7 +63,8 @@ class PredictConfig:
             require_file_name("--probabilities", self.probabilities)
         elif self.top_k is not None:
             raise ConfigError("--top-k is about --probabilities; give that too")
-        outputs = [path.resolve() for path in (self.out, bad_list(self.out), self.probabilities) if path]
+        beside = (bad_list(self.out), progress_file(self.out))
+        outputs = [path.resolve() for path in (self.out, *beside, self.probabilities) if path]
         inputs = [path.resolve() for path in (self.source, self.sample, self.truth, *self.model) if path]
         if both := set(outputs) & set(inputs):
             raise ConfigError(f"{both.pop()} is read and would be overwritten; give another --out")
@@ -109,6 +114,11 @@ class VerifyConfig:
 def bad_list(out: Path) -> Path:
     """Where the images that could not be read are listed: beside the CSV."""
     return out.with_suffix(".bad.csv")
+
+
+def progress_file(out: Path) -> Path:
+    """Where a prediction keeps its answers until it is finished: beside the CSV, or here where that is a URI."""
+    return (Path(out.name) if uri_of(out) else out).with_suffix(".progress")
 
 
 def report_folder(out: Path) -> Path:

@@ -12,8 +12,8 @@ from infer.errors import DataError, listed
 from infer.inputs import to_indices
 from infer.layouts import read_table
 from infer.metrics import EvaluationResult, Metrics
+from infer.models import open_model
 from infer.pipeline import classify
-from infer.predict import open_model
 from infer.report import save_report
 from infer.runs import DATA, RECIPE, read_recipe
 from infer.screen import Screen

@@ -7,11 +7,13 @@ import io
 import os
 import re
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from infer.errors import DataError, OutputError
+from infer.remote import delete, upload, uri_of
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 """Known image suffixes, in the order in which a name without one is tried."""
@@ -26,6 +28,14 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """
+    if uri := uri_of(path):
+        with tempfile.TemporaryDirectory() as folder:
+            yield (draft := Path(folder, path.name))
+            try:
+                upload(draft, uri)
+            except OSError as error:
+                raise OutputError(f"cannot write {uri}: {error}; check the address and the credentials") from error
+        return
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
     if not path.name or (path.exists() and not path.is_file()):
         raise OutputError(f"cannot write {path}: it is a folder or a device; give a file's name with --out")
@@ -61,6 +71,14 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, content: str) -> None:
     """Write a whole UTF-8 file at once, atomically; bytes of a name that are no UTF-8 are kept. Raises OutputError."""
     write_bytes(path, content.encode("utf-8", "surrogateescape"))
+
+
+def remove(path: Path) -> None:
+    """Delete a file if it is there, on this machine or by its URI. Raises OSError."""
+    if uri := uri_of(path):
+        delete(uri)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from infer.errors import DataError, listed
 from infer.files import is_image, list_images, natural_key, read_csv
 from infer.layouts import paired_labels
 from infer.locate import ImageIndex, find_all
+from infer.remote import Remote, list_remote, uri_of
 
 IMAGE_COLUMNS = ("path", "id", "image", "image_id", "filename", "file", "name", "img")
 SAMPLE = "sample_submission.csv"
@@ -66,6 +68,8 @@ def read_inputs(source: Path, classes: Sequence[ClassName]) -> Inputs:
     """
     if str(source) == STANDARD_INPUT:
         return _from_lines(sys.stdin.buffer)
+    if uri := uri_of(source):
+        return _from_remote(uri, classes)
     try:
         found = source.is_dir()
     except OSError as error:
@@ -112,6 +116,18 @@ def _glob(pattern: Path) -> tuple[Path, list[str], list[str]] | None:
     names = {os.path.relpath(path, fixed).replace(os.sep, "/"): path for path in found}
     ordered = sorted(names, key=natural_key)
     return (fixed, ordered, [names[name] for name in ordered]) if found else None
+
+
+def _from_remote(uri: str, classes: Sequence[ClassName]) -> Inputs:
+    """A folder of a remote system, or one image there. A sample is looked for where the program runs."""
+    listed_names = list_remote(uri)
+    if listed_names is None:
+        return Inputs(Path(), [uri.rpartition("/")[2]], [Remote(uri)])
+    seen = (name for name in listed_names if is_image(name) and not re.search(r"(^|/)\.", name))
+    names = sorted(seen, key=natural_key)
+    if not names:
+        raise DataError(f"no images found in {uri}; lab reads JPEG, PNG, BMP, TIFF, WebP and GIF")
+    return _as_folder(Path(), names, [Remote(f"{uri.rstrip('/')}/{name}") for name in names], classes)
 
 
 def _from_lines(lines: Iterable[bytes]) -> Inputs:

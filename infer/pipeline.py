@@ -1,26 +1,25 @@
-"""Images to probabilities: decoding on several threads runs ahead of the device; answers come in order."""
+"""Images to probabilities: decoding on all cores runs ahead of the device; answers come in order."""
 
-import os
-from collections import deque
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
-from typing import TypeVar
+from functools import partial
 
 import numpy as np
 
 from infer.archive import File
 from infer.config import Tta
+from infer.cpu import cores
 from infer.cuda import CUDA
 from infer.errors import DeviceError, ImageError
-from infer.pixels import Pixels, bombs_are_errors
+from infer.pixels import Pixels
+from infer.ring import Batch, read_batches
 from infer.session import Floats, Session
-from infer.views import COUNTS, read_views
+from infer.views import COUNTS
+from infer.workers import in_order
 
-T = TypeVar("T")
-DECODERS = min(8, os.cpu_count() or 1)
-"""Threads; more than eight do not decode faster."""
+AT_ONCE = {CUDA: 2}
+"""Batches that a device is given at once: the pixels of one are copied to it while it works on the other."""
 
 
 @dataclass(frozen=True)
@@ -31,30 +30,11 @@ class Answer:
     error: ImageError | None = None
 
 
-def read_ahead(
-    files: Sequence[File], read: Callable[[File], T], workers: int = DECODERS, ahead: int = 64
-) -> Iterator[T | ImageError]:
-    """`read` of each file, in order, on `workers` threads that run at most `ahead` files in front of the caller."""
-    with bombs_are_errors(), ThreadPoolExecutor(workers, "decode") as pool:
-        waiting: deque[Future[T | ImageError]] = deque()
-        rest = iter(files)
-        try:
-            for file in islice(rest, ahead):
-                waiting.append(pool.submit(_try_read, read, file))
-            while waiting:
-                yield waiting.popleft().result()
-                for file in islice(rest, 1):
-                    waiting.append(pool.submit(_try_read, read, file))
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
 def classify(
     sessions: Sequence[Session],
     files: Sequence[File],
     batch_size: int,
-    workers: int = DECODERS,
+    workers: int | None = None,
     say: Callable[[str], None] = lambda text: None,
     tta: Tta = "none",
 ) -> Iterator[Answer]:
@@ -67,7 +47,7 @@ def classify(
         sessions: of the same classes.
         files: where the images lie.
         batch_size: images, or views, at once.
-        workers: threads that decode.
+        workers: threads or processes that decode; None: as many as there are cores.
         say: is told what the user should know.
         tta: which views of an image are run.
 
@@ -75,19 +55,27 @@ def classify(
         DeviceError: a device cannot run even one image.
     """
     specs = list(dict.fromkeys(session.card.pixels for session in sessions))
-    fixed = max(session.batch or 1 for session in sessions)
-    step = max(1, batch_size // COUNTS[tta] // fixed) * fixed
+    step = images_a_batch(sessions, batch_size, tta)
     size = min(step, max(1, len(files))) * COUNTS[tta]
     runners = [(specs.index(session.card.pixels), _Runner(session, size, say)) for session in sessions]
-    images = read_ahead(
-        files, lambda file: [read_views(file, spec, tta) for spec in specs], workers, ahead=2 * step + workers
-    )
-    for _ in range(0, len(files), step):
-        chunk = list(islice(images, step))
-        good = [views for views in chunk if not isinstance(views, ImageError)]
-        answers = iter(_mean(runners, good) if good else ())
-        for views in chunk:
-            yield Answer(error=views) if isinstance(views, ImageError) else Answer(next(answers))
+    at_once = max(AT_ONCE.get(session.provider, 1) for session in sessions)
+    batches = read_batches(files, specs, tta, step, workers or cores(), held=at_once)
+    done = in_order(partial(_answer, runners), batches, at_once, ahead=at_once)
+    with contextlib.closing(batches), contextlib.closing(done):
+        for answers in done:
+            yield from answers
+
+
+def _answer(runners: Sequence[tuple[int, "_Runner"]], batch: Batch) -> list[Answer]:
+    good = batch.errors.count(None)
+    answers = iter(_mean(runners, batch.pixels_nhwc, good) if good else ())
+    return [Answer(error=error) if error else Answer(next(answers)) for error in batch.errors]
+
+
+def images_a_batch(sessions: Sequence[Session], batch_size: int, tta: Tta) -> int:
+    """So many images are decoded, and answered for, at once."""
+    fixed = max(session.batch or 1 for session in sessions)
+    return max(1, batch_size // COUNTS[tta] // fixed) * fixed
 
 
 class _Runner:
@@ -102,25 +90,28 @@ class _Runner:
         answered: list[Floats] = []
         at = 0
         while at < len(pixels_nhwc):
-            part = pixels_nhwc[at : at + self.size]
+            size = self.size
+            part = pixels_nhwc[at : at + size]
             try:
-                answered.append(_run_padded(self.session, part, self.size))
+                answered.append(_run_padded(self.session, part, size))
             except DeviceError:
-                if self.size == 1 or self.session.batch:
+                if size == 1 or self.session.batch:
                     raise
-                self.size = (self.size + 1) // 2
+                if self.size < size:  # another batch, on the device at the same time, has found out already
+                    continue
+                self.size = (size + 1) // 2
                 self.say(f"the device's memory is exhausted; going on with batches of {self.size}")
                 continue
             at += len(part)
         return np.concatenate(answered)
 
 
-def _mean(runners: Sequence[tuple[int, _Runner]], views: Sequence[Sequence[Pixels]]) -> Floats:
-    """Probabilities [n, K] of n images, each given as its views for every spec; averaged over views and sessions."""
+def _mean(runners: Sequence[tuple[int, _Runner]], views: Sequence[Pixels], count: int) -> Floats:
+    """Probabilities [count, K] of images whose views are given for every spec; averaged over views and sessions."""
     total = np.zeros(())
     for spec, runner in runners:
-        answers = runner.run(np.concatenate([of_image[spec] for of_image in views]))
-        total = total + answers.reshape(len(views), -1, answers.shape[1]).mean(axis=1, dtype=np.float64)
+        answers = runner.run(views[spec])
+        total = total + answers.reshape(count, -1, answers.shape[1]).mean(axis=1, dtype=np.float64)
     return np.asarray(total / len(runners), dtype=np.float32)
 
 
@@ -135,10 +126,3 @@ def _run_padded(session: Session, pixels_nhwc: Pixels, size: int) -> Floats:
         filled[:count] = pixels_nhwc
         pixels_nhwc = filled
     return session.run(pixels_nhwc)[1][:count]
-
-
-def _try_read(read: Callable[[File], T], file: File) -> T | ImageError:
-    try:
-        return read(file)
-    except ImageError as error:
-        return error

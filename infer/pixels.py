@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from infer.archive import File, Member
+from infer.archive import File
 from infer.enhance import ENHANCEMENTS, Enhancement
 from infer.errors import ImageError
 
@@ -194,7 +194,7 @@ def _decode(file: File, resize: Step | None) -> tuple[Image.Image, Box | None]:
     """
     path = str(file)
     try:
-        with Image.open(file.open() if isinstance(file, Member) else file, formats=FORMATS) as image:
+        with Image.open(file if isinstance(file, str) else file.open(), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(
                     path, f"{image.width} x {image.height} pixels, more than {MAX_PIXELS // 10**6} million"

@@ -2,23 +2,24 @@
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import PIL
 
 from infer.card import ModelCard
-from infer.config import Device, PredictConfig, bad_list, report_folder
-from infer.cpu import int8_problem
+from infer.config import PredictConfig, bad_list, progress_file, report_folder
 from infer.errors import ConfigError, DataError, ImageError, listed
-from infer.files import csv_text, write_text
+from infer.files import csv_text, remove, write_text
 from infer.inputs import Inputs, read_inputs, read_truth, to_indices, unknown_labels
-from infer.pipeline import classify, read_ahead
+from infer.models import open_models
+from infer.pipeline import Answer, classify, images_a_batch
 from infer.pixels import read_window
-from infer.runs import REPORT_FILES, find_model, newest_model
+from infer.resume import identify, resuming
+from infer.runs import REPORT_FILES
 from infer.screen import Screen
 from infer.session import Floats, Session
 from infer.submission import (
@@ -31,7 +32,8 @@ from infer.submission import (
     writing,
     writing_csv,
 )
-from infer.views import COUNTS, check_tta
+from infer.views import COUNTS
+from infer.workers import read_ahead
 
 if TYPE_CHECKING:
     from infer.metrics import EvaluationResult, Metrics
@@ -46,49 +48,6 @@ class Prediction:
     bad: tuple[ImageError, ...]
     result: "EvaluationResult | None" = None
     metrics: "Metrics | None" = None
-
-
-def open_model(path: Path | None, device: Device, screen: Screen) -> Session:
-    """Open the model that was named, or the newest, and say which, on what, and why. Raises ModelError, DeviceError."""
-    session = Session(find_model(path) if path else newest_model(), device)
-    why = f" ({session.reason})" if session.reason else ""
-    card = session.card
-    screen.say(f"model: {session.path}, {card.architecture} {card.precision}, trained on {card.trained_on}")
-    screen.say(f"device: {session.provider}{why}")
-    if card.precision == "int8" and (problem := int8_problem()):
-        screen.say(f"note: {problem}")
-    trained_with, here = str(card.provenance.get("versions", {}).get("pillow", "")), PIL.__version__
-    if trained_with and trained_with.partition(".")[0] != here.partition(".")[0]:
-        screen.say(
-            f"note: trained with Pillow {trained_with}, here is {here}: resized pixels may differ by a level; "
-            "lab verify tells whether they do"
-        )
-    return session
-
-
-def open_models(config: PredictConfig, screen: Screen) -> list[Session]:
-    """Open all models, whose probabilities will be averaged.
-
-    Raises:
-        ConfigError: they have different classes, or a model's pixels do not allow the views.
-        ModelError, DeviceError: as `open_model`.
-    """
-    sessions = [open_model(path, config.device, screen) for path in config.model or (None,)]
-    for session in sessions:
-        check_tta(config.tta, session.card.pixels)
-    require_same_classes(sessions)
-    return sessions
-
-
-def require_same_classes(sessions: Sequence[Session]) -> None:
-    """Raises ConfigError unless the models have the same classes in the same order."""
-    first, *others = sessions
-    for other in others:
-        if other.card.classes != first.card.classes:
-            one, two = (listed([str(item) for item in session.card.classes]) for session in (first, other))
-            raise ConfigError(
-                f"models can be averaged only where their classes agree: {first.path} has {one}, {other.path} {two}"
-            )
 
 
 def predict(config: PredictConfig, screen: Screen) -> Prediction:
@@ -115,7 +74,7 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
     prediction = Prediction(rows.written, tuple(error for _, error in rows.bad))
     if truth is None:
         for name in REPORT_FILES:  # of an earlier prediction, whose CSV this one has replaced
-            (report_folder(config.out) / name).unlink(missing_ok=True)
+            remove(report_folder(config.out) / name)
         return prediction
     from infer.metrics import EvaluationResult
     from infer.report import save_report
@@ -154,8 +113,9 @@ def _write_rows(
     card, rows = sessions[0].card, _Rows()
     every = probabilities_form(form, card.classes, config.top_k)
     form = form.with_reject(config.min_confidence)
-    answers = classify(sessions, inputs.files, config.batch_size, say=screen.say, tta=config.tta)
+    answers = _answers(config, sessions, inputs, screen)
     with contextlib.ExitStack() as files, screen.bar("predicting", len(inputs.files)) as bar:
+        files.enter_context(contextlib.closing(answers))
         writers = [(form, files.enter_context(writing_csv(config.out, form.header)))]
         if config.probabilities:
             writers.append((every, files.enter_context(writing(config.probabilities, every.header))))
@@ -180,7 +140,29 @@ def _write_rows(
         if len(rows.bad) == len(inputs.files):
             raise DataError(f"none of the {len(rows.bad)} images can be read: {rows.bad[0][1]}; nothing was written")
         _write_bad(config.out, form, rows.bad)
+    progress_file(config.out).unlink(missing_ok=True)
     return rows
+
+
+def _answers(
+    config: PredictConfig, sessions: Sequence[Session], inputs: Inputs, screen: Screen
+) -> Generator[Answer, None, None]:
+    """One answer per image; those of an unfinished prediction first."""
+    if config.restart:
+        progress_file(config.out).unlink(missing_ok=True)
+
+    size = images_a_batch(sessions, config.batch_size, config.tta)
+
+    def rest(done: int) -> Iterator[Answer]:
+        files = inputs.files[done:]
+        if config.engine == "ray":
+            from infer.cluster import classify_on_cluster
+
+            return classify_on_cluster(config, sessions, files, size, screen.say)
+        return classify(sessions, files, config.batch_size, say=screen.say, tta=config.tta)
+
+    identity = partial(identify, config, sessions, inputs)
+    return resuming(progress_file(config.out), identity, inputs.files, size, rest, screen.say)
 
 
 def _form(config: PredictConfig, inputs: Inputs, card: ModelCard, screen: Screen) -> Form:
@@ -234,4 +216,4 @@ def _write_bad(out: Path, form: Form, bad: Sequence[tuple[int, ImageError]]) -> 
         rows = [(form.ids[place], error.path, error.reason) for place, error in bad]
         write_text(bad_list(out), csv_text([("ID", "path", "reason"), *rows]))
     else:
-        bad_list(out).unlink(missing_ok=True)
+        remove(bad_list(out))

@@ -12,8 +12,8 @@ from infer.card import ModelCard
 from infer.config import Device, Tta
 from infer.errors import ImageError
 from infer.inputs import read_inputs
+from infer.models import require_same_classes
 from infer.pipeline import Answer, classify
-from infer.predict import require_same_classes
 from infer.runs import find_model
 from infer.session import Floats, Session
 from infer.views import check_tta

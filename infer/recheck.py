@@ -9,12 +9,12 @@ from infer.evaluate import classify_table, held_out_images
 from infer.evidence import Evidence, images_sha256, read_evidence, view_digest
 from infer.intervals import wilson
 from infer.layouts import read_table
-from infer.pipeline import read_ahead
 from infer.pixels import PixelSpec, read_window
 from infer.runs import find_model, newest_model
 from infer.screen import Screen
 from infer.session import Session
 from infer.table import Table, spread
+from infer.workers import read_ahead
 
 
 def recheck(config: VerifyConfig, screen: Screen) -> None:

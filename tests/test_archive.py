@@ -213,10 +213,10 @@ def test_a_bad_member_is_listed_by_its_place_in_the_archive(
 
 
 def test_pixels_do_not_depend_on_what_else_is_read_at_once(folder: Path, tmp_path: Path) -> None:
-    from infer.pipeline import read_ahead
+    from infer.workers import read_ahead
 
     members = list_members(zipped(folder, tmp_path / "a.zip")) * 20
-    views = list(read_ahead(members, lambda file: read_window(file, SPEC), workers=8))
+    views = list(read_ahead(members, lambda file: read_window(file, SPEC), count=8))
     for member, view in zip(members, views, strict=True):
         assert not isinstance(view, ImageError)
         assert np.array_equal(view, read_window(member, SPEC))

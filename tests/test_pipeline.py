@@ -1,62 +1,20 @@
 """Order, bounded memory, halved batches: the pipeline's promises."""
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import infer.ring
 from infer.cuda import CPU, CUDA
-from infer.errors import DeviceError, ImageError
-from infer.pipeline import classify, read_ahead
+from infer.errors import DeviceError
+from infer.pipeline import classify
 from infer.pixels import read_window
 from infer.session import Session
 
 ONE = np.zeros((1, 1, 3), dtype=np.uint8)
-
-
-def slow_for_early_files(file: str) -> np.ndarray:
-    time.sleep(0.01 if int(file) % 4 == 0 else 0)
-    return np.full((1, 1, 3), int(file), dtype=np.uint8)
-
-
-def test_images_come_in_order_whichever_decodes_first() -> None:
-    read = read_ahead([str(number) for number in range(50)], slow_for_early_files, workers=4)
-    assert [int(image[0, 0, 0]) for image in read] == list(range(50))
-
-
-def test_no_more_images_are_read_than_a_bound_ahead_of_the_caller() -> None:
-    started: list[str] = []
-    images = read_ahead([str(k) for k in range(200)], lambda file: started.append(file) or ONE, workers=2, ahead=10)
-    for taken, _ in enumerate(images, 1):
-        assert len(started) <= taken + 10
-
-
-def test_a_bad_image_is_an_answer_and_the_rest_goes_on() -> None:
-    def read(file: str) -> np.ndarray:
-        if file == "1":
-            raise ImageError(file, "damaged")
-        return ONE
-
-    kinds = [isinstance(image, ImageError) for image in read_ahead(["0", "1", "2"], read)]
-    assert kinds == [False, True, False]
-
-
-def test_a_bug_in_a_worker_is_not_taken_for_a_bad_image() -> None:
-    def read(file: str) -> np.ndarray:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        list(read_ahead(["0"], read))
-
-
-def test_a_caller_that_stops_early_leaves_no_thread_behind() -> None:
-    images = read_ahead([str(k) for k in range(500)], lambda file: ONE)
-    next(images)
-    images.close()  # type: ignore[attr-defined]
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
 
 
 class Limited:
@@ -88,6 +46,19 @@ def test_answers_are_those_of_the_images_in_order(model: Path, files: list[str])
     assert answers.tobytes() == expected(session, files).tobytes()
 
 
+@pytest.mark.parametrize("few", [0, 99], ids=["processes", "threads"])
+def test_answers_are_the_same_bytes_for_any_workers_and_batch_size(
+    model: Path, files: list[str], few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infer.ring, "FEW_CORES", few)
+    monkeypatch.setattr(infer.ring, "FEW", 0)
+    session = Session(model, "cpu")
+    for workers, batch_size in ((1, 3), (3, 1), (2, 64)):
+        answers = classify([session], files, batch_size, workers)
+        got = np.stack([answer.probabilities for answer in answers])
+        assert got.tobytes() == expected(session, files).tobytes()
+
+
 def test_batches_are_halved_and_the_user_told_where_memory_is_exhausted(model: Path, files: list[str]) -> None:
     session, said = Session(model, "cpu"), []
     limited = Limited(session, room=2)
@@ -115,6 +86,23 @@ def test_on_cuda_the_last_batch_is_filled_so_that_every_batch_has_one_shape(mode
     answers = list(classify([cuda], files, batch_size=4))  # type: ignore[arg-type]
     assert cuda.sizes == [4, 4, 4]
     assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files).tobytes()
+
+
+def test_on_cuda_one_batch_is_copied_while_another_runs(model: Path, files: list[str]) -> None:
+    session = Session(model, "cpu")
+    cuda = Limited(session, room=99, provider=CUDA)
+    both, run = threading.Barrier(2, timeout=60), cuda.run
+    cuda.run = lambda pixels: (both.wait(), run(pixels))[1]  # type: ignore[method-assign]
+    answers = list(classify([cuda], files[:8], batch_size=2))  # type: ignore[arg-type]
+    assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files[:8]).tobytes()
+
+
+def test_batches_that_run_at_once_agree_on_a_size_that_has_room(model: Path, files: list[str]) -> None:
+    session, said = Session(model, "cpu"), []
+    cuda = Limited(session, room=2, provider=CUDA)
+    answers = list(classify([cuda], files, batch_size=4, say=said.append))  # type: ignore[arg-type]
+    assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files).tobytes()
+    assert said == ["the device's memory is exhausted; going on with batches of 2"]
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 64])

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -354,15 +353,6 @@ def test_cuda_predicts_without_torch(model: Path, tmp_path: Path, folder: Path) 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "CUDAExecutionProvider" in done.stdout
-
-
-def test_another_pillow_than_in_training_is_told(
-    lab: Callable, model: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arguments = ("predict", cells / "test", "--model", model, "--no-sample", "--out", tmp_path / "out.csv")
-    assert "note: trained with Pillow" not in lab(*arguments).out
-    monkeypatch.setattr("PIL.__version__", "9.5.0")
-    assert f"note: trained with Pillow {version('pillow')}, here is 9.5.0" in lab(*arguments).out
 
 
 def test_uncertain_and_guessed_images_are_marked_and_counted(
