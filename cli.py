@@ -13,6 +13,7 @@ import typer
 
 from exporter.config import ExportConfig as Export
 from infer import __version__
+from infer.config import CompareConfig as Compare
 from infer.config import EvaluateConfig as Evaluate
 from infer.config import PredictConfig as Predict
 from infer.config import VerifyConfig as Verify
@@ -204,18 +205,21 @@ def evaluate(
 
 
 @app.command()
+@partial(with_options, config=Compare)
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders that lab train made.")],
-    out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("compare.png"),
+    paths: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs and reports, by their folders.")],
+    **given: Any,
 ) -> None:
-    """Draw the curves of several runs into one picture and print their figures side by side."""
-    from infer.compare import compare as compare_runs
-    from infer.compare import data_note, read_runs
+    """Runs and reports side by side: curves, metrics, whether one is better, and where they disagree."""
+    config = Compare(paths=tuple(paths), **given)
+    from infer.compare import compare as compare_all
 
-    screen = _screen()
-    histories = read_runs(runs, screen)
-    screen.show(compare_runs(histories, out))
-    screen.say(f"{data_note(histories)}\ncurves: {out}")
+    screen = _screen(config.json)
+    comparison = compare_all(config, screen)
+    screen.show(*comparison.tables())
+    screen.say(f"pictures and disagreements: {config.out}")
+    if config.json:
+        _print_json(comparison.to_json())
 
 
 @app.command()

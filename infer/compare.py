@@ -1,133 +1,140 @@
-"""`lab compare`: training and validation curves of several runs in one picture, and their figures side by side."""
+"""`lab compare`: runs by their curves, and runs and reports by their predictions for the same images."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from rich import box
 from rich.table import Table as RichTable
-from rich.text import Text
 
-from infer.card import read_card
-from infer.errors import ConfigError, DataError
-from infer.files import write_bytes
-from infer.report import png
-from infer.runs import CHECKPOINT, HISTORY, RECIPE
-from infer.screen import Screen, shown
+from infer.config import CompareConfig
+from infer.drawing import png_and_svg, plain_style
+from infer.errors import DataError, OutputError
+from infer.files import csv_text, remove, write_bytes, write_text
+from infer.histories import RunHistory, curves_figure, data_note, figures_table, read_run
+from infer.metrics import EvaluationResult
+from infer.runs import HISTORY, PREDICTIONS, RECIPE, REPORT, REPORT_JSON
+from infer.saved_report import read_report
+from infer.screen import Screen
+from infer.side_by_side import (
+    Contest,
+    confusions_figure,
+    contest_json,
+    contest_tables,
+    disagreement_rows,
+)
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-
-PANELS = (("loss", "train_loss", "valid_loss"), ("accuracy", "train_accuracy", "valid_accuracy"))
+CURVES, CONFUSIONS, DISAGREEMENTS = "curves", "confusions", "disagreements.csv"
 
 
 @dataclass(frozen=True)
-class RunHistory:
-    """One run: a name for people, its history (a row per epoch), and its best epoch's row."""
+class Comparison:
+    """What there is to compare; no runs, or no contest, where the arguments have none."""
 
-    name: str
-    data: str
-    fingerprint: str
-    """Of the training and validation images."""
-    monitor: str
-    epochs: "pd.DataFrame"
-    best: "pd.Series"
-    recipe: str = ""
+    runs: list[RunHistory]
+    contest: Contest | None
+    last: int | None
+
+    def tables(self) -> list[RichTable]:
+        """For the terminal."""
+        figures = [figures_table(self.runs, self.last)] if self.runs else []
+        return [*figures, *(contest_tables(self.contest) if self.contest else [])]
+
+    def to_json(self) -> dict[str, Any]:
+        """In JSON's own types."""
+        runs = [
+            {
+                "name": run.name,
+                "recipe": run.recipe,
+                "epochs": len(run.epochs),
+                "best_epoch": int(run.best["epoch"]),
+                "valid_accuracy": float(run.best["valid_accuracy"]),
+            }
+            for run in self.runs
+        ]
+        return {"runs": runs, **(contest_json(self.contest) if self.contest else {})}
 
 
-def read_runs(runs: list[Path], screen: Screen) -> list[RunHistory]:
-    """The histories of these runs; one that broke off before its first epoch is left out, and named.
+def compare(config: CompareConfig, screen: Screen) -> Comparison:
+    """Compare runs and reports, and write pictures and disagreements into the folder of `config`.
+
+    Runs that broke off before their first epoch are left out, and named.
 
     Raises:
-        DataError: none is left, or one is damaged.
+        DataError: a folder is neither a run nor a report, nothing is left, one is damaged, or they do not compare.
+        OutputError: the folder cannot be written.
     """
-    finished = [run for run in runs if (run / HISTORY).exists() or not (run / RECIPE).exists()]
-    for run in [run for run in runs if run not in finished]:
-        screen.say(f"{run} has no finished epoch and is left out")
-    if not finished:
+    runs = [path for path in config.paths if _is_run(path, screen)]
+    reports = [path for path in config.paths if (path / REPORT_JSON).is_file()]
+    if strange := [path for path in config.paths if not _is_known(path)]:
+        raise DataError(f"{strange[0]} is neither a run nor a report; give folders that lab train or lab evaluate made")
+    if not runs and not reports:
         raise DataError("none of these runs has a finished epoch; train again, or give other runs")
-    return [read_run(run) for run in finished]
+    histories = [read_run(run) for run in runs]
+    if histories:
+        screen.say(data_note(histories))
+    comparison = Comparison(histories, _contest(config.paths, strict=not runs, screen=screen), config.last)
+    _write(comparison, config.out)
+    return comparison
 
 
-def read_run(run: Path) -> RunHistory:
-    """Read a run's history.
+def _is_known(path: Path) -> bool:
+    return any((path / name).is_file() for name in (RECIPE, HISTORY, REPORT_JSON))
 
-    Raises:
-        DataError: there is no such run, or its history is damaged.
-        ModelError: its checkpoint is.
+
+def _is_run(path: Path, screen: Screen) -> bool:
+    if (path / RECIPE).is_file() and not (path / HISTORY).is_file():
+        screen.say(f"{path} has no finished epoch and is left out")
+    return (path / HISTORY).is_file()
+
+
+def _contest(paths: tuple[Path, ...], strict: bool, screen: Screen) -> Contest | None:
+    """The predictions of the reports, and of the runs for their validation images, where two or more have any.
+
+    `strict`: reports that do not compare are an error; otherwise that is said, as there are curves to be seen.
     """
-    import pandas as pd
-
+    results: dict[str, EvaluationResult] = {}
+    for path in paths:
+        folder = path if (path / REPORT_JSON).is_file() else path / REPORT
+        if (folder / PREDICTIONS).is_file() or folder == path:
+            results[_name(path, results)] = read_report(folder)
+    if len(results) < 2:
+        return None
     try:
-        epochs = pd.read_csv(run / HISTORY)
-        best = epochs[epochs["best"] == 1].iloc[-1]
-        wanted = [column for panel in PANELS for column in panel[1:]]
-        epochs[["epoch", "monitored", "seconds", *wanted]]
-    except OSError as error:
-        raise DataError(f"{run} is not a run: it has no {HISTORY}; give folders that `lab train` made") from error
-    except (KeyError, IndexError, ValueError) as error:
-        raise DataError(f"{run / HISTORY} cannot be read ({error}); give another run") from error
-    card = read_card(run / CHECKPOINT)
-    fingerprint = str(card.provenance.get("data", {}).get("fingerprint"))
-    monitor = str(card.provenance.get("monitor", "accuracy"))
-    recipe = str(card.provenance.get("recipe", ""))
-    return RunHistory(run.resolve().name, card.trained_on, fingerprint, monitor, epochs, best, recipe)
+        contest = Contest.of(list(results), list(results.values()))
+    except DataError as error:
+        if strict:
+            raise
+        screen.say(f"predictions are not compared: {error}")
+        return None
+    most, shared = max(len(item.paths) for item in results.values()), len(contest.results[0].paths)
+    if shared < most:
+        screen.say(f"note: {shared} images are in all reports, of up to {most}; only these are compared")
+    return contest
 
 
-def compare(runs: list[RunHistory], out: Path) -> RichTable:
-    """Draw all runs' curves into one PNG at `out`, and give their figures as a table. Raises OutputError."""
-    if out.suffix.lower() != ".png":
-        raise ConfigError(f"--out must end in .png, got {out}")
-    write_bytes(out, curves_png(runs))
-    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column("run", overflow="fold")
-    table.add_column("recipe", overflow="fold")
-    monitors = {run.monitor for run in runs}
-    scores = [("accuracy", "valid_accuracy"), ("balanced", "valid_balanced_accuracy"), ("macro F1", "valid_f1")]
-    scores += [] if monitors == {"accuracy"} else [("monitored", "monitored")]
-    for name in ("epochs", "best", *(name for name, _ in scores), "minutes"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for run in runs:
-        figures = [f"{run.best[column]:.4f}" for _, column in scores]
-        minutes = f"{run.epochs['seconds'].sum() / 60:.1f}"
-        names = (Text(shown(name)) for name in (run.name, run.recipe))
-        table.add_row(*names, str(len(run.epochs)), str(int(run.best["epoch"])), *figures, minutes)
-    return table
+def _name(path: Path, taken: dict[str, EvaluationResult]) -> str:
+    """A folder's name, and that of the one around it where it says nothing alone; unlike those taken."""
+    path = path.resolve()
+    name = f"{path.parent.name}/{path.name}" if path.name.startswith(REPORT) else path.name.removesuffix(".report")
+    return f"{name} ({len(taken) + 1})" if name in taken else name
 
 
-def data_note(runs: list[RunHistory]) -> str:
-    """One line: what the runs were validated on, with a warning where that differs."""
-    names = ", ".join(sorted({run.data for run in runs}))
-    if len({run.fingerprint for run in runs}) > 1:
-        return f"warning: these runs saw different images or splits ({names}), so their figures do not compare"
-    return f"validation images of {names}, the same for all"
-
-
-def curves_png(runs: list[RunHistory]) -> bytes:
-    """Loss and accuracy over epochs as PNG: validation solid, training dashed, one colour and marker a run."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
-    for axes, (name, train, valid) in zip(figure.subplots(1, 2), PANELS, strict=True):
-        for place, run in enumerate(runs):
-            _draw(axes, run, train, valid, place)
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(f"{name} (log scale)" if name == "loss" else name)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.3)
-    figure.axes[0].set_yscale("log")
-    figure.legend(*figure.axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
-    data = ", ".join(sorted({shown(run.data) for run in runs}))
-    figure.suptitle(f"validation solid, training dashed, best epoch ringed; data: {data}")
-    return png(figure)
-
-
-def _draw(axes: "Axes", run: RunHistory, train: str, valid: str, place: int) -> None:
-    colour, marker = f"C{place % 10}", "osD^vPX*<>"[place % 10]
-    epochs = run.epochs["epoch"]
-    every = max(1, len(epochs) // 10)
-    label = shown(run.name).replace("$", r"\$")
-    axes.plot(epochs, run.epochs[valid], color=colour, marker=marker, markevery=every, markersize=4, label=label)
-    axes.plot(epochs, run.epochs[train], color=colour, linestyle="--", linewidth=1, marker=".", markevery=every)
-    axes.plot([run.best["epoch"]], [run.best[valid]], marker=marker, markersize=11, fillstyle="none", color=colour)
+def _write(comparison: Comparison, out: Path) -> None:
+    """Write what there is into the folder `out`, and take away what an earlier comparison left there."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"cannot write into {out}: it is a file; give a folder with --out")
+    contest, files = comparison.contest, {}
+    with plain_style():
+        if comparison.runs:
+            figure = curves_figure(comparison.runs, comparison.last)
+            files |= dict(zip((f"{CURVES}.png", f"{CURVES}.svg"), png_and_svg(figure), strict=True))
+        if contest:
+            figure = confusions_figure(contest)
+            files |= dict(zip((f"{CONFUSIONS}.png", f"{CONFUSIONS}.svg"), png_and_svg(figure), strict=True))
+    for name, content in files.items():
+        write_bytes(out / name, content)
+    if contest:
+        write_text(out / DISAGREEMENTS, csv_text(list(disagreement_rows(contest))))
+    every = [f"{name}.{kind}" for name in (CURVES, CONFUSIONS) for kind in ("png", "svg")]
+    for name in [name for name in every if name not in files] + ([] if contest else [DISAGREEMENTS]):
+        remove(out / name)

@@ -22,6 +22,7 @@ HONEST = "cuda fails where CUDA cannot be had; auto says what it chose."
 BATCH = "Images a batch."
 MOST_BATCH = 65_536
 SCALE = "Scale of the confusion matrix."
+AS_JSON = "Print one JSON object alone; everything else goes to standard error."
 GATE_DEVICE = "Where the gate runs it: auto is the CPU, and CUDA too where it is there."
 FULL_BATCH = "The gate's full batch."
 GATE_IMAGES = "Validation images for the gate, spread evenly."
@@ -89,6 +90,22 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         check(self, EvaluateConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig:
+    """What `lab compare` is asked for."""
+
+    paths: tuple[Path, ...] = ()
+    """Runs and reports."""
+    out: Path = knob(Path("compare"), "Folder for the pictures and the list of disagreements.")
+    last: int | None = knob(None, "Draw so many last epochs of each run.", above=0, told="all")
+    json: bool = knob(False, AS_JSON)
+
+    def __post_init__(self) -> None:
+        check(self, CompareConfig)
+        if len({path.resolve() for path in self.paths}) < len(self.paths):
+            raise ConfigError("one folder is given twice; give each once")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from infer.card import ModelCard, class_index
-from infer.compare import curves_png, read_run
+from infer.histories import curves_png, read_run
 from infer.errors import ConfigError, listed
 from infer.files import cannot_write, csv_text, make_folder, write_bytes, write_text
 from infer.metrics import Estimate, EvaluationResult, Metrics, measure
@@ -106,7 +106,7 @@ class Record:
         state = {"stage": stage, "first_epoch": trainer.first_epoch}
         if self._writes:
             state["trainer"] = cloned(trainer.state())  # a copy: it may be written in the middle of the next epoch
-        row = _history_row(epoch, metrics, score[0], improved)
+        row = {**_history_row(epoch, metrics, score[0], improved), "stage": stage + 1}
         # all at once, so that an interruption finds either this epoch or the one before
         self.best, self.waiting, self._rows, self._unwritten = best, waiting, [*self._rows, row], state
         if time.perf_counter() - self._written > min(WRITING_SHARE * self._writing, LONGEST):
