@@ -20,6 +20,7 @@ HONEST = "cuda fails where CUDA cannot be had; auto says what it chose."
 BATCH = "Images a batch."
 MOST_BATCH = 65_536
 SCALE = "Scale of the confusion matrix."
+AS_JSON = "Print one JSON object alone; everything else goes to standard error."
 GATE_DEVICE = "Where the gate runs it: auto is the CPU, and CUDA too where it is there."
 FULL_BATCH = "The gate's full batch."
 GATE_IMAGES = "Validation images for the gate, spread evenly."
@@ -47,6 +48,7 @@ class PredictConfig:
     )
     bad_images: BadImages = knob("fail", "On an unreadable image: no CSV, no row, or the most frequent class.")
     normalize: Normalize = knob("none", SCALE)
+    json: bool = knob(False, AS_JSON)
 
     def __post_init__(self) -> None:
         check(self, PredictConfig)
@@ -81,6 +83,7 @@ class EvaluateConfig:
     batch_size: int = knob(64, BATCH, above=0, most=MOST_BATCH, short="-b")
     out: Path | None = knob(None, "Folder of the report.", told="beside the model")
     normalize: Normalize = knob("none", SCALE)
+    json: bool = knob(False, AS_JSON)
 
     def __post_init__(self) -> None:
         check(self, EvaluateConfig)
