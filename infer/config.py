@@ -52,6 +52,7 @@ class PredictConfig:
     normalize: Normalize = knob("none", SCALE)
     engine: Engine = knob("local", "ray: on a cluster, that of $RAY_ADDRESS or one that is started here.")
     restart: bool = knob(False, "Begin anew, whatever an unfinished prediction left there.")
+    json: bool = knob(False, AS_JSON)
 
     def __post_init__(self) -> None:
         check(self, PredictConfig)
@@ -87,6 +88,7 @@ class EvaluateConfig:
     batch_size: int = knob(64, BATCH, above=0, most=MOST_BATCH, short="-b")
     out: Path | None = knob(None, "Folder of the report.", told="beside the model")
     normalize: Normalize = knob("none", SCALE)
+    json: bool = knob(False, AS_JSON)
 
     def __post_init__(self) -> None:
         check(self, EvaluateConfig)

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from infer.card import ModelCard
 from infer.config import PredictConfig, bad_list, progress_file, report_folder
 from infer.errors import ConfigError, DataError, ImageError, listed
 from infer.files import csv_text, remove, write_text
-from infer.inputs import Inputs, read_inputs, read_truth, to_indices, unknown_labels
+from infer.inputs import Inputs, read_groups, read_inputs, read_truth, to_indices, unknown_labels
 from infer.models import open_models
 from infer.pipeline import Answer, classify, images_a_batch
 from infer.pixels import read_window
@@ -49,6 +49,15 @@ class Prediction:
     result: "EvaluationResult | None" = None
     metrics: "Metrics | None" = None
 
+    def to_json(self, out: Path) -> dict[str, Any]:
+        """For machines: the CSV at `out`, its rows, images that cannot be read, and the report where there is one."""
+        told = {"csv": str(out), "rows": self.written, "unreadable": [error.path for error in self.bad]}
+        if self.result is None or self.metrics is None:
+            return told
+        from infer.report import report_json
+
+        return {**told, "report": str(report_folder(out)), **report_json(self.result, self.metrics)}
+
 
 def predict(config: PredictConfig, screen: Screen) -> Prediction:
     """Predict every image of the source and write the CSVs, and the report where the truth is known.
@@ -67,6 +76,7 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
     form = _form(config, inputs, session.card, screen)
     inputs = _in_order(inputs, form.order)
     truth = _truth(config, inputs, session.card, screen)
+    groups = read_groups(config.truth, inputs) if config.truth else inputs.groups
     rows = _write_rows(config, sessions, inputs, form, keep=truth is not None, screen=screen)
     if config.min_confidence is not None:
         limit = f"{config.min_confidence:g}"
@@ -89,6 +99,7 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
         paths=tuple(inputs.names[place] for place in rows.places),
         truth=truth[rows.places],
         probabilities=np.stack(rows.probabilities),
+        groups=tuple(groups[place] for place in rows.places) if groups else (),
         files=tuple(inputs.files[place] for place in rows.places),
         operating_point=session.card.operating_point if alone else None,
     )
@@ -178,7 +189,9 @@ def _in_order(inputs: Inputs, order: Sequence[int]) -> Inputs:
         return inputs
     labels = [inputs.labels[position] for position in order] if inputs.labels else None
     names = [inputs.names[position] for position in order]
-    return replace(inputs, names=names, files=[inputs.files[position] for position in order], labels=labels)
+    groups = [inputs.groups[position] for position in order] if inputs.groups else ()
+    files = [inputs.files[position] for position in order]
+    return replace(inputs, names=names, files=files, labels=labels, groups=groups)
 
 
 def _spare_inputs(config: PredictConfig, inputs: Inputs) -> None:

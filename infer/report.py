@@ -36,7 +36,8 @@ def save_report(result: EvaluationResult, folder: Path, normalize: str) -> Metri
     """Measure `result` and write its report into `folder`. Raises OutputError."""
     metrics = measure(result)
     names = [str(item) for item in result.classes]
-    write_text(folder / REPORT_FILES[0], json.dumps(report_json(result, metrics), indent=2, ensure_ascii=False) + "\n")
+    told = json.dumps(report_json(result, metrics), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(folder / REPORT_FILES[0], told + "\n")
     write_bytes(folder / REPORT_FILES[1], _confusion_png(metrics, names, normalize, result.title))
     write_predictions(result, folder / REPORT_FILES[2])
     return metrics

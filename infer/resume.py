@@ -86,7 +86,7 @@ def identify(config: PredictConfig, sessions: Sequence[Session], inputs: Inputs)
 
     What is done about bad images may change: it is decided again for all rows.
     """
-    aside = ("source", "out", "model", "device", "bad_images", "restart")
+    aside = ("source", "out", "model", "device", "bad_images", "restart", "json")
     options = [f"{item.name}={getattr(config, item.name)}" for item in fields(config) if item.name not in aside]
     names = hashlib.sha256()
     for name in inputs.names:
