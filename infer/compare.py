@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table as RichTable
 
 from infer.config import CompareConfig
-from infer.drawing import png_and_svg, plain_style
+from infer.drawing import plain_style, png_and_svg
 from infer.errors import DataError, OutputError
 from infer.files import csv_text, remove, write_bytes, write_text
 from infer.histories import RunHistory, curves_figure, data_note, figures_table, read_run
@@ -73,6 +73,10 @@ def compare(config: CompareConfig, screen: Screen) -> Comparison:
     if histories:
         screen.say(data_note(histories))
     comparison = Comparison(histories, _contest(config.paths, strict=not runs, screen=screen), config.last)
+    if config.last and histories:
+        screen.say(f"last {config.last}: mean validation accuracy of so many last epochs")
+    if comparison.contest:
+        screen.say(comparison.contest.legend())
     _write(comparison, config.out)
     return comparison
 
@@ -123,7 +127,7 @@ def _write(comparison: Comparison, out: Path) -> None:
     """Write what there is into the folder `out`, and take away what an earlier comparison left there."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"cannot write into {out}: it is a file; give a folder with --out")
-    contest, files = comparison.contest, {}
+    contest, files = comparison.contest, dict[str, bytes]()
     with plain_style():
         if comparison.runs:
             figure = curves_figure(comparison.runs, comparison.last)

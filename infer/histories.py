@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from infer.card import read_card
-from infer.drawing import new_figure, plain_style, plot_text, png
+from infer.drawing import LINES, new_figure, plain_style, plot_text, png
 from infer.errors import DataError
 from infer.runs import CHECKPOINT, HISTORY
 from infer.screen import shown
@@ -62,16 +62,16 @@ def read_run(run: Path) -> RunHistory:
 
 
 def figures_table(runs: list[RunHistory], last: int | None = None) -> RichTable:
-    """A run a line: its epochs and its best one's figures; with `last`, the mean accuracy of so many last epochs too."""
+    """A run a line: its epochs and its best one's figures; with `last`, the mean accuracy of so many last ones too."""
     table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("run", overflow="fold")
     table.add_column("recipe", overflow="fold")
     monitors = {run.monitor for run in runs}
     scores = [("accuracy", "valid_accuracy"), ("balanced", "valid_balanced_accuracy"), ("macro F1", "valid_f1")]
     scores += [] if monitors == {"accuracy"} else [("monitored", "monitored")]
-    means = [f"mean accuracy, last {last}"] if last else []
+    means = [f"last {last}"] if last else []
     for name in ("epochs", "best", *(name for name, _ in scores), *means, "minutes"):
-        table.add_column(name, justify="right", no_wrap=name not in means)
+        table.add_column(name, justify="right", no_wrap=True)
     for run in runs:
         figures = [f"{run.best[column]:.4f}" for _, column in scores]
         if last:
@@ -119,7 +119,7 @@ def curves_figure(runs: list[RunHistory], last: int | None = None) -> "Figure":
 
 
 def _draw(axes: "Axes", run: RunHistory, rows: "pd.DataFrame", train: str, valid: str, place: int) -> None:
-    colour, marker = f"C{place % 10}", "osD^vPX*<>"[place % 10]
+    colour, marker = LINES[place % len(LINES)][0], "osD^vPX*<>"[place % 10]
     epochs = rows["epoch"]
     every = max(1, len(epochs) // 10)
     label = plot_text(run.name, 60)

@@ -21,7 +21,7 @@ COMPARED = (
     *("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "matthews", "kappa"),
     *("roc_auc", "average_precision", "log_loss", "brier"),
 )
-"""Not the calibration error: noise lengthens both models', so their difference has no interval that is worth its name."""
+"""Not the calibration error: noise lengthens that of both, so that their difference has no interval worth its name."""
 
 
 def in_common(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
@@ -52,9 +52,7 @@ def in_common(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
     return taken
 
 
-def differences(
-    first: EvaluationResult, second: EvaluationResult, resamples: int = RESAMPLES
-) -> dict[str, Estimate]:
+def differences(first: EvaluationResult, second: EvaluationResult, resamples: int = RESAMPLES) -> dict[str, Estimate]:
     """The metrics of COMPARED, those of `second` less those of `first`, with 95% intervals from paired resamples.
 
     BCa intervals, by patient where patients are known; undefined where either metric is.
@@ -64,7 +62,10 @@ def differences(
         second: of the same images in the same order.
         resamples: how many.
     """
-    sides = [(Weighted.of(item.probabilities, item.truth, item.ordered), item.predicted == item.truth) for item in (first, second)]
+    sides = [
+        (Weighted.of(item.probabilities, item.truth, item.ordered), item.predicted == item.truth)
+        for item in (first, second)
+    ]
 
     def less(weights: Numbers) -> dict[str, Numbers]:
         one, two = (_measure(weighted, right, weights) for weighted, right in sides)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from infer.files import write_bytes, write_text
 from infer.metrics import Estimate, EvaluationResult, Metrics, measure, normalized
-from infer.runs import REPORT_FILES
+from infer.runs import PREDICTIONS, REPORT_JSON
 from infer.saved_report import VERSION, write_predictions
 from infer.screen import shown
 
@@ -37,9 +37,9 @@ def save_report(result: EvaluationResult, folder: Path, normalize: str) -> Metri
     metrics = measure(result)
     names = [str(item) for item in result.classes]
     told = json.dumps(report_json(result, metrics), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(folder / REPORT_FILES[0], told + "\n")
-    write_bytes(folder / REPORT_FILES[1], _confusion_png(metrics, names, normalize, result.title))
-    write_predictions(result, folder / REPORT_FILES[2])
+    write_text(folder / REPORT_JSON, told + "\n")
+    write_bytes(folder / "confusion.png", _confusion_png(metrics, names, normalize, result.title))
+    write_predictions(result, folder / PREDICTIONS)
     return metrics
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """Of the images on which models disagree, so many are printed; all are written."""
+MOST_COLUMNS = 24
+"""Of confusion matrices side by side in a terminal; more are in the picture alone."""
 NAMES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -65,6 +67,10 @@ class Contest:
         letters = string.ascii_uppercase
         return [(letters[k // 26 - 1] if k >= 26 else "") + letters[k % 26] for k in range(len(self.names))]
 
+    def legend(self) -> str:
+        """A line for each model: its letter and its name."""
+        return "\n".join(f"{letter}: {name}" for letter, name in zip(self.letters, self.names, strict=True))
+
     def disagreements(self) -> NDArray[np.int64]:
         """The images that not all models put into one class, those first on which they are surest of themselves."""
         predicted = np.array([result.predicted for result in self.results])
@@ -75,10 +81,11 @@ class Contest:
 
 def contest_tables(contest: Contest) -> list[RichTable]:
     """For the terminal: metrics, differences, confusion matrices side by side, and disagreements."""
+    columns = len(contest.names) * len(contest.results[0].classes)
     return [
         _metrics_table(contest),
         *(_difference_table(contest, place) for place in range(1, len(contest.names))),
-        _confusion_tables(contest),
+        *([_confusion_tables(contest)] if columns <= MOST_COLUMNS else []),
         _disagreement_table(contest),
     ]
 
@@ -162,8 +169,8 @@ def _metrics_table(contest: Contest) -> RichTable:
     patients = len(set(first.groups) - {""})
     table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(f"{len(first.truth)} images" + (f", {patients} patients" if patients else ""))
-    for letter, name in zip(contest.letters, contest.names, strict=True):
-        table.add_column(Text(f"{letter}: {shown(name)}"), justify="right", overflow="fold")
+    for letter in contest.letters:
+        table.add_column(letter, justify="right", no_wrap=True)
     for key in COMPARED:
         if getattr(contest.metrics[0], key):
             table.add_row(NAMES[key], *(_decimal(_value(metrics, key)) for metrics in contest.metrics))
@@ -185,7 +192,6 @@ def _difference_table(contest: Contest, place: int) -> RichTable:
 
 
 def _confusion_tables(contest: Contest) -> RichTable:
-    """The matrices in a row, or as many rows as the terminal asks for."""
     grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     classes = contest.results[0].classes
     grid.add_column("truth ↓  prediction →", overflow="fold")

@@ -1,3 +1,7 @@
+"""`lab compare` as a user meets it: runs, reports, both, and what does not compare."""
+
+import csv
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -5,14 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from infer.compare import data_note, read_run
-from infer.errors import DataError
 
-
-@pytest.fixture
-def longer(run: Path, tmp_path: Path) -> Path:
-    """A copy of the run with three epochs more in its history, the last the best."""
-    copy = shutil.copytree(run, tmp_path / "[longer]")
+@pytest.fixture(scope="module")
+def longer(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the run with three epochs more in its history, the last the best, and other predictions."""
+    copy = shutil.copytree(run, tmp_path_factory.mktemp("runs") / "[longer]")
     header, *rows = (copy / "history.csv").read_text().splitlines()
     names = header.split(",")
     for epoch in (3, 4, 5):
@@ -20,45 +21,109 @@ def longer(run: Path, tmp_path: Path) -> Path:
         values["valid_accuracy"] = "0.8125"
         rows.append(",".join(values.values()))
     (copy / "history.csv").write_text("\n".join([header, *rows]) + "\n")
+    path = copy / "report" / "predictions.csv"
+    head, *lines = list(csv.reader(path.open()))
+    flipped = [
+        [*line[:3], line[1], "0.9", "0.1"] if line[1] == "0" else [*line[:3], "1", "0.2", "0.8"] for line in lines
+    ]
+    path.write_text("\n".join(",".join(line) for line in [head, *flipped]) + "\n")  # right about every image
     return copy
 
 
-def test_runs_of_unequal_length_are_drawn_into_one_picture_and_printed(
+def test_runs_of_unequal_length_are_drawn_and_their_predictions_compared(
     lab: Callable, run: Path, longer: Path, tmp_path: Path
 ) -> None:
-    ran = lab("compare", run, longer, "--out", tmp_path / "both.png")
+    ran = lab("compare", run, longer, "--out", tmp_path / "both")
     assert ran.code == 0, ran.err
-    with Image.open(tmp_path / "both.png") as picture:
-        assert picture.width > picture.height > 300
-    line = next(line for line in ran.out.splitlines() if "[longer]" in line)
+    for name in ("curves", "confusions"):
+        with Image.open(tmp_path / "both" / f"{name}.png") as picture:
+            assert picture.width > picture.height > 300
+        assert (tmp_path / "both" / f"{name}.svg").read_text().startswith("<?xml")
+    line = next(line for line in ran.out.splitlines() if line.startswith(" [longer]"))
     assert line.split()[1:5] == ["lab", "5", "5", "0.8125"]
-    assert f" {run.name} "[1:] in ran.out
+    assert f"A: {run.name}\nB: [longer]\n" in ran.out
+    assert "B - A" in ran.out
+    assert "truth ↓  prediction →" in ran.out
 
 
-def test_runs_on_the_same_images_say_so_and_others_are_warned_about(run: Path, longer: Path) -> None:
-    one, two = read_run(run), read_run(longer)
-    assert "the same for all" in data_note([one, two])
-    other = type(two)(two.name, two.data, "another fingerprint", two.monitor, two.epochs, two.best)
-    assert "do not compare" in data_note([one, other])
+def test_every_image_on_which_they_disagree_is_listed_with_both_answers(
+    lab: Callable, run: Path, longer: Path, tmp_path: Path
+) -> None:
+    assert lab("compare", run, longer, "--out", tmp_path).code == 0
+    with (tmp_path / "disagreements.csv").open(newline="") as file:
+        listed = list(csv.DictReader(file))
+    tables = [list(csv.DictReader((folder / "report" / "predictions.csv").open())) for folder in (run, longer)]
+    wanted = {one["path"] for one, two in zip(*tables, strict=True) if one["predicted"] != two["predicted"]}
+    assert {row["path"] for row in listed} == wanted
+    for row in listed:
+        assert row["B predicted"] == row["truth"] != row["A predicted"]
+
+
+def test_json_tells_the_differences_and_nothing_else(lab: Callable, run: Path, longer: Path, tmp_path: Path) -> None:
+    ran = lab("compare", run, longer, "--out", tmp_path, "--json")
+    told = json.loads(ran.out)
+    assert [item["epochs"] for item in told["runs"]] == [2, 5]
+    one, two = (item["accuracy"] for item in told["models"])
+    assert two == 1
+    (difference,) = told["differences"]
+    assert difference["metrics"]["accuracy"]["value"] == pytest.approx(two - one)
+    assert difference["less"] == run.name
+    assert told["disagreements"] == round((1 - one) * told["images"])
+    assert "pictures and disagreements" in ran.err
+
+
+def test_reports_are_compared_without_their_runs(lab: Callable, run: Path, longer: Path, tmp_path: Path) -> None:
+    ran = lab("compare", run / "report", longer / "report", "--out", tmp_path)
+    assert ran.code == 0, ran.err
+    assert f"A: {run.name}/report\n" in ran.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["confusions.png", "confusions.svg", "disagreements.csv"]
+
+
+def test_what_an_earlier_comparison_left_goes(lab: Callable, run: Path, longer: Path, tmp_path: Path) -> None:
+    lab("compare", run, longer, "--out", tmp_path)
+    (tmp_path / "mine.txt").write_text("")
+    assert lab("compare", run, "--out", tmp_path).code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "curves.svg", "mine.txt"]
 
 
 def test_a_run_without_a_finished_epoch_is_left_out_and_named(lab: Callable, run: Path, tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     shutil.copy(run / "recipe.toml", tmp_path / "broken")
-    ran = lab("compare", run, tmp_path / "broken", "--out", tmp_path / "c.png")
+    ran = lab("compare", run, tmp_path / "broken", "--out", tmp_path / "c")
     assert ran.code == 0, ran.err
     assert "broken has no finished epoch and is left out" in ran.out
-    assert lab("compare", tmp_path / "broken", "--out", tmp_path / "c.png").code == 1
+    assert lab("compare", tmp_path / "broken", "--out", tmp_path / "c").code == 1
 
 
-def test_a_folder_that_is_no_run_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is not a run"):
-        read_run(tmp_path)
+def test_runs_on_other_images_are_drawn_and_reports_on_other_images_refused(
+    lab: Callable, run: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(run, tmp_path / "other")
+    path = other / "report" / "predictions.csv"
+    head, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([head, *(f"elsewhere/{line}" for line in lines)]) + "\n")
+    ran = lab("compare", run, other, "--out", tmp_path / "c")
+    assert ran.code == 0, ran.err
+    assert "predictions are not compared: these reports share no image" in ran.out
+    ran = lab("compare", run / "report", other / "report", "--out", tmp_path / "c")
+    assert ran.code == 1
+    assert ran.err.startswith("error: these reports share no image")
 
 
-@pytest.mark.parametrize("content", ["", "epoch,best\n1,1\n", "a,b\n1,2\n"])
-def test_a_damaged_history_is_an_error(run: Path, tmp_path: Path, content: str) -> None:
-    copy = shutil.copytree(run, tmp_path / "run")
-    (copy / "history.csv").write_text(content)
-    with pytest.raises(DataError, match=r"history\.csv cannot be read"):
-        read_run(copy)
+@pytest.mark.parametrize(
+    ("arguments", "code", "what"),
+    [
+        (["{here}"], 1, "is neither a run nor a report"),
+        (["{run}", "{run}"], 2, "one folder is given twice"),
+        (["{run}", "--last", "0"], 2, "--last must be above 0"),
+        (["{run}", "--out", "{here}/file"], 1, "it is a file; give a folder"),
+    ],
+)
+def test_bad_input_is_one_line(
+    lab: Callable, run: Path, tmp_path: Path, arguments: list[str], code: int, what: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    ran = lab("compare", *(argument.format(run=run, here=tmp_path) for argument in arguments))
+    assert ran.code == code
+    assert what in ran.err
+    assert ran.err.count("\n") == 1

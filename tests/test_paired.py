@@ -43,16 +43,15 @@ def test_differences_are_those_of_scikit_learns_metrics(classes: int) -> None:
     assert set(found) == set(COMPARED) - ({"kappa"} if classes == 2 else set())
 
     def plain(item: EvaluationResult) -> dict[str, float]:
-        scores = item.probabilities[:, 1] if classes == 2 else item.probabilities.astype(float)
-        if classes > 2:
-            scores = scores / scores.sum(axis=1, keepdims=True)
+        wide = item.probabilities.astype(float)
+        scores = wide[:, 1] if classes == 2 else wide / wide.sum(axis=1, keepdims=True)
         return {
             "accuracy": float((item.truth == item.predicted).mean()),
             "balanced_accuracy": balanced_accuracy_score(item.truth, item.predicted),
             "macro_f1": f1_score(item.truth, item.predicted, average="macro"),
             "matthews": matthews_corrcoef(item.truth, item.predicted),
             "roc_auc": roc_auc_score(item.truth, scores, multi_class="ovr"),
-            "log_loss": log_loss(item.truth, item.probabilities.astype(float)),
+            "log_loss": log_loss(item.truth, wide / wide.sum(axis=1, keepdims=True)),
         }
 
     one, two = plain(first), plain(second)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from infer.card import ModelCard, class_index
-from infer.histories import curves_png, read_run
 from infer.errors import ConfigError, listed
 from infer.files import cannot_write, csv_text, make_folder, write_bytes, write_text
+from infer.histories import curves_png, read_run
 from infer.metrics import Estimate, EvaluationResult, Metrics, measure
 from infer.report import save_report
 from infer.runs import CHECKPOINT, DATA, HISTORY, RECIPE
