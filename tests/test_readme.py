@@ -35,7 +35,7 @@ def test_the_readmes_commands_run_in_their_order(
         ran = lab(*arguments)
         assert ran.code == 0, f"{line}: {ran.err}"
     assert (tmp_path / "submission.csv").is_file()
-    assert (tmp_path / "compare.png").is_file()
+    assert (tmp_path / "compare" / "curves.png").is_file()
 
 
 def test_the_readme_has_a_line_for_every_module() -> None:

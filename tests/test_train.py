@@ -131,6 +131,7 @@ def test_the_history_has_one_row_per_epoch_with_sensible_values(trained: Path) -
         "best",
         "seconds",
         "images_per_second",
+        "stage",
     ]
     for row in rows:
         assert row["train_loss"] > 0
