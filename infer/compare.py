@@ -9,15 +9,16 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from infer.card import read_card
+from infer.drawing import new_figure, plain_style, plot_text, png
 from infer.errors import ConfigError, DataError
 from infer.files import write_bytes
-from infer.report import png
 from infer.runs import CHECKPOINT, HISTORY, RECIPE
 from infer.screen import Screen, shown
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PANELS = (("loss", "train_loss", "valid_loss"), ("accuracy", "train_accuracy", "valid_accuracy"))
 
@@ -106,9 +107,13 @@ def data_note(runs: list[RunHistory]) -> str:
 
 def curves_png(runs: list[RunHistory]) -> bytes:
     """Loss and accuracy over epochs as PNG: validation solid, training dashed, one colour and marker a run."""
-    from matplotlib.figure import Figure
+    with plain_style():
+        return png(curves_figure(runs))
 
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
+
+def curves_figure(runs: list[RunHistory]) -> "Figure":
+    """The same as a figure; call it within `plain_style`."""
+    figure = new_figure(11, 4.4)
     for axes, (name, train, valid) in zip(figure.subplots(1, 2), PANELS, strict=True):
         for place, run in enumerate(runs):
             _draw(axes, run, train, valid, place)
@@ -117,17 +122,19 @@ def curves_png(runs: list[RunHistory]) -> bytes:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
     figure.axes[0].set_yscale("log")
-    figure.legend(*figure.axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
-    data = ", ".join(sorted({shown(run.data) for run in runs}))
+    if len(runs) > 1:
+        handles = figure.axes[1].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=2, fontsize="small")
+    data = ", ".join(sorted({plot_text(run.data) for run in runs}))
     figure.suptitle(f"validation solid, training dashed, best epoch ringed; data: {data}")
-    return png(figure)
+    return figure
 
 
 def _draw(axes: "Axes", run: RunHistory, train: str, valid: str, place: int) -> None:
     colour, marker = f"C{place % 10}", "osD^vPX*<>"[place % 10]
     epochs = run.epochs["epoch"]
     every = max(1, len(epochs) // 10)
-    label = shown(run.name).replace("$", r"\$")
+    label = plot_text(run.name, 60)
     axes.plot(epochs, run.epochs[valid], color=colour, marker=marker, markevery=every, markersize=4, label=label)
     axes.plot(epochs, run.epochs[train], color=colour, linestyle="--", linewidth=1, marker=".", markevery=every)
     axes.plot([run.best["epoch"]], [run.best[valid]], marker=marker, markersize=11, fillstyle="none", color=colour)
