@@ -11,14 +11,14 @@ import numpy as np
 import PIL
 
 from infer.card import ModelCard
-from infer.config import Device, PredictConfig, bad_list, report_folder
+from infer.config import Device, PredictConfig, Tta, bad_list, report_folder
 from infer.cpu import int8_problem
 from infer.errors import ConfigError, DataError, ImageError, listed
 from infer.files import csv_text, write_text
 from infer.inputs import Inputs, read_inputs, read_truth, to_indices, unknown_labels
 from infer.pipeline import classify, read_ahead
 from infer.pixels import read_window
-from infer.runs import REPORT_FILES, find_model, newest_model
+from infer.runs import find_model, newest_model, remove_report
 from infer.screen import Screen
 from infer.session import Floats, Session
 from infer.submission import (
@@ -114,11 +114,12 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
         screen.say(f"reject: {rows.rejected} of {rows.written} images, whose best probability is below {limit}")
     prediction = Prediction(rows.written, tuple(error for _, error in rows.bad))
     if truth is None:
-        for name in REPORT_FILES:  # of an earlier prediction, whose CSV this one has replaced
-            (report_folder(config.out) / name).unlink(missing_ok=True)
+        remove_report(report_folder(config.out))  # of an earlier prediction, whose CSV this one has replaced
         return prediction
     from infer.metrics import EvaluationResult
+    from infer.origin import Origin, run_of
     from infer.report import save_report
+    from infer.thumbnails import make_gallery
 
     known = config.truth.name if config.truth else inputs.labels_from
     alone = len(sessions) == COUNTS[config.tta] == 1
@@ -133,7 +134,22 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
         files=tuple(inputs.files[place] for place in rows.places),
         operating_point=session.card.operating_point if alone else None,
     )
-    return replace(prediction, result=result, metrics=save_report(result, report_folder(config.out), config.normalize))
+    origin = Origin(
+        card=session.card,
+        model=session.path,
+        run=run_of(session.path, session.card),
+        source=config.source.resolve().name,
+        averaged="" if alone else _averaged(len(sessions), config.tta),
+    )
+    gallery = make_gallery(result, session.card.pixels, config, session, screen)
+    metrics = save_report(result, report_folder(config.out), config, origin, gallery)
+    return replace(prediction, result=result, metrics=metrics)
+
+
+def _averaged(models: int, tta: Tta) -> str:
+    """For people: `3 models, of which this is the first, and 8 views of each image (d4)`."""
+    parts = [f"{models} models, of which this is the first"] if models > 1 else []
+    return " and ".join([*parts, *([f"{COUNTS[tta]} views of each image ({tta})"] if COUNTS[tta] > 1 else [])])
 
 
 @dataclass

@@ -10,7 +10,7 @@ from infer.card import ClassName, OperatingPoint
 from infer.errors import DataError
 from infer.files import csv_line, read_csv, replacing
 from infer.metrics import EvaluationResult
-from infer.runs import REPORT_FILES
+from infer.runs import PREDICTIONS, REPORT_JSON
 
 VERSION = 1
 """Of `report.json`; a reader refuses a higher one."""
@@ -38,8 +38,8 @@ def read_report(folder: Path) -> EvaluationResult:
     Raises:
         DataError: there is no report, it is damaged, or it is one of an older or a newer lab.
     """
-    told = _read_json(folder / REPORT_FILES[0])
-    path = folder / REPORT_FILES[2]
+    told = _read_json(folder / REPORT_JSON)
+    path = folder / PREDICTIONS
     header, *rows = read_csv(path, strip=False) or [[]]
     try:
         classes = tuple(ClassName(**item) for item in told["classes"])
