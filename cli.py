@@ -183,7 +183,8 @@ def predict(
     **given: Any,
 ) -> None:
     """Predict images and write a Kaggle CSV; where the truth is known, a report beside it."""
-    _predict(Predict(source=source, use_sample=not no_sample, **typed(Predict, given)), _screen())
+    config = Predict(source=source, use_sample=not no_sample, **typed(Predict, given))
+    _predict(config, _screen(config.json))
 
 
 @app.command()
@@ -197,10 +198,13 @@ def evaluate(
     """Run the exported model on a labelled split and report."""
     config = Evaluate(data=data, **given)
     from infer.evaluate import evaluate as evaluate_split
+    from infer.report import report_json
 
-    screen = _screen()
+    screen = _screen(config.json)
     result, metrics, folder = evaluate_split(config, screen)
     _show_report(screen, result, metrics, config.normalize, folder)
+    if config.json:
+        _print_json({"report": str(folder), **report_json(result, metrics)})
 
 
 @app.command()
@@ -310,10 +314,16 @@ def _train_extra(command: str) -> Iterator[None]:
         ) from error
 
 
-def _screen() -> "Screen":
+def _screen(on_errors: bool = False) -> "Screen":
     from infer.screen import open_screen
 
-    return open_screen()
+    return open_screen(on_errors)
+
+
+def _print_json(told: dict[str, Any]) -> None:
+    import json
+
+    typer.echo(json.dumps(told, allow_nan=False))
 
 
 def _predict(config: Predict, screen: "Screen") -> None:
@@ -325,6 +335,8 @@ def _predict(config: Predict, screen: "Screen") -> None:
     if done.bad:
         screen.say(f"{len(done.bad)} images cannot be read ({config.bad_images}): listed in {bad_list(config.out)}")
     screen.say(f"{done.written} rows: {config.out}")
+    if config.json:
+        _print_json(done.to_json(config.out))
 
 
 def _show_report(

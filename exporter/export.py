@@ -24,6 +24,7 @@ from exporter.quantize import quantize, read_calibration
 from exporter.reference import Reference, Watch, ask
 from exporter.source import Source, open_source
 from exporter.temperature import fit_temperature
+from exporter.threshold import with_threshold
 from infer import __version__
 from infer.card import ModelCard, read_card
 from infer.config import Device
@@ -63,6 +64,7 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
     card = export_card(source.card, config)
     if config.calibrate:
         card = calibrated(card, source.network, reference, screen)
+    card = with_threshold(card, reference, source.gate, screen)
     model = _build(config, source.network, card, calibration, screen)
     target = config.out or source.model
     with replacing(target) as draft:

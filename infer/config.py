@@ -20,6 +20,7 @@ HONEST = "cuda fails where CUDA cannot be had; auto says what it chose."
 BATCH = "Images a batch."
 MOST_BATCH = 65_536
 SCALE = "Scale of the confusion matrix."
+AS_JSON = "Print one JSON object alone; everything else goes to standard error."
 GATE_DEVICE = "Where the gate runs it: auto is the CPU, and CUDA too where it is there."
 FULL_BATCH = "The gate's full batch."
 GATE_IMAGES = "Validation images for the gate, spread evenly."
@@ -46,6 +47,8 @@ class ReportConfig:
         "Beside them, what speaks for the prediction: by the output of lab export --cam, or by covering parts.",
         panel=REPORT,
     )
+
+    json: bool = knob(False, AS_JSON, panel=REPORT)
 
     def __post_init__(self) -> None:
         check(self, ReportConfig)

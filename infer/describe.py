@@ -107,8 +107,17 @@ def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
         ("reduced JPEG decoding", "yes" if pixels.reduced_decode else "no"),
         ("normalisation", str(card.normalization)),
         ("temperature", str(card.temperature)),
+        ("threshold", threshold_in_words(card)),
         *_flat(card.provenance),
     ]
+
+
+def threshold_in_words(card: ModelCard) -> str:
+    """The card's threshold and what it was chosen on, or why there is none."""
+    point = card.operating_point
+    if point is None:
+        return "none" if len(card.classes) == 2 else "none, as there are several classes"
+    return f"{point.threshold:.4f} of {card.classes[1]}, by Youden's index on {point}"
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -36,6 +36,7 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
     split = config.split or choose_split(table, (VALID, TEST) if own else (TEST, VALID, TRAIN))
     chosen = labelled_images(table, split, card.classes, screen)
     result = classify_table(session, chosen, config.batch_size, f"{split} split of {table.name}", screen)
+    result = replace(result, notes=_seen_before(split, own, card))
     folder = config.out or session.path.parent / f"report-{table.name}-{split}"
     origin = Origin(
         card=card,
@@ -47,6 +48,18 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
     )
     gallery = make_gallery(result, card.pixels, config, session, screen)
     return result, save_report(result, folder, config, origin, gallery), folder
+
+
+def _seen_before(split: str, own: bool, card: ModelCard) -> tuple[str, ...]:
+    """What must be said of images that had a part in making the model, which then flatter it."""
+    if split == TRAIN:
+        return ("these may be the very images that the network was trained on: then all figures flatter it",)
+    if split != VALID:
+        return ()
+    chosen = "the best epoch and the threshold were chosen" if card.operating_point else "the best epoch was chosen"
+    if own:
+        return (f"{chosen} on these very images, so all figures flatter the model; a test set tells more",)
+    return (f"if {chosen} on these very images, all figures flatter the model; a test set tells more",)
 
 
 def run_table(run: Path, card: ModelCard, root: Path | None = None) -> Table:
@@ -79,15 +92,17 @@ def labelled_images(table: Table, split: str, classes: tuple[ClassName, ...], sc
         own_split = "; leave DATA out for the images that lab set apart" if split == VALID else ""
         raise DataError(f"{table.root} has no labelled images in its {split} split; choose another --split{own_split}")
     screen.say(f"data: {split} split of {table.name}, {len(found)} images ({table.layout})")
-    if split == TRAIN:
-        screen.say("note: these may be the very images that the network was trained on")
     labels = to_indices([table.classes[label].label for label in found.labels], classes, str(table.root))
     return replace(found, labels=np.array(labels, dtype=np.int64), classes=classes)
 
 
 def held_out_images(table: Table, classes: tuple[ClassName, ...], screen: Screen) -> Table:
     """`labelled_images` of the split to hold a model to: the first of valid, test and train that has any."""
-    return labelled_images(table, choose_split(table, (VALID, TEST, TRAIN)), classes, screen)
+    split = choose_split(table, (VALID, TEST, TRAIN))
+    found = labelled_images(table, split, classes, screen)
+    if split == TRAIN:
+        screen.say("note: these may be the very images that the network was trained on")
+    return found
 
 
 def classify_table(session: Session, table: Table, batch_size: int, what: str, screen: Screen) -> EvaluationResult:

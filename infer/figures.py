@@ -102,6 +102,8 @@ def scores_figure(result: EvaluationResult) -> Drawn:
         axes.stairs(heights, edges, fill=True, facecolor=colour, alpha=0.25, hatch=HATCHES[place], edgecolor=colour)
         axes.stairs(heights, edges, color=colour, linestyle=dashes, linewidth=1.8, label=label)
         told.append(f"{name}: median {np.median(scores[chosen]):.2f} over {count} images")
+    if point := result.operating_point:
+        axes.axvline(point.threshold, color="black", linestyle="-.", label=f"threshold {point.threshold:.3f}")
     axes.set_xlabel(f"probability of {of}")
     axes.set_xlim(0, 1)
     axes.legend(loc="upper center", fontsize="small")

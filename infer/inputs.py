@@ -13,7 +13,7 @@ from infer.archive import File, is_archive, list_members
 from infer.card import ClassName, class_index
 from infer.errors import DataError, listed
 from infer.files import is_image, list_images, natural_key, read_csv
-from infer.layouts import paired_labels
+from infer.layouts import GROUP_COLUMNS, paired_labels
 from infer.locate import ImageIndex, find_all
 
 IMAGE_COLUMNS = ("path", "id", "image", "image_id", "filename", "file", "name", "img")
@@ -40,6 +40,8 @@ class Inputs:
     """[n] the truth as text, where the input itself tells it."""
     labels_from: str = ""
     """Where the truth was found, for people."""
+    groups: Sequence[str] = ()
+    """[n] the patient of each, "" where not known; empty where the input tells of none."""
 
 
 class Below(Sequence[str]):
@@ -147,9 +149,11 @@ def _from_csv(source: Path) -> Inputs:
     names = [row[column] for row in rows[1:]]
     files = _absolute(source, index, names)
     label = _column(header, LABEL_COLUMNS)
+    group = _column(header, GROUP_COLUMNS)
+    groups = [row[group] for row in rows[1:]] if group is not None and group != column else []
     if label is None or label == column or source.name == SAMPLE:  # a sample's labels stand for nothing
-        return Inputs(source.parent, names, files)
-    return Inputs(source.parent, names, files, [row[label] for row in rows[1:]], f"column {rows[0][label]}")
+        return Inputs(source.parent, names, files, groups=groups)
+    return Inputs(source.parent, names, files, [row[label] for row in rows[1:]], f"column {rows[0][label]}", groups)
 
 
 def _column(header: Sequence[str], names: Sequence[str]) -> int | None:
@@ -202,19 +206,44 @@ def read_truth(file: Path, inputs: Inputs) -> list[str]:
     if image is None or label is None:
         found = listed(rows[0]) if rows else "nothing"
         raise DataError(f"{file} holds {found}; its first line must name a Path and a label column")
-    matcher = NameMatcher(inputs.names)
-    labels: dict[int, str] = {}
-    for row in rows[1:]:
+    labels = _matched(file, rows[1:], (image, label), "labels", inputs.names)
+    if missing := [name for name, found in zip(inputs.names, labels, strict=True) if found is None]:
+        raise DataError(f"{file} has no label for {len(missing)} of the images: {listed(missing)}; add them")
+    return [found or "" for found in labels]
+
+
+def read_groups(file: Path, inputs: Inputs) -> Sequence[str]:
+    """The patient of each input, "" where not known, from a CSV that `read_truth` has read, or else as the input tells.
+
+    Raises:
+        DataError: an image has two patients.
+    """
+    rows = read_csv(file)
+    header = [name.lower() for name in rows[0]]
+    image, group = _column(header, IMAGE_COLUMNS), _column(header, GROUP_COLUMNS)
+    if image is None or group is None or len(header) == 1:
+        return inputs.groups
+    return [found or "" for found in _matched(file, rows[1:], (image, group), "patients", inputs.names)]
+
+
+def _matched(
+    file: Path, rows: list[list[str]], columns: tuple[int, int], what: str, names: Sequence[str]
+) -> list[str | None]:
+    """What the second of two columns says of each name, found in the first; None where it is not there.
+
+    Raises DataError for an ambiguous id, or two different answers.
+    """
+    image, column = columns
+    matcher = NameMatcher(names)
+    found: dict[int, str] = {}
+    for row in rows:
         positions = matcher.find(row[image])
         if len(positions) > 1:
-            fitting = listed([inputs.names[position] for position in positions])
+            fitting = listed([names[position] for position in positions])
             raise DataError(f"{file}: {row[image]} may be {fitting}; write the relative path")
-        if positions and labels.setdefault(positions[0], row[label]) != row[label]:
-            raise DataError(f"{file} gives {row[image]} two labels; keep the right one")
-    missing = [name for position, name in enumerate(inputs.names) if position not in labels]
-    if missing:
-        raise DataError(f"{file} has no label for {len(missing)} of the images: {listed(missing)}; add them")
-    return [labels[position] for position in range(len(inputs.names))]
+        if positions and found.setdefault(positions[0], row[column]) != row[column]:
+            raise DataError(f"{file} gives {row[image]} two {what}; keep the right one")
+    return [found.get(position) for position in range(len(names))]
 
 
 def unknown_labels(labels: Sequence[str], classes: Sequence[ClassName]) -> list[str]:

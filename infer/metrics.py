@@ -177,7 +177,7 @@ def _estimates(result: EvaluationResult, units: NDArray[np.int64], resamples: in
     if not resamples:
         return {name: Estimate(value) for name, value in values.items()}
     weighted = Weighted.of(result.probabilities, result.truth, result.ordered)
-    intervals = bootstrap(weighted.measure, units, ("calibration_error",), resamples)
+    intervals = bootstrap(weighted.measure, units, resamples)
     return {name: _estimate(name, value, intervals[name], result, units) for name, value in values.items()}
 
 
@@ -208,7 +208,7 @@ def _at_threshold(result: EvaluationResult, share: Share) -> ThresholdMetrics | 
     point = result.operating_point
     if point is None:
         return None
-    positive, told = result.truth == 1, result.probabilities[:, 1] >= point.threshold
+    positive, told = result.truth == 1, result.probabilities[:, 1].astype(np.float64) >= point.threshold
     return ThresholdMetrics(
         positive=1,
         threshold=point.threshold,

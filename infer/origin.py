@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from infer.card import ModelCard, read_card
+from infer.describe import threshold_in_words
 from infer.enhance import Enhancement
 from infer.errors import LabError
 from infer.evidence import read_evidence
@@ -119,6 +120,8 @@ def model_card(origin: Origin) -> Facts:
             )
         )
     facts.append(("temperature", _temperature(card)))
+    if card.operating_point:
+        facts.append(("threshold", threshold_in_words(card)))
     facts.append(("parity gate", _gate(origin)))
     if "weights_sha256" in told:
         facts.append(("weights, sha256", str(told["weights_sha256"])))

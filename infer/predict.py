@@ -5,17 +5,17 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL
 
 from infer.card import ModelCard
-from infer.config import Device, PredictConfig, Tta, bad_list, report_folder
+from infer.config import Device, PredictConfig, bad_list, report_folder
 from infer.cpu import int8_problem
 from infer.errors import ConfigError, DataError, ImageError, listed
 from infer.files import csv_text, write_text
-from infer.inputs import Inputs, read_inputs, read_truth, to_indices, unknown_labels
+from infer.inputs import Inputs, read_groups, read_inputs, read_truth, to_indices, unknown_labels
 from infer.pipeline import classify, read_ahead
 from infer.pixels import read_window
 from infer.runs import find_model, newest_model, remove_report
@@ -31,7 +31,7 @@ from infer.submission import (
     writing,
     writing_csv,
 )
-from infer.views import COUNTS, check_tta
+from infer.views import COUNTS, averaged_in_words, check_tta
 
 if TYPE_CHECKING:
     from infer.metrics import EvaluationResult, Metrics
@@ -46,6 +46,15 @@ class Prediction:
     bad: tuple[ImageError, ...]
     result: "EvaluationResult | None" = None
     metrics: "Metrics | None" = None
+
+    def to_json(self, out: Path) -> dict[str, Any]:
+        """For machines: the CSV at `out`, its rows, images that cannot be read, and the report where there is one."""
+        told = {"csv": str(out), "rows": self.written, "unreadable": [error.path for error in self.bad]}
+        if self.result is None or self.metrics is None:
+            return told
+        from infer.report import report_json
+
+        return {**told, "report": str(report_folder(out)), **report_json(self.result, self.metrics)}
 
 
 def open_model(path: Path | None, device: Device, screen: Screen) -> Session:
@@ -108,6 +117,7 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
     form = _form(config, inputs, session.card, screen)
     inputs = _in_order(inputs, form.order)
     truth = _truth(config, inputs, session.card, screen)
+    groups = read_groups(config.truth, inputs) if config.truth else inputs.groups
     rows = _write_rows(config, sessions, inputs, form, keep=truth is not None, screen=screen)
     if config.min_confidence is not None:
         limit = f"{config.min_confidence:g}"
@@ -131,6 +141,7 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
         paths=tuple(inputs.names[place] for place in rows.places),
         truth=truth[rows.places],
         probabilities=np.stack(rows.probabilities),
+        groups=tuple(groups[place] for place in rows.places) if groups else (),
         files=tuple(inputs.files[place] for place in rows.places),
         operating_point=session.card.operating_point if alone else None,
     )
@@ -139,17 +150,11 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
         model=session.path,
         run=run_of(session.path, session.card),
         source=config.source.resolve().name,
-        averaged="" if alone else _averaged(len(sessions), config.tta),
+        averaged=averaged_in_words(len(sessions), config.tta),
     )
     gallery = make_gallery(result, session.card.pixels, config, session, screen)
     metrics = save_report(result, report_folder(config.out), config, origin, gallery)
     return replace(prediction, result=result, metrics=metrics)
-
-
-def _averaged(models: int, tta: Tta) -> str:
-    """For people: `3 models, of which this is the first, and 8 views of each image (d4)`."""
-    parts = [f"{models} models, of which this is the first"] if models > 1 else []
-    return " and ".join([*parts, *([f"{COUNTS[tta]} views of each image ({tta})"] if COUNTS[tta] > 1 else [])])
 
 
 @dataclass
@@ -212,7 +217,9 @@ def _in_order(inputs: Inputs, order: Sequence[int]) -> Inputs:
         return inputs
     labels = [inputs.labels[position] for position in order] if inputs.labels else None
     names = [inputs.names[position] for position in order]
-    return replace(inputs, names=names, files=[inputs.files[position] for position in order], labels=labels)
+    groups = [inputs.groups[position] for position in order] if inputs.groups else ()
+    files = [inputs.files[position] for position in order]
+    return replace(inputs, names=names, files=files, labels=labels, groups=groups)
 
 
 def _spare_inputs(config: PredictConfig, inputs: Inputs) -> None:

@@ -37,7 +37,7 @@ def save_report(
 ) -> Metrics:
     """Measure `result` and write its report into `folder`, in place of an earlier one's. Raises OutputError."""
     metrics = measure(result)
-    data = json.dumps(report_json(result, metrics), indent=2, ensure_ascii=False) + "\n"
+    data = json.dumps(report_json(result, metrics), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     files = {REPORT_JSON: data.encode("utf-8", "surrogateescape")}
     if config.pictures:
         from infer.page import report_page

@@ -38,9 +38,12 @@ class Bar:
         self.progress.update(self.task, completed=done, note=note)
 
 
-def open_screen() -> "Screen":
-    """The terminal; a quiet one in all but the first of several processes that torchrun started, which sets RANK."""
-    return Screen() if os.environ.get("RANK", "0") == "0" else Screen(Console(quiet=True))
+def open_screen(on_errors: bool = False) -> "Screen":
+    """The terminal; a quiet one in all but the first of several processes that torchrun started, which sets RANK.
+
+    `on_errors`: on standard error, where the standard output is for a machine.
+    """
+    return Screen(Terminal(stderr=on_errors)) if os.environ.get("RANK", "0") == "0" else Screen(Console(quiet=True))
 
 
 @dataclass(frozen=True)

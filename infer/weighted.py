@@ -126,14 +126,17 @@ class Weighted:
         )
 
     def measure(self, weights: Numbers) -> dict[str, Numbers]:
-        """Every metric by name, [R] each, of weightings [R, n]; one of class k is `f1 k`. NaN where undefined."""
+        """Every metric by name, [R] each, of weightings [R, n]; one of class k is `f1 k`. NaN where undefined.
+
+        The calibration error is told as the gap of each bin that has images, [R, B]: the sum of their distances from 0.
+        """
         ordered = weights.take(self.order, 1)
         counts = np.add.reduceat(ordered, self.starts, axis=1)
         confusion = counts @ np.eye(self.classes**2)[self.cells]  # whole numbers: exact in any order
         found = confusion_metrics(confusion.reshape(-1, self.classes, self.classes), self.ordered)
         total = counts.sum(axis=1)
         gaps = np.add.reduceat(ordered * self.gaps, self.bin_starts, axis=1)
-        found["calibration_error"] = np.abs(gaps).sum(axis=1) / total
+        found["calibration_error"] = gaps / total[:, None]
         for name, losses in zip(("log_loss", "brier"), self.losses, strict=True):
             found[name] = np.einsum("rn,n->r", weights, losses) / total
         ranked = np.array([ranking.measure(weights) for ranking in self.rankings])  # [K, 2, R]

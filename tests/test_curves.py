@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from infer.card import ClassName
+from infer.card import ClassName, OperatingPoint
 from infer.curves import MOST_POINTS, NAMED, precision_recall_figure, roc_figure
 from infer.drawing import plain_style
-from infer.metrics import EvaluationResult
+from infer.figures import scores_figure
+from infer.metrics import EvaluationResult, measure
 
 
 def random_result(classes: int, images: int, seed: int = 0) -> EvaluationResult:
@@ -76,3 +77,14 @@ def test_a_curve_of_many_images_has_few_points_and_both_ends() -> None:
     recall = line.get_xdata()
     assert len(recall) <= MOST_POINTS
     assert (min(recall), max(recall)) == (0, 1)
+
+
+def test_the_models_threshold_is_marked_where_its_sensitivity_and_specificity_are() -> None:
+    result = replace(random_result(2, 60), operating_point=OperatingPoint(0.3, 40, None))
+    at = measure(result, resamples=0).at_threshold
+    with plain_style():
+        figure, *_ = roc_figure(result)
+        scores = scores_figure(result)[0]
+    (star,) = [line for line in figure.axes[0].lines if line.get_label() == "threshold 0.300"]
+    assert star.get_xydata()[0].tolist() == pytest.approx([1 - at.specificity.value, at.sensitivity.value])
+    assert [line.get_xdata()[0] for line in scores.axes[0].lines if "threshold" in str(line.get_label())] == [0.3]

@@ -123,3 +123,39 @@ def test_a_test_set_from_elsewhere_needs_no_training_split_and_not_every_class(
 def test_a_batch_size_of_zero_is_refused() -> None:
     with pytest.raises(ConfigError, match="--batch-size"):
         EvaluateConfig(batch_size=0)
+
+
+def test_json_is_all_that_stands_on_standard_output(lab: Callable, copied: Path) -> None:
+    ran = lab("evaluate", "--model", copied, "--json")
+    assert ran.code == 0, ran.err
+    told = json.loads(ran.out)
+    assert told.pop("report") == str(copied / "report-cells-valid")
+    assert told == report(copied / "report-cells-valid")
+    assert "balanced accuracy" in ran.err
+
+
+def test_patients_of_the_data_set_are_resampled_and_counted(
+    lab: Callable, copied: Path, cells: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(cells, tmp_path / "mine")
+    with (data / "valid.csv").open(newline="") as file:
+        header, *lines = csv.reader(file)
+    told = [[*header, "patient"], *([*line, f"p{place // 3}"] for place, line in enumerate(lines))]
+    (data / "valid.csv").write_text("".join(",".join(line) + "\n" for line in told))
+    out = lab("evaluate", data, "--split", "valid", "--model", copied, "--out", tmp_path / "out").out
+    assert "12 images, 4 patients" in out
+    assert report(tmp_path / "out")["groups"] == 4
+    with (tmp_path / "out" / "predictions.csv").open(newline="") as file:
+        assert [row["group"] for row in csv.DictReader(file)][:4] == ["p0", "p0", "p0", "p1"]
+
+
+def test_what_flatters_a_model_is_noted(lab: Callable, copied: Path, cells: Path, tmp_path: Path) -> None:
+    own = lab("evaluate", "--model", copied).out
+    assert "note: the best epoch and the threshold were chosen on these very images" in own
+    named = lab("evaluate", cells, "--split", "valid", "--model", copied, "--out", tmp_path / "a").out
+    assert "note: if the best epoch and the threshold were chosen on these very images" in named
+    shutil.copy(cells / "test_labels.csv", tmp_path / "t.csv")
+    data = shutil.copytree(cells, tmp_path / "mine")
+    shutil.copy(data / "test_labels.csv", data / "resnet_18_test.csv")
+    assert "very images" not in lab("evaluate", data, "--model", copied, "--out", tmp_path / "b").out
+    assert "the best epoch was chosen on these very images" in str(report(copied / "report")["notes"])

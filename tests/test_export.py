@@ -249,7 +249,7 @@ def test_a_temperature_goes_into_the_graph_and_the_card_while_logits_stay(
     ran = lab("evaluate", cells, "--split", "valid", "--model", tmp_path / "a.onnx", "--out", tmp_path / "report")
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     told = card.provenance["temperature_fit"]
-    assert report["calibration_error"] == pytest.approx(told["error_after"], abs=1e-5)
+    assert report["calibration_error"]["value"] == pytest.approx(told["error_after"], abs=1e-5)
     assert report["uncalibrated_error"] == pytest.approx(told["error_before"], abs=1e-5)
     assert "without the model's temperature" in ran.out
 

@@ -7,7 +7,7 @@ import pytest
 
 from infer.card import ClassName
 from infer.errors import DataError
-from infer.inputs import Below, Inputs, NameMatcher, read_inputs, read_truth, to_indices
+from infer.inputs import Below, Inputs, NameMatcher, read_groups, read_inputs, read_truth, to_indices
 
 CLASSES = (ClassName("normal", "007"), ClassName("blast", "1"))
 Touch = Callable[..., None]
@@ -242,3 +242,26 @@ def test_paths_of_a_folders_images_are_joined_when_asked_for(touch: Touch, tmp_p
     assert files[1:] == expected[1:]
     assert list(Below(Path("/"), ["a.png"])) == ["/a.png"]
     assert list(Below(Path(), ["a.png"])) == ["a.png"]
+
+
+@pytest.mark.parametrize("column", ["patient", "Group"])
+def test_patients_are_read_from_the_input_or_from_the_truth(
+    tmp_path: Path, save_image: Callable[..., Path], column: str
+) -> None:
+    for name in "abc":
+        save_image(tmp_path / f"{name}.png")
+    (tmp_path / "in.csv").write_text(f"Path,{column}\nb.png,p1\na.png,\nc.png,p2\n")
+    (tmp_path / "t.csv").write_text(f"Path,label,{column}\na.png,0,q1\nb.png,1,q2\nc,0,q1\n")
+    (tmp_path / "plain.csv").write_text("Path,label\na.png,0\nb.png,1\nc,0\n")
+    inputs = read_inputs(tmp_path / "in.csv", CLASSES)
+    assert inputs.groups == ["p1", "", "p2"]
+    assert read_groups(tmp_path / "t.csv", inputs) == ["q2", "q1", "q1"]
+    assert read_groups(tmp_path / "plain.csv", inputs) == inputs.groups
+    assert read_inputs(tmp_path / "plain.csv", CLASSES).groups == []
+
+
+def test_an_image_of_two_patients_is_refused(tmp_path: Path, save_image: Callable[..., Path]) -> None:
+    save_image(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text("Path,label,patient\na,0,p\na.png,0,q\n")
+    with pytest.raises(DataError, match=r"gives a\.png two patients; keep the right one"):
+        read_groups(tmp_path / "t.csv", read_inputs(tmp_path, CLASSES))

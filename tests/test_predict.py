@@ -412,3 +412,24 @@ def test_parquet_without_its_package_is_refused_before_any_work(
     assert ran.code == 1
     assert "pip install '.[parquet]'" in ran.err
     assert ran.out == ""
+
+
+def test_json_tells_the_csv_and_where_the_truth_is_known_the_report(
+    lab: Callable, model: Path, tmp_path: Path, cells: Path, folder: Path
+) -> None:
+    out, patients = tmp_path / "a.csv", tmp_path / "t.csv"
+    lines = rows(cells / "test_labels.csv")
+    patients.write_text(
+        "".join(",".join([*row, "patient" if k == 0 else f"p{k % 5}"]) + "\n" for k, row in enumerate(lines))
+    )
+    ran = lab("predict", folder, "--model", model, "--no-sample", "--out", out, "--json")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out) == {"csv": str(out), "rows": 12, "unreadable": []}
+    ran = lab("predict", folder, "--model", model, "--no-sample", "--out", out, "--truth", patients, "--json")
+    told = json.loads(ran.out)
+    assert (told["rows"], told["images"], told["groups"]) == (12, 12, 5)
+    saved = json.loads((tmp_path / "a.report" / "report.json").read_text())
+    assert {name: told[name] for name in saved} == saved
+    assert "12 rows" in ran.err
+    lab("predict", folder, "--model", model, "--no-sample", "--out", out)
+    assert not list((tmp_path / "a.report").iterdir())
