@@ -86,12 +86,12 @@ def _with_interval(estimate: Estimate) -> tuple[str, str]:
 
 def _metrics_table(result: EvaluationResult, metrics: Metrics) -> str:
     rows = "".join(
-        f'<tr><th scope="row">{text(what)}</th><td class="number">{value}</td><td class="number">{interval}</td>'
-        f'<td class="soft">{text(note)}</td></tr>\n'
+        f'<tr><th scope="row">{text(what)}<span class="note">{text(note)}</span></th><td class="number">{value}</td>'
+        f'<td class="number">{interval}</td></tr>\n'
         for what, value, interval, note in summary_rows(result, metrics)
     )
     head = '<th scope="col">metric</th><th scope="col" class="number">value</th>'
-    head += '<th scope="col" class="number">95% interval</th><th scope="col">what it is</th>'
+    head += '<th scope="col" class="number">95% interval</th>'
     return wide(f"<table><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table>", "Metrics")
 
 
