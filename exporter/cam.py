@@ -84,5 +84,5 @@ def _pool_and_head(model: onnx.ModelProto) -> tuple[onnx.NodeProto, onnx.NodePro
 
 
 def _constant(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
-    (found,) = [tensor for tensor in model.graph.initializer if tensor.name == name]
+    found: onnx.TensorProto = next(tensor for tensor in model.graph.initializer if tensor.name == name)
     return found

@@ -28,8 +28,38 @@ FULL_BATCH = "The gate's full batch."
 GATE_IMAGES = "Validation images for the gate, spread evenly."
 
 
+REPORT = "Report"
+
+
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig:
+class ReportConfig:
+    """How a report looks; what every command that makes one is asked for."""
+
+    normalize: Normalize = knob("none", SCALE, panel=REPORT)
+    pictures: bool = knob(True, "Pictures and the page report.html; without, the numbers alone.", panel=REPORT)
+    thumbnails: int = knob(
+        8,
+        "On the page, of each class so many mistakes, and as many uncertain images; 0 where images are private.",
+        panel=REPORT,
+        least=0,
+        most=100,
+    )
+    heatmaps: bool = knob(
+        False,
+        "Beside them, what speaks for the prediction: by the output of lab export --cam, or by covering parts.",
+        panel=REPORT,
+    )
+
+    json: bool = knob(False, AS_JSON, panel=REPORT)
+
+    def __post_init__(self) -> None:
+        check(self, ReportConfig)
+        if self.heatmaps and not (self.pictures and self.thumbnails):
+            raise ConfigError("--heatmaps are drawn beside thumbnails on the page; leave out what turns those off")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig(ReportConfig):
     """What `lab predict` is asked for."""
 
     source: Path
@@ -49,12 +79,11 @@ class PredictConfig:
         None, "Mark images whose best probability is below it, in a column `reject`.", least=0, most=1, told="none"
     )
     bad_images: BadImages = knob("fail", "On an unreadable image: no CSV, no row, or the most frequent class.")
-    normalize: Normalize = knob("none", SCALE)
     engine: Engine = knob("local", "ray: on a cluster, that of $RAY_ADDRESS or one that is started here.")
     restart: bool = knob(False, "Begin anew, whatever an unfinished prediction left there.")
-    json: bool = knob(False, AS_JSON)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check(self, PredictConfig)
         if len({path.resolve() for path in self.model}) < len(self.model):
             raise ConfigError("--model names one file twice; name each once")
@@ -75,7 +104,7 @@ class PredictConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
+class EvaluateConfig(ReportConfig):
     """What `lab evaluate` is asked for."""
 
     data: Path | None = None
@@ -87,10 +116,9 @@ class EvaluateConfig:
     device: Device = knob("auto", HONEST)
     batch_size: int = knob(64, BATCH, above=0, most=MOST_BATCH, short="-b")
     out: Path | None = knob(None, "Folder of the report.", told="beside the model")
-    normalize: Normalize = knob("none", SCALE)
-    json: bool = knob(False, AS_JSON)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check(self, EvaluateConfig)
 
 

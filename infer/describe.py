@@ -107,12 +107,13 @@ def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
         ("reduced JPEG decoding", "yes" if pixels.reduced_decode else "no"),
         ("normalisation", str(card.normalization)),
         ("temperature", str(card.temperature)),
-        ("threshold", _threshold(card)),
+        ("threshold", threshold_in_words(card)),
         *_flat(card.provenance),
     ]
 
 
-def _threshold(card: ModelCard) -> str:
+def threshold_in_words(card: ModelCard) -> str:
+    """The card's threshold and what it was chosen on, or why there is none."""
     point = card.operating_point
     if point is None:
         return "none" if len(card.classes) == 2 else "none, as there are several classes"

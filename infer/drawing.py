@@ -46,7 +46,7 @@ def new_figure(width: float, height: float) -> "Figure":
     """An empty figure of so many inches, which makes room for its labels. Draw within `plain_style`."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
 def short(text: str, longest: int = LONGEST_NAME) -> str:
@@ -62,14 +62,21 @@ def plot_text(text: str, longest: int = LONGEST_NAME) -> str:
 
 def png(figure: "Figure") -> bytes:
     """A figure as PNG, the same bytes each time. Draw and save within `plain_style`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=150, metadata={"Software": None})
+    # savefig would draw twice
+    FigureCanvasAgg(figure).print_png(image, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return image.getvalue()
 
 
 def png_and_svg(figure: "Figure") -> tuple[bytes, bytes]:
     """The same, and as SVG; the layout is made once for both."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     image, vector = png(figure), io.BytesIO()
     figure.set_layout_engine("none")  # it has done its part
-    figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None})
+    FigureCanvasSVG(figure).print_svg(  # type: ignore[no-untyped-call]
+        vector, metadata={"Date": None, "Creator": None}
+    )
     return image, vector.getvalue()

@@ -13,12 +13,14 @@ from infer.inputs import to_indices
 from infer.layouts import read_table
 from infer.metrics import EvaluationResult, Metrics
 from infer.models import open_model
+from infer.origin import Origin, run_of
 from infer.pipeline import classify
 from infer.report import save_report
 from infer.runs import DATA, RECIPE, read_recipe
 from infer.screen import Screen
 from infer.session import Floats, Session
 from infer.table import TEST, TRAIN, UNKNOWN, VALID, Table, read_run_table
+from infer.thumbnails import make_gallery
 
 
 def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, Metrics, Path]:
@@ -36,7 +38,16 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
     result = classify_table(session, chosen, config.batch_size, f"{split} split of {table.name}", screen)
     result = replace(result, notes=_seen_before(split, own, card))
     folder = config.out or session.path.parent / f"report-{table.name}-{split}"
-    return result, save_report(result, folder, config.normalize), folder
+    origin = Origin(
+        card=card,
+        model=session.path,
+        run=run_of(session.path, card),
+        source=table.name,
+        layout=table.layout,
+        split=split,
+    )
+    gallery = make_gallery(result, card.pixels, config, session, screen)
+    return result, save_report(result, folder, config, origin, gallery), folder
 
 
 def _seen_before(split: str, own: bool, card: ModelCard) -> tuple[str, ...]:

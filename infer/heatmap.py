@@ -58,7 +58,7 @@ def occlusion(session: Session, view: Pixels, label: int) -> Floats:
     for place, (row, column) in enumerate((row, column) for row in rows for column in columns):
         covered[1 + place, row[0] : row[-1] + 1, column[0] : column[-1] + 1] = GREY
     scores = _probabilities(session, covered)[:, label]
-    return (scores[0] - scores[1:]).reshape(len(rows), len(columns))
+    return np.asarray(scores[0] - scores[1:], dtype=np.float32).reshape(len(rows), len(columns))
 
 
 def _probabilities(session: Session, pixels_nhwc: Pixels) -> Floats:

@@ -19,7 +19,7 @@ from infer.models import open_models
 from infer.pipeline import Answer, classify, images_a_batch
 from infer.pixels import read_window
 from infer.resume import identify, resuming
-from infer.runs import REPORT_FILES
+from infer.runs import remove_report
 from infer.screen import Screen
 from infer.session import Floats, Session
 from infer.submission import (
@@ -32,7 +32,7 @@ from infer.submission import (
     writing,
     writing_csv,
 )
-from infer.views import COUNTS
+from infer.views import COUNTS, averaged_in_words
 from infer.workers import read_ahead
 
 if TYPE_CHECKING:
@@ -83,11 +83,12 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
         screen.say(f"reject: {rows.rejected} of {rows.written} images, whose best probability is below {limit}")
     prediction = Prediction(rows.written, tuple(error for _, error in rows.bad))
     if truth is None:
-        for name in REPORT_FILES:  # of an earlier prediction, whose CSV this one has replaced
-            remove(report_folder(config.out) / name)
+        remove_report(report_folder(config.out))  # of an earlier prediction, whose CSV this one has replaced
         return prediction
     from infer.metrics import EvaluationResult
+    from infer.origin import Origin, run_of
     from infer.report import save_report
+    from infer.thumbnails import make_gallery
 
     known = config.truth.name if config.truth else inputs.labels_from
     alone = len(sessions) == COUNTS[config.tta] == 1
@@ -103,7 +104,16 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
         files=tuple(inputs.files[place] for place in rows.places),
         operating_point=session.card.operating_point if alone else None,
     )
-    return replace(prediction, result=result, metrics=save_report(result, report_folder(config.out), config.normalize))
+    origin = Origin(
+        card=session.card,
+        model=session.path,
+        run=run_of(session.path, session.card),
+        source=config.source.resolve().name,
+        averaged=averaged_in_words(len(sessions), config.tta),
+    )
+    gallery = make_gallery(result, session.card.pixels, config, session, screen)
+    metrics = save_report(result, report_folder(config.out), config, origin, gallery)
+    return replace(prediction, result=result, metrics=metrics)
 
 
 @dataclass

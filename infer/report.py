@@ -1,23 +1,23 @@
-"""A report folder: `report.json`, `confusion.png` and `predictions.csv`; and the same as rich tables."""
+"""A report folder: numbers, predictions, pictures and a page; and the same as rich tables."""
 
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from infer.files import write_bytes, write_text
+from infer.config import ReportConfig
+from infer.files import write_bytes
 from infer.metrics import Estimate, EvaluationResult, Metrics, measure, normalized
-from infer.runs import PREDICTIONS, REPORT_JSON
+from infer.origin import Origin
+from infer.pictures import draw_pictures
+from infer.runs import PAGE, PREDICTIONS, REPORT_JSON, remove_report
 from infer.saved_report import VERSION, write_predictions
 from infer.screen import shown
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from infer.thumbnails import Gallery
 
 WIDE = 90
 """Columns from which on the summary explains itself."""
@@ -32,14 +32,23 @@ CLASS_COLUMNS = (
 """Heading and field of the metrics per class."""
 
 
-def save_report(result: EvaluationResult, folder: Path, normalize: str) -> Metrics:
-    """Measure `result` and write its report into `folder`. Raises OutputError."""
+def save_report(
+    result: EvaluationResult, folder: Path, config: ReportConfig, origin: Origin, gallery: Gallery
+) -> Metrics:
+    """Measure `result` and write its report into `folder`, in place of an earlier one's. Raises OutputError."""
     metrics = measure(result)
-    names = [str(item) for item in result.classes]
-    told = json.dumps(report_json(result, metrics), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(folder / REPORT_JSON, told + "\n")
-    write_bytes(folder / "confusion.png", _confusion_png(metrics, names, normalize, result.title))
+    data = json.dumps(report_json(result, metrics), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    files = {REPORT_JSON: data.encode("utf-8", "surrogateescape")}
+    if config.pictures:
+        from infer.page import report_page
+
+        pictures = draw_pictures(result, metrics.confusion, config.normalize, origin)
+        files |= {f"{one.name}.{kind}": getattr(one, kind) for one in pictures for kind in ("png", "svg")}
+        files[PAGE] = report_page(result, metrics, pictures, gallery, origin).encode()
+    for name, content in files.items():  # at the end, so that what fails before leaves no half of a report
+        write_bytes(folder / name, content)
     write_predictions(result, folder / PREDICTIONS)
+    remove_report(folder, keep=(*files, PREDICTIONS))
     return metrics
 
 
@@ -111,39 +120,42 @@ def _summary_table(result: EvaluationResult, metrics: Metrics, width: int) -> Ri
     table.add_column("95% interval", no_wrap=True)
     if width >= WIDE:
         table.add_column(style="dim")
-    for name, value, interval, note in _summary_rows(result, metrics):
+    for name, value, interval, note in summary_rows(result, metrics):
         table.add_row(name, value, interval, *([Text(note)] if width >= WIDE else []))
     return table
 
 
-def _summary_rows(result: EvaluationResult, metrics: Metrics) -> Iterator[tuple[str, str, str, str]]:
+def summary_rows(result: EvaluationResult, metrics: Metrics) -> Iterator[tuple[str, str, str, str]]:
+    """Of each metric: its name, value, interval and what it is, for people."""
     names = [shown(str(item)) for item in result.classes]
     ranked = f"of {names[1]}" if len(names) == 2 else "each class against the rest, mean"
-    yield "accuracy", *_percent(metrics.accuracy), "of all images"
+    yield "accuracy", *percent(metrics.accuracy), "of all images"
     yield "majority share", f"{metrics.majority_share:.2%}", "", "accuracy of one answer for all"
-    yield "balanced accuracy", *_percent(metrics.balanced_accuracy), "mean recall"
-    yield "macro F1", *_decimal(metrics.macro_f1), "mean over classes"
-    yield "weighted F1", *_decimal(metrics.weighted_f1), "weighted by images"
-    yield "Matthews correlation", *_decimal(metrics.matthews), "0 is chance"
+    yield "balanced accuracy", *percent(metrics.balanced_accuracy), "mean recall"
+    yield "macro F1", *decimal(metrics.macro_f1), "mean over classes"
+    yield "weighted F1", *decimal(metrics.weighted_f1), "weighted by images"
+    yield "Matthews correlation", *decimal(metrics.matthews), "0 is chance"
     if metrics.kappa is not None:
-        yield "weighted kappa", *_decimal(metrics.kappa), "quadratic, for grades"
-    yield "ROC AUC", *_decimal(metrics.roc_auc), ranked
-    yield "average precision", *_decimal(metrics.average_precision), ranked
-    yield "log loss", *_decimal(metrics.log_loss), "0 is best"
-    yield "Brier score", *_decimal(metrics.brier), "0 is best"
+        yield "weighted kappa", *decimal(metrics.kappa), "quadratic, for grades"
+    yield "ROC AUC", *decimal(metrics.roc_auc), ranked
+    yield "average precision", *decimal(metrics.average_precision), ranked
+    yield "log loss", *decimal(metrics.log_loss), "0 is best"
+    yield "Brier score", *decimal(metrics.brier), "0 is best"
     before = metrics.uncalibrated_error
     note = "of confidence from accuracy" if before is None else f"{before:.3f} without the model's temperature"
-    yield "calibration error", *_decimal(metrics.calibration_error), note
+    yield "calibration error", *decimal(metrics.calibration_error), note
     if at := metrics.at_threshold:
-        yield "sensitivity", *_percent(at.sensitivity), f"{names[at.positive]} from {at.threshold:.4f} on, which was"
-        yield "specificity", *_percent(at.specificity), f"chosen on {at.chosen_on}"
+        yield "sensitivity", *percent(at.sensitivity), f"{names[at.positive]} from {at.threshold:.4f} on, which was"
+        yield "specificity", *percent(at.specificity), f"chosen on {at.chosen_on}"
 
 
-def _decimal(estimate: Estimate) -> tuple[str, str]:
+def decimal(estimate: Estimate) -> tuple[str, str]:
+    """An estimate and its interval, for people."""
     return _text(estimate, "{:.3f}", "{:.3f} to {:.3f}")
 
 
-def _percent(estimate: Estimate) -> tuple[str, str]:
+def percent(estimate: Estimate) -> tuple[str, str]:
+    """A share and its interval, for people."""
     return _text(estimate, "{:.2%}", "{:.1%} to {:.1%}")
 
 
@@ -166,35 +178,3 @@ def _scale(normalize: str) -> str:
 
 def _number(value: float, normalize: str) -> str:
     return f"{int(value)}" if normalize == "none" else f"{value:.3f}"
-
-
-def _confusion_png(metrics: Metrics, names: list[str], normalize: str, title: str) -> bytes:
-    from matplotlib.figure import Figure
-
-    values = normalized(metrics.confusion, normalize)
-    side = max(4.5, 1.4 + 0.75 * len(names))
-    figure = Figure(figsize=(side + 1.2, side), layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(values, cmap="Blues", vmin=0, vmax=max(values.max(), 1e-9))
-    figure.colorbar(image, ax=axes, label=_scale(normalize), shrink=0.8)
-    ticks = range(len(names))
-    labels = [shown(name).replace("$", r"\$") for name in names]
-    rotation = 45 if max(map(len, names)) > 8 else 0
-    axes.set_xticks(ticks, labels, rotation=rotation, ha="right" if rotation else "center")
-    axes.set_yticks(ticks, labels)
-    axes.set_xlabel("prediction")
-    axes.set_ylabel("truth")
-    axes.set_title(shown(title).replace("$", r"\$"), fontsize="medium", wrap=True)
-    for row in ticks:
-        for column in ticks:
-            dark = values[row, column] > 0.55 * values.max()
-            text = _number(values[row, column], normalize)
-            axes.text(column, row, text, ha="center", va="center", color="white" if dark else "black")
-    return png(figure)
-
-
-def png(figure: "Figure") -> bytes:
-    """A figure as PNG bytes."""
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=150)
-    return image.getvalue()

@@ -22,7 +22,7 @@ import numpy as np
 import PIL
 
 from infer.archive import File, Member
-from infer.config import PredictConfig
+from infer.config import PredictConfig, ReportConfig
 from infer.errors import DataError, ImageError, OutputError, listed
 from infer.files import cannot_write
 from infer.inputs import Inputs
@@ -84,9 +84,9 @@ def resuming(
 def identify(config: PredictConfig, sessions: Sequence[Session], inputs: Inputs) -> Identity:
     """What must be the same for answers to be those of one prediction.
 
-    What is done about bad images may change: it is decided again for all rows.
+    What is done about bad images, and how the report looks, may change: it is decided again for all rows.
     """
-    aside = ("source", "out", "model", "device", "bad_images", "restart", "json")
+    aside = {"source", "out", "model", "device", "bad_images", "restart", *(item.name for item in fields(ReportConfig))}
     options = [f"{item.name}={getattr(config, item.name)}" for item in fields(config) if item.name not in aside]
     names = hashlib.sha256()
     for name in inputs.names:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from infer.errors import DataError, ModelError
+from infer.files import remove
 
 RUNS = Path("runs")
 RECIPE = "recipe.toml"
@@ -28,7 +29,7 @@ MODELS = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.o
 def remove_report(folder: Path, keep: Collection[str] = ()) -> None:
     """Remove the files of an earlier report from `folder`, but for these names, and nothing else."""
     for name in set(REPORT_FILES) - set(keep):
-        (folder / name).unlink(missing_ok=True)
+        remove(folder / name)
 
 
 def newest_run(runs: Path = RUNS) -> Path:

@@ -39,6 +39,12 @@ def check_tta(tta: Tta, spec: PixelSpec) -> None:
         raise ConfigError(f"--tta {tta} has no room: this model sees the whole canvas of {spec.canvas}; choose flips")
 
 
+def averaged_in_words(models: int, tta: Tta) -> str:
+    """Whose probabilities are averaged, for people; "" where nothing is."""
+    parts = [f"{models} models, of which this is the first"] if models > 1 else []
+    return " and ".join([*parts, *([f"{COUNTS[tta]} views of each image ({tta})"] if COUNTS[tta] > 1 else [])])
+
+
 def _flips(window: Pixels) -> Pixels:
     return np.stack([window, window[:, ::-1], window[::-1], window[::-1, ::-1]])
 

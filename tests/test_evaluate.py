@@ -10,6 +10,7 @@ import pytest
 
 from infer.config import EvaluateConfig
 from infer.errors import ConfigError
+from infer.runs import REPORT_FILES
 
 
 def report(folder: Path) -> dict:
@@ -29,6 +30,36 @@ def test_without_data_it_takes_the_runs_own_validation_images(lab: Callable, cop
     assert own["images"] == 12
     assert own["accuracy"] == report(copied / "report")["accuracy"]  # what training saw in its best epoch
     assert "shares of each row" in ran.out
+
+
+def test_the_report_has_every_picture_and_a_page_with_the_images_and_the_proof(
+    lab: Callable, copied: Path, all_pictures: None
+) -> None:
+    assert lab("evaluate", "--model", copied, "--heatmaps", "--thumbnails", "1").code == 0
+    folder = copied / "report-cells-valid"
+    assert {path.name for path in folder.iterdir()} == set(REPORT_FILES)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "passed on 12 images (CPU)" in page
+    assert "found by covering one part after another" in page
+    assert 2 <= page.count("data:image/jpeg") <= 8  # of each class a mistake and an uncertain image, each with its map
+    assert page.count("data:image/svg+xml") == 7
+
+
+def test_without_pictures_there_are_numbers_alone_and_without_thumbnails_no_image(lab: Callable, copied: Path) -> None:
+    assert lab("evaluate", "--model", copied, "--thumbnails", "0").code == 0
+    page = (copied / "report-cells-valid" / "report.html").read_text(encoding="utf-8")
+    assert "--thumbnails was 0" in page
+    assert "data:image/jpeg" not in page
+    assert ".jpg" not in page
+    assert lab("evaluate", "--model", copied, "--no-pictures").code == 0
+    names = {path.name for path in (copied / "report-cells-valid").iterdir()}
+    assert names == {"report.json", "predictions.csv"}
+
+
+def test_heat_maps_without_images_to_draw_them_beside_are_a_usage_error(lab: Callable) -> None:
+    ran = lab("evaluate", "--heatmaps", "--thumbnails", "0")
+    assert ran.code == 2
+    assert ran.err.startswith("error: --heatmaps are drawn beside thumbnails")
 
 
 def test_a_data_folder_and_a_split_can_be_named(lab: Callable, copied: Path, cells: Path, tmp_path: Path) -> None:

@@ -1,16 +1,24 @@
-"""What a report's reader sees: golden text at a fixed width, the JSON's numbers, a picture."""
+"""What a report's reader sees: golden text at a fixed width, the JSON's numbers, the files."""
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
+import pytest
 from rich.console import Console
 
-from infer.card import ClassName
-from infer.metrics import EvaluationResult, measure
+import infer.page
+from infer.card import IMAGENET, ClassName, ModelCard
+from infer.config import ReportConfig
+from infer.metrics import EvaluationResult, Metrics, measure
+from infer.origin import Origin
+from infer.pixels import PixelSpec
 from infer.report import report_tables, save_report
+from infer.runs import REPORT_FILES
+from infer.thumbnails import Gallery
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -43,8 +51,25 @@ def test_a_normalised_report_is_labelled_with_what_its_shares_are_of() -> None:
     assert "0.667" in printed("true")
 
 
+def origin(result: EvaluationResult) -> Origin:
+    """A network that is only known by its card."""
+    card = ModelCard(
+        architecture="resnet18",
+        classes=result.classes,
+        pixels=PixelSpec.default(32),
+        normalization=IMAGENET,
+        ordered=result.ordered,
+        provenance={"data": {"name": "made-up cells", "train": [7] * len(result.classes)}},
+    )
+    return Origin(card=card)
+
+
+def save(result: EvaluationResult, folder: Path, **config: Any) -> Metrics:
+    return save_report(result, folder, ReportConfig(**config), origin(result), Gallery(8))
+
+
 def test_the_saved_report_holds_the_printed_numbers(tmp_path: Path) -> None:
-    save_report(result(), tmp_path / "report", "true")
+    save(result(), tmp_path / "report", pictures=False)
     saved = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
     assert saved["confusion"] == [[4, 2], [1, 9]]
     assert saved["accuracy"]["value"] == 13 / 16
@@ -52,8 +77,32 @@ def test_the_saved_report_holds_the_printed_numbers(tmp_path: Path) -> None:
     assert saved["confusion_layout"] == "rows: truth, columns: prediction"
 
 
-def test_the_confusion_picture_can_be_opened_and_is_not_blank(tmp_path: Path) -> None:
-    save_report(result(), tmp_path, "none")
-    with Image.open(tmp_path / "confusion.png") as picture:
-        assert min(picture.size) > 400
-        assert len(set(picture.convert("L").resize((50, 50)).tobytes())) > 5
+def test_a_report_holds_all_its_files_and_the_same_bytes_once_more(tmp_path: Path, all_pictures: None) -> None:
+    known = set(REPORT_FILES) - {"learning.png", "learning.svg"}  # no run is known
+    for name in ("one", "two"):
+        save(result(), tmp_path / name)
+    assert {path.name for path in (tmp_path / "one").iterdir()} == known
+    for name in known:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
+def test_files_of_an_earlier_report_that_this_one_does_not_make_are_gone_and_others_are_not(tmp_path: Path) -> None:
+    save(result(), tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    save(result(), tmp_path, pictures=False)
+    assert {path.name for path in tmp_path.iterdir()} == {"report.json", "predictions.csv", "notes.txt"}
+
+
+def test_what_fails_before_the_first_file_leaves_the_earlier_report_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(result(), tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(*given: object) -> str:
+        raise RuntimeError("no page")
+
+    monkeypatch.setattr(infer.page, "report_page", fail)
+    with pytest.raises(RuntimeError, match="no page"):
+        save(replace(result(), title="another"), tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_report import save
 
 from infer.card import ClassName, OperatingPoint
 from infer.errors import DataError
 from infer.metrics import EvaluationResult, softmax
-from infer.report import save_report
 from infer.saved_report import read_report
 
 
@@ -32,7 +32,7 @@ def result() -> EvaluationResult:
 
 
 def test_a_report_comes_back_as_it_was(result: EvaluationResult, tmp_path: Path) -> None:
-    save_report(result, tmp_path, "none")
+    save(result, tmp_path, pictures=False)
     back = read_report(tmp_path)
     for name in ("title", "classes", "ordered", "paths", "temperature", "groups", "operating_point", "notes"):
         assert getattr(back, name) == getattr(result, name), name
@@ -41,12 +41,12 @@ def test_a_report_comes_back_as_it_was(result: EvaluationResult, tmp_path: Path)
 
 
 def test_where_no_patient_is_known_none_comes_back(result: EvaluationResult, tmp_path: Path) -> None:
-    save_report(replace(result, groups=(), operating_point=None), tmp_path, "none")
+    save(replace(result, groups=(), operating_point=None), tmp_path, pictures=False)
     assert (read_report(tmp_path).groups, read_report(tmp_path).operating_point) == ((), None)
 
 
 def test_the_predictions_can_be_read_without_lab(result: EvaluationResult, tmp_path: Path) -> None:
-    save_report(result, tmp_path, "none")
+    save(result, tmp_path, pictures=False)
     with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         header, first, *_ = csv.reader(file)
     assert header == ["path", "truth", "group", "predicted", "007", "path"]
@@ -80,7 +80,7 @@ def damage_json(change: Callable[[dict], None]) -> Callable[[Path], None]:
 def test_a_missing_or_damaged_report_is_one_line(
     result: EvaluationResult, tmp_path: Path, damage: Callable[[Path], None], message: str
 ) -> None:
-    save_report(result, tmp_path, "none")
+    save(result, tmp_path, pictures=False)
     damage(tmp_path)
     with pytest.raises(DataError, match=message) as caught:
         read_report(tmp_path)

@@ -17,7 +17,7 @@ from infer.config import Tta
 from infer.errors import ConfigError
 from infer.pixels import PixelSpec, Resize, read_canvas, read_window
 from infer.session import Session
-from infer.views import COUNTS, check_tta, read_views
+from infer.views import COUNTS, averaged_in_words, check_tta, read_views
 
 SPEC = PixelSpec.default(32)
 
@@ -133,3 +133,8 @@ def test_a_bad_image_has_no_answer_from_any_model(model: Path, other: Path, file
     found = load(model, other, tta="flips").predict([file, tmp_path / "bad.png", file])
     assert list(found.errors) == [1]
     assert found.probabilities[0].tobytes() == found.probabilities[2].tobytes()
+
+
+def test_what_is_averaged_is_told_in_words() -> None:
+    assert averaged_in_words(1, "none") == ""
+    assert averaged_in_words(3, "d4") == "3 models, of which this is the first and 8 views of each image (d4)"

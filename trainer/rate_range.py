@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from infer.config import require_file_name
+from infer.drawing import new_figure, plain_style, png
 from infer.errors import ConfigError, DataError
 from infer.files import csv_text, write_bytes, write_text
-from infer.report import png
 from infer.screen import Screen
 from trainer.config import TrainConfig
 from trainer.data import load_data, read_data
@@ -118,13 +117,14 @@ def _rounded(rate: float) -> float:
 
 
 def _plot(result: RangeResult, title: str) -> bytes:
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(result.rates, result.losses, color="black")
-    axes.axvline(result.suggested, color="C1", linestyle="--", label=f"suggested: {result.suggested:g}")
-    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss, smoothed", title=title)
-    low, high = min(result.losses), result.losses[0]
-    axes.set_ylim(max(0.0, low - 0.1 * (high - low)), high + (high - low))
-    axes.legend()
-    axes.grid(alpha=0.3)
-    return png(figure)
+    with plain_style():
+        figure = new_figure(7, 4.2)
+        axes = figure.add_subplot()
+        axes.plot(result.rates, result.losses, color="black")
+        axes.axvline(result.suggested, color="C1", linestyle="--", label=f"suggested: {result.suggested:g}")
+        axes.set(xscale="log", xlabel="learning rate", ylabel="training loss, smoothed", title=title)
+        low, high = min(result.losses), result.losses[0]
+        axes.set_ylim(max(0.0, low - 0.1 * (high - low)), high + (high - low))
+        axes.legend()
+        axes.grid(alpha=0.3)
+        return png(figure)

@@ -10,16 +10,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
 from torch import Tensor
 
 from infer.card import ModelCard, class_index
+from infer.config import ReportConfig
 from infer.errors import ConfigError, listed
 from infer.files import cannot_write, csv_text, make_folder, write_bytes, write_text
 from infer.histories import curves_png, read_run
 from infer.metrics import Estimate, EvaluationResult, Metrics, measure
+from infer.origin import Origin
 from infer.report import save_report
 from infer.runs import CHECKPOINT, DATA, HISTORY, RECIPE
+from infer.screen import Screen
 from infer.table import VALID, Table
+from infer.thumbnails import make_gallery
 from trainer.checkpoint import save_state
 from trainer.config import ResolvedConfig, TrainConfig
 from trainer.loop import Epoch, Trainer
@@ -151,7 +156,14 @@ class Record:
             return TrainResult(self.run, result, measure(result, resamples=0))
         self.flush()
         write_bytes(self.run / "curves.png", curves_png([read_run(self.run)]))
-        return TrainResult(self.run, result, save_report(result, self.run / "report", "none"))
+        return TrainResult(self.run, result, self._report(result, self.best.card))
+
+    def _report(self, result: EvaluationResult, card: ModelCard) -> Metrics:
+        """Write the best epoch's report. Raises OutputError."""
+        source, layout = self._table.name, self._table.layout
+        origin = Origin(card=card, run=self.run, source=source, layout=layout, split=VALID)
+        gallery = make_gallery(result, card.pixels, ReportConfig(), None, Screen(Console(quiet=True)))
+        return save_report(result, self.run / "report", ReportConfig(), origin, gallery)
 
     def _write_history(self) -> None:
         if self._writes:

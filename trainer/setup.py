@@ -41,7 +41,12 @@ def make_card(settings: ResolvedConfig, canvases: Canvases) -> ModelCard:
     """The card of what a stage trains, with the normalisation computed from its training images."""
     table, spec = canvases.table, spec_of(settings)
     rows = table.rows(TRAIN)
-    data = {"name": table.name, "fingerprint": table.fingerprint(), "train": table.counts(TRAIN)}
+    data = {
+        "name": table.name,
+        "fingerprint": table.fingerprint(),
+        "layout": table.layout,
+        "train": table.counts(TRAIN),
+    }
     packages = {name: version(name) for name in ("torchvision", "numpy", "pillow")}
     versions = {"lab": __version__, "python": platform.python_version(), "torch": torch.__version__, **packages}
     told = {"recipe": settings.recipe, "monitor": settings.monitor, "seed": settings.seed}
