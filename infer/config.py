@@ -79,6 +79,7 @@ class PredictConfig(ReportConfig):
         None, "Mark images whose best probability is below it, in a column `reject`.", least=0, most=1, told="none"
     )
     bad_images: BadImages = knob("fail", "On an unreadable image: no CSV, no row, or the most frequent class.")
+    tune: bool = knob(False, "First measure what runs this model fastest on this device, and remember it.")
     engine: Engine = knob("local", "ray: on a cluster, that of $RAY_ADDRESS or one that is started here.")
     restart: bool = knob(False, "Begin anew, whatever an unfinished prediction left there.")
 
@@ -87,6 +88,8 @@ class PredictConfig(ReportConfig):
         check(self, PredictConfig)
         if len({path.resolve() for path in self.model}) < len(self.model):
             raise ConfigError("--model names one file twice; name each once")
+        if self.tune and self.engine == "ray":
+            raise ConfigError("--tune measures this machine, and --engine ray runs on others; leave one out")
         if self.sample and not self.use_sample:
             raise ConfigError("--sample and --no-sample contradict each other; leave one out")
         require_file_name("--out", self.out)

@@ -1,6 +1,7 @@
 """What of this machine's processor lab may use, and what it can do, where the system tells."""
 
 import os
+import platform
 from pathlib import Path
 
 EIGHT_BITS = ("avx_vnni", "avx512_vnni", "amx_int8")
@@ -22,6 +23,16 @@ def instructions() -> tuple[str, ...]:
     except OSError:
         return ()
     return tuple(name for name in INSTRUCTIONS if name in flags)
+
+
+def processor() -> str:
+    """The processor's name where the system tells it, otherwise its kind."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 def int8_problem() -> str | None:

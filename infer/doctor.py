@@ -28,6 +28,7 @@ DOUBLE = (
 EXTRAS = {
     "train": ("torch", "torchvision", "onnx", "onnxscript", "safetensors"),
     "parquet": ("pyarrow",),
+    "ray": ("ray", "pyarrow"),
     "tensorboard": ("tensorboard",),
 }
 """The optional parts of lab and what they bring."""

@@ -11,6 +11,7 @@ from infer.errors import ConfigError, listed
 from infer.runs import find_model, newest_model
 from infer.screen import Screen
 from infer.session import Session
+from infer.tuned import default_options
 from infer.views import check_tta
 
 
@@ -21,7 +22,8 @@ def open_model(path: Path | None, device: Device, screen: Screen, say_device: bo
     card = session.card
     screen.say(f"model: {session.path}, {card.architecture} {card.precision}, trained on {card.trained_on}")
     if say_device:
-        screen.say(f"device: {session.provider}{why}")
+        tuned = session.options != default_options(session.provider, card.precision)
+        screen.say(f"device: {session.provider}{why}{', with options that --tune chose' if tuned else ''}")
     if card.precision == "int8" and (problem := int8_problem()):
         screen.say(f"note: {problem}")
     trained_with, here = str(card.provenance.get("versions", {}).get("pillow", "")), PIL.__version__
@@ -46,6 +48,10 @@ def open_models(config: PredictConfig, screen: Screen) -> list[Session]:
     for session in sessions:
         check_tta(config.tta, session.card.pixels)
     require_same_classes(sessions)
+    if config.tune:
+        from infer.tune import tune
+
+        sessions = [session.with_options(tune(session, config.batch_size, screen)) for session in sessions]
     return sessions
 
 

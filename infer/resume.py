@@ -86,7 +86,8 @@ def identify(config: PredictConfig, sessions: Sequence[Session], inputs: Inputs)
 
     What is done about bad images, and how the report looks, may change: it is decided again for all rows.
     """
-    aside = {"source", "out", "model", "device", "bad_images", "restart", *(item.name for item in fields(ReportConfig))}
+    aside = {*("source", "out", "model", "device", "bad_images", "tune", "restart")}
+    aside |= {item.name for item in fields(ReportConfig)}
     options = [f"{item.name}={getattr(config, item.name)}" for item in fields(config) if item.name not in aside]
     names = hashlib.sha256()
     for name in inputs.names:
@@ -95,7 +96,7 @@ def identify(config: PredictConfig, sessions: Sequence[Session], inputs: Inputs)
         "models": " ".join(_sha256(session.path) for session in sessions),
         "images": f"{len(inputs.names)} in {inputs.root.resolve()} {names.hexdigest()}",
         "options": " ".join(options),
-        "device": " ".join(session.provider for session in sessions),
+        "device": " ".join(f"{session.provider} {dict(session.options)}" for session in sessions),
         "versions": f"onnxruntime {runtime_version()}, pillow {PIL.__version__}, numpy {np.__version__}",
     }
 

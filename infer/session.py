@@ -1,5 +1,6 @@
 """An ONNX file on a device: uint8 images in, logits and probabilities out, on the provider that was asked for."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,12 @@ from infer.config import Device
 from infer.cuda import CPU, CUDA, find_problem
 from infer.errors import DeviceError, ModelError
 from infer.pixels import Pixels
+from infer.tuned import Options, default_options, remembered
 
 Floats = NDArray[np.float32]
 
-CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
-"""HEURISTIC runs as fast as EXHAUSTIVE with a shorter first run; without TF32, fp32 is what it says."""
 CAM = "cam"
 """The output with the class activation map."""
-HALF_OPTIONS = {**CUDA_OPTIONS, "prefer_nhwc": "1"}
-"""For fp16: with channels last, ResNet-18 ran 1.8 times as fast on an H100, ResNet-50 1.4 times."""
 OUT_OF_MEMORY = (
     "failed to allocate memory",
     "out of memory",
@@ -40,6 +38,7 @@ class Session:
         card: what the file says of itself.
         provider: "CUDAExecutionProvider" or "CPUExecutionProvider", as ONNX Runtime reports it, not as it was asked.
         reason: why `auto` chose it; "" where the device was named.
+        options: the provider's, as lab chooses them or as `lab predict --tune` has measured.
         batch: the only batch size that the file takes; None where it takes any.
         has_cam: whether the file gives a class activation map, which `lab export --cam` adds.
     """
@@ -60,17 +59,30 @@ class Session:
         if device == "auto":
             self.reason = problem or "a GPU is there"
         wanted = CPU if device == "cpu" or problem else CUDA
+        self._threads = threads
         try:
-            self._session = _open(path, wanted, threads, self.card.precision)
+            self._session = _open(path, wanted, threads, self._options(wanted))
         except DeviceError as error:
             if device == "cuda":
                 raise
             self.reason = str(error)
-            self._session = _open(path, CPU, threads, self.card.precision)
+            self._session = _open(path, CPU, threads, self._options(CPU))
         self.provider: str = self._session.get_providers()[0]
         first = self._session.get_inputs()[0].shape[0]
         self.batch: int | None = first if isinstance(first, int) else None
         self.has_cam: bool = CAM in [output.name for output in self._session.get_outputs()]
+
+    def with_options(self, options: Options) -> "Session":
+        """The same file on the same provider with other options. Raises DeviceError, ModelError."""
+        other = copy.copy(self)
+        other.options = options
+        other._session = _open(self.path, self.provider, self._threads, options)
+        return other
+
+    def _options(self, provider: str) -> Options:
+        """Those that were measured here, or else the default ones."""
+        self.options = remembered(self.path, provider) or default_options(provider, self.card.precision)
+        return self.options
 
     def run(self, pixels_nhwc: Pixels) -> tuple[Floats, Floats]:
         """Logits and probabilities, float32 [n, K] each, of uint8 images [n, H, W, 3].
@@ -125,19 +137,20 @@ def is_out_of_memory(error: Exception) -> bool:
     return any(sign in text for sign in OUT_OF_MEMORY)
 
 
-def _open(path: Path, provider: str, threads: int | None, precision: str):  # type: ignore[no-untyped-def]  # onnxruntime has no type hints
+def _open(path: Path, provider: str, threads: int | None, options: Options):  # type: ignore[no-untyped-def]  # onnxruntime has no type hints
     """An InferenceSession whose first provider is `provider` and which runs every node there."""
     import onnxruntime as ort
 
-    options = ort.SessionOptions()
-    options.log_severity_level = 4  # what fails is raised; what ORT would only log is checked below
-    options.intra_op_num_threads = threads or 0  # 0: all
-    if provider == CUDA:
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    settings = ort.SessionOptions()
+    settings.log_severity_level = 4  # what fails is raised; what ORT would only log is checked below
+    settings.intra_op_num_threads = threads or 0  # 0: all
+    entries = {"session.disable_cpu_ep_fallback": "1"} if provider == CUDA else options
+    for name, value in entries.items():
+        settings.add_session_config_entry(name, value)
     try:
-        chosen = [(CUDA, HALF_OPTIONS if precision == "fp16" else CUDA_OPTIONS)] if provider == CUDA else [CPU]
+        chosen = [(CUDA, dict(options))] if provider == CUDA else [CPU]
         # enable_fallback would move a failing session to the CPU, here and again in any later run, with only a print
-        session = ort.InferenceSession(str(path), options, providers=chosen, enable_fallback=0)
+        session = ort.InferenceSession(str(path), settings, providers=chosen, enable_fallback=0)
     except Exception as error:  # ONNX Runtime's exceptions have no common base but this
         what = str(error).partition("\n")[0]
         if provider == CUDA:
