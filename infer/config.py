@@ -20,6 +20,7 @@ HONEST = "cuda fails where CUDA cannot be had; auto says what it chose."
 BATCH = "Images a batch."
 MOST_BATCH = 65_536
 SCALE = "Scale of the confusion matrix."
+LEFT_OUT = "CSV of images to leave out, as lab data check writes it."
 GATE_DEVICE = "Where the gate runs it: auto is the CPU, and CUDA too where it is there."
 FULL_BATCH = "The gate's full batch."
 GATE_IMAGES = "Validation images for the gate, spread evenly."
