@@ -40,7 +40,12 @@ class Bar:
 
 def open_screen() -> "Screen":
     """The terminal; a quiet one in all but the first of several processes that torchrun started, which sets RANK."""
-    return Screen() if os.environ.get("RANK", "0") == "0" else Screen(Console(quiet=True))
+    return Screen() if os.environ.get("RANK", "0") == "0" else quiet_screen()
+
+
+def quiet_screen() -> "Screen":
+    """One on which nothing is seen, for a program that reads the standard output."""
+    return Screen(Console(quiet=True))
 
 
 @dataclass(frozen=True)
