@@ -17,6 +17,8 @@ from infer.config import EvaluateConfig as Evaluate
 from infer.config import PredictConfig as Predict
 from infer.config import VerifyConfig as Verify
 from infer.config import bad_list, report_folder
+from infer.data_config import DataCheckConfig as DataCheck
+from infer.data_config import DataSplitConfig as DataSplit
 from infer.errors import LabError, MissingExtraError
 from infer.options import typed, with_options
 from trainer.config import ARCHITECTURE_NAMES
@@ -93,6 +95,40 @@ def recipes(
         return
     screen.show(recipe_table())
     screen.say("lab recipes NAME prints one, with the reason for each value; train ARCH --recipe NAME uses it")
+
+
+@data_app.command()
+@partial(with_options, config=DataCheck)
+def check(data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.")], **given: Any) -> None:
+    """Decode every image; find bad ones, copies, what crosses splits, and what colours alone tell. 1 on leakage."""
+    config = DataCheck(data=data, **given)
+    from infer.data_check import check_data
+    from infer.data_report import check_tables, json_text, require_no_leaks, summary_lines
+
+    found = check_data(config, _screen(quiet=config.json))
+    if config.json:
+        typer.echo(json_text(found), nl=False)
+    else:
+        _screen().show(*check_tables(found))
+        _screen().say("\n".join([*summary_lines(found), f"report: {config.folder}"]))
+    require_no_leaks(found, config.folder)
+
+
+@data_app.command()
+@partial(with_options, config=DataSplit)
+def split(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Folder of the data set, or a CSV with Path and label.")
+    ],
+    **given: Any,
+) -> None:
+    """Part a data set into train, valid and test, stratified, no patient in two of them, as CSV files."""
+    config = DataSplit(source=source, **given)
+    from infer.data_split import split_data
+
+    screen = _screen()
+    split_data(config, screen)
+    screen.say(f"split: {config.out}\nnext: lab train resnet18 --data {config.out}")
 
 
 @data_app.command()
@@ -310,10 +346,10 @@ def _train_extra(command: str) -> Iterator[None]:
         ) from error
 
 
-def _screen() -> "Screen":
-    from infer.screen import open_screen
+def _screen(quiet: bool = False) -> "Screen":
+    from infer.screen import open_screen, quiet_screen
 
-    return open_screen()
+    return quiet_screen() if quiet else open_screen()
 
 
 def _predict(config: Predict, screen: "Screen") -> None:
