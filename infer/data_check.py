@@ -30,7 +30,7 @@ from infer.findings import (
 )
 from infer.layouts import parts, read_listed
 from infer.likeness import MOST_PAIRS, near_pairs
-from infer.screen import Screen
+from infer.screen import Bar, Screen
 from infer.survey import Facts, survey
 from infer.table import TEST, UNKNOWN, Table
 
@@ -69,9 +69,9 @@ def find_all(table: Table, config: DataCheckConfig, screen: Screen) -> Findings:
     unreadable = {row: why[place] for row, place in enumerate(places.tolist()) if place in why}
     problems = find_problems(table, facts, unreadable, config)
     named = parts(table)
-    empty = {problem.row for problem in problems if problem.kind == EMPTY}
-    with screen.bar("comparing", 1):
-        matches, closest, complete = _find_matches(table, named, facts, unreadable, empty, config.near)
+    blank = {problem.row for problem in problems if problem.kind in (UNREADABLE, EMPTY)}
+    with screen.bar("comparing", len(table)) as bar:
+        matches, closest, complete = _find_matches(table, named, facts, blank, config.near, bar)
     return Findings(
         table=table,
         parts=named,
@@ -115,17 +115,15 @@ def _far(value: float, middle: float, factor: float) -> bool:
 
 
 def _find_matches(
-    table: Table, named: tuple[str, ...], facts: Facts, unreadable: dict[int, str], empty: set[int], limit: float
+    table: Table, named: tuple[str, ...], facts: Facts, blank: set[int], limit: float, bar: Bar
 ) -> tuple[list[Match], list[Match], bool]:
-    """Rows that show one picture, or nearly; the closest others; and whether all were found."""
+    """Rows that show one picture, or nearly, which `blank` ones do not; the closest others; whether all were found."""
     rows_of: dict[str, list[int]] = defaultdict(list)
     for row, digest in enumerate(facts["pixels"].tolist()):
-        rows_of[f"unreadable {table.paths[row]}" if row in unreadable else digest.decode()].append(row)
+        rows_of[digest.decode() or f"unreadable {table.paths[row]}"].append(row)
     pictures = list(rows_of.values())
-    blank = np.zeros(len(table), dtype=bool)
-    blank[[*unreadable, *empty]] = True
-    compared = [rows for rows in pictures if not blank[rows[0]]]
-    near, below = near_pairs(facts["signature"][[rows[0] for rows in compared]], limit)
+    compared = [rows for rows in pictures if rows[0] not in blank]
+    near, below = near_pairs(facts["signature"][[rows[0] for rows in compared]], limit, bar.step)
 
     def match(rows: list[int], kind: str, likeness: float) -> Match:
         crosses = len({named[row] for row in rows}) > 1

@@ -41,12 +41,16 @@ th, td { padding: .25rem .75rem; border-bottom: 1px solid var(--line); text-alig
 th:first-child, td:first-child { text-align: left; min-width: 6rem; overflow-wrap: anywhere; }
 .grid { display: flex; flex-wrap: wrap; gap: .75rem; }
 figure { margin: 0; width: 9.5rem; font-size: .8rem; overflow-wrap: anywhere; }
-figure img, .none { display: block; max-width: 100%; background: #888; }
+figure img, .none { display: block; max-width: 100%; outline: 1px solid var(--line); }
 .none { padding: 1rem; background: var(--soft); }
 .match { border: 1px solid var(--line); border-radius: .4rem; padding: .6rem; max-width: 100%; break-inside: avoid; }
 .match p { margin: 0 0 .4rem; font-size: .9rem; } .tag { color: var(--bad); font-weight: 700; }
 figure { break-inside: avoid; } .note { opacity: .75; font-size: .9rem; }
-@media print { body { max-width: none; padding: 0; font-size: 11px; } a { color: inherit; } }
+h2 { break-after: avoid; }
+@media print {
+  body { max-width: none; padding: 0; font-size: 11px; }
+  .grid { display: block; } .grid > * { display: inline-block; vertical-align: top; margin: 0 .5rem .5rem 0; }
+}
 """
 
 
@@ -62,8 +66,8 @@ def check_page(found: Findings) -> str:
         "</ul>",
         _counts(found),
         _patients(found),
-        _problems(found),
         _matches("Leaks: one picture in several parts", found.leaks, found),
+        _problems(found),
         _matches("Copies within a part", [match for match in found.matches if not match.crosses], found),
         _matches("Closest of the different pictures", found.closest, found),
         "<p class=note>The last are not counted as copies. Look at them: the same object photographed twice, or cut "

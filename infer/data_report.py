@@ -176,7 +176,7 @@ def _group_table(found: Findings) -> RichTable:
 
 
 def _title(what: str, count: int) -> str:
-    return f"{count}: {what}" + (f"; the first {LISTED}" if count > LISTED else "")
+    return f"{what}: {count}" + (f", of which the first {LISTED}" if count > LISTED else "")
 
 
 def summary_lines(found: Findings) -> list[str]:
@@ -197,11 +197,15 @@ def summary_lines(found: Findings) -> list[str]:
         lines.append(
             f"patients: {known['all']}, {crossing or 'none'} in more than one of {listed(found.names_of_parts())}"
         )
+    else:
+        lines.append("patients: not known, so that no one can say whether any is in several parts")
     held_kinds = kinds(found)
     if len(held_kinds) > 1:
         told = "; ".join(f"{kind}: {sum(count.values())}" for kind, count in held_kinds.items())
         lines.append(f"file formats: {told} (by class in the report: a format that one class has tells the class)")
-    return [*lines, colour_line(found.colours)]
+    lines.append(colour_line(found.colours))
+    out = len(exclusions(found))
+    return [*lines, f"better left out: {out} images, in {EXCLUDE}; for lab train --exclude"] if out else lines
 
 
 def colour_line(colours: ColourBaseline | str) -> str:
@@ -224,8 +228,9 @@ def require_no_leaks(found: Findings, folder: Path) -> None:
         return
     crossing = [f"{len(found.leaks)} pictures"] if found.leaks else []
     crossing += [f"{len(found.crossing_groups)} patients"] if found.crossing_groups else []
-    remedy = f"lab train --exclude {folder / EXCLUDE}" if found.leaks else "part them by patient with lab data split"
+    remedies = [f"lab train --exclude {folder / EXCLUDE}"] if found.leaks else []
+    remedies += ["a split by patient with lab data split"] if found.crossing_groups else []
     raise DataError(
         f"leakage: {' and '.join(crossing)} are in more than one of {listed(found.names_of_parts())}; "
-        f"see {folder / PAGE}, then {remedy}"
+        f"see {folder / PAGE}, then {' and '.join(remedies)}"
     )

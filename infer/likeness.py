@@ -11,6 +11,7 @@ as neither step takes two pictures further apart, the scalar product of these is
 matrix product of them finds all pairs worth a closer look.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,11 +70,13 @@ def likeness(first: Floats, second: Floats) -> Floats:
     return best
 
 
-def near_pairs(signatures: Floats, limit: float) -> tuple[Pairs, Pairs]:
+def near_pairs(
+    signatures: Floats, limit: float, on_done: Callable[[int], None] = lambda done: None
+) -> tuple[Pairs, Pairs]:
     """Of pictures [n, 16, 16], the pairs at least `limit` alike, and the CLOSEST of the others that are PROMISING.
 
     Where there are more than MOST_PAIRS of the first, the search ends and some are not found. The time grows with the
-    square of n, the memory with n.
+    square of n, the memory with n. `on_done` is told how many pictures have been compared with all that follow.
     """
     search = _Search(signatures, limit)
     bound = _upper_bounds(signatures)
@@ -85,6 +88,7 @@ def near_pairs(signatures: Floats, limit: float) -> tuple[Pairs, Pairs]:
             search.look(scores, top, left)
             if len(search.near.likeness) > MOST_PAIRS:
                 return search.near, search.below
+        on_done(min(top + BLOCK, len(bound)))
     return search.near, search.below
 
 
