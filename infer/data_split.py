@@ -68,7 +68,7 @@ def split_table(table: Table, config: DataSplitConfig, screen: Screen) -> Table:
         few = len(set(known.groups)) if any(known.groups) else len(known)
         raise DataError(f"{few} patients or images are too few to part: nothing is left for {listed(lost)}")
     how = "by patient" if any(known.groups) else "by image, as no patient is known"
-    return replace(known, splits=tuple(splits), layout=f"{table.layout}; stratified, {how}, seed {config.seed}")
+    return replace(known, splits=tuple(splits), layout=f"stratified, {how}, seed {config.seed}")
 
 
 def _once(table: Table) -> list[int]:
