@@ -18,6 +18,8 @@ from infer.config import EvaluateConfig as Evaluate
 from infer.config import PredictConfig as Predict
 from infer.config import VerifyConfig as Verify
 from infer.config import bad_list, report_folder
+from infer.data_config import DataCheckConfig as DataCheck
+from infer.data_config import DataSplitConfig as DataSplit
 from infer.errors import LabError, MissingExtraError
 from infer.options import typed, with_options
 from trainer.config import ARCHITECTURE_NAMES
@@ -94,6 +96,40 @@ def recipes(
         return
     screen.show(recipe_table())
     screen.say("lab recipes NAME prints one, with the reason for each value; train ARCH --recipe NAME uses it")
+
+
+@data_app.command()
+@partial(with_options, config=DataCheck)
+def check(data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.")], **given: Any) -> None:
+    """Decode every image; find bad ones, copies, what crosses splits, and what colours alone tell. 1 on leakage."""
+    config = DataCheck(data=data, **given)
+    from infer.data_check import check_data
+    from infer.data_report import check_tables, json_text, require_no_leaks, summary_lines
+
+    screen = _screen(config.json)
+    found = check_data(config, screen)
+    screen.show(*check_tables(found))
+    screen.say("\n".join([*summary_lines(found), f"report: {config.folder}"]))
+    if config.json:
+        typer.echo(json_text(found), nl=False)
+    require_no_leaks(found, config.folder)
+
+
+@data_app.command()
+@partial(with_options, config=DataSplit)
+def split(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Folder of the data set, or a CSV with Path and label.")
+    ],
+    **given: Any,
+) -> None:
+    """Part a data set into train, valid and test, stratified, no patient in two of them, as CSV files."""
+    config = DataSplit(source=source, **given)
+    from infer.data_split import split_data
+
+    screen = _screen()
+    split_data(config, screen)
+    screen.say(f"split: {config.out}\nnext: lab train resnet18 --data {config.out}")
 
 
 @data_app.command()

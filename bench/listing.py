@@ -21,10 +21,11 @@ from rich.console import Console
 
 from infer.card import ClassName
 from infer.inputs import read_inputs
-from infer.layouts import check_trainable, read_table
+from infer.layouts import read_table
 from infer.screen import Screen
 from infer.splits import with_validation
 from infer.summary import show_table
+from infer.table_checks import check_trainable
 
 T = TypeVar("T")
 

@@ -23,6 +23,7 @@ BATCH = "Images a batch."
 MOST_BATCH = 65_536
 SCALE = "Scale of the confusion matrix."
 AS_JSON = "Print one JSON object alone; everything else goes to standard error."
+LEFT_OUT = "CSV of images to leave out, as lab data check writes it."
 GATE_DEVICE = "Where the gate runs it: auto is the CPU, and CUDA too where it is there."
 FULL_BATCH = "The gate's full batch."
 GATE_IMAGES = "Validation images for the gate, spread evenly."

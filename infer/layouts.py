@@ -8,9 +8,10 @@ import numpy as np
 
 from infer.card import ClassName
 from infer.errors import DataError, listed
-from infer.files import list_images, natural_key, read_csv
-from infer.locate import ImageIndex, find_all
+from infer.files import list_images, read_csv
+from infer.locate import ImageIndex, Missing, find_all
 from infer.table import TEST, TRAIN, UNKNOWN, VALID, Table, sorted_labels
+from infer.table_checks import check_listed
 
 SPLIT_NAMES = {TRAIN: ("train", "training"), VALID: ("valid", "val", "validation"), TEST: ("test", "testing")}
 GROUP_COLUMNS = ("group", "patient", "patient_id", "subject")
@@ -28,6 +29,17 @@ def read_table(folder: Path, fold: int | None = None) -> Table:
     Raises:
         DataError: no layout is recognised, images are missing, labels do not fit the images or contradict each other.
     """
+    table, missing = read_listed(folder, fold)
+    check_listed(table, missing)
+    return table
+
+
+def read_listed(folder: Path, fold: int | None = None) -> tuple[Table, Missing]:
+    """`read_table` without its checks; an image that is missing keeps its row, under the name that its table gives it.
+
+    Raises:
+        DataError: no layout is recognised, or a table cannot be read.
+    """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise DataError(f"the data folder {folder} {what}; check the path")
@@ -40,16 +52,39 @@ def read_table(folder: Path, fold: int | None = None) -> Table:
         )
     if fold is not None and read is not _read_cnmc:
         raise DataError(f"--fold is for C-NMC's folds, and {folder} is laid out otherwise; leave it out")
-    table = read(folder) if fold is None else _read_cnmc(folder, fold)
-    _check(table)
-    return table
+    missing: Missing = {}
+    return (read(folder, missing) if fold is None else _read_cnmc(folder, missing, fold)), missing
+
+
+def read_one_table(file: Path) -> tuple[Table, Missing]:
+    """`read_listed` of one CSV with Path, label and perhaps a patient, all of it training.
+
+    Raises:
+        DataError: it cannot be read, or lacks a column.
+    """
+    missing: Missing = {}
+    rows = _read_one_csv(file, TRAIN, ImageIndex(file.parent), missing)
+    return _table(file.parent, f"{file.name} with Path and label", rows), missing
+
+
+def hides_path_csv(folder: Path) -> bool:
+    """Whether `read_table` would not take a train.csv with Path and label in this folder, but what else is there."""
+    return _is_cnmc(folder) or _is_column_files(folder)
+
+
+def parts(table: Table) -> tuple[str, ...]:
+    """Of each row, what shares no patient and no picture with another: its split, or in C-NMC's tree its fold."""
+    if not _is_cnmc(table.root):
+        return table.splits
+    folds = [re.match(r"training_data/(fold_\d+)/", path) for path in table.paths]
+    return tuple(fold[1] if fold else split for fold, split in zip(folds, table.splits, strict=True))
 
 
 def _is_cnmc(folder: Path) -> bool:
     return any((folder / "training_data").glob("fold_*"))
 
 
-def _read_cnmc(folder: Path, fold: int = CNMC_FOLD) -> Table:
+def _read_cnmc(folder: Path, missing: Missing, fold: int = CNMC_FOLD) -> Table:
     """C-NMC 2019 as distributed: `hem` is 0, normal, and `all` is 1, blast; the subject follows `UID_`."""
     rows: list[Row] = []
     for path in list_images(folder):
@@ -75,7 +110,7 @@ def _is_column_files(folder: Path) -> bool:
     return (folder / "train_img.csv").is_file()
 
 
-def _read_column_files(folder: Path) -> Table:
+def _read_column_files(folder: Path, missing: Missing) -> Table:
     """`train_img.csv` and `train_label.csv` (and valid_, test_): one value a line, no header, suffix left off."""
     index = ImageIndex(folder)
     rows: list[Row] = []
@@ -87,7 +122,7 @@ def _read_column_files(folder: Path) -> Table:
         values: Sequence[str | None] = [None] * len(names)
         if labels.is_file() or split != TEST:
             values = paired_labels(images, names, labels)
-        paths = find_all(index, names, images)
+        paths = find_all(index, names, images, missing)
         rows += [(path, value, "", split) for path, value in zip(paths, values, strict=True)]
     return _table(folder, "train_img.csv with train_label.csv", rows)
 
@@ -110,7 +145,7 @@ def _is_path_csv(folder: Path) -> bool:
     return (folder / "train.csv").is_file()
 
 
-def _read_path_csv(folder: Path) -> Table:
+def _read_path_csv(folder: Path, missing: Missing) -> Table:
     """`train.csv` and `valid.csv` with Path and label; any `*_test.csv` with Path, and a label where known."""
     index = ImageIndex(folder)
     rows: list[Row] = []
@@ -118,7 +153,7 @@ def _read_path_csv(folder: Path) -> Table:
     named = [(folder / f"{name}.csv", split) for split in (TRAIN, VALID) for name in SPLIT_NAMES[split]]
     for file, split in (*named, *((file, TEST) for file in test_files)):
         if file.is_file():
-            rows += _read_one_csv(file, split, index)
+            rows += _read_one_csv(file, split, index, missing)
     tests = _merged([row for row in rows if row[3] == TEST])
     return _table(folder, "train.csv with Path and label", [row for row in rows if row[3] != TEST] + tests)
 
@@ -136,7 +171,7 @@ def _merged(rows: list[Row]) -> list[Row]:
     return [(path, label, groups[path], TEST) for path, given in labels.items() for label in given or {None: None}]
 
 
-def _read_one_csv(file: Path, split: str, index: ImageIndex) -> list[Row]:
+def _read_one_csv(file: Path, split: str, index: ImageIndex, missing: Missing) -> list[Row]:
     header, *lines = read_csv(file) or [[]]
     columns = {name.lower(): position for position, name in enumerate(header)}
     needed = ("path",) if split == TEST else ("path", "label")
@@ -145,7 +180,7 @@ def _read_one_csv(file: Path, split: str, index: ImageIndex) -> list[Row]:
         raise DataError(f"{file} has the columns {listed(header) or 'none'}; it needs {want} in its first line")
     if short := next((line for line in lines if len(line) < len(header)), None):
         raise DataError(f"{file}: the row {short} has fewer values than the {len(header)} columns; complete it")
-    paths = find_all(index, [line[columns["path"]] for line in lines], file)
+    paths = find_all(index, [line[columns["path"]] for line in lines], file, missing)
     group = next((columns[name] for name in GROUP_COLUMNS if name in columns), None)
     return [
         (
@@ -162,7 +197,7 @@ def _is_class_folders(folder: Path) -> bool:
     return any(path.is_dir() and not path.name.startswith(".") for path in folder.iterdir())
 
 
-def _read_class_folders(folder: Path) -> Table:
+def _read_class_folders(folder: Path, missing: Missing) -> Table:
     """A folder per class, below train, valid and test folders or without them; a test folder may be flat."""
     names = {path.name.lower(): path.name for path in folder.iterdir() if path.is_dir()}
     found = {split: next((names[n] for n in options if n in names), None) for split, options in SPLIT_NAMES.items()}
@@ -182,7 +217,7 @@ def _read_class_folders(folder: Path) -> Table:
     return _table(folder, "a folder per class in train, valid, test", rows)
 
 
-LAYOUTS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Table]], ...] = (
+LAYOUTS: tuple[tuple[Callable[[Path], bool], Callable[[Path, Missing], Table]], ...] = (
     (_is_cnmc, _read_cnmc),
     (_is_column_files, _read_column_files),
     (_is_path_csv, _read_path_csv),
@@ -209,35 +244,3 @@ def _table(folder: Path, layout: str, rows: list[Row], classes: tuple[ClassName,
         groups=tuple(row[2] for row in rows),
         splits=tuple(row[3] for row in rows),
     )
-
-
-def _check(table: Table) -> None:
-    """Raises DataError for a table in which images are missing or contradict each other."""
-    if not len(table):
-        raise DataError(f"no images found in {table.root}; lab reads JPEG, PNG, BMP, TIFF, WebP and GIF")
-    unlabelled = [p for p, y, s in zip(table.paths, table.labels, table.splits, strict=True) if y < 0 and s != TEST]
-    if unlabelled:
-        raise DataError(f"{len(unlabelled)} images have no label: {listed(unlabelled)}; label them or leave them out")
-    first: dict[str, int] = {}
-    pairs = [(path, int(label)) for path, label in zip(table.paths, table.labels, strict=True) if label >= 0]
-    torn = sorted({path for path, label in pairs if first.setdefault(path, label) != label}, key=natural_key)
-    if torn:
-        raise DataError(f"{len(torn)} images are listed with two labels: {listed(torn)}; keep the right one")
-
-
-def check_trainable(table: Table) -> None:
-    """Raises DataError for a table that no one can train on.
-
-    That is one with fewer than two classes, without training images, or with a class in validation or test that
-    training never sees.
-    """
-    train = table.counts(TRAIN)
-    if not sum(train):
-        raise DataError(f"there are no training images in {table.root}; lab needs a train split or class folders")
-    if len(table.classes) < 2:
-        names = listed([str(item) for item in table.classes])
-        raise DataError(f"{table.root} has fewer than two classes ({names}); give images of each class")
-    for split, name in ((VALID, "validation"), (TEST, "test")):
-        counts = zip(table.classes, train, table.counts(split), strict=True)
-        if strange := [str(item) for item, seen, asked in counts if asked and not seen]:
-            raise DataError(f"{name} has images of the classes {listed(strange)}, training has none; move some there")

@@ -7,6 +7,9 @@ from pathlib import Path
 from infer.errors import DataError, listed
 from infer.files import SUFFIXES, is_image, list_images
 
+Missing = dict[str, Path]
+"""Names for which there is no image, each with the table that names it."""
+
 
 class ImageIndex:
     """All images below a data folder, listed once, so that a table of any length needs no look at the disk per row."""
@@ -60,18 +63,25 @@ def _preference(path: str) -> int:
     return SUFFIXES.index(os.path.splitext(path)[1].lower())
 
 
-def find_all(index: ImageIndex, names: list[str], table: Path) -> list[str]:
-    """The path of each name in a table's column.
+def find_all(index: ImageIndex, names: list[str], table: Path, missing: Missing | None = None) -> list[str]:
+    """The path of each name in a table's column; with `missing`, a name without image stands there for itself.
 
     Raises:
-        DataError: images are missing (the first few are named), or a name is ambiguous.
+        DataError: images are missing (the first few are named) and cannot go into `missing`, or a name is ambiguous.
     """
     folder = os.path.relpath(table.resolve().parent, index.root.resolve()).replace(os.sep, "/")
     found = [index.find(name, "" if folder == "." else folder) for name in names]
-    missing = [name for name, path in zip(names, found, strict=True) if path is None]
-    if missing:
-        raise DataError(
-            f"{table} names {len(missing)} images that are not below {index.root}: {listed(missing)}; "
-            "put them there, or correct the table"
-        )
-    return [path for path in found if path is not None]
+    lost = [name for name, path in zip(names, found, strict=True) if path is None]
+    if missing is not None:
+        missing.update(dict.fromkeys(lost, table))
+    elif lost:
+        raise not_there(lost, table, index.root)
+    return [name if path is None else path for name, path in zip(names, found, strict=True)]
+
+
+def not_there(names: list[str], table: Path, root: Path) -> DataError:
+    """The error for names in a table that no image has."""
+    return DataError(
+        f"{table} names {len(names)} images that are not below {root}: {listed(names)}; "
+        "put them there, or correct the table"
+    )

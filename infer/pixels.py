@@ -158,6 +158,11 @@ def read_canvas(file: File, spec: PixelSpec) -> Pixels:
     return np.asarray(image, dtype=np.uint8)
 
 
+def read_rgb(file: File) -> Image.Image:
+    """Decode one file as it is: an upright 8-bit RGB image, at full scale. Raises ImageError as `read_canvas` does."""
+    return _decode(file, None)[0]
+
+
 def centre_window(canvas_nhwc: Pixels, spec: PixelSpec) -> Pixels:
     """The evaluation view of one canvas or a batch: [..., canvas H, canvas W, 3] -> [..., window H, window W, 3]."""
     top, left = (spec.canvas[0] - spec.window[0]) // 2, (spec.canvas[1] - spec.window[1]) // 2

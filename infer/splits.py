@@ -1,5 +1,6 @@
-"""A validation split where the data set has none: stratified, by patient where patients are known, by seed."""
+"""Splits, stratified, by patient where patients are known, by seed: for validation alone, or of any shares."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -49,6 +50,40 @@ def with_validation(table: Table, seed: int) -> Table:
         splits[rows[position]] = VALID
     how = "a fifth of training, stratified" + (" by group" if grouped else "")
     return replace(table, splits=tuple(splits), layout=f"{table.layout}; validation: {how}, seed {seed}")
+
+
+def parted(table: Table, shares: Mapping[str, float], seed: int) -> list[str]:
+    """The split of each row of a labelled table, [n], of the names in `shares`, which add up to 1; the first is TRAIN.
+
+    Groups are taken in turn, those of uneven classes and many images first, each into the split that then comes closest
+    to its share of every class: what scikit-learn's StratifiedGroupKFold does for equal shares. Where every image is a
+    group of its own this is Webster's apportionment, exact to one image of a class. A class that would be left without
+    training images gets all of its own there.
+    """
+    names = list(shares)
+    keys = {key: number for number, key in enumerate(dict.fromkeys(_groups(table)))}
+    of_row = np.array([keys[key] for key in _groups(table)])
+    held = np.zeros((len(keys), len(table.classes)))  # images of each group and class
+    np.add.at(held, (of_row, table.labels), 1)
+    wanted = np.outer(list(shares.values()), held.sum(axis=0))
+    scale = np.maximum(wanted, 1e-9)
+    given = np.zeros_like(wanted)
+    chosen = np.zeros(len(keys), dtype=np.int64)
+    shuffled = np.random.default_rng(seed).permutation(len(keys))
+    for group in shuffled[np.argsort(-held[shuffled].std(axis=1), kind="stable")]:
+        worse = (
+            held[group] * (held[group] + 2 * (given - wanted)) / scale
+        )  # the change of sum (given - wanted)^2 / wanted
+        chosen[group] = worse.sum(axis=1).argmin()
+        given[chosen[group]] += held[group]
+    for label in np.flatnonzero((given[0] == 0) & (given.sum(axis=0) > 0)):
+        chosen[held[:, label] > 0] = 0
+    return [names[split] for split in chosen[of_row]]
+
+
+def _groups(table: Table) -> list[str]:
+    """The group of each row; an image without one is its own."""
+    return [group or f"\0{row}" for row, group in enumerate(table.groups)]
 
 
 def _without_last_of_class(chosen: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:

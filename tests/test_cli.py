@@ -16,7 +16,7 @@ from trainer.recipe import load_recipe, recipe_names
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = (
-    *("train", "recipes", "find-rate", "data", "data preview"),
+    *("train", "recipes", "find-rate", "data", "data check", "data split", "data preview"),
     *("export", "verify", "predict", "evaluate", "compare", "inspect", "doctor", "demo"),
 )
 HEAVY = {"torch", "torchvision", "onnxruntime", "onnx", "pandas", "sklearn", "matplotlib"}

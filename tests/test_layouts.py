@@ -7,8 +7,9 @@ import pytest
 
 from infer.card import ClassName
 from infer.errors import DataError
-from infer.layouts import check_trainable, paired_labels, read_table
+from infer.layouts import paired_labels, parts, read_listed, read_table
 from infer.table import TEST, TRAIN, UNKNOWN, VALID, Table
+from infer.table_checks import check_trainable
 
 Files = Callable[..., Path]
 
@@ -348,3 +349,26 @@ def test_training_classes_are_checked_again_after_images_have_gone(files: Files)
     left = table.take(np.flatnonzero([path != "train/dog/2.png" for path in table.paths]))
     with pytest.raises(DataError, match=r"validation has images of the classes dog, training has none; move some"):
         check_trainable(left)
+
+
+def test_the_parts_of_cnmc_are_its_folds_and_of_other_layouts_the_splits(files: Files) -> None:
+    table = read_table(files(*CNMC))
+    assert dict(zip(table.paths, parts(table), strict=True))[CNMC[2]] == "fold_1"
+    assert sorted(set(parts(table))) == ["fold_0", "fold_1", "fold_2", "test"]
+
+
+def test_the_parts_of_class_folders_are_the_splits(files: Files) -> None:
+    table = read_table(files("train/cat/1.png", "train/dog/2.png", "valid/cat/3.png"))
+    assert parts(table) == table.splits
+
+
+def test_a_table_that_is_refused_can_still_be_listed(files: Files) -> None:
+    root = files("a.png", "b.png", train="Path,label\na,0\nnone,1\nb,\na,1\n")
+    table, missing = read_listed(root)
+    assert rows(table) == [
+        ("a.png", "0", "", TRAIN),
+        ("a.png", "1", "", TRAIN),
+        ("b.png", None, "", TRAIN),
+        ("none", "1", "", TRAIN),
+    ]
+    assert missing == {"none": root / "train.csv"}

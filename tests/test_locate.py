@@ -5,7 +5,7 @@ import pytest
 
 from infer.errors import DataError
 from infer.files import SUFFIXES
-from infer.locate import ImageIndex, find_all
+from infer.locate import ImageIndex, Missing, find_all
 
 
 def tree(root: Path, *names: str) -> ImageIndex:
@@ -128,3 +128,11 @@ def test_missing_images_are_counted_and_the_first_few_named(tmp_path: Path) -> N
     wanted = r"t\.csv names 7 images that are not below .*: no0\.jpg, .*no4\.jpg and 2 more; put them there, or correct"
     with pytest.raises(DataError, match=wanted):
         find_all(index, names, tmp_path / "t.csv")
+
+
+def test_missing_names_may_stand_for_themselves_beside_the_table_that_names_them(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    missing: Missing = {}
+    table = tmp_path / "t.csv"
+    assert find_all(ImageIndex(tmp_path), ["b", "a", "c.png"], table, missing) == ["b", "a.jpg", "c.png"]
+    assert missing == {"b": table, "c.png": table}

@@ -19,6 +19,7 @@ Typed = Callable[..., TrainConfig]
 WRITTEN: dict[str, tuple[str, Any]] = {
     "data": ("folder of images", "folder of images"),
     "fold": ("0", 0),
+    "exclude": ("bad images.csv", "bad images.csv"),
     "seed": ("7", 7),
     "out": ("elsewhere", "elsewhere"),
     "monitor": ("recall:ALL", "recall:ALL"),
@@ -249,9 +250,11 @@ def test_resuming_takes_all_values_from_the_run(typed: Typed, stopped: Path) -> 
 
 
 def test_resuming_takes_what_changes_no_result(typed: Typed, stopped: Path) -> None:
-    others = ("--data", "new", "--workers", "2", "--compile", "off", "--tensorboard", "--device", "auto")
+    others = ("--data", "new", "--exclude", "list.csv", "--workers", "2", "--compile", "off", "--tensorboard")
+    others = (*others, "--device", "auto")
     assert {name for name in ANY_TIME if option(name) in others} == set(ANY_TIME)
     config = typed("--resume", stopped, *others)
+    assert config.exclude == "list.csv"
     found = (config.data, config.workers, config.compile, config.tensorboard, config.device, config.epochs)
     assert found == ("new", 2, "off", True, "auto", 9)
 
@@ -267,7 +270,7 @@ def test_resuming_names_all_that_it_refuses_and_what_it_takes(lab: Callable, sto
     typed = ("--no-nesterov", "--seed", "0", "resnet18", "--recipe", "leukemia-clahe", "--data", "new")
     ran = lab("train", *typed, "--resume", stopped)
     assert ran.code == 2
-    assert "so --seed, --nesterov, ARCH, --recipe cannot be given; only --data, --device, " in ran.err
+    assert "so --seed, --nesterov, ARCH, --recipe cannot be given; only --data, --exclude, --device, " in ran.err
     assert ran.err.count("\n") == 1
 
 

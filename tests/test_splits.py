@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 
 from infer.card import ClassName
 from infer.errors import DataError
-from infer.splits import with_validation
+from infer.splits import parted, with_validation
 from infer.table import TEST, TRAIN, VALID, Table
 
 
@@ -115,3 +116,40 @@ def test_where_no_patient_can_be_spared_nothing_is_called_a_split(seed: int) -> 
 def test_too_few_images_or_patients_are_refused(table: Table, found: str) -> None:
     with pytest.raises(DataError, match=rf"{found} are too few .*; give a validation split of your own"):
         with_validation(table, 0)
+
+
+SHARES = {TRAIN: 0.7, VALID: 0.2, TEST: 0.1}
+
+
+def counted(table: Table, splits: list[str]) -> list[list[int]]:
+    return [replace(table, splits=tuple(splits)).counts(name) for name in SHARES]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_single_images_are_parted_to_within_one_image_of_every_class(seed: int) -> None:
+    labels = [0] * 103 + [1] * 40 + [2] * 7
+    table = made(labels)
+    for share, found in zip(SHARES.values(), counted(table, parted(table, SHARES, seed)), strict=True):
+        assert found == pytest.approx([103 * share, 40 * share, 7 * share], abs=1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_patients_of_uneven_size_stay_whole_and_classes_come_near_their_shares(seed: int) -> None:
+    sizes = [1 + (7 * patient) % 12 for patient in range(60)]
+    table = made(
+        [patient % 2 for patient, size in enumerate(sizes) for _ in range(size)],
+        [f"p{patient}" for patient, size in enumerate(sizes) for _ in range(size)],
+    )
+    splits = parted(table, SHARES, seed)
+    assert replace(table, splits=tuple(splits)).crossing_groups() == []
+    totals = np.bincount(table.labels)
+    for share, found in zip(SHARES.values(), counted(table, splits), strict=True):
+        assert found == pytest.approx(list(totals * share), abs=6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_class_is_in_training(seed: int) -> None:
+    table = made([0] * 40 + [1] + [2] * 5 + [0] * 5, [f"p{k // 4}" for k in range(40)] + ["a"] + ["b"] * 10)
+    train = counted(table, parted(table, SHARES, seed))[0]
+    assert min(train) > 0
+    assert train[2] == 5

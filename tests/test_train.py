@@ -236,6 +236,24 @@ def test_images_that_cannot_be_read_are_named_and_left_out(
     assert sum(read_card(done.run / "best.safetensors").provenance["data"]["train"]) == 23
 
 
+def test_listed_images_are_left_out_of_the_run_and_the_recipe_names_the_list(
+    train_small: Train, cells: Path, tmp_path: Path
+) -> None:
+    gone = read_table(cells).split("train").paths[0]
+    (tmp_path / "bad.csv").write_text(f"Path,split,reason\n{gone},,blurred\n")
+    run = train_small(exclude=str(tmp_path / "bad.csv")).run
+    with (run / "data.csv").open(newline="") as file:
+        paths = [row["path"] for row in csv.DictReader(file)]
+    assert len(paths) == 35
+    assert gone not in paths
+    assert tomllib.loads((run / "recipe.toml").read_text())["exclude"] == str(tmp_path / "bad.csv")
+
+
+def test_a_list_of_images_to_leave_out_that_is_not_there_is_named(train_small: Train, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot read .*none\.csv"):
+        train_small(exclude=str(tmp_path / "none.csv"))
+
+
 def test_no_readable_validation_image_is_an_error(train_small: Train, cells: Path, tmp_path: Path) -> None:
     data = copy_of(cells, tmp_path / "cells")
     for path in (data / "valid").iterdir():

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from infer.config import Device
+from infer.config import LEFT_OUT, Device
 from infer.errors import ConfigError
 from infer.knob import check, from_toml, knob, knobs, require, tables
 from trainer.steps import parse_steps
@@ -64,6 +64,7 @@ class TrainConfig:
 
     data: str = knob("", "Folder of the data set.", panel=DATA, told="built-in synthetic cells", whole_run=True)
     fold: int | None = knob(None, "C-NMC's validation fold.", panel=DATA, told="2", least=0, whole_run=True)
+    exclude: str = knob("", LEFT_OUT, panel=DATA, told="none", whole_run=True)
     seed: int = knob(
         0,
         "Of weights, order, augmentation, and a split that has to be made.",

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from infer.errors import DataError, listed
-from infer.layouts import check_trainable, read_table
+from infer.exclude import read_without
 from infer.pixels import PixelSpec
 from infer.screen import Screen
 from infer.splits import with_validation
 from infer.summary import show_table
 from infer.table import TEST, TRAIN, VALID, Table
+from infer.table_checks import check_trainable
 from trainer.builtin import builtin_data
 from trainer.canvases import Canvases, load_canvases
 from trainer.config import ResolvedConfig
@@ -26,7 +27,8 @@ def read_data(settings: ResolvedConfig, screen: Screen) -> Table:
     else:
         folder = builtin_data(screen)
         screen.say("no --data given: the built-in SYNTHETIC cells, which are drawings and no patients' cells")
-    table = read_table(folder, settings.fold)
+    exclude = Path(settings.exclude).expanduser() if settings.exclude else None
+    table = read_without(folder, settings.fold, exclude, screen)
     check_trainable(table)
     table = with_validation(table, settings.seed)
     show_table(table, screen)

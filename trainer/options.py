@@ -22,14 +22,24 @@ USED_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "fit": ("crop", ("None",)),
 }
 """Options that do something only where another one has one of these values."""
-ANY_TIME = ("data", "device", "workers", "compile", "tensorboard")
-"""What may be given with --resume: where the data lies now, and what changes no result."""
+ANY_TIME = ("data", "exclude", "device", "workers", "compile", "tensorboard")
+"""What may be given with --resume: where the data and its list lie now, and what changes no result."""
 
-VIEWED = ("fold", "seed", "image_size", "fit", "crop", "enhance", "augment", "grayscale")
+VIEWED = ("fold", "exclude", "seed", "image_size", "fit", "crop", "enhance", "augment", "grayscale")
 """What changes the pictures that `lab data preview` draws."""
 RANGED = (
-    *("data", "fold", "seed", "pretrained", "weights", "batch_size", "accumulate", "optimizer", "momentum", "nesterov"),
-    *("weight_decay", "decay_all", "clip_norm", "label_smoothing", "class_weights", "sampling", "device", "workers"),
+    *("data", "fold", "exclude", "seed", "pretrained", "weights", "batch_size", "accumulate", "optimizer", "momentum"),
+    *(
+        "nesterov",
+        "weight_decay",
+        "decay_all",
+        "clip_norm",
+        "label_smoothing",
+        "class_weights",
+        "sampling",
+        "device",
+        "workers",
+    ),
     *("image_size", "fit", "crop", "enhance", "augment", "normalization", "grayscale"),
 )
 """What changes the loss that `lab find-rate` draws."""

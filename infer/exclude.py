@@ -1,0 +1,96 @@
+"""The list of images to leave out: a CSV of Path, split and reason, which `lab data check` writes and people edit."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from infer.errors import DataError, listed
+from infer.files import csv_text, read_csv, write_text
+from infer.inputs import NameMatcher
+from infer.layouts import read_listed, read_one_table
+from infer.screen import Screen
+from infer.table import Table
+from infer.table_checks import check_listed
+
+HEADER = ("Path", "split", "reason")
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """One image to leave out."""
+
+    path: str
+    """As the data set's table has it; a bare name will do where only one image has it."""
+    split: str = ""
+    """Only where it is listed in this split; "" wherever it is listed."""
+    reason: str = ""
+    """For people."""
+
+
+def write_exclusions(path: Path, exclusions: Iterable[Exclusion]) -> None:
+    """Write a list that `read_exclusions` reads. Raises OutputError."""
+    write_text(path, csv_text([HEADER, *((item.path, item.split, item.reason) for item in exclusions)]))
+
+
+def read_exclusions(file: Path) -> list[Exclusion]:
+    """The list in a file: rows of path, split and reason, or one path a line; a first line `Path...` is a header.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    rows = read_csv(file, strip=False)
+    if rows and rows[0][0].strip().lower() == HEADER[0].lower():
+        rows = rows[1:]
+    return [Exclusion(*[*row, "", ""][:3]) for row in rows if row[0]]
+
+
+def read_without(source: Path, fold: int | None, exclude: Path | None, screen: Screen) -> Table:
+    """`read_table` of a folder, or of one CSV, without the images of a list; what was left out is said.
+
+    Raises:
+        DataError: the data set or the list cannot be read, or nothing is left.
+    """
+    table, missing = read_one_table(source) if source.is_file() else read_listed(source, fold)
+    table = leave_out(table, exclude, screen)
+    check_listed(table, missing)
+    return table
+
+
+def leave_out(table: Table, exclude: Path | None, screen: Screen) -> Table:
+    """The table without the images of a list, if there is a list; what was left out, and what it was not, is said.
+
+    Raises:
+        DataError: the list cannot be read, or nothing is left.
+    """
+    if not exclude:
+        return table
+    kept, unknown = without(table, read_exclusions(exclude))
+    if len(table) and not len(kept):
+        raise DataError(f"{exclude} leaves out all {len(table)} images of {table.root}; shorten it")
+    screen.say(f"left out: {len(table) - len(kept)} images, by {exclude}")
+    if unknown:
+        screen.say(f"warning: {exclude} names {len(unknown)} images that are not in {table.root}: {listed(unknown)}")
+    return kept
+
+
+def without(table: Table, exclusions: Sequence[Exclusion]) -> tuple[Table, list[str]]:
+    """The table without these images, and the paths of those that are not in it.
+
+    Raises:
+        DataError: a bare name may be several images.
+    """
+    if not exclusions:
+        return table, []
+    matcher = NameMatcher(table.paths)
+    out: set[int] = set()
+    unknown: list[str] = []
+    for item in exclusions:
+        rows = matcher.find(item.path.removeprefix("./"))
+        if len(paths := sorted({table.paths[row] for row in rows})) > 1:
+            raise DataError(f"{item.path} may be {listed(paths)}; write the path in the list of images to leave out")
+        rows = [row for row in rows if item.split in ("", table.splits[row])]
+        out.update(rows)
+        unknown += [] if rows else [item.path]
+    return table.take(np.array([row for row in range(len(table)) if row not in out], dtype=np.int64)), unknown
