@@ -118,7 +118,7 @@ def _summary_table(result: EvaluationResult, metrics: Metrics, width: int) -> Ri
 
 def _summary_rows(result: EvaluationResult, metrics: Metrics) -> Iterator[tuple[str, str, str, str]]:
     names = [shown(str(item)) for item in result.classes]
-    ranked = f"of {names[1]}" if len(names) == 2 else "each class against the rest, mean"
+    ranked = f"of class {names[1]}" if len(names) == 2 else "each class against the rest, mean"
     yield "accuracy", *_percent(metrics.accuracy), "of all images"
     yield "majority share", f"{metrics.majority_share:.2%}", "", "accuracy of one answer for all"
     yield "balanced accuracy", *_percent(metrics.balanced_accuracy), "mean recall"
@@ -135,8 +135,9 @@ def _summary_rows(result: EvaluationResult, metrics: Metrics) -> Iterator[tuple[
     note = "of confidence from accuracy" if before is None else f"{before:.3f} without the model's temperature"
     yield "calibration error", *_decimal(metrics.calibration_error), note
     if at := metrics.at_threshold:
-        yield "sensitivity", *_percent(at.sensitivity), f"{names[at.positive]} from {at.threshold:.4f} on, which was"
-        yield "specificity", *_percent(at.specificity), f"chosen on {at.chosen_on}"
+        chosen = f"class {names[at.positive]}; threshold of {at.chosen_on}"
+        yield f"sensitivity at {at.threshold:.3g}", *_percent(at.sensitivity), chosen
+        yield f"specificity at {at.threshold:.3g}", *_percent(at.specificity), chosen
 
 
 def _decimal(estimate: Estimate) -> tuple[str, str]:
