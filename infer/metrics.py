@@ -128,6 +128,8 @@ class Metrics:
     """What a reader must know to trust the numbers, for people."""
 
 
+RANKED = ("roc_auc", "average_precision")
+"""They compare a class with the rest."""
 CORRELATIONS = ("matthews", "kappa")
 """They lie in [-1, 1]; everything that is neither of these nor a loss lies in [0, 1]."""
 Share = Callable[[NDArray[np.bool_], NDArray[np.bool_]], Estimate]
@@ -177,21 +179,17 @@ def _estimates(result: EvaluationResult, units: NDArray[np.int64], resamples: in
     if not resamples:
         return {name: Estimate(value) for name, value in values.items()}
     weighted = Weighted.of(result.probabilities, result.truth, result.ordered)
-    intervals = bootstrap(weighted.measure, units, resamples)
-    return {name: _estimate(name, value, intervals[name], result, units) for name, value in values.items()}
+    cases = {name: _cases(name, result.truth, units) for name in values}
+    rarest = {name: count for name, count in cases.items() if name.startswith(RANKED)}
+    intervals = bootstrap(weighted.measure, units, resamples, rarest)
+    return {name: _estimate(name, value, intervals[name], cases[name]) for name, value in values.items()}
 
 
-def _estimate(
-    name: str,
-    value: float | None,
-    interval: tuple[float, float] | None,
-    result: EvaluationResult,
-    units: NDArray[np.int64],
-) -> Estimate:
+def _estimate(name: str, value: float | None, interval: tuple[float, float] | None, cases: int) -> Estimate:
     if value is None:
         return Estimate(None)
     lowest, highest = -1.0 if name in CORRELATIONS else 0.0, LOSSES.get(name, 1.0)
-    low, high = interval or unvarying(value, _cases(name, result.truth, units), lowest, highest)
+    low, high = interval or unvarying(value, cases, lowest, highest)
     return Estimate(value, max(lowest, min(low, value)), min(highest, max(high, value)))
 
 
