@@ -88,8 +88,12 @@ def test_a_run_folder_has_all_that_later_commands_need(trained: Path) -> None:
         "last.ckpt",
         "recipe.toml",
         "report/confusion.png",
+        "report/confusion.svg",
+        "report/predictions.csv",
+        "report/report.html",
         "report/report.json",
     ]
+    assert "not exported yet" in (trained / "report" / "report.html").read_text(encoding="utf-8")
     for name in ("curves.png", "report/confusion.png"):
         with Image.open(trained / name) as image:
             image.load()
