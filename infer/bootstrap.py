@@ -17,7 +17,7 @@ RESAMPLES = 2000
 SEED = 20_130_914
 LEFT_OUT = 200
 """The jackknife leaves out so many parts in turn, each a unit or, where there are more of them, several."""
-AT_ONCE = 2**18
+AT_ONCE = 2**16
 """Weights that are worked on at once: they fit into a processor's cache."""
 SAME = 1e-12
 """Values that are closer than this are one value, added up in another order."""
