@@ -46,7 +46,7 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
         layout=table.layout,
         split=split,
     )
-    gallery = make_gallery(result, card.pixels, config, session, screen)
+    gallery = make_gallery(result, card.pixels, config, screen, session, config.batch_size)
     return result, save_report(result, folder, config, origin, gallery), folder
 
 

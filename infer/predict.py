@@ -152,7 +152,7 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
         source=config.source.resolve().name,
         averaged=averaged_in_words(len(sessions), config.tta),
     )
-    gallery = make_gallery(result, session.card.pixels, config, session, screen)
+    gallery = make_gallery(result, session.card.pixels, config, screen, session, config.batch_size)
     metrics = save_report(result, report_folder(config.out), config, origin, gallery)
     return replace(prediction, result=result, metrics=metrics)
 
