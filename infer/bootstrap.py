@@ -1,7 +1,7 @@
 """How sure a metric is that no formula tells it of: resample patients, or images, and see how much it varies."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ RESAMPLES = 2000
 SEED = 20_130_914
 LEFT_OUT = 200
 """The jackknife leaves out so many parts in turn, each a unit or, where there are more of them, several."""
-AT_ONCE = 2**18
+AT_ONCE = 2**16
 """Weights that are worked on at once: they fit into a processor's cache."""
 SAME = 1e-12
 """Values that are closer than this are one value, added up in another order."""
@@ -31,7 +31,10 @@ def numbered(groups: Sequence[str], count: int) -> NDArray[np.int64]:
 
 
 def bootstrap(
-    statistics: Statistics, units: NDArray[np.int64], resamples: int = RESAMPLES
+    statistics: Statistics,
+    units: NDArray[np.int64],
+    resamples: int = RESAMPLES,
+    rarest: Mapping[str, int] | None = None,
 ) -> dict[str, tuple[float, float] | None]:
     """The 95% interval of every statistic, from resampling units; None where no resample differs from another.
 
@@ -44,6 +47,7 @@ def bootstrap(
         statistics: what to measure.
         units: [n] the unit of each image, 0 to U - 1, of which an image is one or shares one.
         resamples: how many.
+        rarest: of statistics that compare two sides, on how many units the rarer side rests: so few it is expanded for.
     """
     count = int(units.max()) + 1
     whole = statistics(np.ones((1, len(units))))
@@ -51,9 +55,9 @@ def bootstrap(
         return dict.fromkeys(whole)
     drawn = _gathered(statistics, _resampled(units, count, resamples))
     left_out = _gathered(statistics, _left_out(units, count))
-    reach = expanded_normal(count)
     found: dict[str, tuple[float, float] | None] = {}
     for name, (estimate,) in whole.items():
+        reach = expanded_normal(max(2, min(count, (rarest or {}).get(name, count))))
         values = drawn[name][~np.isnan(drawn[name]).reshape(resamples, -1).any(axis=1)]
         if np.isnan(estimate).any() or not len(values) or np.ptp(values, axis=0).max() < SAME:
             found[name] = None

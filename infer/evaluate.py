@@ -9,7 +9,6 @@ import numpy as np
 from infer.card import ClassName, ModelCard
 from infer.config import EvaluateConfig
 from infer.errors import DataError, listed
-from infer.inputs import to_indices
 from infer.layouts import read_table
 from infer.metrics import EvaluationResult, Metrics
 from infer.models import open_model
@@ -21,6 +20,7 @@ from infer.screen import Screen
 from infer.session import Floats, Session
 from infer.table import TEST, TRAIN, UNKNOWN, VALID, Table, read_run_table
 from infer.thumbnails import make_gallery
+from infer.truth import to_indices
 
 
 def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, Metrics, Path]:
@@ -46,7 +46,7 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
         layout=table.layout,
         split=split,
     )
-    gallery = make_gallery(result, card.pixels, config, session, screen)
+    gallery = make_gallery(result, card.pixels, config, screen, session, config.batch_size)
     return result, save_report(result, folder, config, origin, gallery), folder
 
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from infer.errors import DataError, listed
 from infer.files import csv_text, read_csv, write_text
-from infer.inputs import NameMatcher
 from infer.layouts import read_listed, read_one_table
 from infer.screen import Screen
 from infer.table import Table
 from infer.table_checks import check_listed
+from infer.truth import NameMatcher
 
 HEADER = ("Path", "split", "reason")
 

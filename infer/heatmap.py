@@ -10,13 +10,13 @@ from infer.session import Floats, Session
 GRID = 8
 """Patches along each side of an image that occlusion covers, one at a time."""
 GREY = 128
-BATCH = 64
 
 
 def heat_maps(
     session: Session,
     views: Sequence[Pixels],
     labels: Sequence[int],
+    batch_size: int,
     on_done: Callable[[int], None] = lambda done: None,
 ) -> list[Floats]:
     """How much each part of an image speaks for its label, float32 [h, w] each.
@@ -25,6 +25,7 @@ def heat_maps(
         session: a model; where it gives a class activation map, that is taken.
         views: n images as the network sees them, uint8 RGB [H, W, 3].
         labels: the index of a class for each.
+        batch_size: how many covered images are run at once.
         on_done: is told how many images are finished.
 
     Raises:
@@ -32,7 +33,10 @@ def heat_maps(
     """
     maps = []
     for place, (view, label) in enumerate(zip(views, labels, strict=True)):
-        maps.append(activation(session, view, label) if session.has_cam else occlusion(session, view, label))
+        if session.has_cam:
+            maps.append(activation(session, view, label))
+        else:
+            maps.append(occlusion(session, view, label, batch_size))
         on_done(place + 1)
     return maps
 
@@ -47,7 +51,7 @@ def activation(session: Session, view: Pixels, label: int) -> Floats:
     return np.asarray(cam[label] - cam.mean(axis=0), dtype=np.float32)
 
 
-def occlusion(session: Session, view: Pixels, label: int) -> Floats:
+def occlusion(session: Session, view: Pixels, label: int, batch_size: int) -> Floats:
     """By how much the label's probability falls when a grey patch covers each part: [GRID, GRID], in [-1, 1].
 
     Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901, section 4.2. Patches are side by side; an image of fewer
@@ -57,13 +61,13 @@ def occlusion(session: Session, view: Pixels, label: int) -> Floats:
     covered = np.repeat(view[None], 1 + len(rows) * len(columns), axis=0)
     for place, (row, column) in enumerate((row, column) for row in rows for column in columns):
         covered[1 + place, row[0] : row[-1] + 1, column[0] : column[-1] + 1] = GREY
-    scores = _probabilities(session, covered)[:, label]
+    scores = _probabilities(session, covered, batch_size)[:, label]
     return np.asarray(scores[0] - scores[1:], dtype=np.float32).reshape(len(rows), len(columns))
 
 
-def _probabilities(session: Session, pixels_nhwc: Pixels) -> Floats:
+def _probabilities(session: Session, pixels_nhwc: Pixels, batch_size: int) -> Floats:
     """[n, K]; every batch is of one size, as some files take no other and CUDA tunes each anew."""
-    size = session.batch or min(BATCH, len(pixels_nhwc))
+    size = session.batch or min(batch_size, len(pixels_nhwc))
     filled = np.resize(pixels_nhwc, (-(-len(pixels_nhwc) // size) * size, *pixels_nhwc.shape[1:]))
     answers = [session.run(filled[at : at + size])[1] for at in range(0, len(filled), size)]
     return np.concatenate(answers)[: len(pixels_nhwc)]

@@ -1,4 +1,4 @@
-"""What `lab predict` is pointed at: a folder, an archive, a table, a list or one image; and its truth, if known."""
+"""What `lab predict` is pointed at: a folder, an archive, a table, a list, one image, or a URI."""
 
 import glob
 import os
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from infer.archive import File, is_archive, list_members
@@ -25,7 +25,6 @@ INPUTS = (
     "give a folder, a CSV that names images, a .zip or .tar of images, a pattern such as 'cells/*.png', or an image"
 )
 LABEL_COLUMNS = ("label", "labels")
-TRUTH_COLUMNS = (*LABEL_COLUMNS, "class", "target", "level", "truth")
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ def _from_csv(source: Path) -> Inputs:
         raise DataError(f"no images found: {source} is empty; write one image a line")
     index = ImageIndex(source.parent)
     header = [name.lower() for name in rows[0]]
-    column = _column(header, IMAGE_COLUMNS)
+    column = column_of(header, IMAGE_COLUMNS)
     if column is None and len(header) == 1 and index.find(rows[0][0]) is not None:
         names = [row[0] for row in rows]  # one name a line and no header, as in train_img.csv
         files = _absolute(source, index, names)
@@ -164,113 +163,18 @@ def _from_csv(source: Path) -> Inputs:
         raise DataError(f"{source} has rows with fewer values than its {len(header)} columns; complete them")
     names = [row[column] for row in rows[1:]]
     files = _absolute(source, index, names)
-    label = _column(header, LABEL_COLUMNS)
-    group = _column(header, GROUP_COLUMNS)
+    label = column_of(header, LABEL_COLUMNS)
+    group = column_of(header, GROUP_COLUMNS)
     groups = [row[group] for row in rows[1:]] if group is not None and group != column else []
     if label is None or label == column or source.name == SAMPLE:  # a sample's labels stand for nothing
         return Inputs(source.parent, names, files, groups=groups)
     return Inputs(source.parent, names, files, [row[label] for row in rows[1:]], f"column {rows[0][label]}", groups)
 
 
-def _column(header: Sequence[str], names: Sequence[str]) -> int | None:
+def column_of(header: Sequence[str], names: Sequence[str]) -> int | None:
     """The position in a lower-case header of the first of these names that it has."""
     return next((header.index(name) for name in names if name in header), None)
 
 
 def _absolute(source: Path, index: ImageIndex, names: list[str]) -> list[str]:
     return [str(source.parent / path) for path in find_all(index, names, source)]
-
-
-class NameMatcher:
-    """Finds, among the inputs' names, the one that an id means: by relative path, then by name, then by stem."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        """`names` as in Inputs."""
-        self._levels: list[dict[str, list[int]]] = [{}, {}, {}]
-        for position, name in enumerate(names):
-            for level, key in zip(self._levels, self._keys(name), strict=True):
-                level.setdefault(key, []).append(position)
-
-    def find(self, wanted: str) -> list[int]:
-        """Positions of all inputs that fit at the first level where any does; more than one is ambiguous."""
-        for level, key in zip(self._levels, self._keys(wanted), strict=True):
-            if key in level:
-                return level[key]
-        return []
-
-    @staticmethod
-    def _keys(name: str) -> tuple[str, str, str]:
-        path = PurePosixPath(name)
-        return name, path.name, path.stem if is_image(path.name) else path.name
-
-
-def read_truth(file: Path, inputs: Inputs) -> list[str]:
-    """The label of each input, in the inputs' order, from a CSV with an image column and a label column.
-
-    A file of one column without a header gives the labels of the inputs in their order.
-
-    Raises:
-        DataError: an input has no label, an id is ambiguous, or the columns are not recognised.
-    """
-    rows = read_csv(file)
-    if rows and all(len(row) == 1 for row in rows):
-        return paired_labels(inputs.root, inputs.names, file)
-    if any(len(row) < len(rows[0]) for row in rows):
-        raise DataError(f"{file} has rows with fewer values than its {len(rows[0])} columns; complete them")
-    header = [name.lower() for name in rows[0]] if rows else []
-    image, label = _column(header, IMAGE_COLUMNS), _column(header, TRUTH_COLUMNS)
-    if image is None or label is None:
-        found = listed(rows[0]) if rows else "nothing"
-        raise DataError(f"{file} holds {found}; its first line must name a Path and a label column")
-    labels = _matched(file, rows[1:], (image, label), "labels", inputs.names)
-    if missing := [name for name, found in zip(inputs.names, labels, strict=True) if found is None]:
-        raise DataError(f"{file} has no label for {len(missing)} of the images: {listed(missing)}; add them")
-    return [found or "" for found in labels]
-
-
-def read_groups(file: Path, inputs: Inputs) -> Sequence[str]:
-    """The patient of each input, "" where not known, from a CSV that `read_truth` has read, or else as the input tells.
-
-    Raises:
-        DataError: an image has two patients.
-    """
-    rows = read_csv(file)
-    header = [name.lower() for name in rows[0]]
-    image, group = _column(header, IMAGE_COLUMNS), _column(header, GROUP_COLUMNS)
-    if image is None or group is None or len(header) == 1:
-        return inputs.groups
-    return [found or "" for found in _matched(file, rows[1:], (image, group), "patients", inputs.names)]
-
-
-def _matched(
-    file: Path, rows: list[list[str]], columns: tuple[int, int], what: str, names: Sequence[str]
-) -> list[str | None]:
-    """What the second of two columns says of each name, found in the first; None where it is not there.
-
-    Raises DataError for an ambiguous id, or two different answers.
-    """
-    image, column = columns
-    matcher = NameMatcher(names)
-    found: dict[int, str] = {}
-    for row in rows:
-        positions = matcher.find(row[image])
-        if len(positions) > 1:
-            fitting = listed([names[position] for position in positions])
-            raise DataError(f"{file}: {row[image]} may be {fitting}; write the relative path")
-        if positions and found.setdefault(positions[0], row[column]) != row[column]:
-            raise DataError(f"{file} gives {row[image]} two {what}; keep the right one")
-    return [found.get(position) for position in range(len(names))]
-
-
-def unknown_labels(labels: Sequence[str], classes: Sequence[ClassName]) -> list[str]:
-    """The labels that are no class's label or name, for people."""
-    return sorted({label or "(empty)" for label in labels} - set(class_index(classes)))
-
-
-def to_indices(labels: Sequence[str], classes: Sequence[ClassName], source: str) -> list[int]:
-    """Labels or class names as text to class indices. Raises DataError for one that the model does not know."""
-    if strange := unknown_labels(labels, classes):
-        have = listed([str(item) for item in classes])
-        raise DataError(f"{source} has the labels {listed(strange)}, the model knows {have}; use the model's labels")
-    known = class_index(classes)
-    return [known[label] for label in labels]

@@ -128,8 +128,8 @@ class Metrics:
     """What a reader must know to trust the numbers, for people."""
 
 
-CORRELATIONS = ("matthews", "kappa")
-"""They lie in [-1, 1]; everything that is neither of these nor a loss lies in [0, 1]."""
+RANKED = ("roc_auc", "average_precision")
+"""They compare a class with the rest."""
 Share = Callable[[NDArray[np.bool_], NDArray[np.bool_]], Estimate]
 """The share of hits, [n], among the images that are meant, [n]."""
 
@@ -177,22 +177,31 @@ def _estimates(result: EvaluationResult, units: NDArray[np.int64], resamples: in
     if not resamples:
         return {name: Estimate(value) for name, value in values.items()}
     weighted = Weighted.of(result.probabilities, result.truth, result.ordered)
-    intervals = bootstrap(weighted.measure, units, resamples)
-    return {name: _estimate(name, value, intervals[name], result, units) for name, value in values.items()}
+    cases = {name: _cases(name, result.truth, units) for name in values}
+    rarest = {name: count for name, count in cases.items() if name.startswith(RANKED)}
+    intervals = bootstrap(weighted.measure, units, resamples, rarest)
+    return {
+        name: _estimate(value, intervals[name], cases[name], metric_range(name, len(result.classes)))
+        for name, value in values.items()
+    }
 
 
 def _estimate(
-    name: str,
-    value: float | None,
-    interval: tuple[float, float] | None,
-    result: EvaluationResult,
-    units: NDArray[np.int64],
+    value: float | None, interval: tuple[float, float] | None, cases: int, between: tuple[float, float]
 ) -> Estimate:
+    """A value with its interval within its range; where resamples told none, what `cases` of them leave open."""
     if value is None:
         return Estimate(None)
-    lowest, highest = -1.0 if name in CORRELATIONS else 0.0, LOSSES.get(name, 1.0)
-    low, high = interval or unvarying(value, _cases(name, result.truth, units), lowest, highest)
+    lowest, highest = between
+    low, high = interval or unvarying(value, cases, lowest, highest)
     return Estimate(value, max(lowest, min(low, value)), min(highest, max(high, value)))
+
+
+def metric_range(name: str, classes: int) -> tuple[float, float]:
+    """The least and the largest that a metric can be."""
+    if name == "brier":
+        return 0.0, 1.0 if classes == 2 else 2.0
+    return -1.0 if name in ("matthews", "kappa") else 0.0, 36.04 if name == "log_loss" else 1.0
 
 
 def _cases(name: str, truth: NDArray[np.int64], units: NDArray[np.int64]) -> int:

@@ -18,7 +18,7 @@ from infer.report import CLASS_COLUMNS, decimal, percent, summary_rows
 from infer.thumbnails import Gallery
 
 MOST_BESIDE = 10
-"""With more classes the confusion matrix needs the page's whole width, as the learning curves do."""
+"""With more classes the confusion matrix needs the page's whole width, and the balance of classes its height."""
 MOST_IN_TABLE = 20
 """With more classes the confusion matrix is a picture alone."""
 
@@ -114,9 +114,11 @@ def _estimate_cell(estimate: Estimate) -> str:
 
 
 def _pictures(result: EvaluationResult, pictures: Sequence[Picture]) -> str:
-    broad = {"learning", *(["confusion"] if len(result.classes) > MOST_BESIDE else [])}
+    many = len(result.classes) > MOST_BESIDE
+    kinds = {"learning": "broad"} | ({"confusion": "broad", "balance": "tall"} if many else {})
     figures = "".join(
-        f"<figure{' class=broad' if one.name in broad else ''}><h3>{text(one.title)}</h3>"
+        f'<figure class="{kinds.get(one.name, "")}">'
+        f"<h3>{text(one.title)}</h3>"
         f'<img src="{data_uri("image/svg+xml", one.svg)}" alt="{text(f"{one.title}. {one.told}")}">'
         f"<figcaption>{text(one.reading)}</figcaption></figure>\n"
         for one in pictures

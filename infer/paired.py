@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from infer.bootstrap import RESAMPLES, bootstrap, numbered
 from infer.errors import DataError, listed
 from infer.intervals import unvarying
-from infer.metrics import Estimate, EvaluationResult
+from infer.metrics import Estimate, EvaluationResult, metric_range
 from infer.scores import LOSSES
 from infer.weighted import Numbers, Weighted
 
@@ -75,7 +75,10 @@ def differences(first: EvaluationResult, second: EvaluationResult, resamples: in
     whole = {name: float(values[0]) for name, values in less(np.ones((1, len(units)))).items()}
     intervals = bootstrap(less, units, resamples)
     count = int(units.max()) + 1
-    return {name: _estimate(name, value, intervals[name], count) for name, value in whole.items()}
+    return {
+        name: _estimate(value, intervals[name], count, metric_range(name, first.probabilities.shape[1]))
+        for name, value in whole.items()
+    }
 
 
 def verdict(name: str, difference: Estimate) -> int:
@@ -89,10 +92,10 @@ def _measure(weighted: Weighted, right: NDArray[np.bool_], weights: Numbers) -> 
     return {**weighted.measure(weights), "accuracy": weights @ right / weights.sum(axis=1)}
 
 
-def _estimate(name: str, value: float, interval: tuple[float, float] | None, units: int) -> Estimate:
+def _estimate(value: float, interval: tuple[float, float] | None, units: int, between: tuple[float, float]) -> Estimate:
     if np.isnan(value):
         return Estimate(None)
-    widest = LOSSES.get(name, 1.0)
+    widest = between[1] - between[0]
     return Estimate(value, *(interval or unvarying(value, units, -widest, widest)))
 
 

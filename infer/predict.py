@@ -14,7 +14,7 @@ from infer.card import ModelCard
 from infer.config import PredictConfig, bad_list, progress_file, report_folder
 from infer.errors import ConfigError, DataError, ImageError, listed
 from infer.files import csv_text, remove, write_text
-from infer.inputs import Inputs, read_groups, read_inputs, read_truth, to_indices, unknown_labels
+from infer.inputs import Inputs, read_inputs
 from infer.models import open_models
 from infer.pipeline import Answer, classify, images_a_batch
 from infer.pixels import read_window
@@ -32,6 +32,7 @@ from infer.submission import (
     writing,
     writing_csv,
 )
+from infer.truth import read_groups, read_truth, to_indices, unknown_labels
 from infer.views import COUNTS, averaged_in_words
 from infer.workers import read_ahead
 
@@ -111,7 +112,7 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
         source=config.source.resolve().name,
         averaged=averaged_in_words(len(sessions), config.tta),
     )
-    gallery = make_gallery(result, session.card.pixels, config, session, screen)
+    gallery = make_gallery(result, session.card.pixels, config, screen, session, config.batch_size)
     metrics = save_report(result, report_folder(config.out), config, origin, gallery)
     return replace(prediction, result=result, metrics=metrics)
 

@@ -128,7 +128,7 @@ def _summary_table(result: EvaluationResult, metrics: Metrics, width: int) -> Ri
 def summary_rows(result: EvaluationResult, metrics: Metrics) -> Iterator[tuple[str, str, str, str]]:
     """Of each metric: its name, value, interval and what it is, for people."""
     names = [shown(str(item)) for item in result.classes]
-    ranked = f"of {names[1]}" if len(names) == 2 else "each class against the rest, mean"
+    ranked = f"of class {names[1]}" if len(names) == 2 else "each class against the rest, mean"
     yield "accuracy", *percent(metrics.accuracy), "of all images"
     yield "majority share", f"{metrics.majority_share:.2%}", "", "accuracy of one answer for all"
     yield "balanced accuracy", *percent(metrics.balanced_accuracy), "mean recall"
@@ -145,8 +145,9 @@ def summary_rows(result: EvaluationResult, metrics: Metrics) -> Iterator[tuple[s
     note = "of confidence from accuracy" if before is None else f"{before:.3f} without the model's temperature"
     yield "calibration error", *decimal(metrics.calibration_error), note
     if at := metrics.at_threshold:
-        yield "sensitivity", *percent(at.sensitivity), f"{names[at.positive]} from {at.threshold:.4f} on, which was"
-        yield "specificity", *percent(at.specificity), f"chosen on {at.chosen_on}"
+        chosen = f"class {names[at.positive]}; threshold of {at.chosen_on}"
+        yield f"sensitivity at {at.threshold:.3g}", *percent(at.sensitivity), chosen
+        yield f"specificity at {at.threshold:.3g}", *percent(at.specificity), chosen
 
 
 def decimal(estimate: Estimate) -> tuple[str, str]:

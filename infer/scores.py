@@ -15,8 +15,8 @@ OVERALL = (
 """Of all classes together; `kappa` too, where classes are grades."""
 BY_CLASS = ("f1", "roc_auc", "average_precision")
 """Of each class k, as `f1 k`."""
-LOSSES = {"log_loss": 36.04, "brier": 2.0, "calibration_error": 1.0}
-"""Metrics whose best is 0, with their worst; the Brier score's is 1 for two classes."""
+LOSSES = ("log_loss", "brier", "calibration_error")
+"""Metrics whose best is 0."""
 
 
 def point_values(probabilities: Floats, truth: NDArray[np.int64], ordered: bool) -> dict[str, float | None]:

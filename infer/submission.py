@@ -11,8 +11,9 @@ import numpy as np
 from infer.card import ClassName, class_index
 from infer.errors import DataError, MissingExtraError, listed
 from infer.files import csv_line, read_csv, replacing
-from infer.inputs import SAMPLE, Inputs, NameMatcher
+from infer.inputs import SAMPLE, Inputs
 from infer.session import Floats
+from infer.truth import NameMatcher
 
 if TYPE_CHECKING:
     import pyarrow

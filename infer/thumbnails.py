@@ -69,7 +69,12 @@ class Gallery:
 
 
 def make_gallery(
-    result: EvaluationResult, spec: PixelSpec, config: ReportConfig, session: Session | None, screen: Screen
+    result: EvaluationResult,
+    spec: PixelSpec,
+    config: ReportConfig,
+    screen: Screen,
+    session: Session | None = None,
+    batch_size: int = 1,
 ) -> Gallery:
     """Choose and read the images that the page shows, and ask `session`, where one is given, for their heat maps.
 
@@ -84,7 +89,7 @@ def make_gallery(
     seen = {place: view for place, view in views.items() if not isinstance(view, ImageError)}
     labels = [int(label) for label in result.predicted[list(seen)]]
     with screen.bar("heat maps", len(seen)) as bar:
-        heat = dict(zip(seen, heat_maps(session, list(seen.values()), labels, bar.step), strict=True))
+        heat = dict(zip(seen, heat_maps(session, list(seen.values()), labels, batch_size, bar.step), strict=True))
     return Gallery(config.thumbnails, chosen, views, heat, ACTIVATION if session.has_cam else OCCLUSION)
 
 

@@ -93,6 +93,7 @@ def test_lab_train_with_tensorboard_writes_the_history_into_the_runs_folder(
         ("run/learning_rate", "learning_rate"),
         ("run/seconds", "seconds"),
         ("run/images_per_second", "images_per_second"),
+        ("run/stage", "stage"),
     ):
         assert found.pop(tag) == [(1, pytest.approx(float(row[column]), rel=1e-6))]
     assert found == {}

@@ -71,7 +71,7 @@ def test_occlusion_is_hot_in_the_corner_that_decides_and_nowhere_else(
     batch: int | str, tmp_path: Path, view: np.ndarray
 ) -> None:
     session = Session(corner_model(tmp_path / "corner.onnx", batch), "cpu")
-    heat = occlusion(session, view, 1)
+    heat = occlusion(session, view, 1, 16)
     assert heat.shape == (GRID, GRID)
     side = 8 * GRID // SIDE
     np.testing.assert_allclose(heat[side:], 0, atol=1e-6)
@@ -82,24 +82,25 @@ def test_occlusion_is_hot_in_the_corner_that_decides_and_nowhere_else(
 
 def test_for_the_other_class_the_same_corner_speaks_against(tmp_path: Path, view: np.ndarray) -> None:
     session = Session(corner_model(tmp_path / "corner.onnx", "batch"), "cpu")
-    np.testing.assert_allclose(occlusion(session, view, 0), -occlusion(session, view, 1), atol=1e-6)
+    np.testing.assert_allclose(occlusion(session, view, 0, 100), -occlusion(session, view, 1, 16), atol=1e-6)
 
 
 def test_a_model_with_a_class_activation_map_is_asked_for_that(tmp_path: Path, view: np.ndarray) -> None:
     session = Session(corner_model(tmp_path / "cam.onnx", 1, cam=True), "cpu")
     done: list[int] = []
-    (heat,) = heat_maps(session, [view], [1], done.append)
+    (heat,) = heat_maps(session, [view], [1], 8, done.append)
     assert done == [1]
     assert np.unravel_index(heat.argmax(), heat.shape) == (3, 0)
     assert heat[2, 2] == 0  # it speaks for all classes alike
 
 
-def test_an_image_of_fewer_pixels_than_patches_has_as_many_patches_as_pixels(tmp_path: Path) -> None:
+def test_no_batch_is_larger_than_asked_for_and_an_image_of_few_pixels_has_as_many_patches() -> None:
     class Constant:
         has_cam, batch = False, None
 
         def run(self, pixels_nhwc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            assert len(pixels_nhwc) <= 7
             answers = np.full((len(pixels_nhwc), 2), 0.5, dtype=np.float32)
             return answers, answers
 
-    assert occlusion(Constant(), np.zeros((3, 20, 3), dtype=np.uint8), 0).shape == (3, GRID)
+    assert occlusion(Constant(), np.zeros((3, 20, 3), dtype=np.uint8), 0, 7).shape == (3, GRID)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from infer.card import ClassName, OperatingPoint
 from infer.metrics import Estimate, EvaluationResult, Metrics, measure, normalized, softmax
@@ -140,9 +141,19 @@ def test_sensitivity_and_specificity_are_those_at_the_models_threshold() -> None
     assert measure(made, resamples=0).at_threshold is None
 
 
-def test_the_same_predictions_give_the_same_numbers_in_every_order_of_classes_and_every_time() -> None:
+def test_the_same_predictions_give_the_same_numbers_every_time() -> None:
     made = soft(3, 80, 5, groups=30)
     assert estimates(measure(made)) == estimates(measure(made))
+
+
+def test_the_numbers_do_not_depend_on_the_number_of_threads() -> None:
+    made, told, used = soft(3, 3000, 7, groups=500), [], []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            used.append({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"})
+            told.append(estimates(measure(made)))
+    assert used == [{1}, {2}]
+    assert told[0] == told[1]
 
 
 def test_without_resamples_there_are_values_and_no_intervals() -> None:

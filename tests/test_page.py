@@ -150,7 +150,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = (str(folder / "image.png"),) * 39 + ("gone.png",)
     result = replace(result, title="<script>alert(4)</script>", paths=paths, files=files)
     config, known = ReportConfig(), origin(result)
-    gallery = make_gallery(result, known.card.pixels, config, None, Screen(Console(quiet=True)))
+    gallery = make_gallery(result, known.card.pixels, config, Screen(Console(quiet=True)))
     with pytest.MonkeyPatch.context() as patch:
         for name, draw in OTHER_PICTURES.items():
             patch.setattr(infer.pictures, name, draw)

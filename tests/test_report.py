@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 import infer.page
-from infer.card import IMAGENET, ClassName, ModelCard
+from infer.card import IMAGENET, ClassName, ModelCard, OperatingPoint
 from infer.config import ReportConfig
 from infer.metrics import EvaluationResult, Metrics, measure
 from infer.origin import Origin
@@ -40,6 +40,22 @@ def printed(normalize: str) -> str:
     text = io.StringIO()
     Console(file=text, width=70).print(*report_tables(result(), measure(result()), normalize, 70), sep="\n")
     return text.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("classes", [2, 6])
+def test_tables_fit_the_terminal_and_leave_no_metric_out(width: int, classes: int) -> None:
+    truth = np.arange(60) % classes
+    names = tuple(ClassName(f"class number {k}", str(k)) for k in range(classes))
+    made = replace(result(), classes=names, truth=truth, probabilities=np.eye(classes, dtype=np.float32)[truth[::-1]])
+    made = replace(made, operating_point=OperatingPoint(0.123, 50, 20) if classes == 2 else None)
+    text = io.StringIO()
+    Console(file=text, width=width).print(*report_tables(made, measure(made), "none", width), sep="\n")
+    assert max(map(len, text.getvalue().splitlines())) <= width
+    words = " ".join(text.getvalue().replace("│", " ").replace("┃", " ").split())
+    for name in ("precision", "recall", "specificity", "F1", "ROC AUC", "weighted kappa", "log loss", "0.000 to 0."):
+        assert name in words
+    assert ("sensitivity at 0.123" in words) is (classes == 2)
 
 
 def test_the_printed_report_is_the_golden_one() -> None:
@@ -75,6 +91,19 @@ def test_the_saved_report_holds_the_printed_numbers(tmp_path: Path) -> None:
     assert saved["accuracy"]["value"] == 13 / 16
     assert saved["classes"][0] == {"name": "[/normal]", "label": "007"}
     assert saved["confusion_layout"] == "rows: truth, columns: prediction"
+
+
+def test_the_saved_report_is_json_for_every_reader_where_much_is_undefined(tmp_path: Path) -> None:
+    one = replace(result(), truth=np.zeros(16, dtype=np.int64))
+    save(one, tmp_path, pictures=False)
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    saved = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"), parse_constant=refuse)
+    assert saved["version"] == 1
+    assert saved["roc_auc"] == {"value": None, "low": None, "high": None}
+    assert saved["accuracy"]["low"] < saved["accuracy"]["value"] < saved["accuracy"]["high"]
 
 
 def test_a_report_holds_all_its_files_and_the_same_bytes_once_more(tmp_path: Path, all_pictures: None) -> None:

@@ -88,7 +88,7 @@ def test_a_gallery_holds_what_the_network_sees_and_names_what_cannot_be_read_any
 ) -> None:
     spec = PixelSpec.default(24)
     Path(pictured.files[3]).unlink()
-    gallery = make_gallery(pictured, spec, ReportConfig(thumbnails=6), None, quiet)
+    gallery = make_gallery(pictured, spec, ReportConfig(thumbnails=6), quiet)
     assert set(gallery.views) == {place for choice in gallery.chosen for place in choice.places} == set(range(12))
     assert isinstance(gallery.views[3], ImageError)
     np.testing.assert_array_equal(gallery.views[5], read_window(pictured.files[5], spec))
@@ -98,14 +98,14 @@ def test_a_gallery_holds_what_the_network_sees_and_names_what_cannot_be_read_any
 @pytest.mark.parametrize("config", [{"thumbnails": 0}, {"pictures": False}])
 def test_no_image_is_read_where_none_is_to_be_shown(config: dict, pictured: object, quiet: Screen) -> None:
     lost = replace(pictured, files=("nowhere",) * 12)
-    assert make_gallery(lost, PixelSpec.default(24), ReportConfig(**config), None, quiet).views == {}
+    assert make_gallery(lost, PixelSpec.default(24), ReportConfig(**config), quiet).views == {}
 
 
 def test_heat_maps_are_of_the_predicted_class_and_say_how_they_were_found(
     pictured: object, model: Path, quiet: Screen
 ) -> None:
     session = Session(model, "cpu")
-    gallery = make_gallery(pictured, session.card.pixels, ReportConfig(thumbnails=1, heatmaps=True), session, quiet)
+    gallery = make_gallery(pictured, session.card.pixels, ReportConfig(thumbnails=1, heatmaps=True), quiet, session, 16)
     assert gallery.heat_told == OCCLUSION != ACTIVATION
     assert set(gallery.heat) == set(gallery.views)
     assert {heat.shape for heat in gallery.heat.values()} == {(8, 8)}

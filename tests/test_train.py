@@ -88,8 +88,12 @@ def test_a_run_folder_has_all_that_later_commands_need(trained: Path) -> None:
         "last.ckpt",
         "recipe.toml",
         "report/confusion.png",
+        "report/confusion.svg",
+        "report/predictions.csv",
+        "report/report.html",
         "report/report.json",
     ]
+    assert "not exported yet" in (trained / "report" / "report.html").read_text(encoding="utf-8")
     for name in ("curves.png", "report/confusion.png"):
         with Image.open(trained / name) as image:
             image.load()
@@ -159,7 +163,7 @@ def test_best_is_the_epoch_with_the_highest_metric_and_of_equal_ones_that_with_t
     assert [row["best"] for row in history(done.run)] == [1, 1, 0, 1, 0]
     validation = read_card(done.run / "best.safetensors").provenance["validation"]
     assert (validation["epoch"], validation["accuracy"]) == (4, 9 / 12)
-    assert json.loads((done.run / "report" / "report.json").read_text())["accuracy"] == 9 / 12
+    assert json.loads((done.run / "report" / "report.json").read_text())["accuracy"]["value"] == 9 / 12
 
 
 def test_metrics_of_the_checkpoint_the_card_and_the_historys_best_row_are_the_same(trained: Path, cells: Path) -> None:
@@ -182,7 +186,7 @@ def test_metrics_of_the_checkpoint_the_card_and_the_historys_best_row_are_the_sa
     loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(table.labels))
     assert best["valid_loss"] == pytest.approx(loss.item(), rel=1e-4)
     report = json.loads((trained / "report" / "report.json").read_text())
-    assert report["accuracy"] == told["accuracy"]
+    assert report["accuracy"]["value"] == told["accuracy"]
     assert np.array(report["confusion"]).sum() == len(table)
 
 

@@ -162,7 +162,7 @@ class Record:
         """Write the best epoch's report. Raises OutputError."""
         source, layout = self._table.name, self._table.layout
         origin = Origin(card=card, run=self.run, source=source, layout=layout, split=VALID)
-        gallery = make_gallery(result, card.pixels, ReportConfig(), None, Screen(Console(quiet=True)))
+        gallery = make_gallery(result, card.pixels, ReportConfig(), Screen(Console(quiet=True)))
         return save_report(result, self.run / "report", ReportConfig(), origin, gallery)
 
     def _write_history(self) -> None:
