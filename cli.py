@@ -18,8 +18,8 @@ from infer.config import EvaluateConfig as Evaluate
 from infer.config import PredictConfig as Predict
 from infer.config import VerifyConfig as Verify
 from infer.config import bad_list, report_folder
-from infer.data_config import DataCheckConfig as DataCheck
-from infer.data_config import DataSplitConfig as DataSplit
+from infer.dataset.data_config import DataCheckConfig as DataCheck
+from infer.dataset.data_config import DataSplitConfig as DataSplit
 from infer.errors import LabError, MissingExtraError
 from infer.options import typed, with_options
 from trainer.config import ARCHITECTURE_NAMES
@@ -27,7 +27,7 @@ from trainer.options import RANGED, VIEWED, configured, resumed, with_train_opti
 from trainer.recipe import DEFAULT, load_recipe
 
 if TYPE_CHECKING:
-    from infer.metrics import EvaluationResult, Metrics
+    from infer.reports.metrics import EvaluationResult, Metrics
     from infer.screen import Screen
 
 RecipeOption = Annotated[
@@ -103,8 +103,8 @@ def recipes(
 def check(data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.")], **given: Any) -> None:
     """Decode every image; find bad ones, copies, what crosses splits, and what colours alone tell. 1 on leakage."""
     config = DataCheck(data=data, **given)
-    from infer.data_check import check_data
-    from infer.data_report import check_tables, json_text, require_no_leaks, summary_lines
+    from infer.dataset.data_check import check_data
+    from infer.dataset.data_report import check_tables, json_text, require_no_leaks, summary_lines
 
     screen = _screen(config.json)
     found = check_data(config, screen)
@@ -125,7 +125,7 @@ def split(
 ) -> None:
     """Part a data set into train, valid and test, stratified, no patient in two of them, as CSV files."""
     config = DataSplit(source=source, **given)
-    from infer.data_split import split_data
+    from infer.dataset.data_split import split_data
 
     screen = _screen()
     split_data(config, screen)
@@ -235,7 +235,7 @@ def evaluate(
     """Run the exported model on a labelled split and report."""
     config = Evaluate(data=data, **given)
     from infer.evaluate import evaluate as evaluate_split
-    from infer.report import report_json
+    from infer.reports.report import report_json
 
     screen = _screen(config.json)
     result, metrics, folder = evaluate_split(config, screen)
@@ -252,7 +252,7 @@ def compare(
 ) -> None:
     """Runs and reports side by side: curves, metrics, whether one is better, and where they disagree."""
     config = Compare(paths=tuple(paths), **given)
-    from infer.compare import compare as compare_all
+    from infer.reports.compare import compare as compare_all
 
     screen = _screen(config.json)
     comparison = compare_all(config, screen)
@@ -382,7 +382,7 @@ def _predict(config: Predict, screen: "Screen") -> None:
 def _show_report(
     screen: "Screen", result: "EvaluationResult", metrics: "Metrics", normalize: str, folder: Path
 ) -> None:
-    from infer.report import report_tables
+    from infer.reports.report import report_tables
 
     screen.say(f"\n{result.title}")
     screen.show(*report_tables(result, metrics, normalize, screen.console.width))

@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from infer.card import ClassName  # noqa: E402
-from infer.intervals import clustered_wilson  # noqa: E402
-from infer.metrics import Estimate, EvaluationResult, Metrics, measure  # noqa: E402
+from infer.reports.intervals import clustered_wilson  # noqa: E402
+from infer.reports.metrics import Estimate, EvaluationResult, Metrics, measure  # noqa: E402
 
 TRUTH_IMAGES = 2_000_000
 SHARED = 0.3

@@ -20,12 +20,12 @@ from PIL import Image
 from rich.console import Console
 
 from infer.card import ClassName
+from infer.dataset.layouts import read_table
+from infer.dataset.splits import with_validation
+from infer.dataset.summary import show_table
+from infer.dataset.table_checks import check_trainable
 from infer.inputs import read_inputs
-from infer.layouts import read_table
 from infer.screen import Screen
-from infer.splits import with_validation
-from infer.summary import show_table
-from infer.table_checks import check_trainable
 
 T = TypeVar("T")
 

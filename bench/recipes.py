@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from infer.card import class_index
+from infer.dataset.layouts import read_table
+from infer.dataset.table import TEST, Table
 from infer.files import read_csv
-from infer.layouts import read_table
 from infer.pixels import read_window
 from infer.screen import Screen
-from infer.table import TEST, Table
 from trainer.checkpoint import load_checkpoint
 from trainer.recipe import DEFAULT, configure, load_recipe, recipe_names
 from trainer.train import train

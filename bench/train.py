@@ -25,10 +25,10 @@ from rich.console import Console
 from torch import Tensor
 from torch.nn import functional
 
-from infer.layouts import read_table
+from infer.dataset.layouts import read_table
+from infer.dataset.splits import with_validation
+from infer.dataset.table import TEST, TRAIN, Table
 from infer.screen import Screen
-from infer.splits import with_validation
-from infer.table import TEST, TRAIN, Table
 from trainer.builtin import make_set
 from trainer.canvases import load_canvases
 from trainer.config import ResolvedConfig

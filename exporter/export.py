@@ -28,16 +28,16 @@ from exporter.threshold import with_threshold
 from infer import __version__
 from infer.card import ModelCard, read_card
 from infer.config import Device
+from infer.dataset.table import Table, spread
 from infer.errors import DataError, ExportError, ParityError, listed
 from infer.evidence import attach_evidence, read_evidence
 from infer.files import replacing, write_text
-from infer.metrics import softmax
 from infer.onnx_file import read_header
 from infer.pixels import Pixels
-from infer.scores import calibration_error
+from infer.reports.metrics import softmax
+from infer.reports.scores import calibration_error
 from infer.screen import Screen
 from infer.session import Session, runtime_version
-from infer.table import Table, spread
 from trainer.network import PixelNet
 
 REOPENED = 8

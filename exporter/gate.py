@@ -11,11 +11,11 @@ from exporter.parity import LOGITS, Check, Parity, judge, rule_of
 from exporter.reference import Reference
 from infer.card import ModelCard
 from infer.config import Device
+from infer.dataset.table import spread
 from infer.errors import DeviceError, ModelError
 from infer.pixels import Pixels
 from infer.screen import Screen
 from infer.session import Floats, Session, gpu_problem
-from infer.table import spread
 
 SMALL_BATCHES = (1, 2, 7)
 SMALL_REPEATS = 8

@@ -9,8 +9,8 @@ from rich import box
 from rich.table import Table as RichTable
 
 from infer.card import ModelCard
-from infer.intervals import paired_difference
-from infer.metrics import softmax
+from infer.reports.intervals import paired_difference
+from infer.reports.metrics import softmax
 from infer.session import Floats
 
 LOGITS = {"fp32": 1e-4, "fp16": 4e-3}

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from exporter.config import ExportConfig
 from infer.card import ClassName, ModelCard, Normalization, has_card
+from infer.dataset.layouts import read_table
+from infer.dataset.table import TRAIN, VALID, Table
 from infer.errors import ConfigError, DataError, ModelError
 from infer.evaluate import held_out_images, run_table
-from infer.layouts import read_table
 from infer.runs import MODELS, find_checkpoint, newest_run
 from infer.screen import Screen
-from infer.table import TRAIN, VALID, Table
 from trainer.checkpoint import load_checkpoint, weights_sha256
 from trainer.network import PixelNet, build_network
 from trainer.view import pixel_spec

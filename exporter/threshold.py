@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from exporter.reference import Reference
 from infer.card import ModelCard, OperatingPoint
-from infer.metrics import softmax
+from infer.dataset.table import VALID, Table
+from infer.reports.metrics import softmax
 from infer.screen import Screen
 from infer.session import Floats
-from infer.table import VALID, Table
 
 
 def with_threshold(card: ModelCard, reference: Reference, table: Table, screen: Screen) -> ModelCard:

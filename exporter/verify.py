@@ -15,13 +15,13 @@ from exporter.reference import Reference
 from exporter.source import load_all
 from infer.card import ModelCard, read_card
 from infer.config import VerifyConfig
+from infer.dataset.layouts import read_table
+from infer.dataset.table import VALID, Table
 from infer.errors import ConfigError, ExportError, ParityError
 from infer.evaluate import held_out_images, run_table
-from infer.layouts import read_table
 from infer.recheck import model_file, say_evidence
 from infer.runs import CHECKPOINT, find_checkpoint
 from infer.screen import Screen
-from infer.table import VALID, Table
 from trainer.checkpoint import load_checkpoint, weights_sha256
 from trainer.network import PixelNet, build_network
 

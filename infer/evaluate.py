@@ -8,18 +8,18 @@ import numpy as np
 
 from infer.card import ClassName, ModelCard
 from infer.config import EvaluateConfig
+from infer.dataset.layouts import read_table
+from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table, read_run_table
 from infer.errors import DataError, listed
-from infer.layouts import read_table
-from infer.metrics import EvaluationResult, Metrics
 from infer.models import open_model
-from infer.origin import Origin, run_of
 from infer.pipeline import classify
-from infer.report import save_report
+from infer.reports.metrics import EvaluationResult, Metrics
+from infer.reports.origin import Origin, run_of
+from infer.reports.report import save_report
+from infer.reports.thumbnails import make_gallery
 from infer.runs import DATA, RECIPE, read_recipe
 from infer.screen import Screen
 from infer.session import Floats, Session
-from infer.table import TEST, TRAIN, UNKNOWN, VALID, Table, read_run_table
-from infer.thumbnails import make_gallery
 from infer.truth import to_indices
 
 

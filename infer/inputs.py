@@ -12,10 +12,10 @@ from typing import Any
 
 from infer.archive import File, is_archive, list_members
 from infer.card import ClassName, class_index
+from infer.dataset.layouts import GROUP_COLUMNS, paired_labels
+from infer.dataset.locate import ImageIndex, find_all
 from infer.errors import DataError, listed
 from infer.files import is_image, list_images, natural_key, read_csv
-from infer.layouts import GROUP_COLUMNS, paired_labels
-from infer.locate import ImageIndex, find_all
 from infer.remote import Remote, list_remote, uri_of
 
 IMAGE_COLUMNS = ("path", "id", "image", "image_id", "filename", "file", "name", "img")

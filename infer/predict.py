@@ -37,7 +37,7 @@ from infer.views import COUNTS, averaged_in_words
 from infer.workers import read_ahead
 
 if TYPE_CHECKING:
-    from infer.metrics import EvaluationResult, Metrics
+    from infer.reports.metrics import EvaluationResult, Metrics
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Prediction:
         told = {"csv": str(out), "rows": self.written, "unreadable": [error.path for error in self.bad]}
         if self.result is None or self.metrics is None:
             return told
-        from infer.report import report_json
+        from infer.reports.report import report_json
 
         return {**told, "report": str(report_folder(out)), **report_json(self.result, self.metrics)}
 
@@ -86,10 +86,10 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
     if truth is None:
         remove_report(report_folder(config.out))  # of an earlier prediction, whose CSV this one has replaced
         return prediction
-    from infer.metrics import EvaluationResult
-    from infer.origin import Origin, run_of
-    from infer.report import save_report
-    from infer.thumbnails import make_gallery
+    from infer.reports.metrics import EvaluationResult
+    from infer.reports.origin import Origin, run_of
+    from infer.reports.report import save_report
+    from infer.reports.thumbnails import make_gallery
 
     known = config.truth.name if config.truth else inputs.labels_from
     alone = len(sessions) == COUNTS[config.tta] == 1

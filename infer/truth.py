@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from infer.card import ClassName, class_index
+from infer.dataset.layouts import GROUP_COLUMNS, paired_labels
 from infer.errors import DataError, listed
 from infer.files import is_image, read_csv
 from infer.inputs import IMAGE_COLUMNS, LABEL_COLUMNS, Inputs, column_of
-from infer.layouts import GROUP_COLUMNS, paired_labels
 
 TRUTH_COLUMNS = (*LABEL_COLUMNS, "class", "target", "level", "truth")
 

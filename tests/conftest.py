@@ -16,7 +16,7 @@ from PIL import Image
 from rich.console import Console
 
 import cli
-import infer.pictures
+import infer.reports.pictures
 import trainer.network
 from infer.screen import Screen
 from trainer.builtin import make_set
@@ -54,7 +54,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 OTHER_PICTURES = {
-    name: getattr(infer.pictures, name)
+    name: getattr(infer.reports.pictures, name)
     for name in (
         *("roc_figure", "precision_recall_figure", "reliability_figure"),
         *("scores_figure", "balance_figure", "_learning_figure"),
@@ -67,7 +67,7 @@ def one_picture() -> Iterator[None]:
     """Of a report's pictures the confusion matrix alone: all take a second, and a hundred tests make reports."""
     with pytest.MonkeyPatch.context() as patch:
         for name in OTHER_PICTURES:
-            patch.setattr(infer.pictures, name, lambda *_: None)
+            patch.setattr(infer.reports.pictures, name, lambda *_: None)
         yield
 
 
@@ -75,7 +75,7 @@ def one_picture() -> Iterator[None]:
 def all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a test of what a report looks like: all of them, as for a user."""
     for name, draw in OTHER_PICTURES.items():
-        monkeypatch.setattr(infer.pictures, name, draw)
+        monkeypatch.setattr(infer.reports.pictures, name, draw)
 
 
 @pytest.fixture(scope="session")

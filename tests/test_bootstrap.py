@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import bootstrap as scipy_bootstrap
 from scipy.stats import norm
 
-import infer.bootstrap
-from infer.bootstrap import bootstrap, numbered
-from infer.weighted import Weighted
+import infer.reports.bootstrap
+from infer.reports.bootstrap import bootstrap, numbered
+from infer.reports.weighted import Weighted
 
 
 def mean_of(values: np.ndarray) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
@@ -47,7 +47,7 @@ def test_images_of_a_unit_are_drawn_together() -> None:
 def test_the_interval_does_not_depend_on_how_many_are_worked_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).normal(0, 1, 300)
     whole = bootstrap(mean_of(values), np.arange(300))
-    monkeypatch.setattr(infer.bootstrap, "AT_ONCE", 1000)
+    monkeypatch.setattr(infer.reports.bootstrap, "AT_ONCE", 1000)
     assert bootstrap(mean_of(values), np.arange(300))["mean"] == pytest.approx(whole["mean"], abs=1e-12)
 
 

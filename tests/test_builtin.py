@@ -8,8 +8,8 @@ from PIL import Image
 from rich.console import Console
 
 import trainer.builtin
+from infer.dataset.layouts import read_table
 from infer.errors import OutputError
-from infer.layouts import read_table
 from infer.screen import Screen
 from trainer.builtin import SPLITS, builtin_data, draw_cell, make_set
 

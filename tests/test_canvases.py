@@ -11,10 +11,10 @@ from PIL import Image
 import trainer.canvases
 import trainer.decode
 from infer.card import ClassName
+from infer.dataset.table import Table
 from infer.errors import ImageError, OutputError
 from infer.pixels import PixelSpec, read_canvas
 from infer.screen import Screen
-from infer.table import Table
 from trainer.canvases import Canvases, load_canvases
 
 SPEC = PixelSpec.default(32)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from infer.card import ClassName
-from infer.cautions import cautions
-from infer.metrics import EvaluationResult
+from infer.reports.cautions import cautions
+from infer.reports.metrics import EvaluationResult
 
 
 def told(truth: list[int], wrong: int = 10, groups: tuple[str, ...] = ()) -> str:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from infer.colour_baseline import FOLDS, ColourBaseline, colour_baseline
+from infer.dataset.colour_baseline import FOLDS, ColourBaseline, colour_baseline
 
 
 def measured(shift: float, groups: list[str] | None = None, counts: tuple[int, ...] = (60, 60)) -> ColourBaseline | str:
@@ -56,7 +56,7 @@ def test_a_class_of_two_images_is_measured_with_two_folds() -> None:
 
 
 def test_of_very_many_images_some_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infer.colour_baseline.MOST", 50)
+    monkeypatch.setattr("infer.dataset.colour_baseline.MOST", 50)
     found = measured(5.0)
     assert isinstance(found, ColourBaseline)
     assert found.images == 50

@@ -7,10 +7,10 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from infer.card import ClassName, OperatingPoint
-from infer.curves import MOST_POINTS, NAMED, precision_recall_figure, roc_figure
-from infer.drawing import plain_style
-from infer.figures import scores_figure
-from infer.metrics import EvaluationResult, measure
+from infer.reports.curves import MOST_POINTS, NAMED, precision_recall_figure, roc_figure
+from infer.reports.drawing import plain_style
+from infer.reports.figures import scores_figure
+from infer.reports.metrics import EvaluationResult, measure
 
 
 def random_result(classes: int, images: int, seed: int = 0) -> EvaluationResult:

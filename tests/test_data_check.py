@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infer.data_check import check_data
-from infer.data_config import DataCheckConfig
-from infer.errors import DataError
-from infer.findings import (
+from infer.dataset.data_check import check_data
+from infer.dataset.data_config import DataCheckConfig
+from infer.dataset.findings import (
     CUT,
     EMPTY,
     NEAR,
@@ -24,6 +23,7 @@ from infer.findings import (
     UNREADABLE,
     Findings,
 )
+from infer.errors import DataError
 from infer.screen import Screen
 
 SUBJECTS = {"fold_0": 28, "fold_1": 14, "fold_2": 31}

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from infer.data_config import DataCheckConfig, DataSplitConfig
+from infer.dataset.data_config import DataCheckConfig, DataSplitConfig
 from infer.errors import ConfigError
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from infer.data_check import find_all
-from infer.data_config import DataCheckConfig
-from infer.data_page import PICTURED, check_page
-from infer.layouts import read_listed
+from infer.dataset.data_check import find_all
+from infer.dataset.data_config import DataCheckConfig
+from infer.dataset.data_page import PICTURED, check_page
+from infer.dataset.layouts import read_listed
 from infer.screen import Screen
 
 HOSTILE = "<img src=x onerror=alert(1)>.png"

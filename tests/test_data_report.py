@@ -8,12 +8,12 @@ import pytest
 from rich.console import Console
 
 from infer.card import ClassName
-from infer.colour_baseline import ColourBaseline
-from infer.data_report import check_tables, json_text, kinds, require_no_leaks, summary_lines
+from infer.dataset.colour_baseline import ColourBaseline
+from infer.dataset.data_report import check_tables, json_text, kinds, require_no_leaks, summary_lines
+from infer.dataset.findings import NEAR, SAME_BYTES, UNREADABLE, Findings, Match, Problem
+from infer.dataset.survey import FACTS
+from infer.dataset.table import Table
 from infer.errors import DataError
-from infer.findings import NEAR, SAME_BYTES, UNREADABLE, Findings, Match, Problem
-from infer.survey import FACTS
-from infer.table import Table
 
 COLOURS = ColourBaseline(
     images=100,

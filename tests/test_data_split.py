@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infer.data_config import DataSplitConfig
-from infer.data_split import split_data
+from infer.dataset.data_config import DataSplitConfig
+from infer.dataset.data_split import split_data
+from infer.dataset.layouts import read_table
+from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
 from infer.errors import DataError, OutputError
-from infer.layouts import read_table
 from infer.screen import Screen
-from infer.table import TEST, TRAIN, UNKNOWN, VALID, Table
 
 Rows = set[tuple[str, str, str, str]]
 

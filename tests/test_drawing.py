@@ -3,7 +3,7 @@
 import matplotlib
 import pytest
 
-from infer.drawing import LINES, LONGEST_NAME, new_figure, plain_style, plot_text, png_and_svg, short
+from infer.reports.drawing import LINES, LONGEST_NAME, new_figure, plain_style, plot_text, png_and_svg, short
 
 
 def drawn(label: str) -> tuple[bytes, bytes]:

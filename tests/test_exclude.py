@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from infer.card import ClassName
+from infer.dataset.exclude import Exclusion, read_exclusions, read_without, without, write_exclusions
+from infer.dataset.table import Table
 from infer.errors import DataError
-from infer.exclude import Exclusion, read_exclusions, read_without, without, write_exclusions
 from infer.screen import Screen
-from infer.table import Table
 
 
 def table(*rows: tuple[str, str]) -> Table:

@@ -19,8 +19,8 @@ from exporter.graph import weights_sha256
 from infer.card import ModelCard, read_card
 from infer.errors import ConfigError
 from infer.evidence import EVIDENCE_KEY, read_evidence
-from infer.metrics import softmax
 from infer.onnx_file import read_header
+from infer.reports.metrics import softmax
 from infer.session import Session
 from trainer.checkpoint import load_checkpoint, save_checkpoint
 from trainer.network import PixelNet

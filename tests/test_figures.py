@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from test_curves import random_result
 
-from infer.drawing import plain_style
-from infer.figures import balance_figure, confusion_figure, reliability_figure, scores_figure
+from infer.reports.drawing import plain_style
+from infer.reports.figures import balance_figure, confusion_figure, reliability_figure, scores_figure
 
 
 def texts(axes: object) -> list[str]:

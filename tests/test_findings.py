@@ -4,10 +4,21 @@ import numpy as np
 import pytest
 
 from infer.card import ClassName
-from infer.exclude import Exclusion
-from infer.findings import NEAR, NO_LABEL, ODD, SAME_BYTES, SAME_PATH, UNREADABLE, Findings, Match, Problem, exclusions
-from infer.survey import FACTS
-from infer.table import Table
+from infer.dataset.exclude import Exclusion
+from infer.dataset.findings import (
+    NEAR,
+    NO_LABEL,
+    ODD,
+    SAME_BYTES,
+    SAME_PATH,
+    UNREADABLE,
+    Findings,
+    Match,
+    Problem,
+    exclusions,
+)
+from infer.dataset.survey import FACTS
+from infer.dataset.table import Table
 
 
 def found(rows: str, *matches: Match, problems: tuple[Problem, ...] = (), labels: str = "") -> Findings:

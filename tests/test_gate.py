@@ -17,10 +17,10 @@ from exporter.graph import build_graph
 from exporter.parity import Parity, parity_table
 from exporter.reference import Reference, ask
 from infer.cuda import find_problem
+from infer.dataset.table import spread
 from infer.errors import DeviceError, ModelError
 from infer.pixels import PixelSpec
 from infer.screen import Screen
-from infer.table import spread
 from trainer.network import PixelNet
 
 COUNT = 40

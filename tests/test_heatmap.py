@@ -8,8 +8,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from infer.card import CARD_KEY, ClassName, ModelCard, Normalization
-from infer.heatmap import GRID, heat_maps, occlusion
 from infer.pixels import PixelSpec
+from infer.reports.heatmap import GRID, heat_maps, occlusion
 from infer.session import Session
 
 SIDE = 32

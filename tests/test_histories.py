@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from infer.drawing import plain_style
 from infer.errors import DataError
-from infer.histories import RunHistory, curves_figure, data_note, figures_table, read_run
+from infer.reports.drawing import plain_style
+from infer.reports.histories import RunHistory, curves_figure, data_note, figures_table, read_run
 
 
 def history(name: str, epochs: int, stages: list[int] | None = None) -> RunHistory:

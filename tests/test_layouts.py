@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from infer.card import ClassName
+from infer.dataset.layouts import paired_labels, parts, read_listed, read_table
+from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
+from infer.dataset.table_checks import check_trainable
 from infer.errors import DataError
-from infer.layouts import paired_labels, parts, read_listed, read_table
-from infer.table import TEST, TRAIN, UNKNOWN, VALID, Table
-from infer.table_checks import check_trainable
 
 Files = Callable[..., Path]
 

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from infer.likeness import BLOCK, CLOSEST, PROMISING, SIDE, Floats, likeness, near_pairs, signature
+from infer.dataset.likeness import BLOCK, CLOSEST, PROMISING, SIDE, Floats, likeness, near_pairs, signature
 
 TURNS: list[Callable] = [
     lambda g: g,
@@ -94,6 +94,6 @@ def test_one_picture_and_none_have_no_pairs() -> None:
 
 
 def test_the_search_ends_where_there_are_too_many_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infer.likeness.MOST_PAIRS", 100)
+    monkeypatch.setattr("infer.dataset.likeness.MOST_PAIRS", 100)
     near, _ = near_pairs(np.repeat(noisy(1), 300, axis=0), 0.99)
     assert len(near.likeness) > 100

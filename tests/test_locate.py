@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from infer.dataset.locate import ImageIndex, Missing, find_all
 from infer.errors import DataError
 from infer.files import SUFFIXES
-from infer.locate import ImageIndex, Missing, find_all
 
 
 def tree(root: Path, *names: str) -> ImageIndex:

@@ -16,7 +16,7 @@ from torch.optim.optimizer import Optimizer
 import infer.session
 from exporter.reference import ask
 from infer.card import IMAGENET, ModelCard, read_card
-from infer.layouts import read_table
+from infer.dataset.layouts import read_table
 from infer.pixels import read_window
 from infer.screen import Screen
 from trainer.canvases import Canvases

@@ -1,6 +1,6 @@
 """Nothing from outside becomes markup."""
 
-from infer.markup import bullets, data_uri, facts_table, name, text, wide
+from infer.reports.markup import bullets, data_uri, facts_table, name, text, wide
 
 
 def test_markup_in_a_name_is_shown_and_not_obeyed() -> None:

@@ -7,7 +7,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from infer.card import ClassName, OperatingPoint
-from infer.metrics import Estimate, EvaluationResult, Metrics, measure, normalized, softmax
+from infer.reports.metrics import Estimate, EvaluationResult, Metrics, measure, normalized, softmax
 
 NAMES = tuple(ClassName(str(k), str(k)) for k in range(5))
 

@@ -9,9 +9,9 @@ from test_curves import random_result
 from test_report import origin
 
 from infer.card import read_card
-from infer.metrics import measure
-from infer.origin import Origin, data_card, limits, model_card, pixels_in_words, run_of, set_counts
 from infer.pixels import CenterCrop, PixelSpec, Resize, ResizeLonger
+from infer.reports.metrics import measure
+from infer.reports.origin import Origin, data_card, limits, model_card, pixels_in_words, run_of, set_counts
 
 
 @pytest.fixture

@@ -21,14 +21,14 @@ from test_curves import random_result
 from test_pictures import HOSTILE, named
 from test_report import origin
 
-import infer.pictures
+import infer.reports.pictures
 from infer.config import ReportConfig
-from infer.metrics import EvaluationResult, measure
-from infer.page import report_page
-from infer.pictures import draw_pictures
-from infer.report import save_report
+from infer.reports.metrics import EvaluationResult, measure
+from infer.reports.page import report_page
+from infer.reports.pictures import draw_pictures
+from infer.reports.report import save_report
+from infer.reports.thumbnails import Gallery, make_gallery
 from infer.screen import Screen
-from infer.thumbnails import Gallery, make_gallery
 
 FILES = ('"><script>alert(1)</script>.png', "<img src=x onerror=alert(2)>.png", "';alert(3);'.png", "&lt;b&gt;.png")
 VOID = {"meta", "img", "br", "wbr", "link"}
@@ -128,7 +128,7 @@ def test_a_wheel_holds_the_pages_style_and_script(tmp_path: Path) -> None:
         (source / name).write_bytes((root / name).read_bytes())
     subprocess.run([sys.executable, "-c", script, tmp_path], cwd=source, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
-    assert {"infer/page.css", "infer/page.js"} <= set(zipfile.ZipFile(wheel).namelist())
+    assert {"infer/reports/page.css", "infer/reports/page.js"} <= set(zipfile.ZipFile(wheel).namelist())
 
 
 pytest_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
@@ -153,7 +153,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     gallery = make_gallery(result, known.card.pixels, config, Screen(Console(quiet=True)))
     with pytest.MonkeyPatch.context() as patch:
         for name, draw in OTHER_PICTURES.items():
-            patch.setattr(infer.pictures, name, draw)
+            patch.setattr(infer.reports.pictures, name, draw)
         save_report(result, folder / "report", config, known, gallery)
     return folder / "report" / "report.html"
 

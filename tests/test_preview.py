@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from infer.dataset.layouts import read_table
 from infer.errors import ConfigError
-from infer.layouts import read_table
 from infer.pixels import PixelSpec, read_canvas, read_window
 from infer.screen import Screen
 from trainer.augment import Augmentation

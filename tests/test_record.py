@@ -11,11 +11,11 @@ import torch
 import trainer.network
 import trainer.record
 from infer.card import IMAGENET, ModelCard
+from infer.dataset.layouts import read_table
+from infer.dataset.table import Table
 from infer.errors import ConfigError
-from infer.layouts import read_table
-from infer.metrics import EvaluationResult, measure
 from infer.pixels import PixelSpec
-from infer.table import Table
+from infer.reports.metrics import EvaluationResult, measure
 from trainer.checkpoint import load_checkpoint
 from trainer.config import TrainConfig
 from trainer.loop import Epoch

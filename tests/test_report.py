@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import infer.page
+import infer.reports.page
 from infer.card import IMAGENET, ClassName, ModelCard, OperatingPoint
 from infer.config import ReportConfig
-from infer.metrics import EvaluationResult, Metrics, measure
-from infer.origin import Origin
 from infer.pixels import PixelSpec
-from infer.report import report_tables, save_report
+from infer.reports.metrics import EvaluationResult, Metrics, measure
+from infer.reports.origin import Origin
+from infer.reports.report import report_tables, save_report
+from infer.reports.thumbnails import Gallery
 from infer.runs import REPORT_FILES
-from infer.thumbnails import Gallery
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -131,7 +131,7 @@ def test_what_fails_before_the_first_file_leaves_the_earlier_report_whole(
     def fail(*given: object) -> str:
         raise RuntimeError("no page")
 
-    monkeypatch.setattr(infer.page, "report_page", fail)
+    monkeypatch.setattr(infer.reports.page, "report_page", fail)
     with pytest.raises(RuntimeError, match="no page"):
         save(replace(result(), title="another"), tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

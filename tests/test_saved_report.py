@@ -10,8 +10,8 @@ from test_report import save
 
 from infer.card import ClassName, OperatingPoint
 from infer.errors import DataError
-from infer.metrics import EvaluationResult, softmax
-from infer.saved_report import read_report
+from infer.reports.metrics import EvaluationResult, softmax
+from infer.reports.saved_report import read_report
 
 
 @pytest.fixture

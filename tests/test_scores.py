@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
-from infer.metrics import softmax
-from infer.scores import calibration_error, point_values
-from infer.weighted import BINS
+from infer.reports.metrics import softmax
+from infer.reports.scores import calibration_error, point_values
+from infer.reports.weighted import BINS
 
 CASES = {
     "two classes": (2, 2, None),

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from infer.card import IMAGENET
+from infer.dataset.layouts import read_table
 from infer.errors import ConfigError
-from infer.layouts import read_table
 from infer.pixels import PixelSpec
 from infer.screen import Screen
 from trainer.canvases import load_canvases

@@ -7,9 +7,9 @@ import numpy as np
 from rich.console import Console
 
 from infer.card import ClassName
-from infer.drawing import plain_style, png
-from infer.metrics import EvaluationResult
-from infer.side_by_side import Contest, confusions_figure, contest_json, contest_tables, disagreement_rows
+from infer.reports.drawing import plain_style, png
+from infer.reports.metrics import EvaluationResult
+from infer.reports.side_by_side import Contest, confusions_figure, contest_json, contest_tables, disagreement_rows
 
 TRUTH = np.array([0, 0, 1, 1, 2, 2])
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from infer.card import ClassName
+from infer.dataset.splits import parted, with_validation
+from infer.dataset.table import TEST, TRAIN, VALID, Table
 from infer.errors import DataError
-from infer.splits import parted, with_validation
-from infer.table import TEST, TRAIN, VALID, Table
 
 
 def made(labels: list[int], groups: list[str] | None = None, splits: list[str] | None = None) -> Table:

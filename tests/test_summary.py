@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 
 from infer.card import ClassName
+from infer.dataset.summary import show_table
+from infer.dataset.table import Table
 from infer.screen import Screen
-from infer.summary import show_table
-from infer.table import Table
 
 
 def table(groups: tuple[str, ...], paths: tuple[str, ...] = ("a", "b", "c", "d")) -> Table:

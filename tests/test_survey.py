@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from infer.dataset.likeness import likeness
+from infer.dataset.survey import QUANTILES, facts_of, survey
 from infer.errors import ImageError
-from infer.likeness import likeness
 from infer.screen import Screen
-from infer.survey import QUANTILES, facts_of, survey
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from infer.card import ClassName
+from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table, read_run_table, sorted_labels
 from infer.errors import DataError
-from infer.table import TEST, TRAIN, UNKNOWN, VALID, Table, read_run_table, sorted_labels
 
 CLASSES = (ClassName("normal", "007"), ClassName("blast", "1"))
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from infer.card import ClassName
+from infer.dataset.table import Table
+from infer.dataset.table_checks import check_listed, check_trainable
 from infer.errors import DataError
-from infer.table import Table
-from infer.table_checks import check_listed, check_trainable
 
 
 def table(paths: str, labels: list[int], splits: list[str]) -> Table:

@@ -8,8 +8,8 @@ import pytest
 from exporter.reference import Reference
 from exporter.threshold import choose_threshold, with_threshold
 from infer.card import ClassName, ModelCard, read_card
+from infer.dataset.table import Table
 from infer.screen import Screen
-from infer.table import Table
 
 
 @pytest.mark.parametrize("digits", [1, 6])

@@ -14,9 +14,9 @@ from test_curves import random_result
 from infer.config import ReportConfig
 from infer.errors import ConfigError, ImageError
 from infer.pixels import PixelSpec, read_window
+from infer.reports.thumbnails import ACTIVATION, MOST, OCCLUSION, SIDE, choose_images, jpeg_uri, make_gallery, overlay
 from infer.screen import Screen
 from infer.session import Session
-from infer.thumbnails import ACTIVATION, MOST, OCCLUSION, SIDE, choose_images, jpeg_uri, make_gallery, overlay
 
 
 def test_mistakes_are_the_most_confident_and_the_unsure_those_with_the_smallest_margin() -> None:

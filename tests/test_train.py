@@ -18,8 +18,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, r
 
 import trainer.train
 from infer.card import read_card
+from infer.dataset.layouts import read_table
 from infer.errors import DataError, DeviceError, OutputError, TrainingError
-from infer.layouts import read_table
 from infer.pixels import read_window
 from infer.screen import Screen
 from trainer.checkpoint import load_checkpoint

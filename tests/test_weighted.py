@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from infer.metrics import softmax
-from infer.scores import point_values
-from infer.weighted import Weighted
+from infer.reports.metrics import softmax
+from infer.reports.scores import point_values
+from infer.reports.weighted import Weighted
 
 
 def case(classes: int, digits: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

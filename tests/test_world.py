@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
+from infer.dataset.layouts import read_table
 from infer.errors import ConfigError
-from infer.layouts import read_table
 from infer.pixels import read_window
 from trainer.checkpoint import load_checkpoint
 from trainer.config import TrainConfig

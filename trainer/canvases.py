@@ -15,11 +15,11 @@ import numpy as np
 import PIL
 
 from infer import pixels
+from infer.dataset.table import Table
 from infer.errors import ImageError, OutputError
 from infer.files import cache_folder, make_folder, replacing, write_text
 from infer.pixels import Pixels, PixelSpec, read_canvas
 from infer.screen import Screen
-from infer.table import Table
 from trainer.decode import decode_files
 from trainer.room import hold, make_room, size_text, usage_text
 

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
+from infer.dataset.exclude import read_without
+from infer.dataset.splits import with_validation
+from infer.dataset.summary import show_table
+from infer.dataset.table import TEST, TRAIN, VALID, Table
+from infer.dataset.table_checks import check_trainable
 from infer.errors import DataError, listed
-from infer.exclude import read_without
 from infer.pixels import PixelSpec
 from infer.screen import Screen
-from infer.splits import with_validation
-from infer.summary import show_table
-from infer.table import TEST, TRAIN, VALID, Table
-from infer.table_checks import check_trainable
 from trainer.builtin import builtin_data
 from trainer.canvases import Canvases, load_canvases
 from trainer.config import ResolvedConfig

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from infer.dataset.table import TRAIN, VALID
 from infer.errors import TrainingError
 from infer.pixels import PixelSpec, centre_window
 from infer.session import Floats
-from infer.table import TRAIN, VALID
 from trainer.augment import Augmentation
 from trainer.canvases import Canvases
 from trainer.config import ResolvedConfig

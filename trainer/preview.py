@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from infer.dataset.table import TRAIN, Table
 from infer.errors import ImageError
 from infer.files import write_bytes
 from infer.pixels import Pixels, PixelSpec, read_canvas, read_window
 from infer.screen import Screen, shown
-from infer.table import TRAIN, Table
 from trainer.augment import Augmentation
 from trainer.colour import LUMA
 from trainer.config import ResolvedConfig, TrainConfig

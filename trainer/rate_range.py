@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from infer.config import require_file_name
-from infer.drawing import new_figure, plain_style, png
 from infer.errors import ConfigError, DataError
 from infer.files import csv_text, write_bytes, write_text
+from infer.reports.drawing import new_figure, plain_style, png
 from infer.screen import Screen
 from trainer.config import TrainConfig
 from trainer.data import load_data, read_data

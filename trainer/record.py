@@ -15,16 +15,16 @@ from torch import Tensor
 
 from infer.card import ModelCard, class_index
 from infer.config import ReportConfig
+from infer.dataset.table import VALID, Table
 from infer.errors import ConfigError, listed
 from infer.files import cannot_write, csv_text, make_folder, write_bytes, write_text
-from infer.histories import curves_png, read_run
-from infer.metrics import Estimate, EvaluationResult, Metrics, measure
-from infer.origin import Origin
-from infer.report import save_report
+from infer.reports.histories import curves_png, read_run
+from infer.reports.metrics import Estimate, EvaluationResult, Metrics, measure
+from infer.reports.origin import Origin
+from infer.reports.report import save_report
+from infer.reports.thumbnails import make_gallery
 from infer.runs import CHECKPOINT, DATA, HISTORY, RECIPE
 from infer.screen import Screen
-from infer.table import VALID, Table
-from infer.thumbnails import make_gallery
 from trainer.checkpoint import save_state
 from trainer.config import ResolvedConfig, TrainConfig
 from trainer.loop import Epoch, Trainer

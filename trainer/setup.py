@@ -7,9 +7,9 @@ import torch
 
 from infer import __version__
 from infer.card import ModelCard
+from infer.dataset.table import TRAIN
 from infer.errors import ConfigError, DeviceError
 from infer.pixels import PixelSpec
-from infer.table import TRAIN
 from trainer.canvases import Canvases
 from trainer.config import ResolvedConfig
 from trainer.statistics import normalization_of

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from infer.card import ModelCard
+from infer.dataset.table import Table
 from infer.errors import DataError, DeviceError, LabError, TrainingError
 from infer.screen import Screen
 from infer.session import is_out_of_memory
-from infer.table import Table
 from trainer.board import Board, open_board, require_tensorboard
 from trainer.canvases import Canvases
 from trainer.compiling import Compiling

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from infer import __version__
-from infer.gallery import gallery_html
-from infer.markup import bullets, data_uri, facts_table, name, text, wide
-from infer.metrics import Estimate, EvaluationResult, Metrics
-from infer.origin import Origin, data_card, limits, model_card
-from infer.pictures import Picture
-from infer.report import CLASS_COLUMNS, decimal, percent, summary_rows
-from infer.thumbnails import Gallery
+from infer.reports.gallery import gallery_html
+from infer.reports.markup import bullets, data_uri, facts_table, name, text, wide
+from infer.reports.metrics import Estimate, EvaluationResult, Metrics
+from infer.reports.origin import Origin, data_card, limits, model_card
+from infer.reports.pictures import Picture
+from infer.reports.report import CLASS_COLUMNS, decimal, percent, summary_rows
+from infer.reports.thumbnails import Gallery
 
 MOST_BESIDE = 10
 """With more classes the confusion matrix needs the page's whole width, and the balance of classes its height."""
@@ -27,7 +27,9 @@ def report_page(
     result: EvaluationResult, metrics: Metrics, pictures: Sequence[Picture], gallery: Gallery, origin: Origin
 ) -> str:
     """A report as HTML."""
-    style, script = (files("infer").joinpath(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    style, script = (
+        files("infer.reports").joinpath(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js")
+    )
     sections = (
         ("metrics", "Metrics", _metrics_table(result, metrics)),
         ("classes", "By class", _class_table(result, metrics)),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.drawing import LINES, Drawn, new_figure, plot_text, short
-from infer.metrics import EvaluationResult
+from infer.reports.drawing import LINES, Drawn, new_figure, plot_text, short
+from infer.reports.metrics import EvaluationResult
 from infer.session import Floats
 
 if TYPE_CHECKING:

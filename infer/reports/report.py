@@ -11,13 +11,13 @@ from rich.text import Text
 
 from infer.config import ReportConfig
 from infer.files import write_bytes
-from infer.metrics import Estimate, EvaluationResult, Metrics, measure, normalized
-from infer.origin import Origin
-from infer.pictures import draw_pictures
+from infer.reports.metrics import Estimate, EvaluationResult, Metrics, measure, normalized
+from infer.reports.origin import Origin
+from infer.reports.pictures import draw_pictures
+from infer.reports.saved_report import VERSION, write_predictions
+from infer.reports.thumbnails import Gallery
 from infer.runs import PAGE, PREDICTIONS, REPORT_JSON, remove_report
-from infer.saved_report import VERSION, write_predictions
 from infer.screen import shown
-from infer.thumbnails import Gallery
 
 WIDE = 90
 """Columns from which on the summary explains itself."""
@@ -40,7 +40,7 @@ def save_report(
     data = json.dumps(report_json(result, metrics), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     files = {REPORT_JSON: data.encode("utf-8", "surrogateescape")}
     if config.pictures:
-        from infer.page import report_page
+        from infer.reports.page import report_page
 
         pictures = draw_pictures(result, metrics.confusion, config.normalize, origin)
         files |= {f"{one.name}.{kind}": getattr(one, kind) for one in pictures for kind in ("png", "svg")}

@@ -9,8 +9,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from infer.card import read_card
-from infer.drawing import LINES, new_figure, plain_style, plot_text, png
 from infer.errors import DataError
+from infer.reports.drawing import LINES, new_figure, plain_style, plot_text, png
 from infer.runs import CHECKPOINT, HISTORY
 from infer.screen import shown
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.drawing import HATCHES, LINES, Drawn, new_figure, plot_text
-from infer.intervals import wilson
-from infer.metrics import EvaluationResult, normalized
-from infer.weighted import BINS
+from infer.reports.drawing import HATCHES, LINES, Drawn, new_figure, plot_text
+from infer.reports.intervals import wilson
+from infer.reports.metrics import EvaluationResult, normalized
+from infer.reports.weighted import BINS
 
 SCALES = {"true": "share of each row, the truth", "pred": "share of each column, the prediction", "all": "share of all"}
 SCORE_BINS = 20

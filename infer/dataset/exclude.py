@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from infer.dataset.layouts import read_listed, read_one_table
+from infer.dataset.table import Table
+from infer.dataset.table_checks import check_listed
 from infer.errors import DataError, listed
 from infer.files import csv_text, read_csv, write_text
-from infer.layouts import read_listed, read_one_table
 from infer.screen import Screen
-from infer.table import Table
-from infer.table_checks import check_listed
 from infer.truth import NameMatcher
 
 HEADER = ("Path", "split", "reason")

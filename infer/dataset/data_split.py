@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from infer.data_config import DataSplitConfig
+from infer.dataset.data_config import DataSplitConfig
+from infer.dataset.exclude import read_without
+from infer.dataset.layouts import SPLIT_NAMES, hides_path_csv
+from infer.dataset.splits import parted
+from infer.dataset.summary import show_table
+from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
 from infer.errors import DataError, OutputError, listed
-from infer.exclude import read_without
 from infer.files import csv_text, write_text
-from infer.layouts import SPLIT_NAMES, hides_path_csv
 from infer.screen import Screen
-from infer.splits import parted
-from infer.summary import show_table
-from infer.table import TEST, TRAIN, UNKNOWN, VALID, Table
 
 NAMES = "classes.csv"
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from infer.card import ModelCard, read_card
+from infer.dataset.table import TRAIN, VALID, Table, read_run_table
 from infer.describe import threshold_in_words
 from infer.enhance import Enhancement
 from infer.errors import LabError
 from infer.evidence import read_evidence
-from infer.metrics import EvaluationResult, Metrics
 from infer.pixels import CenterCrop, PixelSpec, Resize, ResizeLonger, Step
+from infer.reports.metrics import EvaluationResult, Metrics
 from infer.runs import CHECKPOINT, DATA, read_recipe
-from infer.table import TRAIN, VALID, Table, read_run_table
 
 Facts = list[tuple[str, str]]
 """Name and value, for people."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from PIL import Image
 
-from infer.data_report import (
+from infer.dataset.data_report import (
     colour_line,
     counts,
     kinds,
@@ -18,8 +18,8 @@ from infer.data_report import (
     sizes,
     summary_lines,
 )
+from infer.dataset.findings import NEAR, PROBLEMS, Findings, Match
 from infer.errors import ImageError
-from infer.findings import NEAR, PROBLEMS, Findings, Match
 from infer.pixels import read_rgb
 from infer.screen import shown
 

@@ -12,9 +12,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from infer.card import ClassName
-from infer.drawing import new_figure, plot_text
-from infer.metrics import Estimate, EvaluationResult, Metrics, measure
-from infer.paired import COMPARED, differences, in_common, verdict
+from infer.reports.drawing import new_figure, plot_text
+from infer.reports.metrics import Estimate, EvaluationResult, Metrics, measure
+from infer.reports.paired import COMPARED, differences, in_common, verdict
 from infer.screen import shown
 
 if TYPE_CHECKING:

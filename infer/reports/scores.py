@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
+from infer.reports.weighted import BINS, calibration_bins, image_losses, mean_defined
 from infer.session import Floats
-from infer.weighted import BINS, calibration_bins, image_losses, mean_defined
 
 OVERALL = (
     *("balanced_accuracy", "macro_f1", "weighted_f1", "matthews"),

@@ -11,8 +11,8 @@ from PIL import Image
 
 from infer.archive import File
 from infer.cpu import cores
+from infer.dataset.likeness import SIDE, SIGNATURE, signature
 from infer.errors import ImageError
-from infer.likeness import SIDE, SIGNATURE, signature
 from infer.pixels import FORMATS, Pixels, read_rgb
 from infer.screen import Screen
 from infer.workers import FEW, in_order
@@ -35,7 +35,7 @@ FACTS = np.dtype(
         ("kind", "U16"),  # file format and mode, such as `JPEG RGB`
         ("file", "S64"),  # sha256 of the file's bytes, as hexadecimal
         ("pixels", "S64"),  # sha256 of the decoded RGB pixels and their shape
-        ("signature", "f4", (SIGNATURE, SIGNATURE)),  # of infer/likeness.py
+        ("signature", "f4", (SIGNATURE, SIGNATURE)),  # of infer/dataset/likeness.py
         ("colour", "f4", (COLOURS,)),  # mean, std and QUANTILES of each channel, 0 to 255
         ("contrast", "f4"),  # std of the luma (ITU-R BT.601), 0 to 255
         ("uniform", "f4"),  # largest share of pixels within NEAR levels of luma

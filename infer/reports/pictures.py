@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.curves import precision_recall_figure, roc_figure
-from infer.drawing import Drawn, plain_style, png_and_svg
 from infer.errors import LabError
-from infer.figures import balance_figure, confusion_figure, reliability_figure, scores_figure
-from infer.histories import curves_figure, read_run
-from infer.metrics import EvaluationResult
-from infer.origin import Origin, set_counts
+from infer.reports.curves import precision_recall_figure, roc_figure
+from infer.reports.drawing import Drawn, plain_style, png_and_svg
+from infer.reports.figures import balance_figure, confusion_figure, reliability_figure, scores_figure
+from infer.reports.histories import curves_figure, read_run
+from infer.reports.metrics import EvaluationResult
+from infer.reports.origin import Origin, set_counts
 from infer.runs import HISTORY
 
 

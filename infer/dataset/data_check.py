@@ -5,14 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from infer.colour_baseline import ColourBaseline, colour_baseline
-from infer.data_config import EXCLUDE, PAGE, REPORT, DataCheckConfig
-from infer.data_page import check_page
-from infer.data_report import json_text
-from infer.errors import DataError
-from infer.exclude import leave_out, write_exclusions
-from infer.files import write_text
-from infer.findings import (
+from infer.dataset.colour_baseline import ColourBaseline, colour_baseline
+from infer.dataset.data_config import EXCLUDE, PAGE, REPORT, DataCheckConfig
+from infer.dataset.data_page import check_page
+from infer.dataset.data_report import json_text
+from infer.dataset.exclude import leave_out, write_exclusions
+from infer.dataset.findings import (
     CUT,
     EMPTY,
     NEAR,
@@ -28,11 +26,13 @@ from infer.findings import (
     Problem,
     exclusions,
 )
-from infer.layouts import parts, read_listed
-from infer.likeness import MOST_PAIRS, near_pairs
+from infer.dataset.layouts import parts, read_listed
+from infer.dataset.likeness import MOST_PAIRS, near_pairs
+from infer.dataset.survey import Facts, survey
+from infer.dataset.table import TEST, UNKNOWN, Table
+from infer.errors import DataError
+from infer.files import write_text
 from infer.screen import Bar, Screen
-from infer.survey import Facts, survey
-from infer.table import TEST, UNKNOWN, Table
 
 UNIFORM = 0.99
 """Near-empty: a larger share of the pixels is of one brightness. Cells cut out on black have 0.8."""

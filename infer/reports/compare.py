@@ -7,21 +7,21 @@ from typing import Any
 from rich.table import Table as RichTable
 
 from infer.config import CompareConfig
-from infer.drawing import plain_style, png_and_svg
 from infer.errors import DataError, OutputError
 from infer.files import csv_text, remove, write_bytes, write_text
-from infer.histories import RunHistory, curves_figure, data_note, figures_table, read_run
-from infer.metrics import EvaluationResult
-from infer.runs import HISTORY, PREDICTIONS, RECIPE, REPORT, REPORT_JSON
-from infer.saved_report import read_report
-from infer.screen import Screen
-from infer.side_by_side import (
+from infer.reports.drawing import plain_style, png_and_svg
+from infer.reports.histories import RunHistory, curves_figure, data_note, figures_table, read_run
+from infer.reports.metrics import EvaluationResult
+from infer.reports.saved_report import read_report
+from infer.reports.side_by_side import (
     Contest,
     confusions_figure,
     contest_json,
     contest_tables,
     disagreement_rows,
 )
+from infer.runs import HISTORY, PREDICTIONS, RECIPE, REPORT, REPORT_JSON
+from infer.screen import Screen
 
 CURVES, CONFUSIONS, DISAGREEMENTS = "curves", "confusions", "disagreements.csv"
 

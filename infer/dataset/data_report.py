@@ -9,13 +9,13 @@ import numpy as np
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from infer.colour_baseline import ColourBaseline
-from infer.data_config import EXCLUDE, PAGE
+from infer.dataset.colour_baseline import ColourBaseline
+from infer.dataset.data_config import EXCLUDE, PAGE
+from infer.dataset.findings import NEAR, PROBLEMS, UNREADABLE, Findings, Match, exclusions
+from infer.dataset.likeness import MOST_PAIRS
+from infer.dataset.table import UNKNOWN
 from infer.errors import DataError, listed
-from infer.findings import NEAR, PROBLEMS, UNREADABLE, Findings, Match, exclusions
-from infer.likeness import MOST_PAIRS
 from infer.screen import shown
-from infer.table import UNKNOWN
 
 LISTED = 10
 """Rows of a table on the terminal; the report has them all."""

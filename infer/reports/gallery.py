@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from infer.errors import ImageError
-from infer.markup import name, text
-from infer.metrics import EvaluationResult
-from infer.thumbnails import Gallery, jpeg_uri, overlay
+from infer.reports.markup import name, text
+from infer.reports.metrics import EvaluationResult
+from infer.reports.thumbnails import Gallery, jpeg_uri, overlay
 
 PRIVATE = "No images are shown: --thumbnails was 0."
 UNKNOWN = "No images are shown: where they lie is not known."

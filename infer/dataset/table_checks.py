@@ -1,9 +1,9 @@
 """Whether a data set can be used as it is listed, and trained on."""
 
+from infer.dataset.locate import Missing, not_there
+from infer.dataset.table import TEST, TRAIN, VALID, Table
 from infer.errors import DataError, listed
 from infer.files import natural_key
-from infer.locate import Missing, not_there
-from infer.table import TEST, TRAIN, VALID, Table
 
 
 def check_listed(table: Table, missing: Missing) -> None:

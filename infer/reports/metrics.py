@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.archive import File
-from infer.bootstrap import RESAMPLES, bootstrap, numbered
 from infer.card import ClassName, OperatingPoint
-from infer.cautions import cautions
-from infer.intervals import clustered_wilson, unvarying
-from infer.scores import BY_CLASS, LOSSES, OVERALL, calibration_error, point_values
+from infer.reports.bootstrap import RESAMPLES, bootstrap, numbered
+from infer.reports.cautions import cautions
+from infer.reports.intervals import clustered_wilson, unvarying
+from infer.reports.scores import BY_CLASS, LOSSES, OVERALL, calibration_error, point_values
+from infer.reports.weighted import Weighted
 from infer.session import Floats
-from infer.weighted import Weighted
 
 
 @dataclass(frozen=True, kw_only=True)

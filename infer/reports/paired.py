@@ -10,12 +10,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.bootstrap import RESAMPLES, bootstrap, numbered
 from infer.errors import DataError, listed
-from infer.intervals import unvarying
-from infer.metrics import Estimate, EvaluationResult, metric_range
-from infer.scores import LOSSES
-from infer.weighted import Numbers, Weighted
+from infer.reports.bootstrap import RESAMPLES, bootstrap, numbered
+from infer.reports.intervals import unvarying
+from infer.reports.metrics import Estimate, EvaluationResult, metric_range
+from infer.reports.scores import LOSSES
+from infer.reports.weighted import Numbers, Weighted
 
 COMPARED = (
     *("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "matthews", "kappa"),

@@ -10,10 +10,10 @@ from PIL import Image
 
 from infer.config import ReportConfig
 from infer.errors import ImageError
-from infer.heatmap import heat_maps
-from infer.markup import data_uri
-from infer.metrics import EvaluationResult
 from infer.pixels import Pixels, PixelSpec, read_window
+from infer.reports.heatmap import heat_maps
+from infer.reports.markup import data_uri
+from infer.reports.metrics import EvaluationResult
 from infer.screen import Screen
 from infer.session import Floats, Session
 from infer.workers import read_ahead

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from infer.dataset.table import TRAIN, VALID, Table
 from infer.errors import DataError
-from infer.table import TRAIN, VALID, Table
 
 FOLDS = 5
 """One fifth of the training images becomes the validation split."""

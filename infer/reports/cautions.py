@@ -8,7 +8,7 @@ from infer.errors import listed
 from infer.screen import shown
 
 if TYPE_CHECKING:
-    from infer.metrics import EvaluationResult
+    from infer.reports.metrics import EvaluationResult
 
 FEW_GROUPS = 30
 FEW_EVENTS = 10

@@ -1,0 +1,1 @@
+"""What predictions are worth: metrics with intervals, pictures, pages, and models side by side."""
