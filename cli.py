@@ -27,7 +27,8 @@ from trainer.options import RANGED, VIEWED, configured, resumed, with_train_opti
 from trainer.recipe import DEFAULT, load_recipe
 
 if TYPE_CHECKING:
-    from infer.reports.metrics import EvaluationResult, Metrics
+    from infer.reports.metrics import Metrics
+    from infer.reports.result import EvaluationResult
     from infer.screen import Screen
 
 RecipeOption = Annotated[

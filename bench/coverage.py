@@ -21,7 +21,8 @@ sys.path.insert(0, str(ROOT))
 
 from infer.card import ClassName  # noqa: E402
 from infer.reports.intervals import clustered_wilson  # noqa: E402
-from infer.reports.metrics import Estimate, EvaluationResult, Metrics, measure  # noqa: E402
+from infer.reports.metrics import Estimate, Metrics, measure  # noqa: E402
+from infer.reports.result import EvaluationResult  # noqa: E402
 
 TRUTH_IMAGES = 2_000_000
 SHARED = 0.3

@@ -13,9 +13,10 @@ from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table, read_run_tab
 from infer.errors import DataError, listed
 from infer.models import open_model
 from infer.pipeline import classify
-from infer.reports.metrics import EvaluationResult, Metrics
+from infer.reports.metrics import Metrics
 from infer.reports.origin import Origin, run_of
 from infer.reports.report import save_report
+from infer.reports.result import EvaluationResult
 from infer.reports.thumbnails import make_gallery
 from infer.runs import DATA, RECIPE, read_recipe
 from infer.screen import Screen

@@ -50,15 +50,15 @@ class Below(Sequence[str]):
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         """`names`: with `/` between folders."""
+        self.folder, self.names = folder, names
         self.prefix = {".": "", "/": "/"}.get(str(folder), f"{folder}/")
-        self.names = names
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, place: Any) -> Any:
         found = self.names[place]
-        return self.prefix + found if isinstance(found, str) else [self.prefix + name for name in found]
+        return self.prefix + found if isinstance(found, str) else Below(self.folder, found)
 
 
 def read_inputs(source: Path, classes: Sequence[ClassName]) -> Inputs:

@@ -37,7 +37,8 @@ from infer.views import COUNTS, averaged_in_words
 from infer.workers import read_ahead
 
 if TYPE_CHECKING:
-    from infer.reports.metrics import EvaluationResult, Metrics
+    from infer.reports.metrics import Metrics
+    from infer.reports.result import EvaluationResult
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,9 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
     if truth is None:
         remove_report(report_folder(config.out))  # of an earlier prediction, whose CSV this one has replaced
         return prediction
-    from infer.reports.metrics import EvaluationResult
     from infer.reports.origin import Origin, run_of
     from infer.reports.report import save_report
+    from infer.reports.result import EvaluationResult
     from infer.reports.thumbnails import make_gallery
 
     known = config.truth.name if config.truth else inputs.labels_from

@@ -3,7 +3,7 @@ import pytest
 
 from infer.card import ClassName
 from infer.reports.cautions import cautions
-from infer.reports.metrics import EvaluationResult
+from infer.reports.result import EvaluationResult
 
 
 def told(truth: list[int], wrong: int = 10, groups: tuple[str, ...] = ()) -> str:

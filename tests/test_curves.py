@@ -10,7 +10,8 @@ from infer.card import ClassName, OperatingPoint
 from infer.reports.curves import MOST_POINTS, NAMED, precision_recall_figure, roc_figure
 from infer.reports.drawing import plain_style
 from infer.reports.figures import scores_figure
-from infer.reports.metrics import EvaluationResult, measure
+from infer.reports.metrics import measure
+from infer.reports.result import EvaluationResult
 
 
 def random_result(classes: int, images: int, seed: int = 0) -> EvaluationResult:

@@ -9,7 +9,7 @@ from test_curves import random_result
 from infer.card import ClassName
 from infer.errors import ImageError
 from infer.reports.gallery import PRIVATE, UNKNOWN, gallery_html
-from infer.reports.metrics import EvaluationResult
+from infer.reports.result import EvaluationResult
 from infer.reports.thumbnails import ACTIVATION, Choice, Gallery
 
 VIEW = np.full((8, 8, 3), 90, dtype=np.uint8)

@@ -7,7 +7,8 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from infer.card import ClassName, OperatingPoint
-from infer.reports.metrics import Estimate, EvaluationResult, Metrics, measure, normalized, softmax
+from infer.reports.metrics import Estimate, Metrics, measure, normalized, softmax
+from infer.reports.result import EvaluationResult
 
 NAMES = tuple(ClassName(str(k), str(k)) for k in range(5))
 

@@ -23,10 +23,11 @@ from test_report import origin
 
 import infer.reports.pictures
 from infer.config import ReportConfig
-from infer.reports.metrics import EvaluationResult, measure
+from infer.reports.metrics import measure
 from infer.reports.page import report_page
 from infer.reports.pictures import draw_pictures
 from infer.reports.report import save_report
+from infer.reports.result import EvaluationResult
 from infer.reports.thumbnails import Gallery, make_gallery
 from infer.screen import Screen
 

@@ -9,8 +9,9 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, matthew
 
 from infer.card import ClassName
 from infer.errors import DataError
-from infer.reports.metrics import Estimate, EvaluationResult
+from infer.reports.metrics import Estimate
 from infer.reports.paired import COMPARED, differences, in_common, verdict
+from infer.reports.result import EvaluationResult
 
 
 def result_of(truth: np.ndarray, logits: np.ndarray, groups: Sequence[str] = ()) -> EvaluationResult:

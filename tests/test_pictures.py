@@ -12,8 +12,8 @@ from test_curves import random_result
 from test_report import origin
 
 from infer.card import ClassName
-from infer.reports.metrics import EvaluationResult
 from infer.reports.pictures import READING, Picture, draw_pictures
+from infer.reports.result import EvaluationResult
 from infer.runs import PICTURES
 
 HOSTILE = ("<img src=x onerror=alert(1)>", "a$b$ \\frac{", "ש\u202eלום 正常 😀", "x" * 80, "[/bold]&\n\x00")

@@ -15,7 +15,8 @@ from infer.dataset.layouts import read_table
 from infer.dataset.table import Table
 from infer.errors import ConfigError
 from infer.pixels import PixelSpec
-from infer.reports.metrics import EvaluationResult, measure
+from infer.reports.metrics import measure
+from infer.reports.result import EvaluationResult
 from trainer.checkpoint import load_checkpoint
 from trainer.config import TrainConfig
 from trainer.loop import Epoch

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import infer.reports.page
+import infer.reports.report
 from infer.card import IMAGENET, ClassName, ModelCard, OperatingPoint
 from infer.config import ReportConfig
 from infer.pixels import PixelSpec
-from infer.reports.metrics import EvaluationResult, Metrics, measure
+from infer.reports.metrics import Metrics, measure
 from infer.reports.origin import Origin
 from infer.reports.report import report_tables, save_report
+from infer.reports.result import EvaluationResult
 from infer.reports.thumbnails import Gallery
 from infer.runs import REPORT_FILES
 
@@ -131,7 +132,7 @@ def test_what_fails_before_the_first_file_leaves_the_earlier_report_whole(
     def fail(*given: object) -> str:
         raise RuntimeError("no page")
 
-    monkeypatch.setattr(infer.reports.page, "report_page", fail)
+    monkeypatch.setattr(infer.reports.report, "report_page", fail)
     with pytest.raises(RuntimeError, match="no page"):
         save(replace(result(), title="another"), tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

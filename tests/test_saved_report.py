@@ -10,7 +10,8 @@ from test_report import save
 
 from infer.card import ClassName, OperatingPoint
 from infer.errors import DataError
-from infer.reports.metrics import EvaluationResult, softmax
+from infer.reports.metrics import softmax
+from infer.reports.result import EvaluationResult
 from infer.reports.saved_report import read_report
 
 

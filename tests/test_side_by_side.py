@@ -8,7 +8,7 @@ from rich.console import Console
 
 from infer.card import ClassName
 from infer.reports.drawing import plain_style, png
-from infer.reports.metrics import EvaluationResult
+from infer.reports.result import EvaluationResult
 from infer.reports.side_by_side import Contest, confusions_figure, contest_json, contest_tables, disagreement_rows
 
 TRUTH = np.array([0, 0, 1, 1, 2, 2])

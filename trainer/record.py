@@ -19,9 +19,10 @@ from infer.dataset.table import VALID, Table
 from infer.errors import ConfigError, listed
 from infer.files import cannot_write, csv_text, make_folder, write_bytes, write_text
 from infer.reports.histories import curves_png, read_run
-from infer.reports.metrics import Estimate, EvaluationResult, Metrics, measure
+from infer.reports.metrics import Estimate, Metrics, measure
 from infer.reports.origin import Origin
 from infer.reports.report import save_report
+from infer.reports.result import EvaluationResult
 from infer.reports.thumbnails import make_gallery
 from infer.runs import CHECKPOINT, DATA, HISTORY, RECIPE
 from infer.screen import Screen

@@ -1,25 +1,21 @@
 """What a reader must know to trust the numbers of a report, in plain words."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from infer.errors import listed
+from infer.reports.result import EvaluationResult
 from infer.screen import shown
-
-if TYPE_CHECKING:
-    from infer.reports.metrics import EvaluationResult
 
 FEW_GROUPS = 30
 FEW_EVENTS = 10
 
 
-def cautions(result: "EvaluationResult") -> list[str]:
+def cautions(result: EvaluationResult) -> list[str]:
     """A line for everything that makes the metrics of a result, or their intervals, less than they seem."""
     return [*_about_groups(result), *_about_classes(result), *_about_errors(result)]
 
 
-def _about_groups(result: "EvaluationResult") -> list[str]:
+def _about_groups(result: EvaluationResult) -> list[str]:
     known = {group for group in result.groups if group}
     if not known:
         return [
@@ -37,7 +33,7 @@ def _about_groups(result: "EvaluationResult") -> list[str]:
     return notes
 
 
-def _about_classes(result: "EvaluationResult") -> list[str]:
+def _about_classes(result: EvaluationResult) -> list[str]:
     counts = np.bincount(result.truth, minlength=len(result.classes))
     names = [shown(str(item)) for item in result.classes]
     absent = [name for name, count in zip(names, counts, strict=True) if not count]
@@ -52,7 +48,7 @@ def _about_classes(result: "EvaluationResult") -> list[str]:
     return notes
 
 
-def _about_errors(result: "EvaluationResult") -> list[str]:
+def _about_errors(result: EvaluationResult) -> list[str]:
     wrong = int((result.predicted != result.truth).sum())
     if wrong >= FEW_EVENTS:
         return []

@@ -11,7 +11,7 @@ from infer.errors import DataError, OutputError
 from infer.files import csv_text, remove, write_bytes, write_text
 from infer.reports.drawing import plain_style, png_and_svg
 from infer.reports.histories import RunHistory, curves_figure, data_note, figures_table, read_run
-from infer.reports.metrics import EvaluationResult
+from infer.reports.result import EvaluationResult
 from infer.reports.saved_report import read_report
 from infer.reports.side_by_side import (
     Contest,

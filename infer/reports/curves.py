@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.reports.drawing import LINES, Drawn, new_figure, plot_text, short
-from infer.reports.metrics import EvaluationResult
+from infer.reports.result import EvaluationResult
 from infer.session import Floats
 
 if TYPE_CHECKING:

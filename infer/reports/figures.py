@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from infer.reports.drawing import HATCHES, LINES, Drawn, new_figure, plot_text
 from infer.reports.intervals import wilson
-from infer.reports.metrics import EvaluationResult, normalized
+from infer.reports.metrics import normalized
+from infer.reports.result import EvaluationResult
 from infer.reports.weighted import BINS
 
 SCALES = {"true": "share of each row, the truth", "pred": "share of each column, the prediction", "all": "share of all"}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from infer.errors import ImageError
 from infer.reports.markup import name, text
-from infer.reports.metrics import EvaluationResult
+from infer.reports.result import EvaluationResult
 from infer.reports.thumbnails import Gallery, jpeg_uri, overlay
 
 PRIVATE = "No images are shown: --thumbnails was 0."

@@ -12,7 +12,8 @@ from infer.enhance import Enhancement
 from infer.errors import LabError
 from infer.evidence import read_evidence
 from infer.pixels import CenterCrop, PixelSpec, Resize, ResizeLonger, Step
-from infer.reports.metrics import EvaluationResult, Metrics
+from infer.reports.metrics import Metrics
+from infer.reports.result import EvaluationResult
 from infer.runs import CHECKPOINT, DATA, read_recipe
 
 Facts = list[tuple[str, str]]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from infer.errors import DataError, listed
 from infer.reports.bootstrap import RESAMPLES, bootstrap, numbered
 from infer.reports.intervals import unvarying
-from infer.reports.metrics import Estimate, EvaluationResult, metric_range
+from infer.reports.metrics import Estimate, metric_range
+from infer.reports.result import EvaluationResult
 from infer.reports.scores import LOSSES
 from infer.reports.weighted import Numbers, Weighted
 

@@ -10,8 +10,8 @@ from infer.reports.curves import precision_recall_figure, roc_figure
 from infer.reports.drawing import Drawn, plain_style, png_and_svg
 from infer.reports.figures import balance_figure, confusion_figure, reliability_figure, scores_figure
 from infer.reports.histories import curves_figure, read_run
-from infer.reports.metrics import EvaluationResult
 from infer.reports.origin import Origin, set_counts
+from infer.reports.result import EvaluationResult
 from infer.runs import HISTORY
 
 

@@ -1,7 +1,7 @@
 """A report folder: numbers, predictions, pictures and a page; and the same as rich tables."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,12 @@ from rich.text import Text
 
 from infer.config import ReportConfig
 from infer.files import write_bytes
-from infer.reports.metrics import Estimate, EvaluationResult, Metrics, measure, normalized
+from infer.reports.in_words import CLASS_COLUMNS, stacked, summary_rows
+from infer.reports.metrics import Metrics, measure, normalized
 from infer.reports.origin import Origin
+from infer.reports.page import report_page
 from infer.reports.pictures import draw_pictures
+from infer.reports.result import EvaluationResult
 from infer.reports.saved_report import VERSION, write_predictions
 from infer.reports.thumbnails import Gallery
 from infer.runs import PAGE, PREDICTIONS, REPORT_JSON, remove_report
@@ -21,15 +24,6 @@ from infer.screen import shown
 
 WIDE = 90
 """Columns from which on the summary explains itself."""
-CLASS_COLUMNS = (
-    ("precision", "precision"),
-    ("recall", "recall"),
-    ("specificity", "specificity"),
-    ("F1", "f1"),
-    ("ROC AUC", "roc_auc"),
-    ("average precision", "average_precision"),
-)
-"""Heading and field of the metrics per class."""
 
 
 def save_report(
@@ -40,8 +34,6 @@ def save_report(
     data = json.dumps(report_json(result, metrics), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     files = {REPORT_JSON: data.encode("utf-8", "surrogateescape")}
     if config.pictures:
-        from infer.reports.page import report_page
-
         pictures = draw_pictures(result, metrics.confusion, config.normalize, origin)
         files |= {f"{one.name}.{kind}": getattr(one, kind) for one in pictures for kind in ("png", "svg")}
         files[PAGE] = report_page(result, metrics, pictures, gallery, origin).encode()
@@ -107,7 +99,7 @@ def _class_table(result: EvaluationResult, metrics: Metrics, columns: Sequence[t
     for name, _ in columns:
         table.add_column(name, justify="right", min_width=11)
     for item, one in zip(result.classes, metrics.per_class, strict=True):
-        cells = [_stacked(getattr(one, field)) for _, field in columns]
+        cells = [stacked(getattr(one, field)) for _, field in columns]
         table.add_row(Text(shown(str(item))), str(one.support), *cells)
     return table
 
@@ -123,53 +115,6 @@ def _summary_table(result: EvaluationResult, metrics: Metrics, width: int) -> Ri
     for name, value, interval, note in summary_rows(result, metrics):
         table.add_row(name, value, interval, *([Text(note)] if width >= WIDE else []))
     return table
-
-
-def summary_rows(result: EvaluationResult, metrics: Metrics) -> Iterator[tuple[str, str, str, str]]:
-    """Of each metric: its name, value, interval and what it is, for people."""
-    names = [shown(str(item)) for item in result.classes]
-    ranked = f"of class {names[1]}" if len(names) == 2 else "each class against the rest, mean"
-    yield "accuracy", *percent(metrics.accuracy), "of all images"
-    yield "majority share", f"{metrics.majority_share:.2%}", "", "accuracy of one answer for all"
-    yield "balanced accuracy", *percent(metrics.balanced_accuracy), "mean recall"
-    yield "macro F1", *decimal(metrics.macro_f1), "mean over classes"
-    yield "weighted F1", *decimal(metrics.weighted_f1), "weighted by images"
-    yield "Matthews correlation", *decimal(metrics.matthews), "0 is chance"
-    if metrics.kappa is not None:
-        yield "weighted kappa", *decimal(metrics.kappa), "quadratic, for grades"
-    yield "ROC AUC", *decimal(metrics.roc_auc), ranked
-    yield "average precision", *decimal(metrics.average_precision), ranked
-    yield "log loss", *decimal(metrics.log_loss), "0 is best"
-    yield "Brier score", *decimal(metrics.brier), "0 is best"
-    before = metrics.uncalibrated_error
-    note = "of confidence from accuracy" if before is None else f"{before:.3f} without the model's temperature"
-    yield "calibration error", *decimal(metrics.calibration_error), note
-    if at := metrics.at_threshold:
-        chosen = f"class {names[at.positive]}; threshold of {at.chosen_on}"
-        yield f"sensitivity at {at.threshold:.3g}", *percent(at.sensitivity), chosen
-        yield f"specificity at {at.threshold:.3g}", *percent(at.specificity), chosen
-
-
-def decimal(estimate: Estimate) -> tuple[str, str]:
-    """An estimate and its interval, for people."""
-    return _text(estimate, "{:.3f}", "{:.3f} to {:.3f}")
-
-
-def percent(estimate: Estimate) -> tuple[str, str]:
-    """A share and its interval, for people."""
-    return _text(estimate, "{:.2%}", "{:.1%} to {:.1%}")
-
-
-def _stacked(estimate: Estimate) -> str:
-    return "\n".join(_text(estimate, "{:.3f}", "{:.3f}-{:.3f}"))
-
-
-def _text(estimate: Estimate, value: str, interval: str) -> tuple[str, str]:
-    """An estimate for people: a dash where it is undefined."""
-    if estimate.value is None:
-        return "-", ""
-    known = estimate.low is not None and estimate.high is not None
-    return value.format(estimate.value), interval.format(estimate.low, estimate.high) if known else ""
 
 
 def _scale(normalize: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from infer.card import ClassName, OperatingPoint
 from infer.errors import DataError
 from infer.files import csv_line, read_csv, replacing
-from infer.reports.metrics import EvaluationResult
+from infer.reports.result import EvaluationResult
 from infer.runs import PREDICTIONS, REPORT_JSON
 
 VERSION = 1

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from infer.card import ClassName
 from infer.reports.drawing import new_figure, plot_text
-from infer.reports.metrics import Estimate, EvaluationResult, Metrics, measure
+from infer.reports.metrics import Estimate, Metrics, measure
 from infer.reports.paired import COMPARED, differences, in_common, verdict
+from infer.reports.result import EvaluationResult
 from infer.screen import shown
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from infer.errors import ImageError
 from infer.pixels import Pixels, PixelSpec, read_window
 from infer.reports.heatmap import heat_maps
 from infer.reports.markup import data_uri
-from infer.reports.metrics import EvaluationResult
+from infer.reports.result import EvaluationResult
 from infer.screen import Screen
 from infer.session import Floats, Session
 from infer.workers import read_ahead
