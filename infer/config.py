@@ -70,6 +70,9 @@ class PredictConfig(ReportConfig):
     tta: Tta = knob("none", "Views of an image whose probabilities are averaged.")
     device: Device = knob("auto", HONEST)
     batch_size: int = knob(64, BATCH, above=0, most=MOST_BATCH, short="-b")
+    image_column: str | None = knob(
+        None, "Column of a CSV as INPUT that names the images.", told="path, image, id, ..."
+    )
     sample: Path | None = knob(None, "Sample submission.", told="sample_submission.csv beside INPUT")
     use_sample: bool = True
     """False: write every image, whatever sample lies there."""

@@ -14,7 +14,7 @@ from infer.archive import File, is_archive, list_members
 from infer.card import ClassName, class_index
 from infer.dataset.layouts import GROUP_COLUMNS, paired_labels
 from infer.dataset.locate import ImageIndex, find_all
-from infer.errors import DataError, listed
+from infer.errors import ConfigError, DataError, listed
 from infer.files import is_image, list_images, natural_key, read_csv
 from infer.remote import Remote, list_remote, uri_of
 
@@ -61,12 +61,16 @@ class Below(Sequence[str]):
         return self.prefix + found if isinstance(found, str) else Below(self.folder, found)
 
 
-def read_inputs(source: Path, classes: Sequence[ClassName]) -> Inputs:
-    """List the images of `source`.
+def read_inputs(source: Path, classes: Sequence[ClassName], image_column: str | None = None) -> Inputs:
+    """List the images of `source`; `image_column` is a CSV's column that names them, where it is not one of ours.
 
     Raises:
         DataError: it does not exist, holds no image, or names images that are missing.
+        ConfigError: a column is named, and `source` is no CSV.
     """
+    is_csv = source.suffix.lower() in (".csv", ".txt")
+    if image_column is not None and not is_csv:
+        raise ConfigError(f"--image-column is for CSV files, and {source} is none; leave it out")
     if str(source) == STANDARD_INPUT:
         return _from_lines(sys.stdin.buffer)
     if uri := uri_of(source):
@@ -86,8 +90,8 @@ def read_inputs(source: Path, classes: Sequence[ClassName]) -> Inputs:
         if not members:
             raise DataError(f"no images found in {source}; lab reads JPEG, PNG, BMP, TIFF, WebP and GIF")
         return _as_folder(source.parent, [member.name for member in members], members, classes)
-    if source.suffix.lower() in (".csv", ".txt"):
-        return _from_csv(source)
+    if is_csv:
+        return _from_csv(source, image_column)
     if is_image(source.name):
         return Inputs(source.parent, [source.name], [str(source)])
     raise DataError(f"no images found: {source} is none of what lab reads; {INPUTS}")
@@ -140,13 +144,15 @@ def _from_lines(lines: Iterable[bytes]) -> Inputs:
     return Inputs(Path(), names, names)
 
 
-def _from_csv(source: Path) -> Inputs:
+def _from_csv(source: Path, image_column: str | None) -> Inputs:
     rows = read_csv(source)
     if not rows:
         raise DataError(f"no images found: {source} is empty; write one image a line")
     index = ImageIndex(source.parent)
     header = [name.lower() for name in rows[0]]
-    column = column_of(header, IMAGE_COLUMNS)
+    column = column_of(header, (image_column.lower(),) if image_column is not None else IMAGE_COLUMNS)
+    if column is None and image_column is not None:
+        raise DataError(f"{source} has no column {image_column}, only {listed(rows[0], 20)}; give one of them")
     if column is None and len(header) == 1 and index.find(rows[0][0]) is not None:
         names = [row[0] for row in rows]  # one name a line and no header, as in train_img.csv
         files = _absolute(source, index, names)
@@ -156,7 +162,7 @@ def _from_csv(source: Path) -> Inputs:
         return Inputs(source.parent, names, files)
     if column is None:
         what = f"its first line is {listed(rows[0])}, neither an image that lies there nor a known header"
-        raise DataError(f"no images found in {source}: {what}; name the column with the images Path")
+        raise DataError(f"no images found in {source}: {what}; name the column that has the images with --image-column")
     if not rows[1:]:
         raise DataError(f"no images found: {source} has a header and no rows")
     if any(len(row) < len(header) for row in rows):

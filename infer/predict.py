@@ -73,7 +73,7 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
     session = sessions[0]
     if config.top_k and config.top_k > len(session.card.classes):
         raise ConfigError(f"--top-k {config.top_k}: the model has {len(session.card.classes)} classes; give fewer")
-    inputs = read_inputs(config.source, session.card.classes)
+    inputs = read_inputs(config.source, session.card.classes, config.image_column)
     _spare_inputs(config, inputs)
     form = _form(config, inputs, session.card, screen)
     inputs = _in_order(inputs, form.order)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infer.card import ClassName
-from infer.errors import DataError
+from infer.errors import ConfigError, DataError
 from infer.inputs import Below, read_inputs
 
 CLASSES = (ClassName("normal", "007"), ClassName("blast", "1"))
@@ -60,6 +60,17 @@ def test_a_csvs_image_column_gives_names_as_written_and_their_files(column: str,
     assert inputs.labels is None
 
 
+def test_a_csvs_image_column_can_be_named(touch: Touch, tmp_path: Path) -> None:
+    touch("a.png", "b.png")
+    (tmp_path / "t.csv").write_text("id,Slide Scan,label\n1,b.png,1\n2,a.png,007\n")
+    inputs = read_inputs(tmp_path / "t.csv", CLASSES, "slide scan")
+    assert (inputs.names, inputs.labels) == (["b.png", "a.png"], ["1", "007"])
+    with pytest.raises(DataError, match="has no column scan, only id, Slide Scan, label; give one of them"):
+        read_inputs(tmp_path / "t.csv", CLASSES, "scan")
+    with pytest.raises(ConfigError, match="--image-column is for CSV files"):
+        read_inputs(tmp_path, CLASSES, "scan")
+
+
 def test_a_csvs_label_column_is_the_truth(touch: Touch, tmp_path: Path) -> None:
     touch("a.png", "b.png")
     (tmp_path / "t.csv").write_text("Path,Label\na,007\nb,1\n")
@@ -106,7 +117,7 @@ def test_hostile_names_go_through_as_they_are(touch: Touch, tmp_path: Path) -> N
         (
             "t.csv",
             "age,label\n3,1\n",
-            r"its first line is age, label, .*; name the column with the images Path",
+            r"its first line is age, label, .*; name the column that has the images with --image-column",
         ),
         ("t.csv", "nothere\n", r"its first line is nothere, neither an image that lies there nor"),
         ("t.csv", "Path,label\na,1\na\n", r"t\.csv has rows with fewer values than its 2 columns; complete them"),
