@@ -258,7 +258,6 @@ def compare(
     screen = _screen(config.json)
     comparison = compare_all(config, screen)
     screen.show(*comparison.tables())
-    screen.say(f"pictures and disagreements: {config.out}")
     if config.json:
         _print_json(comparison.to_json())
 

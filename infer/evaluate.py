@@ -16,7 +16,7 @@ from infer.pipeline import classify
 from infer.reports.metrics import Metrics
 from infer.reports.origin import Origin, run_of
 from infer.reports.report import save_report
-from infer.reports.result import EvaluationResult
+from infer.reports.result import EvaluationResult, unreadable_note
 from infer.reports.thumbnails import make_gallery
 from infer.runs import DATA, RECIPE, read_recipe
 from infer.screen import Screen
@@ -37,7 +37,8 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
     split = config.split or choose_split(table, (VALID, TEST) if own else (TEST, VALID, TRAIN))
     chosen = labelled_images(table, split, card.classes, screen)
     result = classify_table(session, chosen, config.batch_size, f"{split} split of {table.name}", screen)
-    result = replace(result, notes=_seen_before(split, own, card))
+    own = own or table.fingerprint() == card.provenance.get("data", {}).get("fingerprint")
+    result = replace(result, notes=(*_seen_before(split, own, card), *result.notes))
     folder = config.out or session.path.parent / f"report-{table.name}-{split}"
     origin = Origin(
         card=card,
@@ -46,6 +47,7 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
         source=table.name,
         layout=table.layout,
         split=split,
+        own=own,
     )
     gallery = make_gallery(result, card.pixels, config, screen, session, config.batch_size)
     return result, save_report(result, folder, config, origin, gallery), folder
@@ -140,4 +142,5 @@ def classify_table(session: Session, table: Table, batch_size: int, what: str, s
         groups=tuple(table.groups[place] for place in kept),
         files=tuple(files[place] for place in kept),
         operating_point=session.card.operating_point,
+        notes=unreadable_note(len(bad), len(files)),
     )

@@ -89,7 +89,7 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
         return prediction
     from infer.reports.origin import Origin, run_of
     from infer.reports.report import save_report
-    from infer.reports.result import EvaluationResult
+    from infer.reports.result import EvaluationResult, unreadable_note
     from infer.reports.thumbnails import make_gallery
 
     known = config.truth.name if config.truth else inputs.labels_from
@@ -105,6 +105,7 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
         groups=tuple(groups[place] for place in rows.places) if groups else (),
         files=tuple(inputs.files[place] for place in rows.places),
         operating_point=session.card.operating_point if alone else None,
+        notes=unreadable_note(len(rows.bad), len(inputs.names)),
     )
     origin = Origin(
         card=session.card,
@@ -157,7 +158,7 @@ def _write_rows(
                 write(shape.row(place, probabilities, card.classes, guessed=answer.error is not None))
             rows.written += 1
             rows.rejected += answer.error is not None or float(probabilities.max()) < (config.min_confidence or 0)
-            if keep:
+            if keep and not answer.error:  # a guess is not the model's
                 rows.places.append(place)
                 rows.probabilities.append(probabilities)
         if len(rows.bad) == len(inputs.files):

@@ -69,7 +69,7 @@ def test_json_tells_the_differences_and_nothing_else(lab: Callable, run: Path, l
     assert difference["metrics"]["accuracy"]["value"] == pytest.approx(two - one)
     assert difference["less"] == run.name
     assert told["disagreements"] == round((1 - one) * told["images"])
-    assert "pictures and disagreements" in ran.err
+    assert f"written into {tmp_path}: curves.png, curves.svg, confusions.png" in ran.err
 
 
 def test_reports_are_compared_without_their_runs(lab: Callable, run: Path, longer: Path, tmp_path: Path) -> None:
@@ -127,3 +127,18 @@ def test_bad_input_is_one_line(
     assert ran.code == code
     assert what in ran.err
     assert ran.err.count("\n") == 1
+
+
+def test_one_report_alone_is_refused_and_a_run_without_predictions_named(
+    lab: Callable, run: Path, longer: Path, tmp_path: Path
+) -> None:
+    assert "is one report alone" in lab("compare", run / "report", "--out", tmp_path).err
+    bare = shutil.copytree(run, tmp_path / "bare", ignore=shutil.ignore_patterns("predictions.csv"))
+    ran = lab("compare", longer, bare, "--out", tmp_path / "c")
+    assert ran.code == 0, ran.err
+    assert f"{bare} has no predictions of its validation images" in ran.out
+
+
+def test_json_tells_the_mean_of_the_last_epochs(lab: Callable, longer: Path, tmp_path: Path) -> None:
+    told = json.loads(lab("compare", longer, "--out", tmp_path, "--last", "3", "--json").out)
+    assert told["runs"][0]["mean_last_accuracy"] == 0.8125

@@ -41,3 +41,10 @@ def test_lines_differ_in_more_than_their_colour() -> None:
     assert len({str(dashes) for _, dashes, _ in LINES}) == len({marker for *_, marker in LINES}) == len(LINES)
     grey = {0.299 * r + 0.587 * g + 0.114 * b for r, g, b in (matplotlib.colors.to_rgb(c) for c, *_ in LINES)}
     assert len({round(value, 1) for value in grey}) >= 4
+
+
+def test_a_name_that_begins_with_an_underscore_is_in_the_legend() -> None:
+    figure = new_figure(3, 3)
+    axes = figure.subplots()
+    axes.plot([0, 1], label=plot_text("_under"))
+    assert [text.get_text().strip() for text in axes.legend().get_texts()] == ["_under"]

@@ -187,3 +187,25 @@ def test_a_result_with_a_temperature_tells_the_calibration_error_without_it_too(
     assert measure(plain).uncalibrated_error is None
     assert measure(warm).uncalibrated_error == pytest.approx(measure(plain).calibration_error.value, abs=1e-5)
     assert measure(warm).calibration_error.value < measure(plain).calibration_error.value
+
+
+@pytest.mark.parametrize("rare", [1, 2, 4, 9])
+@pytest.mark.parametrize("wrong", [0, 12])
+def test_a_rare_class_that_is_never_found_may_be_found_next_time(rare: int, wrong: int) -> None:
+    given = result([0] * 200 + [1] * rare, [1] * wrong + [0] * (200 - wrong + rare), classes=2)
+    metrics = measure(given)
+    for estimate in (metrics.balanced_accuracy, metrics.macro_f1):
+        assert estimate.value is not None
+        assert estimate.low is not None
+        assert estimate.high is not None
+        assert estimate.low < estimate.value
+        assert estimate.value + 0.1 < estimate.high
+
+
+def test_the_worst_log_loss_lies_in_its_interval() -> None:
+    probabilities = np.array([[1, 0], [1, 0], [1, 0]], dtype=np.float32)
+    given = result([1, 1, 1], [0, 0, 0], classes=2)
+    loss = measure(replace(given, probabilities=probabilities)).log_loss
+    assert loss.low is not None
+    assert loss.high is not None
+    assert loss.low <= loss.value <= loss.high  # type: ignore[operator]

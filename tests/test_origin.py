@@ -97,10 +97,11 @@ def limits_of(exported: Origin, **changes: object) -> str:
 def test_limits_follow_from_what_is_known(exported: Origin) -> None:
     assert "not a medical device" in limits_of(exported)
     assert "32 x 32 pixels" in limits_of(exported)
-    assert "come from cells, as those that it was trained on do" in limits_of(exported)
-    assert "chosen on these very images" in limits_of(exported)
-    assert "may have been trained on these very images" in limits_of(exported, split="train")
-    elsewhere = limits_of(exported, source="another hospital", split="test")
+    own = limits_of(exported, own=True)
+    assert "come from cells, as those that it was trained on do" in own
+    assert "chosen on these very images" in own
+    assert "may have been trained on these very images" in limits_of(exported, split="train", own=True)
+    elsewhere = limits_of(exported)  # of the same name: that alone tells nothing
     assert "as those that it was trained on do" not in elsewhere
     assert "very images" not in elsewhere
 

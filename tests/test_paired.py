@@ -150,3 +150,22 @@ def test_a_metric_that_is_undefined_in_one_has_no_difference() -> None:
     found = differences(replace(first, truth=one_class), replace(second, truth=one_class), 100)
     assert found["roc_auc"] == Estimate(None)
     assert found["accuracy"].value is not None
+
+
+def test_patients_that_any_report_knows_are_drawn_together_and_contradictions_refused() -> None:
+    first, second = pair(8, 60, 0.5)
+    knowing = replace(second, groups=tuple(f"p{k // 6}" for k in range(60)))
+    shared = in_common([first, knowing])
+    assert shared[0].groups == shared[1].groups == knowing.groups
+    assert in_common([knowing, first])[0].groups == knowing.groups
+    other = replace(first, groups=tuple(f"q{k // 6}" for k in range(60)))
+    with pytest.raises(DataError, match="different patients for one image"):
+        in_common([other, knowing])
+
+
+def test_grades_compare_with_classes_that_have_no_order() -> None:
+    first, second = pair(9, 40, 0.5, classes=3)
+    plain = replace(second, ordered=False)
+    assert "kappa" in differences(first, second, 100)
+    assert "kappa" not in differences(first, plain, 100)
+    assert "kappa" not in differences(plain, first, 100)

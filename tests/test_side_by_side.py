@@ -79,3 +79,19 @@ def test_letters_go_on_after_z() -> None:
     letters = Contest(tuple(map(str, range(28))), (), (), ()).letters
     assert letters[:2] == ["A", "B"]
     assert letters[25:] == ["Z", "AA", "AB"]
+
+
+def test_a_name_cannot_forge_a_line_of_the_legend() -> None:
+    assert Contest.of(["x\nB: the best", "y"], [FIRST, SECOND]).legend() == "A: x\\nB: the best\nB: y"
+
+
+def test_a_picture_of_many_classes_and_models_stays_of_a_size_that_can_be_seen() -> None:
+    many = replace(
+        FIRST,
+        classes=tuple(ClassName(str(k), str(k)) for k in range(60)),
+        probabilities=np.eye(60, dtype=np.float32)[:6],
+    )
+    with plain_style():
+        width, height = confusions_figure(Contest.of(list("abcdefg"), [many] * 7)).get_size_inches()
+    assert width < 25
+    assert height < 25

@@ -162,7 +162,7 @@ class Record:
     def _report(self, result: EvaluationResult, card: ModelCard) -> Metrics:
         """Write the best epoch's report. Raises OutputError."""
         source, layout = self._table.name, self._table.layout
-        origin = Origin(card=card, run=self.run, source=source, layout=layout, split=VALID)
+        origin = Origin(card=card, run=self.run, source=source, layout=layout, split=VALID, own=True)
         gallery = make_gallery(result, card.pixels, ReportConfig(), Screen(Console(quiet=True)))
         return save_report(result, self.run / "report", ReportConfig(), origin, gallery)
 

@@ -17,6 +17,8 @@ RESAMPLES = 2000
 SEED = 20_130_914
 LEFT_OUT = 200
 """The jackknife leaves out so many parts in turn, each a unit or, where there are more of them, several."""
+LEAST = 0.1
+"""Of the resamples, the share in which a statistic must be defined for its interval to be told from them."""
 AT_ONCE = 2**16
 """Weights that are worked on at once: they fit into a processor's cache."""
 SAME = 1e-12
@@ -59,7 +61,7 @@ def bootstrap(
     for name, (estimate,) in whole.items():
         reach = expanded_normal(max(2, min(count, (rarest or {}).get(name, count))))
         values = drawn[name][~np.isnan(drawn[name]).reshape(resamples, -1).any(axis=1)]
-        if np.isnan(estimate).any() or not len(values) or np.ptp(values, axis=0).max() < SAME:
+        if np.isnan(estimate).any() or len(values) < LEAST * resamples or np.ptp(values, axis=0).max() < SAME:
             found[name] = None
         elif values.ndim == 2:
             found[name] = distance_interval(values, estimate, reach)

@@ -12,10 +12,11 @@ FEW_EVENTS = 10
 
 def cautions(result: EvaluationResult) -> list[str]:
     """A line for everything that makes the metrics of a result, or their intervals, less than they seem."""
-    return [*_about_groups(result), *_about_classes(result), *_about_errors(result)]
+    return [*about_groups(result), *_about_classes(result), *_about_errors(result)]
 
 
-def _about_groups(result: EvaluationResult) -> list[str]:
+def about_groups(result: EvaluationResult) -> list[str]:
+    """A line for everything that makes intervals less than they seem for want of patients."""
     known = {group for group in result.groups if group}
     if not known:
         return [

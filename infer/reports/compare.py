@@ -9,6 +9,7 @@ from rich.table import Table as RichTable
 from infer.config import CompareConfig
 from infer.errors import DataError, OutputError
 from infer.files import csv_text, remove, write_bytes, write_text
+from infer.reports.cautions import about_groups
 from infer.reports.drawing import plain_style, png_and_svg
 from infer.reports.histories import RunHistory, curves_figure, data_note, figures_table, read_run
 from infer.reports.result import EvaluationResult
@@ -48,10 +49,14 @@ class Comparison:
                 "epochs": len(run.epochs),
                 "best_epoch": int(run.best["epoch"]),
                 "valid_accuracy": float(run.best["valid_accuracy"]),
+                **self._mean_of_last(run),
             }
             for run in self.runs
         ]
         return {"runs": runs, **(contest_json(self.contest) if self.contest else {})}
+
+    def _mean_of_last(self, run: RunHistory) -> dict[str, float]:
+        return {"mean_last_accuracy": float(run.epochs["valid_accuracy"].tail(self.last).mean())} if self.last else {}
 
 
 def compare(config: CompareConfig, screen: Screen) -> Comparison:
@@ -67,6 +72,8 @@ def compare(config: CompareConfig, screen: Screen) -> Comparison:
     reports = [path for path in config.paths if (path / REPORT_JSON).is_file()]
     if strange := [path for path in config.paths if not _is_known(path)]:
         raise DataError(f"{strange[0]} is neither a run nor a report; give folders that lab train or lab evaluate made")
+    if len(reports) == 1 and not runs:
+        raise DataError(f"{reports[0]} is one report alone; give others to compare it with")
     if not runs and not reports:
         raise DataError("none of these runs has a finished epoch; train again, or give other runs")
     histories = [read_run(run) for run in runs]
@@ -76,8 +83,11 @@ def compare(config: CompareConfig, screen: Screen) -> Comparison:
     if config.last and histories:
         screen.say(f"last {config.last}: mean validation accuracy of so many last epochs")
     if comparison.contest:
+        for note in about_groups(comparison.contest.results[0]):
+            screen.say(f"note: {note}")
         screen.say(comparison.contest.legend())
-    _write(comparison, config.out)
+    written = _write(comparison, config.out)
+    screen.say(f"written into {config.out}: {', '.join(written)}")
     return comparison
 
 
@@ -101,6 +111,8 @@ def _contest(paths: tuple[Path, ...], strict: bool, screen: Screen) -> Contest |
         folder = path if (path / REPORT_JSON).is_file() else path / REPORT
         if (folder / PREDICTIONS).is_file() or folder == path:
             results[_name(path, results)] = read_report(folder)
+        elif len(paths) > 1 and (path / HISTORY).is_file():
+            screen.say(f"{path} has no predictions of its validation images: compare what lab evaluate makes of it")
     if len(results) < 2:
         return None
     try:
@@ -123,8 +135,8 @@ def _name(path: Path, taken: dict[str, EvaluationResult]) -> str:
     return f"{name} ({len(taken) + 1})" if name in taken else name
 
 
-def _write(comparison: Comparison, out: Path) -> None:
-    """Write what there is into the folder `out`, and take away what an earlier comparison left there."""
+def _write(comparison: Comparison, out: Path) -> list[str]:
+    """Write what there is into `out`, and take away what an earlier comparison left there; the files' names."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"cannot write into {out}: it is a file; give a folder with --out")
     contest, files = comparison.contest, dict[str, bytes]()
@@ -142,3 +154,4 @@ def _write(comparison: Comparison, out: Path) -> None:
     every = [f"{name}.{kind}" for name in (CURVES, CONFUSIONS) for kind in ("png", "svg")]
     for name in [name for name in every if name not in files] + ([] if contest else [DISAGREEMENTS]):
         remove(out / name)
+    return [*files, *([DISAGREEMENTS] if contest else [])]

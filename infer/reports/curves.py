@@ -36,7 +36,7 @@ def roc_figure(result: EvaluationResult) -> Drawn | None:
     figure, axes = _square("false positive rate (1 - specificity)", "true positive rate (sensitivity)")
     axes.plot([0, 1], [0, 1], color="0.5", linestyle=(0, (1, 3)))
     if point := result.operating_point:
-        positive, at = result.truth == 1, result.probabilities[:, 1] >= point.threshold
+        positive, at = result.truth == 1, result.probabilities[:, 1].astype(np.float64) >= point.threshold
         label = f"threshold {point.threshold:.3f}"
         axes.plot([at[~positive].mean()], [at[positive].mean()], "k*", markersize=13, label=label, zorder=5)
     told = _draw_curves(axes, result, curves, "AUC", "default")

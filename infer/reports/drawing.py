@@ -56,8 +56,9 @@ def short(text: str, longest: int = LONGEST_NAME) -> str:
 
 
 def plot_text(text: str, longest: int = LONGEST_NAME) -> str:
-    """The same as matplotlib is to show it: never read as mathematics."""
-    return short(text, longest).replace("$", r"\$")
+    """The same as matplotlib is to show it: never read as mathematics, nor left out of a legend for its first mark."""
+    told = short(text, longest).replace("$", r"\$")
+    return f" {told}" if told.startswith("_") else told
 
 
 def png(figure: "Figure") -> bytes:

@@ -84,7 +84,7 @@ def figures_table(runs: list[RunHistory], last: int | None = None) -> RichTable:
 
 def data_note(runs: list[RunHistory]) -> str:
     """One line: what the runs were validated on, with a warning where that differs."""
-    names = ", ".join(sorted({run.data for run in runs}))
+    names = ", ".join(sorted({shown(run.data) for run in runs}))
     if len({run.fingerprint for run in runs}) > 1:
         return f"warning: these runs saw different images or splits ({names}), so their figures do not compare"
     return f"validation images of {names}, the same for all"

@@ -1,5 +1,6 @@
 """How good predictions are, and how sure that is: numbers from scikit-learn with 95% intervals, in one dataclass."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -147,10 +148,30 @@ def _estimates(result: EvaluationResult, units: NDArray[np.int64], resamples: in
     cases = {name: _cases(name, result.truth, units) for name in values}
     rarest = {name: count for name, count in cases.items() if name.startswith(RANKED)}
     intervals = bootstrap(weighted.measure, units, resamples, rarest)
-    return {
+    found = {
         name: _estimate(value, intervals[name], cases[name], metric_range(name, len(result.classes)))
         for name, value in values.items()
     }
+    for name in ("balanced_accuracy", "macro_f1"):
+        if intervals[name]:
+            found[name] = _with_open_ends(found[name], result, units)
+    return found
+
+
+def _with_open_ends(mean: Estimate, result: EvaluationResult, units: NDArray[np.int64]) -> Estimate:
+    """A mean over classes, whose interval allows for classes of which all images are found in every resample, or none.
+
+    Of such a class resampling has seen nothing of what may happen: so much as `unvarying` leaves open is added.
+    """
+    present = np.unique(result.truth)
+    low, high = mean.low or 0.0, mean.high or 0.0
+    for k in present:
+        hits = result.predicted[result.truth == k] == k
+        if hits.all() or not hits.any():
+            share = float(hits[0])
+            least, most = unvarying(share, len(np.unique(units[result.truth == k])), 0.0, 1.0)
+            low, high = low - (share - least) / len(present), high + (most - share) / len(present)
+    return Estimate(mean.value, max(0.0, low), min(1.0, high))
 
 
 def _estimate(
@@ -168,7 +189,9 @@ def metric_range(name: str, classes: int) -> tuple[float, float]:
     """The least and the largest that a metric can be."""
     if name == "brier":
         return 0.0, 1.0 if classes == 2 else 2.0
-    return -1.0 if name in ("matthews", "kappa") else 0.0, 36.04 if name == "log_loss" else 1.0
+    if name == "log_loss":
+        return 0.0, -math.log(np.finfo(np.float64).eps)  # of a probability as scikit-learn clips it
+    return -1.0 if name in ("matthews", "kappa") else 0.0, 1.0
 
 
 def _cases(name: str, truth: NDArray[np.int64], units: NDArray[np.int64]) -> int:

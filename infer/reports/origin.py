@@ -38,6 +38,8 @@ class Origin:
     """Which form that was recognised as, for people."""
     split: str = ""
     """Of that data set: train, valid or test."""
+    own: bool = False
+    """Whether it is the very data set that the network was trained with."""
     averaged: str = ""
     """Whose probabilities were averaged, for people."""
 
@@ -196,8 +198,7 @@ def limits(result: EvaluationResult, origin: Origin) -> list[str]:
         f"The network sees {width} x {height} pixels of an image. What is smaller than such a pixel, or outside the "
         "centre, it does not see.",
     ]
-    own = bool(origin.source) and origin.source == card.trained_on
-    if own:
+    if origin.own:
         told.append(
             f"These images come from {origin.source}, as those that it was trained on do. Expect lower figures for "
             "another hospital, camera, stain or patient group; only a test on such images can tell."
@@ -207,9 +208,9 @@ def limits(result: EvaluationResult, origin: Origin) -> list[str]:
             "Without patients' names or numbers nobody can tell whether images of one patient were trained on and "
             "evaluated: a figure for new patients may be lower."
         )
-    if own and origin.split == VALID:
+    if origin.own and origin.split == VALID:
         told.append("The epoch was chosen on these very images, so they flatter it; a test split of its own would not.")
-    if own and origin.split == TRAIN:
+    if origin.own and origin.split == TRAIN:
         told.append("The network may have been trained on these very images: they say nothing about new ones.")
     if card.temperature == 1 and "temperature_fit" not in card.provenance:
         told.append("Probabilities were not calibrated; look at the reliability diagram before relying on one.")

@@ -50,7 +50,18 @@ def in_common(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
                 f"{len(torn)} images have another truth in another report: {listed([shared[row] for row in torn])}; "
                 "evaluate the models on the same labels"
             )
-    return taken
+    groups = _merged_groups(taken)
+    return [replace(result, groups=groups) for result in taken]
+
+
+def _merged_groups(results: Sequence[EvaluationResult]) -> tuple[str, ...]:
+    """The patient of each image, which any of the results may know. Raises DataError where two know different ones."""
+    known = [result.groups for result in results if result.groups]
+    merged = tuple(next((name for name in names if name), "") for names in zip(*known, strict=True))
+    for names in known:
+        if any(name not in ("", patient) for name, patient in zip(names, merged, strict=True)):
+            raise DataError("these reports know different patients for one image; evaluate on the same table")
+    return merged
 
 
 def differences(first: EvaluationResult, second: EvaluationResult, resamples: int = RESAMPLES) -> dict[str, Estimate]:
@@ -70,7 +81,7 @@ def differences(first: EvaluationResult, second: EvaluationResult, resamples: in
 
     def less(weights: Numbers) -> dict[str, Numbers]:
         one, two = (_measure(weighted, right, weights) for weighted, right in sides)
-        return {name: two[name] - one[name] for name in COMPARED if name in one}
+        return {name: two[name] - one[name] for name in COMPARED if name in one and name in two}
 
     units = numbered(first.groups, len(first.truth))
     whole = {name: float(values[0]) for name, values in less(np.ones((1, len(units)))).items()}

@@ -31,8 +31,8 @@ def save_report(
 ) -> Metrics:
     """Measure `result` and write its report into `folder`, in place of an earlier one's. Raises OutputError."""
     metrics = measure(result)
-    data = json.dumps(report_json(result, metrics), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    files = {REPORT_JSON: data.encode("utf-8", "surrogateescape")}
+    data = json.dumps(report_json(result, metrics), indent=2, allow_nan=False) + "\n"
+    files = {REPORT_JSON: data.encode()}
     if config.pictures:
         pictures = draw_pictures(result, metrics.confusion, config.normalize, origin)
         files |= {f"{one.name}.{kind}": getattr(one, kind) for one in pictures for kind in ("png", "svg")}

@@ -40,3 +40,8 @@ class EvaluationResult:
         """[n] class index of the largest probability."""
         indices: NDArray[np.int64] = np.argmax(self.probabilities, axis=1)
         return indices
+
+
+def unreadable_note(bad: int, images: int) -> tuple[str, ...]:
+    """What is to be said of images that a result leaves out."""
+    return (f"{bad} of {images} images cannot be read and are left out of all figures",) if bad else ()

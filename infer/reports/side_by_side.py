@@ -13,6 +13,7 @@ from rich.text import Text
 
 from infer.card import ClassName
 from infer.reports.drawing import new_figure, plot_text
+from infer.reports.figures import MOST_IN_FULL
 from infer.reports.metrics import Estimate, Metrics, measure
 from infer.reports.paired import COMPARED, differences, in_common, verdict
 from infer.reports.result import EvaluationResult
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """Of the images on which models disagree, so many are printed; all are written."""
+ACROSS = 3
+"""Confusion matrices in a row of the picture."""
 MOST_COLUMNS = 24
 """Of confusion matrices side by side in a terminal; more are in the picture alone."""
 NAMES = {
@@ -70,7 +73,7 @@ class Contest:
 
     def legend(self) -> str:
         """A line for each model: its letter and its name."""
-        return "\n".join(f"{letter}: {name}" for letter, name in zip(self.letters, self.names, strict=True))
+        return "\n".join(f"{letter}: {shown(name)}" for letter, name in zip(self.letters, self.names, strict=True))
 
     def disagreements(self) -> NDArray[np.int64]:
         """The images that not all models put into one class, those first on which they are surest of themselves."""
@@ -138,21 +141,30 @@ def confusions_figure(contest: Contest) -> "Figure":
     matrices = [metrics.confusion for metrics in contest.metrics]
     classes = [plot_text(str(item), 14) for item in contest.results[0].classes]
     count = len(classes)
-    side = max(2.6, 0.9 + 0.62 * count)
-    figure = new_figure(side * len(matrices) + 0.8, side + 0.6)
-    panels = np.atleast_1d(figure.subplots(1, len(matrices), sharey=True))
+    in_full = count <= MOST_IN_FULL
+    side = max(2.6, 0.9 + 0.62 * count) if in_full else 6.0
+    across = min(len(matrices), ACROSS)
+    down = -(-len(matrices) // across)
+    figure = new_figure(side * across + 0.8, (side + 0.6) * down)
+    every = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
+    for axes in every[len(matrices) :]:
+        axes.set_axis_off()
+    panels = every[: len(matrices)]
     for axes, letter, name, counts in zip(panels, contest.letters, contest.names, matrices, strict=True):
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.set_title(f"{letter}: {plot_text(name, 28)}", fontsize="small")
         axes.set_xlabel("prediction")
-        axes.set_xticks(range(count), classes, rotation=45, ha="right")
+        axes.set_xticks(range(count), classes, rotation=45 if in_full else 90, ha="right" if in_full else "center")
         axes.set_yticks(range(count), classes)
-        for (row, column), number in np.ndenumerate(counts):
+        if not in_full:
+            axes.tick_params(labelsize=max(2.0, 300 / count / 3))
+        for (row, column), number in np.ndenumerate(counts) if in_full else ():
             colour = "white" if shares[row, column] > 0.55 else "black"
             axes.text(column, row, f"{number}", ha="center", va="center", color=colour, fontsize=9)
-    panels[0].set_ylabel("truth")
-    figure.colorbar(image, ax=panels, label="share of each row", shrink=0.8)
+    for axes in panels[::across]:
+        axes.set_ylabel("truth")
+    figure.colorbar(image, ax=every, label="share of each row", shrink=0.8)
     return figure
 
 
@@ -173,7 +185,7 @@ def _metrics_table(contest: Contest) -> RichTable:
     for letter in contest.letters:
         table.add_column(letter, justify="right", no_wrap=True)
     for key in COMPARED:
-        if getattr(contest.metrics[0], key):
+        if any(getattr(metrics, key) for metrics in contest.metrics):
             table.add_row(NAMES[key], *(_decimal(_value(metrics, key)) for metrics in contest.metrics))
     return table
 

@@ -104,6 +104,8 @@ class Weighted:
     """[n] log loss and Brier score."""
     rankings: tuple[Ranking, ...]
     """[K]"""
+    occurring: NDArray[np.bool_]
+    """[K] whether a class has an image."""
 
     @classmethod
     def of(cls, probabilities: Floats, truth: Indices, ordered: bool) -> "Weighted":
@@ -123,6 +125,7 @@ class Weighted:
             gaps=((predicted == truth) - confidence)[order],
             losses=image_losses(probabilities, truth),
             rankings=tuple(Ranking.of(probabilities[:, k], truth == k) for k in range(classes)),
+            occurring=np.isin(np.arange(classes), truth),
         )
 
     def measure(self, weights: Numbers) -> dict[str, Numbers]:
@@ -133,7 +136,11 @@ class Weighted:
         ordered = weights.take(self.order, 1)
         counts = np.add.reduceat(ordered, self.starts, axis=1)
         confusion = counts @ np.eye(self.classes**2)[self.cells]  # whole numbers: exact in any order
-        found = confusion_metrics(confusion.reshape(-1, self.classes, self.classes), self.ordered)
+        matrices = confusion.reshape(-1, self.classes, self.classes)
+        found = confusion_metrics(matrices, self.ordered)
+        lost = (matrices.sum(axis=2)[:, self.occurring] == 0).any(axis=1)  # else the mean would leave a hard class out
+        for name in ("balanced_accuracy", "macro_f1"):
+            found[name][lost] = np.nan
         total = counts.sum(axis=1)
         gaps = np.add.reduceat(ordered * self.gaps, self.bin_starts, axis=1)
         found["calibration_error"] = gaps / total[:, None]
