@@ -3,9 +3,12 @@
 Ray starts on this machine alone, or joins the cluster that $RAY_ADDRESS names, whose nodes need lab installed.
 """
 
+import contextlib
 import logging
 import os
 import pickle
+import signal
+import socket
 import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -161,6 +164,8 @@ def start_pool(device: Device) -> Pool:
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
     joins = "RAY_ADDRESS" in os.environ
+    _require_answer(os.environ.get("RAY_ADDRESS", ""))
+    stopped = signal.getsignal(signal.SIGTERM)
     try:
         if not ray.is_initialized():
             ray.init(
@@ -169,11 +174,24 @@ def start_pool(device: Device) -> Pool:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
+            with contextlib.suppress(ValueError):  # in the main thread alone; Ray has put its own in place of cli's
+                signal.signal(signal.SIGTERM, stopped)
         nodes: list[Any] = ray.nodes()  # type: ignore[no-untyped-call]
         return plan([node["Resources"] for node in nodes if node["Alive"]], device)
     except (OSError, RuntimeError, ValueError) as error:
         what = str(error).partition("\n")[0]
         raise DeviceError(f"--engine ray: Ray does not start: {what}; check RAY_ADDRESS, or leave it out") from error
+
+
+def _require_answer(address: str) -> None:
+    """Raises DeviceError where nobody answers at host:port; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        return  # `auto`, or a client's ray://
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise DeviceError(f"--engine ray: no cluster answers at RAY_ADDRESS {address}: {error}; check it") from error
 
 
 def _cause(error: BaseException) -> LabError:

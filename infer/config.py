@@ -90,8 +90,6 @@ class PredictConfig(ReportConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self, PredictConfig)
-        if len({path.resolve() for path in self.model}) < len(self.model):
-            raise ConfigError("--model names one file twice; name each once")
         if self.tune and self.engine == "ray":
             raise ConfigError("--tune measures this machine, and --engine ray runs on others; leave one out")
         if self.sample and not self.use_sample:
@@ -107,7 +105,7 @@ class PredictConfig(ReportConfig):
         if both := set(outputs) & set(inputs):
             raise ConfigError(f"{both.pop()} is read and would be overwritten; give another --out")
         if len(set(outputs)) < len(outputs):
-            raise ConfigError(f"--probabilities and --out are both {self.out}; give two names")
+            raise ConfigError(f"--probabilities {self.probabilities} is written by --out too; give another name")
 
 
 @dataclass(frozen=True, kw_only=True)

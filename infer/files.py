@@ -74,9 +74,12 @@ def write_text(path: Path, content: str) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file if it is there, on this machine or by its URI. Raises OSError."""
+    """Delete a file if it is there, on this machine or by its URI. Raises OSError, OutputError."""
     if uri := uri_of(path):
-        delete(uri)
+        try:
+            delete(uri)
+        except OSError as error:
+            raise OutputError(f"cannot write to {uri}: {error}; check the address and the credentials") from error
     else:
         path.unlink(missing_ok=True)
 

@@ -16,7 +16,7 @@ from infer.dataset.layouts import GROUP_COLUMNS, paired_labels
 from infer.dataset.locate import ImageIndex, find_all
 from infer.errors import ConfigError, DataError, listed
 from infer.files import is_image, list_images, natural_key, read_csv
-from infer.remote import Remote, list_remote, uri_of
+from infer.remote import list_remote, uri_of
 
 IMAGE_COLUMNS = ("path", "id", "image", "image_id", "filename", "file", "name", "img")
 SAMPLE = "sample_submission.csv"
@@ -125,14 +125,11 @@ def _glob(pattern: Path) -> tuple[Path, list[str], list[str]] | None:
 
 def _from_remote(uri: str, classes: Sequence[ClassName]) -> Inputs:
     """A folder of a remote system, or one image there. A sample is looked for where the program runs."""
-    listed_names = list_remote(uri)
-    if listed_names is None:
-        return Inputs(Path(), [uri.rpartition("/")[2]], [Remote(uri)])
-    seen = (name for name in listed_names if is_image(name) and not re.search(r"(^|/)\.", name))
-    names = sorted(seen, key=natural_key)
+    found = list_remote(uri)
+    names = sorted((name for name in found if is_image(name) and not re.search(r"(^|/)\.", name)), key=natural_key)
     if not names:
-        raise DataError(f"no images found in {uri}; lab reads JPEG, PNG, BMP, TIFF, WebP and GIF")
-    return _as_folder(Path(), names, [Remote(f"{uri.rstrip('/')}/{name}") for name in names], classes)
+        raise DataError(f"no images found in {uri}; by URI lab reads folders and single images")
+    return _as_folder(Path(), names, [found[name] for name in names], classes)
 
 
 def _from_lines(lines: Iterable[bytes]) -> Inputs:

@@ -45,6 +45,8 @@ def open_models(config: PredictConfig, screen: Screen) -> list[Session]:
     local = config.engine == "local"
     device = config.device if local else "cpu"  # here only for what the files say of themselves
     sessions = [open_model(path, device, screen, say_device=local) for path in config.model or (None,)]
+    if len({session.path.resolve() for session in sessions}) < len(sessions):
+        raise ConfigError("--model names one file twice; name each once")
     for session in sessions:
         check_tta(config.tta, session.card.pixels)
     require_same_classes(sessions)

@@ -4,7 +4,6 @@ import contextlib
 import os
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +13,14 @@ from infer.card import ModelCard
 from infer.config import PredictConfig, bad_list, progress_file, report_folder
 from infer.errors import ConfigError, DataError, ImageError, listed
 from infer.files import csv_text, remove, write_text
+from infer.identity import identity_of
 from infer.inputs import Inputs, read_inputs
 from infer.models import open_models
 from infer.pipeline import Answer, classify, images_a_batch
 from infer.pixels import read_window
-from infer.resume import identify, resuming
+from infer.remote import require_reachable, uri_of
+from infer.remote import told as told_path
+from infer.resume import resuming
 from infer.runs import remove_report
 from infer.screen import Screen
 from infer.session import Floats, Session
@@ -53,12 +55,12 @@ class Prediction:
 
     def to_json(self, out: Path) -> dict[str, Any]:
         """For machines: the CSV at `out`, its rows, images that cannot be read, and the report where there is one."""
-        told = {"csv": str(out), "rows": self.written, "unreadable": [error.path for error in self.bad]}
+        told = {"csv": told_path(out), "rows": self.written, "unreadable": [error.path for error in self.bad]}
         if self.result is None or self.metrics is None:
             return told
         from infer.reports.report import report_json
 
-        return {**told, "report": str(report_folder(out)), **report_json(self.result, self.metrics)}
+        return {**told, "report": told_path(report_folder(out)), **report_json(self.result, self.metrics)}
 
 
 def predict(config: PredictConfig, screen: Screen) -> Prediction:
@@ -74,7 +76,7 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
     if config.top_k and config.top_k > len(session.card.classes):
         raise ConfigError(f"--top-k {config.top_k}: the model has {len(session.card.classes)} classes; give fewer")
     inputs = read_inputs(config.source, session.card.classes, config.image_column)
-    _spare_inputs(config, inputs)
+    _spare_inputs(config, inputs, sessions)
     form = _form(config, inputs, session.card, screen)
     inputs = _in_order(inputs, form.order)
     truth = _truth(config, inputs, session.card, screen)
@@ -185,7 +187,7 @@ def _answers(
             return classify_on_cluster(config, sessions, files, size, screen.say)
         return classify(sessions, files, config.batch_size, say=screen.say, tta=config.tta)
 
-    identity = partial(identify, config, sessions, inputs)
+    identity = identity_of(config, sessions, inputs)
     return resuming(progress_file(config.out), identity, inputs.files, size, rest, screen.say)
 
 
@@ -207,9 +209,15 @@ def _in_order(inputs: Inputs, order: Sequence[int]) -> Inputs:
     return replace(inputs, names=names, files=files, labels=labels, groups=groups)
 
 
-def _spare_inputs(config: PredictConfig, inputs: Inputs) -> None:
-    """Raises ConfigError where an output would overwrite one of the images."""
+def _spare_inputs(config: PredictConfig, inputs: Inputs, sessions: Sequence[Session]) -> None:
+    """Raises ConfigError where an output would overwrite what is read, OutputError where its URI leads nowhere."""
+    sample = find_sample(config.source) if config.use_sample else None
+    read = [sample, inputs.root / inputs.labels_from, *(session.path for session in sessions)]
     for out in (config.out, config.probabilities):
+        if out and out.resolve() in [path.resolve() for path in read if path]:
+            raise ConfigError(f"{out} is read and would be overwritten; give another name")
+        if out and (uri := uri_of(out)):
+            require_reachable(uri)
         alike = (file for file in inputs.files if out and isinstance(file, str) and file.endswith(out.name))
         if out and os.path.abspath(out) in map(os.path.abspath, alike):
             raise ConfigError(f"{out} is one of the images and would be overwritten; give another name")

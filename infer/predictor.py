@@ -4,14 +4,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from infer.archive import File
 from infer.card import ModelCard
 from infer.config import Device, Tta
-from infer.errors import ImageError
+from infer.errors import ConfigError, ImageError
 from infer.inputs import read_inputs
+from infer.knob import require
 from infer.models import require_same_classes
 from infer.pipeline import Answer, classify
 from infer.runs import find_model
@@ -47,8 +49,12 @@ class Predictor:
         Raises:
             ModelError: there is no such model, or it cannot be used.
             DeviceError: CUDA was asked for and cannot be had.
-            ConfigError: the models' classes differ, or their pixels do not allow the views.
+            ConfigError: a value makes no sense, the models' classes differ, or their pixels do not allow the views.
         """
+        if not models:
+            raise ConfigError("no model was given; name an exported ONNX file, or a run")
+        for name, value, known in (("device", device, get_args(Device)), ("tta", tta, get_args(Tta))):
+            require(value in known, name, f"one of {', '.join(known)}", value)
         self._sessions = [Session(find_model(model), device) for model in models]
         self._tta: Tta = tta
         require_same_classes(self._sessions)
@@ -66,6 +72,7 @@ class Predictor:
             DataError: a folder, archive, table or pattern that gives no images.
             DeviceError: the device cannot run even one image.
         """
+        require(batch_size > 0, "batch_size", "above 0", batch_size)
         names, files = self._listed(images)
         answers = list(self.stream(files, batch_size))
         nothing = np.full(len(self.card.classes), np.nan, dtype=np.float32)

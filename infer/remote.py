@@ -3,13 +3,15 @@
 Command lines and configs hold paths, and a path has lost one of the two slashes; `uri_of` puts it back.
 """
 
+import functools
 import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import quote
 
-from infer.errors import DataError, MissingExtraError
+from infer.errors import DataError, MissingExtraError, OutputError
 
 if TYPE_CHECKING:
     import pyarrow.fs
@@ -22,21 +24,24 @@ URI = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.DOTALL)
 class Remote:
     """One file of a remote file system; any process with the same credentials can read it."""
 
-    uri: str
+    base: str
+    """The URI that the user gave, of this file or of a folder around it."""
+    path: str
+    """In the file system that this URI leads to; no URI itself, so any name may be in it."""
 
     def __str__(self) -> str:
-        return self.uri
+        return f"{self.base.partition('://')[0]}://{self.path}"
 
     def open(self) -> BinaryIO:
         """The content. Raises OSError where it cannot be read."""
-        system, path = _open_system(self.uri)
-        with system.open_input_file(path) as file:
+        system, _ = _open_system(self.base)
+        with system.open_input_file(self.path) as file:
             return io.BytesIO(file.read())
 
     def changed(self) -> float:
         """When it was last changed, in seconds since 1970; 0 where that is not known. Raises OSError."""
-        system, path = _open_system(self.uri)
-        return (system.get_file_info(path).mtime_ns or 0) / 1e9
+        system, _ = _open_system(self.base)
+        return (system.get_file_info(self.path).mtime_ns or 0) / 1e9
 
 
 def uri_of(path: Path) -> str | None:
@@ -47,8 +52,22 @@ def uri_of(path: Path) -> str | None:
     return f"file:///{found[2]}" if found[1] == "file" else f"{found[1]}://{found[2]}"
 
 
-def list_remote(uri: str) -> list[str] | None:
-    """Names of all files below a remote folder, relative to it with `/`; None where `uri` is one file.
+def told(path: Path) -> str:
+    """A path, or the URI that it stands for, as the user wrote it."""
+    return uri_of(path) or str(path)
+
+
+def require_reachable(uri: str) -> None:
+    """Raises OutputError where a file could not be written there, as far as that can be told without writing."""
+    try:
+        system, path = _open_system(uri)
+        system.get_file_info(path)
+    except OSError as error:
+        raise OutputError(f"cannot reach {uri}: {_first_line(error)}; check the address and the credentials") from error
+
+
+def list_remote(uri: str) -> dict[str, Remote]:
+    """All files below a remote folder by their names relative to it with `/`; of one file, it alone by its own name.
 
     Raises:
         DataError: there is nothing, or it cannot be listed.
@@ -59,13 +78,14 @@ def list_remote(uri: str) -> list[str] | None:
         system, path = _open_system(uri)
         kind = system.get_file_info(path).type
         if kind == FileType.File:
-            return None
+            return {path.rpartition("/")[2]: Remote(uri, path)}
         if kind == FileType.NotFound:
             raise DataError(f"the input {uri} does not exist; check the address")
         found = system.get_file_info(FileSelector(path, recursive=True))
     except OSError as error:
         raise DataError(f"cannot list {uri}: {_first_line(error)}; check the address and the credentials") from error
-    return [item.path[len(path.rstrip("/")) + 1 :] for item in found if item.type == FileType.File]
+    start = len(path.rstrip("/")) + 1
+    return {item.path[start:]: Remote(uri, item.path) for item in found if item.type == FileType.File}
 
 
 def upload(file: Path, uri: str) -> None:
@@ -84,6 +104,7 @@ def delete(uri: str) -> None:
         system.delete_file(path)
 
 
+@functools.cache
 def _open_system(uri: str) -> "tuple[pyarrow.fs.FileSystem, str]":
     try:
         from pyarrow.fs import FileSystem
@@ -92,7 +113,7 @@ def _open_system(uri: str) -> "tuple[pyarrow.fs.FileSystem, str]":
             f"{uri} needs pyarrow, which is not installed; run pip install '.[parquet]' in lab's folder"
         ) from error
     try:
-        system, path = FileSystem.from_uri(uri)
+        system, path = FileSystem.from_uri(quote(uri, safe="!#$%&'()*+,/:;=?@~"))  # brackets and spaces are no URI's
     except ValueError as error:  # pyarrow's for a scheme or an address that it cannot use
         raise DataError(f"cannot open {uri}: {_first_line(error)}; check the address") from error
     return system, path

@@ -6,36 +6,29 @@ block that was half written when the machine stopped is dropped.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import struct
 import time
 import zlib
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import PIL
 
 from infer.archive import File, Member
-from infer.config import PredictConfig, ReportConfig
 from infer.errors import DataError, ImageError, OutputError, listed
 from infer.files import cannot_write
-from infer.inputs import Inputs
+from infer.identity import Identity
 from infer.pipeline import Answer
 from infer.remote import Remote
-from infer.session import Session, runtime_version
 
 AFTER = 10.0
 """Seconds of work that may be lost: a prediction that takes less keeps no file, a longer one writes it as often."""
 BLOCK = struct.Struct("<II")
 HEADER_LIMIT = 65_536
-
-Identity = Mapping[str, str]
 
 
 def resuming(
@@ -61,11 +54,13 @@ def resuming(
         OutputError: it cannot be written.
     """
     done = end = 0
-    if path.exists():
+    if _has_header(path):
         with path.open("rb") as file:
             began = _read_began(path, file, identity())
             end = file.tell()
             for block in _read_blocks(file, files):
+                if _may_be_readable_now(files[done : done + len(block)], block, began):
+                    break  # done again from here on
                 _require_unchanged(path, files[done : done + len(block)], block, began)
                 done += len(block)
                 end = file.tell()
@@ -79,31 +74,6 @@ def resuming(
             yield from block
     finally:
         keep.close()
-
-
-def identify(config: PredictConfig, sessions: Sequence[Session], inputs: Inputs) -> Identity:
-    """What must be the same for answers to be those of one prediction.
-
-    What is done about bad images, and how the report looks, may change: it is decided again for all rows.
-    """
-    aside = {*("source", "out", "model", "device", "bad_images", "tune", "restart")}
-    aside |= {item.name for item in fields(ReportConfig)}
-    options = [f"{item.name}={getattr(config, item.name)}" for item in fields(config) if item.name not in aside]
-    names = hashlib.sha256()
-    for name in inputs.names:
-        names.update(name.encode("utf-8", "surrogateescape") + b"\0")
-    return {
-        "models": " ".join(_sha256(session.path) for session in sessions),
-        "images": f"{len(inputs.names)} in {inputs.root.resolve()} {names.hexdigest()}",
-        "options": " ".join(options),
-        "device": " ".join(f"{session.provider} {dict(session.options)}" for session in sessions),
-        "versions": f"onnxruntime {runtime_version()}, pillow {PIL.__version__}, numpy {np.__version__}",
-    }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Keeper:
@@ -144,15 +114,15 @@ class _Keeper:
             self.file.close()
 
     def _open(self) -> BinaryIO:
+        header = b"" if self.whole else json.dumps({"began": self.began, **self.identity()}).encode() + b"\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = self.path.open("r+b" if self.whole else "xb")
+        file = self.path.open("r+b" if self.path.exists() else "xb")
         if not _locked(file):
             file.close()
             raise OutputError(f"another prediction writes {self.path} just now; wait for it, or give another --out")
         file.truncate(self.whole)
         file.seek(self.whole)
-        if not self.whole:
-            file.write(json.dumps({"began": self.began, **self.identity()}).encode() + b"\n")
+        file.write(header)
         return file
 
 
@@ -168,7 +138,8 @@ def _locked(file: BinaryIO) -> bool:
 
 
 def _packed(block: Sequence[Answer]) -> bytes:
-    errors = {place: (item.error.path, item.error.reason) for place, item in enumerate(block) if item.error}
+    bad = [(place, item.error) for place, item in enumerate(block) if item.error]
+    errors = {place: (error.path, error.reason, error.transient) for place, error in bad}
     rows = [item.probabilities for item in block if item.probabilities is not None]
     content = json.dumps([len(block), errors]).encode() + b"\n" + b"".join(row.tobytes() for row in rows)
     return BLOCK.pack(len(content), zlib.crc32(content)) + content
@@ -202,6 +173,24 @@ def _read_began(path: Path, file: BinaryIO, identity: Identity) -> float:
             f"{path} keeps an unfinished prediction with other {listed(others)}; {remedy}, or repeat that command"
         )
     return began
+
+
+def _has_header(path: Path) -> bool:
+    """Whether a prediction has got as far as to say which one it is; one that was killed before has kept nothing."""
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        return file.readline(HEADER_LIMIT).endswith(b"\n")
+
+
+def _may_be_readable_now(files: Sequence[File], block: Sequence[Answer], began: float) -> bool:
+    """Whether an image that could not be read has been mended since, or was not to be had for a reason that passes."""
+    for file, answer in zip(files, block, strict=True):
+        if answer.error is not None:
+            with contextlib.suppress(OSError):
+                if answer.error.transient or _changed(file) > began:
+                    return True
+    return False
 
 
 def _require_unchanged(path: Path, files: Sequence[File], block: Sequence[Answer], began: float) -> None:

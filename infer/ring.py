@@ -15,7 +15,7 @@ import numpy as np
 from infer.archive import File
 from infer.config import Tta
 from infer.errors import ImageError
-from infer.pixels import Pixels, PixelSpec
+from infer.pixels import Pixels, PixelSpec, bombs_are_errors
 from infer.views import COUNTS, read_views
 from infer.workers import FEW, THREADS, in_order
 
@@ -97,7 +97,7 @@ def read_batches(
     ahead = tasks_of_batch + 2 * workers
     slots = min(held + ceil(ahead / tasks_of_batch), ceil(len(files) / size))
     ring = Ring(tuple(specs), tta, slots * size)
-    with _memory(ring.nbytes(), processes) as (memory, shared):
+    with bombs_are_errors(), _memory(ring.nbytes(), processes) as (memory, shared):
         arrays = ring.arrays(memory)
         fill = partial(_fill_shared, ring, shared) if shared is not None else partial(_fill, arrays, ring)
         told = in_order(fill, _tasks(files, size, chunk, slots), workers, ahead, processes, (shared,) if shared else ())

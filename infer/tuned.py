@@ -61,8 +61,12 @@ def _read() -> dict[str, Options]:
         found = json.loads(_place().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    whole = isinstance(found, dict) and all(isinstance(options, dict) for options in found.values())
+    whole = isinstance(found, dict) and all(map(_is_options, found.values()))
     return found if whole else {}
+
+
+def _is_options(found: object) -> bool:
+    return isinstance(found, dict) and all(isinstance(text, str) for text in (*found, *found.values()))
 
 
 def _key(model: Path, provider: str) -> str:

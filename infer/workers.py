@@ -56,7 +56,7 @@ def in_order(
     Raises:
         Exception: what the function raised, at its task's turn.
     """
-    with bombs_are_errors(), _processes(count, shared) if processes else _threads() as call:
+    with _processes(count, shared) if processes else _threads() as call:
         pool = ThreadPoolExecutor(count, "decode")
         try:
             waiting: deque[Future[A]] = deque()
@@ -75,7 +75,8 @@ def read_ahead(
     files: Sequence[F], read: Callable[[F], A], count: int | None = None, ahead: int = 64
 ) -> Generator[A | ImageError, None, None]:
     """`read` of each file, in order, on threads that run at most `ahead` files in front of the caller."""
-    return in_order(partial(_try_read, read), files, count or min(THREADS, cores()), ahead)
+    with bombs_are_errors():
+        yield from in_order(partial(_try_read, read), files, count or min(THREADS, cores()), ahead)
 
 
 def serve() -> None:

@@ -51,6 +51,13 @@ def test_the_error_of_a_worker_is_found_below_those_of_ray() -> None:
     assert "a worker failed: and more" in str(infer.cluster._cause(ValueError("ray says much\nand more")))
 
 
+def test_a_cluster_that_does_not_answer_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(DeviceError, match=r"no cluster answers at RAY_ADDRESS 127\.0\.0\.1:1"):
+        infer.cluster.start_pool("cpu")
+
+
 @pytest.fixture(scope="module")
 def ray_here() -> Iterator[None]:
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")

@@ -423,3 +423,49 @@ def test_json_tells_the_csv_and_where_the_truth_is_known_the_report(
     assert "12 rows" in ran.err
     lab("predict", folder, "--model", model, "--no-sample", "--out", out)
     assert not list((tmp_path / "a.report").iterdir())
+
+
+def test_what_is_read_without_being_named_is_never_overwritten(
+    lab: Callable, run: Path, model: Path, cells: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "run"
+    own.mkdir()
+    shutil.copy(model, own / "model.onnx")
+    data = shutil.copytree(cells, tmp_path / "cells")
+    (data / "test_img.csv").write_text("".join(f"test/{path.name}\n" for path in sorted((data / "test").iterdir())))
+    (data / "test_label.csv").write_text("0\n" * len(list((data / "test").iterdir())))
+    for source, out in (
+        (data / "test", own / "model.onnx"),
+        (data / "test", data / "sample_submission.csv"),
+        (data / "test_img.csv", data / "test_label.csv"),
+    ):
+        before = out.read_bytes()
+        ran = lab("predict", source, "--model", own, "--out", out)
+        assert ran.code == 2
+        assert "is read and would be overwritten" in ran.err
+        assert out.read_bytes() == before
+
+
+def test_one_model_given_as_a_file_and_by_its_folder_is_not_averaged_with_itself(
+    lab: Callable, model: Path, cells: Path, tmp_path: Path
+) -> None:
+    shutil.copy(model, tmp_path / "model.onnx")
+    two = ("-m", tmp_path, "-m", tmp_path / "model.onnx")
+    ran = lab("predict", cells / "test", *two, "--out", tmp_path / "o.csv")
+    assert ran.code == 2
+    assert "names one file twice" in ran.err
+
+
+def test_the_report_counts_no_guesses_and_says_how_many_images_it_leaves_out(
+    lab: Callable, model: Path, cells: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(cells / "test", tmp_path / "in")
+    names = sorted(path.name for path in folder.iterdir())
+    (folder / names[0]).write_bytes(b"no image")
+    (tmp_path / "t.csv").write_text("Path,label\n" + "".join(f"{name},0\n" for name in names))
+    command = ("predict", folder, "--model", model, "--truth", tmp_path / "t.csv", "--no-sample", "--no-pictures")
+    ran = lab(*command, "--out", tmp_path / "o.csv", "--bad-images", "guess")
+    assert ran.code == 0, ran.err
+    told = json.loads((tmp_path / "o.report" / "report.json").read_text())
+    assert told["images"] == len(names) - 1
+    assert f"1 of {len(names)} images cannot be read and are left out of all figures" in told["notes"]

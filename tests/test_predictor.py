@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from infer import load
 from infer.cuda import CPU
-from infer.errors import DataError, ModelError
+from infer.errors import ConfigError, DataError, ModelError
 from infer.predictor import Predictor
 
 
@@ -81,3 +82,22 @@ def test_importing_the_interface_loads_nothing_until_it_is_used() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_a_value_that_makes_no_sense_is_refused_rather_than_taken_for_another(model: Path) -> None:
+    with pytest.raises(ConfigError, match="device must be one of auto, cuda, cpu, got CUDA"):
+        load(model, device="CUDA")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="tta must be one of"):
+        load(model, tta="five")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="no model was given"):
+        load()
+    with pytest.raises(ConfigError, match="batch_size must be above 0, got 0"):
+        load(model, device="cpu").predict([], batch_size=0)
+
+
+def test_warnings_are_as_they_were_after_a_stream_that_was_left(model: Path, cells: Path) -> None:
+    before = list(warnings.filters)
+    stream = load(model, device="cpu").stream([str(path) for path in (cells / "test").iterdir()], 2)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert warnings.filters == before

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import infer.remote
 from infer.errors import DataError, MissingExtraError, OutputError
 from infer.files import remove, write_text
 from infer.inputs import read_inputs
@@ -72,11 +73,30 @@ def test_what_cannot_be_written_there_is_one_line(tmp_path: Path) -> None:
 
 def test_without_pyarrow_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow.fs", None)
+    infer.remote._open_system.cache_clear()
     with pytest.raises(MissingExtraError, match=r"needs pyarrow.*\[parquet\]"):
-        Remote("s3://bucket/a.png").open()
+        Remote("s3://bucket/a", "bucket/a/b.png").open()
 
 
 def test_a_remote_file_tells_when_it_was_changed(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     os.utime(tmp_path / "a", (5, 1234.5))
-    assert Remote(f"file://{tmp_path}/a").changed() == 1234.5
+    assert Remote(f"file://{tmp_path}", str(tmp_path / "a")).changed() == 1234.5
+
+
+def test_any_name_of_a_remote_folder_is_read_as_that_file(tmp_path: Path, save_image: Callable[..., Path]) -> None:
+    names = ["a b.png", "a%20b.png", "a[1].png", "ü.png", "a#1.png", "q?b.png"]
+    folder = tmp_path / "w [1]"
+    for seed, name in enumerate(names):
+        save_image(folder / name, seed=seed)
+    inputs = read_inputs(Path(f"file://{folder}"), ())
+    assert sorted(inputs.names) == sorted(names)
+    for name, file in zip(inputs.names, inputs.files, strict=True):
+        assert np.array_equal(read_window(file, SPEC), read_window(str(folder / name), SPEC)), name
+        assert str(file) == f"file://{folder}/{name}"
+
+
+def test_a_table_by_uri_is_refused_as_no_image(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Path\n")
+    with pytest.raises(DataError, match="by URI lab reads folders and single images"):
+        read_inputs(Path(f"file://{tmp_path}/a.csv"), ())

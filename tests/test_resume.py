@@ -116,10 +116,34 @@ def test_the_file_of_another_prediction_is_refused_by_what_differs(tmp_path: Pat
 
 
 def test_a_file_that_keeps_nothing_is_refused(tmp_path: Path) -> None:
-    for content in (b"", b"hello\n", b"[1]\n", b'{"models": "a"}\n'):
+    for content in (b"hello\n", b"[1]\n", b'{"models": "a"}\n'):
         (tmp_path / "p").write_bytes(content)
         with pytest.raises(DataError, match="does not keep a prediction; give --restart"):
             answers(tmp_path / "p", Work())
+
+
+@pytest.mark.parametrize("content", [b"", b'{"began": 12'])
+def test_a_prediction_killed_before_it_said_what_it_is_begins_anew(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "p").write_bytes(content)
+    begun(tmp_path / "p", 9)
+    work = Work()
+    assert answers(tmp_path / "p", work) == WHOLE
+    assert work.done == list(range(12, 23))
+
+
+def test_what_was_mended_or_was_not_to_be_had_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(FILES[10]).write_bytes(b"damaged")
+    time.sleep(0.02)
+    begun(tmp_path / "p", 20)
+    work = Work()
+    assert answers(tmp_path / "p", work) == WHOLE
+    assert work.done == list(range(20, 23))  # damaged still
+    begun(tmp_path / "p2", 20)
+    Path(FILES[10]).write_bytes(b"mended")
+    work = Work()
+    assert answers(tmp_path / "p2", work) == WHOLE
+    assert work.done == list(range(8, 23))  # from its block on
 
 
 def test_an_image_that_changed_since_is_refused_though_its_time_looks_old(
@@ -203,7 +227,7 @@ def size(path: Path) -> int:
 
 
 def test_restart_begins_anew(lab: Callable, model: Path, cells: Path, tmp_path: Path) -> None:
-    (tmp_path / "s.progress").write_bytes(b"of another one")
+    (tmp_path / "s.progress").write_bytes(b"of another one\n")
     command = ("predict", cells / "test", "--model", model, "--out", tmp_path / "s.csv")
     assert lab(*command).code == 1
     ran = lab(*command, "--restart")

@@ -53,7 +53,7 @@ def test_another_device_remembers_for_itself(file: Path, monkeypatch: pytest.Mon
     assert remembered(file, CPU) == FAST
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '{"a": 1}', "\x00"])
+@pytest.mark.parametrize("content", ["", "[1]", '{"a": 1}', '{"a": {"b": 1}}', "\x00"])
 def test_a_damaged_memory_is_none(file: Path, content: str) -> None:
     (file.parent / "cache").mkdir()
     (file.parent / "cache" / "tuned.json").write_text(content)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from infer.cpu import cores
 from infer.errors import ImageError
-from infer.pixels import PixelSpec, read_canvas
+from infer.pixels import PixelSpec, bombs_are_errors, read_canvas
 from infer.workers import FEW, THREADS, in_order
 
 CHUNK = 16
@@ -51,9 +51,10 @@ def decode_files(
     if not processes and not workers:
         count = min(count, THREADS)
     marks: Marks = []
-    for some in in_order(write_canvases, tasks, count, 2 * count, processes):
-        marks += some
-        on_done(len(marks))
+    with bombs_are_errors():
+        for some in in_order(write_canvases, tasks, count, 2 * count, processes):
+            marks += some
+            on_done(len(marks))
     return marks
 
 

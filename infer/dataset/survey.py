@@ -13,7 +13,7 @@ from infer.archive import File
 from infer.cpu import cores
 from infer.dataset.likeness import SIDE, SIGNATURE, signature
 from infer.errors import ImageError
-from infer.pixels import FORMATS, Pixels, read_rgb
+from infer.pixels import FORMATS, Pixels, bombs_are_errors, read_rgb
 from infer.screen import Screen
 from infer.workers import FEW, in_order
 
@@ -77,7 +77,7 @@ def survey(root: Path, paths: Sequence[str], screen: Screen) -> tuple[Facts, dic
     chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
     place, count = 0, cores()
     processes = count > 1 and len(files) >= FEW
-    with screen.bar("decoding", len(paths)) as bar:
+    with bombs_are_errors(), screen.bar("decoding", len(paths)) as bar:
         for some in in_order(_facts_of_each, chunks, count, 2 * count, processes):
             for found in some:
                 if isinstance(found, ImageError):
