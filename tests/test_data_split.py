@@ -1,3 +1,5 @@
+import errno
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,6 +102,44 @@ def test_the_sets_own_test_split_can_be_kept_and_its_patients_leave_training(tmp
     assert len(made.split(VALID)) == pytest.approx(0.25 * 30, abs=2)
 
 
+@pytest.fixture(params=["", "0"])
+def twice(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """40 images of 20 patients; 0.png is listed in the test too, without its patient, and with its label or without."""
+    for k in range(40):
+        (tmp_path / f"{k}.png").touch()
+    lines = [f"{k}.png,{k % 2},p{k // 2}" for k in range(40)]
+    (tmp_path / "train.csv").write_text("\n".join(["Path,label,patient", *lines[:31]]))
+    (tmp_path / "test.csv").write_text("\n".join(["Path,label,patient", f"0.png,{request.param},", *lines[31:]]))
+    return tmp_path
+
+
+def test_an_image_that_is_listed_twice_keeps_the_patient_that_any_row_gives(
+    twice: Path, tmp_path: Path, quiet: Screen
+) -> None:
+    for seed in range(5):
+        made = split(twice, quiet, out=tmp_path / f"{seed}", seed=seed)
+        assert dict(zip(made.paths, made.groups, strict=True)) == {f"{k}.png": f"p{k // 2}" for k in range(40)}
+        assert made.crossing_groups() == []
+
+
+def test_an_image_that_is_listed_in_the_test_too_is_kept_there_and_its_patient_leaves_training(
+    twice: Path, tmp_path: Path, quiet: Screen
+) -> None:
+    made = split(twice, quiet, out=tmp_path / "out", keep_test=True)
+    assert "0.png" in made.split(TEST).paths
+    assert "1.png" not in made.paths
+    assert made.crossing_groups() == []
+
+
+def test_two_patients_for_one_image_are_refused_unless_a_pattern_tells(
+    twice: Path, tmp_path: Path, quiet: Screen
+) -> None:
+    (twice / "test.csv").write_text("Path,label,patient\n0.png,0,p7\n39.png,1,p19\n")
+    with pytest.raises(DataError, match=r"^1 images are listed with two patients: 0\.png; keep the right one$"):
+        split(twice, quiet, out=tmp_path / "out")
+    assert set(split(twice, quiet, out=tmp_path / "out", group_pattern=r"(\d+)").groups) >= {"0", "39"}
+
+
 def test_images_without_a_label_are_left_out_and_said(
     cells: Path, tmp_path: Path, heard: tuple[Screen, "object"]
 ) -> None:
@@ -127,6 +167,43 @@ def test_a_split_that_lies_there_is_replaced_only_when_asked(lab: Callable, fold
     assert lab("data", "split", folders, "--out", out, "--seed", "1", "--force", "--test", "0").code == 0
     assert (out / "train.csv").read_text() != before
     assert not (out / "test.csv").exists()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("failing", range(3))
+def test_a_split_stays_whole_where_its_replacement_cannot_be_written(
+    failing: int, folders: Path, tmp_path: Path, quiet: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    split(folders, quiet, out=out)
+    before, synced = contents(out), []
+
+    def fill_up(file: int) -> None:
+        synced.append(file)
+        if len(synced) > failing:
+            raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr("os.fsync", fill_up)
+    with pytest.raises(OutputError, match="the disk is full"):
+        split(folders, quiet, out=out, seed=1, force=True)
+    assert contents(out) == before
+
+
+@pytest.mark.parametrize("name", ["train.csv", "test.csv", "classes.csv"])
+def test_a_folder_in_the_place_of_a_file_is_refused_and_nothing_written(
+    name: str, folders: Path, tmp_path: Path, quiet: Screen
+) -> None:
+    out = tmp_path / "out"
+    split(folders, quiet, out=out)
+    (out / name).unlink(missing_ok=True)
+    (out / name).mkdir()
+    before = contents(out)
+    with pytest.raises(OutputError, match=f"holds {name}, but not as a file"):
+        split(folders, quiet, out=out, seed=1, force=True)
+    assert contents(out) == before
 
 
 @pytest.mark.parametrize("name", ["val.csv", "resnet_18_test.csv"])
@@ -168,6 +245,31 @@ def test_names_that_tables_would_change_are_refused(tmp_path: Path, quiet: Scree
             (tmp_path / "x" / label / f"{k}.png").touch()
     with pytest.raises(DataError, match="begin or end with a space"):
         split(tmp_path / "x", quiet, out=tmp_path / "out")
+
+
+@pytest.mark.parametrize("folder", [".cache", " pets", "pets ", "a/.b/c", "a/ b /c"])
+def test_images_below_hidden_folders_and_folders_with_outer_spaces_are_read_back(
+    folder: str, folders: Path, tmp_path: Path, quiet: Screen
+) -> None:
+    (tmp_path / "out" / folder).parent.mkdir(parents=True)
+    folders.rename(tmp_path / "out" / folder)
+    made = split(tmp_path / "out" / folder, quiet, out=tmp_path / "out")
+    assert rows(read_table(tmp_path / "out")) == rows(made)
+
+
+def test_shares_that_were_not_reached_are_said_and_those_that_were_are_not(
+    folders: Path, tmp_path: Path, heard: tuple[Screen, io.StringIO]
+) -> None:
+    screen, text = heard
+    split(folders, screen, out=tmp_path / "out")
+    assert "asked" not in text.getvalue()
+    made = split(folders, screen, out=tmp_path / "few", group_pattern=r"(\d)_")  # 10 patients, of 8 or 12 images
+    reached = {name: sum(made.counts(name)) for name in (TRAIN, VALID, TEST)}  # of 100
+    assert abs(reached[TRAIN] - 70) > 2
+    told = (
+        f"train {reached[TRAIN]}.0% (asked: 70.0%), valid {reached[VALID]}.0% (asked: 15.0%), test {reached[TEST]}.0%"
+    )
+    assert told in text.getvalue()
 
 
 def test_a_seed_gives_one_split_and_another_seed_another(folders: Path, tmp_path: Path, quiet: Screen) -> None:

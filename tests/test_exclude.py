@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,25 @@ def test_a_bare_name_will_do_where_one_image_has_it() -> None:
     assert without(SOME, [Exclusion("1")])[0].paths == ("a/2.png", "b/2.png")
     with pytest.raises(DataError, match=r"2\.png may be a/2\.png, b/2\.png; write the path"):
         without(SOME, [Exclusion("2.png")])
+
+
+@pytest.mark.parametrize("path", ["b/1.png", "a/1.jpg", "a/1", "./1.png", "/y/a/1.png", "1.jpg"])
+def test_a_folder_or_a_suffix_that_no_image_has_means_no_other_image(path: str) -> None:
+    kept, unknown = without(SOME, [Exclusion(path)])
+    assert (kept.paths, unknown) == (SOME.paths, [path])
+
+
+def test_a_path_of_the_table_means_that_image_though_others_have_its_name() -> None:
+    several = table(("2.png", "train"), ("a/2.png", "train"), ("a/2.jpg", "train"))
+    assert without(several, [Exclusion("2.png")])[0].paths == ("a/2.png", "a/2.jpg")
+    assert without(several, [Exclusion("2.jpg")])[0].paths == ("2.png", "a/2.png")
+    with pytest.raises(DataError, match=r"2 may be 2\.png, a/2\.jpg, a/2\.png"):
+        without(several, [Exclusion("2")])
+
+
+def test_a_patient_that_only_a_row_left_out_told_stays_with_the_image() -> None:
+    some = replace(SOME, groups=("p1", "p2", "p3", ""))
+    assert without(some, [Exclusion("a/1.png", "train")])[0].groups == ("p2", "p3", "p1")
 
 
 def test_names_that_are_not_in_the_table_are_told() -> None:

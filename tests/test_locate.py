@@ -75,6 +75,12 @@ def test_an_absolute_path_is_made_relative_below_the_root_and_kept_elsewhere(tmp
     assert index.find("../other.jpg") == str(tmp_path / "other.jpg")
 
 
+def test_a_hidden_image_below_the_root_is_found_by_its_absolute_path_alone(tmp_path: Path) -> None:
+    index = tree(tmp_path, ".cache/0/a.png", "0/a.png")
+    assert find_all(index, [f"{tmp_path}/.cache/0/a.png"], tmp_path / "t.csv") == [f"{tmp_path}/.cache/0/a.png"]
+    assert index.find(".cache/0/a.png") is None
+
+
 def test_a_path_from_another_machine_is_found_by_its_file_name(tmp_path: Path) -> None:
     assert tree(tmp_path, "d/a.jpg").find("/kaggle/input/cells/a.jpg") == "d/a.jpg"
 

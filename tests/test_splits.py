@@ -148,6 +148,16 @@ def test_patients_of_uneven_size_stay_whole_and_classes_come_near_their_shares(s
 
 
 @pytest.mark.parametrize("seed", range(5))
+def test_a_large_patient_of_even_classes_takes_no_split_beyond_its_share(seed: int) -> None:
+    sizes = [40, *[2] * 30]  # 40, and 60 of small patients who can make up for it
+    table = made(
+        [k % 2 for size in sizes for k in range(size)],
+        [f"p{patient}" for patient, size in enumerate(sizes) for _ in range(size)],
+    )
+    assert counted(table, parted(table, SHARES, seed)) == [[35, 35], [10, 10], [5, 5]]
+
+
+@pytest.mark.parametrize("seed", range(5))
 def test_every_class_is_in_training(seed: int) -> None:
     table = made([0] * 40 + [1] + [2] * 5 + [0] * 5, [f"p{k // 4}" for k in range(40)] + ["a"] + ["b"] * 10)
     train = counted(table, parted(table, SHARES, seed))[0]

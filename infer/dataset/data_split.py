@@ -1,8 +1,9 @@
 """`lab data split`: a stratified split that keeps patients together, in the reports' CSV layout."""
 
+import contextlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from infer.dataset.splits import parted
 from infer.dataset.summary import show_table
 from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
 from infer.errors import DataError, OutputError, listed
-from infer.files import csv_text, write_text
+from infer.files import cannot_write, csv_text, natural_key, replacing
 from infer.screen import Screen
 
 NAMES = "classes.csv"
+NOTABLE = 0.02
+"""How far a split's share may be from that which was asked for before it is said."""
 
 
 def split_data(config: DataSplitConfig, screen: Screen) -> Table:
@@ -31,12 +34,9 @@ def split_data(config: DataSplitConfig, screen: Screen) -> Table:
     files = _require_room(config)
     table = read_without(config.source, None, config.exclude, screen)
     table = split_table(table, config, screen)
-    _require_plain_text(table)
-    for name, text in zip(files, _texts(table, config.out), strict=True):
-        if text is not None:
-            write_text(name, text)
-        else:
-            name.unlink(missing_ok=True)
+    paths = _paths_from(config.out, table)
+    _require_plain_text(paths, table)
+    _write_together(dict(zip(files, _texts(paths, table), strict=True)))
     show_table(replace(table, root=config.out), screen)
     return table
 
@@ -45,14 +45,17 @@ def split_table(table: Table, config: DataSplitConfig, screen: Screen) -> Table:
     """The labelled images, each in train, valid or test; the data set's own splits are given up, or its test kept.
 
     Raises:
-        DataError: a pattern finds no patient, there is no test split to keep, or a split would be empty.
+        DataError: a pattern finds no patient, an image has two, there is no test split to keep, or a split would be
+            empty.
     """
+    if config.group_pattern:
+        table = replace(table, groups=("",) * len(table))  # the pattern's patients take their place below
+    table = _once(table)
     known = table.take(np.flatnonzero(table.labels != UNKNOWN))
     if len(known) < len(table):
         screen.say(f"left out: {len(table) - len(known)} images without a label")
     if not len(known):
         raise DataError(f"{table.root} has no labelled images to part; label them")
-    known = known.take(_once(known))
     if config.group_pattern:
         known = replace(known, groups=_patients(known.paths, config.group_pattern))
     if config.keep_test:
@@ -67,16 +70,43 @@ def split_table(table: Table, config: DataSplitConfig, screen: Screen) -> Table:
     if lost := [name for name in shares if name not in chosen]:
         few = len(set(known.groups)) if any(known.groups) else len(known)
         raise DataError(f"{few} patients or images are too few to part: nothing is left for {listed(lost)}")
+    _say_reached(shares, chosen, screen)
     how = "by patient" if any(known.groups) else "by image, as no patient is known"
     return replace(known, splits=tuple(splits), layout=f"stratified, {how}, seed {config.seed}")
 
 
-def _once(table: Table) -> list[int]:
-    """One row of each path: that in the test split, where it is listed there too."""
+def _once(table: Table) -> Table:
+    """One row of each path, with the label and the patient that any of its rows gives; of test, where any is.
+
+    Raises DataError for a path with two patients; two labels were refused before.
+    """
     first: dict[str, int] = {}
-    for row in sorted(range(len(table)), key=lambda row: table.splits[row] != TEST):
-        first.setdefault(table.paths[row], row)
-    return sorted(first.values())
+    labels: dict[str, int] = {}
+    groups: dict[str, str] = {}
+    torn: set[str] = set()
+    for row, (path, label, group) in enumerate(zip(table.paths, table.labels, table.groups, strict=True)):
+        first.setdefault(path, row)
+        labels[path] = max(labels.get(path, UNKNOWN), int(label))
+        if group and groups.setdefault(path, group) != group:
+            torn.add(path)
+    if torn:
+        names = listed(sorted(torn, key=natural_key))
+        raise DataError(f"{len(torn)} images are listed with two patients: {names}; keep the right one")
+    test = {table.paths[row] for row in table.rows(TEST)}
+    return replace(
+        table.take(list(first.values())),
+        labels=np.array([labels[path] for path in first], dtype=np.int64),
+        groups=tuple(groups.get(path, "") for path in first),
+        splits=tuple(TEST if path in test else table.splits[row] for path, row in first.items()),
+    )
+
+
+def _say_reached(shares: Mapping[str, float], chosen: Sequence[str], screen: Screen) -> None:
+    """Say which shares came out otherwise than asked, as those of few or uneven patients do."""
+    reached = {name: chosen.count(name) / len(chosen) for name in shares}
+    if max(round(abs(reached[name] - share), 9) for name, share in shares.items()) > NOTABLE:
+        told = [f"{name} {reached[name]:.1%} (asked: {share:.1%})" for name, share in shares.items()]
+        screen.say(f"warning: the splits' shares of the images are not those that were asked for: {listed(told)}")
 
 
 def _without_test_patients(table: Table, screen: Screen) -> Table:
@@ -107,6 +137,8 @@ def _require_room(config: DataSplitConfig) -> list[Path]:
         raise OutputError(f"{config.out} holds a data set of another layout, which lab would read; give another --out")
     if config.source.resolve() in [path.resolve() for path in ours]:
         raise OutputError(f"{config.source} is read and would be overwritten; give another --out")
+    if blocked := [path.name for path in ours if path.exists() and not path.is_file()]:
+        raise OutputError(f"{config.out} holds {listed(blocked)}, but not as a file; give another --out")
     if strange := [path.name for path in others if path not in ours and path.exists()]:
         raise OutputError(f"{config.out} holds {listed(strange)}, which lab would read too; give another --out")
     if not config.force and (there := [path.name for path in ours if path.exists()]):
@@ -114,20 +146,28 @@ def _require_room(config: DataSplitConfig) -> list[Path]:
     return ours
 
 
-def _require_plain_text(table: Table) -> None:
+def _require_plain_text(paths: Sequence[str], table: Table) -> None:
     """Raises DataError for text that a CSV's reader would not give back."""
-    texts = [*table.paths, *table.groups, *(item.label for item in table.classes)]
+    texts = [*paths, *table.groups, *(item.label for item in table.classes)]
     if strange := [text for text in texts if text != text.strip()]:
         raise DataError(f"names begin or end with a space, which tables lose: {listed(strange)}; rename them")
 
 
-def _texts(table: Table, out: Path) -> list[str | None]:
-    """The content of the files of TRAIN, VALID, TEST and the classes' names; None: there is none to be."""
+def _paths_from(out: Path, table: Table) -> list[str]:
+    """The images' paths as a table in `out` gives them: relative below it, where a reader would find them so."""
     base, root = os.path.abspath(out), os.path.abspath(table.root)
     full = [os.path.normpath(os.path.join(root, path)) for path in table.paths]
-    paths = [
-        os.path.relpath(path, base).replace(os.sep, "/") if path.startswith(base + os.sep) else path for path in full
-    ]
+    below = [path[len(base) + 1 :].replace(os.sep, "/") if path.startswith(base + os.sep) else None for path in full]
+    return [path if path and _is_plain(path) else whole for path, whole in zip(below, full, strict=True)]
+
+
+def _is_plain(path: str) -> bool:
+    """Whether no part of a relative path is hidden, and so not listed, or has outer spaces, which tables lose."""
+    return all(part == part.strip() and not part.startswith(".") for part in path.split("/"))
+
+
+def _texts(paths: Sequence[str], table: Table) -> list[str | None]:
+    """The content of the files of TRAIN, VALID, TEST and the classes' names; None: there is none to be."""
     labels = [table.classes[label].label for label in table.labels]
     columns = [paths, labels, *([table.groups] if any(table.groups) else [])]
     rows = list(zip(*columns, strict=True))
@@ -138,3 +178,22 @@ def _texts(table: Table, out: Path) -> list[str | None]:
     texts = [csv_text([header, *some]) if some else None for some in held]
     named = [(item.label, item.name) for item in table.classes if item.name != item.label]
     return [*texts, csv_text([("label", "name"), *named]) if named else None]
+
+
+def _write_together(texts: Mapping[Path, str | None]) -> None:
+    """Write the files, and delete those that have no text; nothing is touched before all of them are on the disk.
+
+    Raises OutputError.
+    """
+    with contextlib.ExitStack() as drafts:
+        for path, text in texts.items():
+            if text is not None:
+                with drafts.enter_context(replacing(path)).open("wb") as draft:
+                    draft.write(text.encode("utf-8", "surrogateescape"))
+                    draft.flush()
+                    os.fsync(draft.fileno())
+        for path in [path for path, text in texts.items() if text is None]:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise cannot_write(path, error) from error

@@ -1,18 +1,16 @@
 """The list of images to leave out: a CSV of Path, split and reason, which `lab data check` writes and people edit."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 from infer.dataset.layouts import read_listed, read_one_table
 from infer.dataset.table import Table
 from infer.dataset.table_checks import check_listed
 from infer.errors import DataError, listed
-from infer.files import csv_text, read_csv, write_text
+from infer.files import csv_text, is_image, read_csv, write_text
 from infer.screen import Screen
-from infer.truth import NameMatcher
 
 HEADER = ("Path", "split", "reason")
 
@@ -22,7 +20,7 @@ class Exclusion:
     """One image to leave out."""
 
     path: str
-    """As the data set's table has it; a bare name will do where only one image has it."""
+    """As the data set's table has it; a bare name, with its suffix or without, will do where only one image has it."""
     split: str = ""
     """Only where it is listed in this split; "" wherever it is listed."""
     reason: str = ""
@@ -78,19 +76,41 @@ def leave_out(table: Table, exclude: Path | None, screen: Screen) -> Table:
 def without(table: Table, exclusions: Sequence[Exclusion]) -> tuple[Table, list[str]]:
     """The table without these images, and the paths of those that are not in it.
 
+    Where an image stays in another row without a patient, it has the one of the row that goes.
+
     Raises:
         DataError: a bare name may be several images.
     """
     if not exclusions:
         return table, []
-    matcher = NameMatcher(table.paths)
+    named = _rows_by_name(table.paths)
     out: set[int] = set()
     unknown: list[str] = []
     for item in exclusions:
-        rows = matcher.find(item.path.removeprefix("./"))
+        rows = _find(item.path, named)
         if len(paths := sorted({table.paths[row] for row in rows})) > 1:
             raise DataError(f"{item.path} may be {listed(paths)}; write the path in the list of images to leave out")
         rows = [row for row in rows if item.split in ("", table.splits[row])]
         out.update(rows)
         unknown += [] if rows else [item.path]
-    return table.take(np.array([row for row in range(len(table)) if row not in out], dtype=np.int64)), unknown
+    kept = table.take([row for row in range(len(table)) if row not in out])
+    known = {table.paths[row]: table.groups[row] for row in out}
+    groups = [group or known.get(path, "") for path, group in zip(kept.paths, kept.groups, strict=True)]
+    return replace(kept, groups=tuple(groups)), unknown
+
+
+def _rows_by_name(paths: Sequence[str]) -> list[dict[str, list[int]]]:
+    """The rows that have a path, that have a file name, and that have a file name without its suffix."""
+    levels: list[dict[str, list[int]]] = [defaultdict(list) for _ in range(3)]
+    for row, path in enumerate(paths):
+        file = PurePosixPath(path)
+        for level, key in zip(levels, (path, file.name, file.stem if is_image(file.name) else file.name), strict=True):
+            level[key].append(row)
+    return levels
+
+
+def _find(wanted: str, named: list[dict[str, list[int]]]) -> list[int]:
+    """The rows that an entry means: with a folder or a suffix it never means an image that has another."""
+    path = wanted.removeprefix("./")
+    levels = named[:1] if "/" in wanted else named[:2] if is_image(path) else named
+    return next((level[path] for level in levels if path in level), [])

@@ -33,7 +33,7 @@ class ImageIndex:
 
         Looked for beside the table, below the data folder, and in an `images` folder of either; a bare file name, or
         an absolute path of another machine, then by its file name anywhere below the data folder. A name without a
-        known suffix is tried with each, `.jpeg` first.
+        known suffix is tried with each, `.jpeg` first. A hidden image is found by its absolute path alone.
 
         Raises:
             DataError: it is a bare file name that several folders have.
@@ -46,7 +46,7 @@ class ImageIndex:
                     return path
                 if path in self._stems and not is_image(path):
                     return min(self._stems[path], key=_preference)
-            else:
+            if os.path.isabs(name) or not full.startswith(self._base + os.sep):
                 names = [full] if is_image(full) else [full + suffix for suffix in SUFFIXES]
                 outside = next(filter(os.path.isfile, names), None)
                 if outside:

@@ -55,10 +55,11 @@ def with_validation(table: Table, seed: int) -> Table:
 def parted(table: Table, shares: Mapping[str, float], seed: int) -> list[str]:
     """The split of each row of a labelled table, [n], of the names in `shares`, which add up to 1; the first is TRAIN.
 
-    Groups are taken in turn, those of uneven classes and many images first, each into the split that then comes closest
-    to its share of every class: what scikit-learn's StratifiedGroupKFold does for equal shares. Where every image is a
-    group of its own this is Webster's apportionment, exact to one image of a class. A class that would be left without
-    training images gets all of its own there.
+    Groups are taken in turn, those of many images first and among these those of uneven classes, each into the split
+    that then comes closest to its share of every class: what scikit-learn's StratifiedGroupKFold does for equal shares,
+    but for its order, in which a large group of even classes may come last, when nothing is left to make up for it.
+    Where every image is a group of its own this is Webster's apportionment, exact to one image of a class. A class that
+    would be left without training images gets all of its own there.
     """
     names = list(shares)
     keys = {key: number for number, key in enumerate(dict.fromkeys(_groups(table)))}
@@ -70,7 +71,7 @@ def parted(table: Table, shares: Mapping[str, float], seed: int) -> list[str]:
     given = np.zeros_like(wanted)
     chosen = np.zeros(len(keys), dtype=np.int64)
     shuffled = np.random.default_rng(seed).permutation(len(keys))
-    for group in shuffled[np.argsort(-held[shuffled].std(axis=1), kind="stable")]:
+    for group in shuffled[np.lexsort((-held[shuffled].std(axis=1), -held[shuffled].sum(axis=1)))]:
         worse = (
             held[group] * (held[group] + 2 * (given - wanted)) / scale
         )  # the change of sum (given - wanted)^2 / wanted
