@@ -157,7 +157,7 @@ def test_the_command_prints_json_alone_and_exits_with_1_on_leakage(lab: Callable
     assert json.loads(ran.out)["leakage"] is True
     assert ran.out == (tmp_path / "data-check.json").read_text()
     told = ran.err.splitlines()[-1]
-    assert told.startswith("error: leakage: 3 pictures and 2 patients are in more than one of train, valid, test;")
+    assert told.startswith("error: leakage: 3 pictures and 2 patients in more than one of train, valid, test;")
 
 
 def test_a_sound_set_exits_with_0(lab: Callable, cells: Path, tmp_path: Path) -> None:

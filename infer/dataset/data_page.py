@@ -95,8 +95,8 @@ def _verdict(found: Findings) -> str:
     if not found.leaky:
         return "<p class=verdict>No picture and no known patient is in more than one part.</p>"
     return (
-        f'<p class="verdict bad">Leakage: {len(found.leaks)} pictures and {len(found.crossing_groups)} patients are in '
-        "more than one part. Accuracy measured on such a split is too high.</p>"
+        f'<p class="verdict bad">Leakage: {found.crossing()} in more than one part. '
+        "Accuracy measured on such a split is too high.</p>"
     )
 
 

@@ -226,11 +226,9 @@ def require_no_leaks(found: Findings, folder: Path) -> None:
     """Raises DataError where a picture or a patient is in more than one part."""
     if not found.leaky:
         return
-    crossing = [f"{len(found.leaks)} pictures"] if found.leaks else []
-    crossing += [f"{len(found.crossing_groups)} patients"] if found.crossing_groups else []
     remedies = [f"lab train --exclude {folder / EXCLUDE}"] if found.leaks else []
     remedies += ["a split by patient with lab data split"] if found.crossing_groups else []
     raise DataError(
-        f"leakage: {' and '.join(crossing)} are in more than one of {listed(found.names_of_parts())}; "
+        f"leakage: {found.crossing()} in more than one of {listed(found.names_of_parts())}; "
         f"see {folder / PAGE}, then {' and '.join(remedies)}"
     )

@@ -77,6 +77,11 @@ class Findings:
         """Whether anything crosses parts."""
         return bool(self.leaks or self.crossing_groups)
 
+    def crossing(self) -> str:
+        """What crosses parts, for people: `1 picture and 2 patients`."""
+        counts = ((len(self.leaks), "picture"), (len(self.crossing_groups), "patient"))
+        return " and ".join(f"{count} {name}{'s' * (count > 1)}" for count, name in counts if count)
+
     def names_of_parts(self) -> list[str]:
         """The parts, in the order in which they are read: training first."""
         rank = {TRAIN: 0, VALID: 1, TEST: 2}
