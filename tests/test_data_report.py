@@ -110,13 +110,9 @@ def test_a_search_that_was_cut_short_is_said(found: Findings) -> None:
 
 
 def test_leakage_is_an_error_that_says_what_to_do(found: Findings) -> None:
-    with pytest.raises(
-        DataError, match=r"leakage: 1 picture and 1 patient in more .* --exclude out/exclude\.csv"
-    ):
+    with pytest.raises(DataError, match=r"leakage: 1 picture and 1 patient in more .* --exclude out/exclude\.csv"):
         require_no_leaks(found, Path("out"))
-    with pytest.raises(
-        DataError, match=r"leakage: 1 patient in more .* then a split by patient with lab data split$"
-    ):
+    with pytest.raises(DataError, match=r"leakage: 1 patient in more .* then a split by patient with lab data split$"):
         require_no_leaks(replace(found, matches=()), Path("out"))
 
 

@@ -161,17 +161,21 @@ def _estimates(result: EvaluationResult, units: NDArray[np.int64], resamples: in
 def _with_open_ends(mean: Estimate, result: EvaluationResult, units: NDArray[np.int64]) -> Estimate:
     """A mean over classes, whose interval allows for classes of which all images are found in every resample, or none.
 
-    Of such a class resampling has seen nothing of what may happen: so much as `unvarying` leaves open is added.
+    Of such a class resampling has seen nothing of what may happen. What `unvarying` leaves open for it is added, as
+    independent errors add: the squares of both.
     """
+    if mean.value is None or mean.low is None or mean.high is None:
+        return mean
     present = np.unique(result.truth)
-    low, high = mean.low or 0.0, mean.high or 0.0
+    below, above = (mean.value - mean.low) ** 2, (mean.high - mean.value) ** 2
     for k in present:
         hits = result.predicted[result.truth == k] == k
         if hits.all() or not hits.any():
             share = float(hits[0])
             least, most = unvarying(share, len(np.unique(units[result.truth == k])), 0.0, 1.0)
-            low, high = low - (share - least) / len(present), high + (most - share) / len(present)
-    return Estimate(mean.value, max(0.0, low), min(1.0, high))
+            below += ((share - least) / len(present)) ** 2
+            above += ((most - share) / len(present)) ** 2
+    return Estimate(mean.value, max(0.0, mean.value - math.sqrt(below)), min(1.0, mean.value + math.sqrt(above)))
 
 
 def _estimate(
