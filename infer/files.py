@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import errno
+import hashlib
 import io
 import os
 import re
@@ -71,6 +72,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, content: str) -> None:
     """Write a whole UTF-8 file at once, atomically; bytes of a name that are no UTF-8 are kept. Raises OutputError."""
     write_bytes(path, content.encode("utf-8", "surrogateescape"))
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's content, as hexadecimal. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove(path: Path) -> None:

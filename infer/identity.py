@@ -11,6 +11,7 @@ import PIL
 
 from infer.config import PredictConfig, ReportConfig
 from infer.errors import DataError
+from infer.files import sha256_of
 from infer.inputs import Inputs
 from infer.remote import Remote
 from infer.session import Session, runtime_version
@@ -51,14 +52,9 @@ def identify(config: PredictConfig, sessions: Sequence[Session], inputs: Inputs)
         names.update(place.encode("utf-8", "surrogateescape") + b"\0")
     device = [f"{session.provider} {dict(session.options)}" for session in sessions]
     return {
-        "models": " ".join(_sha256(session.path) for session in sessions),
+        "models": " ".join(sha256_of(session.path) for session in sessions),
         "images": f"{len(inputs.files)}, {names.hexdigest()}",
         "options": " ".join(options),
         "device": f"ray, {config.device}" if config.engine == "ray" else " ".join(device),
         "versions": f"onnxruntime {runtime_version()}, pillow {PIL.__version__}, numpy {np.__version__}",
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infer.card import ModelCard
-from infer.config import PredictConfig, bad_list, progress_file, report_folder
+from infer.config import PredictConfig, progress_file, report_folder
 from infer.errors import ConfigError, DataError, ImageError, listed
-from infer.files import csv_text, remove, write_text
 from infer.identity import identity_of
 from infer.inputs import Inputs, read_inputs
 from infer.models import open_models
@@ -31,6 +30,7 @@ from infer.submission import (
     probabilities_form,
     require_parquet,
     sample_form,
+    write_bad,
     writing,
     writing_csv,
 )
@@ -89,35 +89,7 @@ def predict(config: PredictConfig, screen: Screen) -> Prediction:
     if truth is None:
         remove_report(report_folder(config.out))  # of an earlier prediction, whose CSV this one has replaced
         return prediction
-    from infer.reports.origin import Origin, run_of
-    from infer.reports.report import save_report
-    from infer.reports.result import EvaluationResult, unreadable_note
-    from infer.reports.thumbnails import make_gallery
-
-    known = config.truth.name if config.truth else inputs.labels_from
-    alone = len(sessions) == COUNTS[config.tta] == 1
-    result = EvaluationResult(
-        title=f"{config.source.resolve().name} (truth: {known}), trained on {session.card.trained_on}",
-        classes=session.card.classes,
-        ordered=session.card.ordered,
-        temperature=session.card.temperature if alone else 1.0,
-        paths=tuple(inputs.names[place] for place in rows.places),
-        truth=truth[rows.places],
-        probabilities=np.stack(rows.probabilities),
-        groups=tuple(groups[place] for place in rows.places) if groups else (),
-        files=tuple(inputs.files[place] for place in rows.places),
-        operating_point=session.card.operating_point if alone else None,
-        notes=unreadable_note(len(rows.bad), len(inputs.names)),
-    )
-    origin = Origin(
-        card=session.card,
-        model=session.path,
-        run=run_of(session.path, session.card),
-        source=config.source.resolve().name,
-        averaged=averaged_in_words(len(sessions), config.tta),
-    )
-    gallery = make_gallery(result, session.card.pixels, config, screen, session, config.batch_size)
-    metrics = save_report(result, report_folder(config.out), config, origin, gallery)
+    result, metrics = _report(config, sessions, inputs, rows, truth, groups, screen)
     return replace(prediction, result=result, metrics=metrics)
 
 
@@ -165,9 +137,51 @@ def _write_rows(
                 rows.probabilities.append(probabilities)
         if len(rows.bad) == len(inputs.files):
             raise DataError(f"none of the {len(rows.bad)} images can be read: {rows.bad[0][1]}; nothing was written")
-        _write_bad(config.out, form, rows.bad)
+        write_bad(config.out, form, rows.bad)
     progress_file(config.out).unlink(missing_ok=True)
     return rows
+
+
+def _report(
+    config: PredictConfig,
+    sessions: Sequence[Session],
+    inputs: Inputs,
+    rows: _Rows,
+    truth: np.ndarray,
+    groups: Sequence[str],
+    screen: Screen,
+) -> "tuple[EvaluationResult, Metrics]":
+    """Write the report on the images that could be read, beside the CSV."""
+    from infer.reports.origin import Origin, run_of
+    from infer.reports.report import save_report
+    from infer.reports.result import EvaluationResult, unreadable_note
+    from infer.reports.thumbnails import make_gallery
+
+    session = sessions[0]
+    known = config.truth.name if config.truth else inputs.labels_from
+    alone = len(sessions) == COUNTS[config.tta] == 1
+    result = EvaluationResult(
+        title=f"{config.source.resolve().name} (truth: {known}), trained on {session.card.trained_on}",
+        classes=session.card.classes,
+        ordered=session.card.ordered,
+        temperature=session.card.temperature if alone else 1.0,
+        paths=tuple(inputs.names[place] for place in rows.places),
+        truth=truth[rows.places],
+        probabilities=np.stack(rows.probabilities),
+        groups=tuple(groups[place] for place in rows.places) if groups else (),
+        files=tuple(inputs.files[place] for place in rows.places),
+        operating_point=session.card.operating_point if alone else None,
+        notes=unreadable_note(len(rows.bad), len(inputs.names)),
+    )
+    origin = Origin(
+        card=session.card,
+        model=session.path,
+        run=run_of(session.path, session.card),
+        source=config.source.resolve().name,
+        averaged=averaged_in_words(len(sessions), config.tta),
+    )
+    gallery = make_gallery(result, session.card.pixels, config, screen, session, config.batch_size)
+    return result, save_report(result, report_folder(config.out), config, origin, gallery)
 
 
 def _answers(
@@ -242,12 +256,3 @@ def _bad_images_error(place: int, first: ImageError, inputs: Inputs, card: Model
         f"{len(bad)} of {len(inputs.files)} images cannot be read, so nothing was written: "
         f"{listed([str(error) for error in bad], 3)}; repair them, or give --bad-images skip or guess"
     )
-
-
-def _write_bad(out: Path, form: Form, bad: Sequence[tuple[int, ImageError]]) -> None:
-    """List the bad images beside the CSV; a list that an earlier prediction left there goes."""
-    if bad:
-        rows = [(form.ids[place], error.path, error.reason) for place, error in bad]
-        write_text(bad_list(out), csv_text([("ID", "path", "reason"), *rows]))
-    else:
-        remove(bad_list(out))

@@ -58,7 +58,7 @@ def resuming(
         with path.open("rb") as file:
             began = _read_began(path, file, identity())
             end = file.tell()
-            for block in _read_blocks(file, files):
+            for block in _read_blocks(file):
                 if _may_be_readable_now(files[done : done + len(block)], block, began):
                     break  # done again from here on
                 _require_unchanged(path, files[done : done + len(block)], block, began)
@@ -145,7 +145,7 @@ def _packed(block: Sequence[Answer]) -> bytes:
     return BLOCK.pack(len(content), zlib.crc32(content)) + content
 
 
-def _read_blocks(file: BinaryIO, files: Sequence[File]) -> Iterator[list[Answer]]:
+def _read_blocks(file: BinaryIO) -> Iterator[list[Answer]]:
     """The whole blocks from here on; the file stands after each that is yielded."""
     while len(head := file.read(BLOCK.size)) == BLOCK.size:
         length, checksum = BLOCK.unpack(head)

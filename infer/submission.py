@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from infer.card import ClassName, class_index
-from infer.errors import DataError, MissingExtraError, listed
-from infer.files import csv_line, read_csv, replacing
+from infer.config import bad_list
+from infer.errors import DataError, ImageError, MissingExtraError, listed
+from infer.files import csv_line, csv_text, read_csv, remove, replacing, write_text
 from infer.inputs import SAMPLE, Inputs
 from infer.session import Floats
 from infer.truth import NameMatcher
@@ -128,6 +129,15 @@ def _columns(sample: Path, header: list[str], classes: Sequence[ClassName]) -> l
             f"each of the classes {labels}"
         )
     return columns
+
+
+def write_bad(out: Path, form: Form, bad: Sequence[tuple[int, ImageError]]) -> None:
+    """List the bad images beside the CSV; a list that an earlier prediction left there goes."""
+    if bad:
+        rows = [(form.ids[place], error.path, error.reason) for place, error in bad]
+        write_text(bad_list(out), csv_text([("ID", "path", "reason"), *rows]))
+    else:
+        remove(bad_list(out))
 
 
 Write = Callable[[Sequence[Cell]], object]

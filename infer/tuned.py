@@ -1,7 +1,6 @@
 """A provider's options: those that lab chooses, and those that were measured as faster for one model on one device."""
 
 import ctypes
-import hashlib
 import json
 import sys
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from infer.cpu import cores, processor
 from infer.cuda import CUDA
-from infer.files import cache_folder, write_text
+from infer.files import cache_folder, sha256_of, write_text
 
 Options = Mapping[str, str]
 
@@ -73,10 +72,8 @@ def _key(model: Path, provider: str) -> str:
     """Another device, driver, ONNX Runtime or file has another key."""
     import onnxruntime as ort
 
-    with model.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
     device = _gpu() if provider == CUDA else f"{processor()}, {cores()} cores"
-    return f"{device}, onnxruntime {ort.__version__}, {content}"
+    return f"{device}, onnxruntime {ort.__version__}, {sha256_of(model)}"
 
 
 def _gpu() -> str:

@@ -158,7 +158,7 @@ def confusions_figure(contest: Contest) -> "Figure":
         axes.set_xticks(range(count), classes, rotation=45 if in_full else 90, ha="right" if in_full else "center")
         axes.set_yticks(range(count), classes)
         if not in_full:
-            axes.tick_params(labelsize=max(2.0, 300 / count / 3))
+            axes.tick_params(labelsize=max(2.0, 100 / count))
         for (row, column), number in np.ndenumerate(counts) if in_full else ():
             colour = "white" if shares[row, column] > 0.55 else "black"
             axes.text(column, row, f"{number}", ha="center", va="center", color=colour, fontsize=9)
