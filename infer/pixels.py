@@ -39,8 +39,11 @@ class ResizeShorter:
 
     size: int
 
+    def target(self, width: float, height: float) -> tuple[int, int]:
+        return _scaled(width, height, self.size / min(width, height))
+
     def __call__(self, image: Image.Image, box: Box | None = None) -> Image.Image:
-        return _scaled(image, box, self.size, min)
+        return _resized(image, box, self.target)
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,11 @@ class ResizeLonger:
 
     size: int
 
+    def target(self, width: float, height: float) -> tuple[int, int]:
+        return _scaled(width, height, self.size / max(width, height))
+
     def __call__(self, image: Image.Image, box: Box | None = None) -> Image.Image:
-        return _scaled(image, box, self.size, max)
+        return _resized(image, box, self.target)
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,11 @@ class Resize:
     height: int
     width: int
 
+    def target(self, width: float, height: float) -> tuple[int, int]:
+        return self.width, self.height
+
     def __call__(self, image: Image.Image, box: Box | None = None) -> Image.Image:
-        return image.resize((self.width, self.height), Image.Resampling.BILINEAR, box)
+        return _resized(image, box, self.target)
 
 
 @dataclass(frozen=True)
@@ -136,13 +145,13 @@ class PixelSpec:
         )
 
 
-def _scaled(image: Image.Image, box: Box | None, size: int, side: Callable[[float, float], float]) -> Image.Image:
-    """Resized so that the shorter (`side` is min) or longer (max) side is `size` pixels."""
+def _scaled(width: float, height: float, scale: float) -> tuple[int, int]:
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _resized(image: Image.Image, box: Box | None, target: Callable[[float, float], tuple[int, int]]) -> Image.Image:
     left, top, right, bottom = box or (0, 0, *image.size)
-    width, height = right - left, bottom - top
-    scale = size / side(width, height)
-    target = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return image.resize(target, Image.Resampling.BILINEAR, box)
+    return image.resize(target(right - left, bottom - top), Image.Resampling.BILINEAR, box)
 
 
 def read_canvas(file: File, spec: PixelSpec) -> Pixels:

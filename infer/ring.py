@@ -4,11 +4,12 @@ import contextlib
 import mmap
 import os
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from math import ceil, prod
+from typing import Protocol
 
 import numpy as np
 
@@ -19,8 +20,24 @@ from infer.pixels import Pixels, PixelSpec, bombs_are_errors
 from infer.views import COUNTS, read_views
 from infer.workers import FEW, THREADS, in_order
 
+Read = tuple[Pixels, ...] | ImageError
+"""What became of one file: for each spec its views, uint8 [views, window H, window W, 3], or why there are none."""
+
+
+class Reader(Protocol):
+    """What decodes files on a device of its own, for specs and views that it knows."""
+
+    chunk: int
+    """Images that it is given at once, at most."""
+    lanes: int
+    """Threads that may call it at once."""
+
+    def __call__(self, files: Sequence[File]) -> Sequence[Read]:
+        """What became of each file, in order."""
+
+
 CHUNK = 8
-"""Images a task, at most."""
+"""Images a task, at most, where the processor decodes."""
 FEW_CORES = 4
 """On no more cores than these, threads decode as fast as processes do."""
 
@@ -75,6 +92,7 @@ def read_batches(
     workers: int,
     processes: bool | None = None,
     held: int = 1,
+    reader: Reader | None = None,
 ) -> Generator[Batch, None, None]:
     """All files, `size` > 0 a batch, in order; memory does not grow with their number.
 
@@ -86,20 +104,25 @@ def read_batches(
         workers: threads or processes that decode.
         processes: rather than threads; None: whichever is faster here.
         held: so many batches keep their pixels, the last one given and those before it.
+        reader: decodes in place of the processor.
     """
     if processes is None:
         processes = os.name == "posix" and workers > FEW_CORES and len(files) >= FEW
+    processes = processes and reader is None
     if not processes:
         workers = min(workers, THREADS)
     size = max(1, min(size, len(files)))
     chunk = max(1, min(CHUNK, ceil(size / workers)))
+    if reader:
+        workers, chunk = reader.lanes, min(reader.chunk, size)
     tasks_of_batch = ceil(size / chunk)
     ahead = tasks_of_batch + 2 * workers
     slots = min(held + ceil(ahead / tasks_of_batch), ceil(len(files) / size))
     ring = Ring(tuple(specs), tta, slots * size)
     with bombs_are_errors(), _memory(ring.nbytes(), processes) as (memory, shared):
         arrays = ring.arrays(memory)
-        fill = partial(_fill_shared, ring, shared) if shared is not None else partial(_fill, arrays, ring)
+        read = reader or partial(read_each, ring.specs, tta)
+        fill = partial(_fill_shared, ring, shared, read) if shared is not None else partial(_fill, arrays, read)
         told = in_order(fill, _tasks(files, size, chunk, slots), workers, ahead, processes, (shared,) if shared else ())
         with contextlib.closing(told):
             for number, start in enumerate(range(0, len(files), size)):
@@ -123,23 +146,35 @@ def _readable(rows: Pixels, errors: Sequence[ImageError | None]) -> Pixels:
     return rows.reshape(-1, *rows.shape[2:])
 
 
-def _fill(arrays: Sequence[Pixels], ring: Ring, task: Task) -> list[ImageError | None]:
-    """Decode a task's images into their rows; the error of each that has one."""
-    errors: list[ImageError | None] = []
-    for row, file in enumerate(task.files, task.row):
+def read_each(specs: Sequence[PixelSpec], tta: Tta, files: Sequence[File]) -> Iterator[Read]:
+    """What became of each file, decoded by the processor, one after the other."""
+    for file in files:
         try:
-            for array, spec in zip(arrays, ring.specs, strict=True):
-                array[row] = read_views(file, spec, ring.tta)
+            yield tuple(read_views(file, spec, tta) for spec in specs)
         except ImageError as error:
-            errors.append(error)
-        else:
-            errors.append(None)
+            yield error
+
+
+def _fill(
+    arrays: Sequence[Pixels], read: Callable[[Sequence[File]], Iterable[Read]], task: Task
+) -> list[ImageError | None]:
+    """Read a task's images into their rows; the error of each that has one."""
+    errors: list[ImageError | None] = []
+    for row, found in enumerate(read(task.files), task.row):
+        if isinstance(found, ImageError):
+            errors.append(found)
+            continue
+        for array, views in zip(arrays, found, strict=True):
+            array[row] = views
+        errors.append(None)
     return errors
 
 
-def _fill_shared(ring: Ring, shared: int, task: Task) -> list[ImageError | None]:
+def _fill_shared(
+    ring: Ring, shared: int, read: Callable[[Sequence[File]], Iterable[Read]], task: Task
+) -> list[ImageError | None]:
     """`_fill` by another process, which inherited the memory as an open file."""
-    return _fill(ring.arrays(mmap.mmap(shared, ring.nbytes())), ring, task)  # unmapped with the last array in it
+    return _fill(ring.arrays(mmap.mmap(shared, ring.nbytes())), read, task)  # unmapped with the last array in it
 
 
 @contextlib.contextmanager

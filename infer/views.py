@@ -12,15 +12,16 @@ COUNTS: dict[str, int] = {"none": 1, "flips": 4, "d4": 8, "five-crop": 5, "ten-c
 
 
 def read_views(file: File, spec: PixelSpec, tta: Tta = "none") -> Pixels:
-    """The views of one file, uint8 RGB [views, window H, window W, 3]; the first is always the evaluation view.
+    """`views_of` a file. Raises ImageError where it cannot be read."""
+    return views_of(read_canvas(file, spec), spec, tta)
+
+
+def views_of(canvas: Pixels, spec: PixelSpec, tta: Tta = "none") -> Pixels:
+    """The views of one canvas, uint8 RGB [views, window H, window W, 3]; the first is always the evaluation view.
 
     flips: as it is, left-right, up-down, both. d4: these four, and the four of the transposed image: all symmetries of
     a square. five-crop: the centre and the four corners of the canvas. ten-crop: these, and left-right of each.
-
-    Raises:
-        ImageError: the file cannot be read.
     """
-    canvas = read_canvas(file, spec)
     if tta in ("five-crop", "ten-crop"):
         crops = np.stack([centre_window(canvas, spec), *_corners(canvas, spec)])
         return crops if tta == "five-crop" else np.concatenate([crops, crops[:, :, ::-1]])
