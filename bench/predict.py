@@ -1,10 +1,10 @@
 """Prediction speed, images/s: lab end to end beside its two ceilings, and beside what people run instead.
 
-    python bench/predict.py DIR [--arch resnet18 resnet50] [--precision fp32 int8] [--image-size 224] [--device auto]
+    python bench/predict.py DIR [--arch resnet18 resnet50] [--precision fp32 int8] [--decode cpu gpu] [--device auto]
 
 In one process and in turns, over the same image files:
 
-    decode        files to uint8 views on all threads, by lab's pixel path; no network
+    decode        files to uint8 views, as `lab predict` decodes them on all cores, or on the GPU; no network
     network       the exported file on batches of pixels that are in memory already; no decoding
     lab           both, as `lab predict` does them, without writing a CSV
     bound         on a CPU, where both share the cores, 1 / (1/decode + 1/network); on a GPU the smaller of the two
@@ -37,14 +37,19 @@ from startup import run as seconds_of
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from infer.cpu import cores  # noqa: E402
 from infer.cuda import CPU  # noqa: E402
 from infer.files import list_images  # noqa: E402
+from infer.gpu_decode import GpuReader  # noqa: E402
 from infer.pipeline import classify  # noqa: E402
 from infer.pixels import read_window  # noqa: E402
+from infer.ring import read_batches  # noqa: E402
 from infer.session import Session, runtime_version  # noqa: E402
-from infer.workers import read_ahead  # noqa: E402
 
-COLUMNS = ("network", "precision", "decode", "network alone", "bound", "lab", "lab / bound", "lab report", "timm")
+COLUMNS = (
+    *("network", "precision", "decoded on", "decode", "network alone", "bound", "lab", "lab / bound"),
+    *("lab report", "timm"),
+)
 
 
 def main() -> None:
@@ -53,6 +58,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of images")
     parser.add_argument("--arch", nargs="+", default=["resnet18", "resnet50"])
     parser.add_argument("--precision", nargs="+", default=["fp32", "int8"], choices=["fp32", "fp16", "int8"])
+    parser.add_argument("--decode", nargs="+", default=["cpu"], choices=["cpu", "gpu"])
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--images", type=int, default=512, help="of the folder, again and again if it has fewer")
     parser.add_argument("--batch-size", type=int, default=64)
@@ -69,7 +75,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for arch in args.arch:
             for file in make_models(arch, args.image_size, Path(folder), args.precision):
-                print(f"| {' | '.join([arch, file.suffixes[0][1:], *row(arch, file, files, args)])} |", flush=True)
+                for decode in args.decode:
+                    cells = [arch, file.suffixes[0][1:], decode, *row(arch, file, files, decode, args)]
+                    print(f"| {' | '.join(cells)} |", flush=True)
         command = [sys.executable, "-m", "cli", "predict", files[0], "--model", file, "--no-sample"]
         started = [seconds_of([*command, "--out", Path(folder) / "o.csv"]) for _ in range(args.rounds)]
         bare = [seconds_of([sys.executable, "-c", "pass"]) for _ in range(args.rounds)]
@@ -77,17 +85,19 @@ def main() -> None:
     print(f"start-up and one image, {arch} {args.precision[-1]}: {start:.2f} s over a bare interpreter")
 
 
-def row(arch: str, file: Path, files: Sequence[str], args: argparse.Namespace) -> list[str]:
-    """Images/s of each row for one model file, measured in turns."""
+def row(arch: str, file: Path, files: Sequence[str], decode: str, args: argparse.Namespace) -> list[str]:
+    """Images/s of each column for one model file, measured in turns."""
     session = Session(file, args.device)
     device = torch.device("cpu" if session.provider == CPU else "cuda")
     peer = (files, arch, args.image_size, args.batch_size, device, args.workers)
     spec = session.card.pixels
     pixels = np.stack([read_window(path, spec) for path in files[: args.batch_size]])
+    reader = GpuReader([spec], "none") if decode == "gpu" else None
+    decoded = partial(read_batches, files, [spec], "none", args.batch_size, cores(), reader=reader)
     rows: dict[str, Callable[[], float]] = {
-        "decode": partial(rate, lambda: sum(1 for _ in read_ahead(files, lambda path: read_window(path, spec)))),
+        "decode": partial(rate, lambda: sum(len(batch.errors) for batch in decoded())),
         "network": partial(rate, lambda: repeat(session, pixels, len(files))),
-        "lab": partial(rate, lambda: sum(1 for _ in classify([session], files, args.batch_size))),
+        "lab": partial(rate, lambda: sum(1 for _ in classify([session], files, args.batch_size, reader=reader))),
         "lab report": partial(lab_report_prediction, *peer),
     }
     with contextlib.suppress(ModuleNotFoundError):

@@ -13,6 +13,7 @@ BadImages = Literal["fail", "skip", "guess"]
 Normalize = Literal["true", "pred", "all", "none"]
 Split = Literal["train", "valid", "test"]
 Engine = Literal["local", "ray"]
+Decode = Literal["cpu", "gpu"]
 Tta = Literal["none", "flips", "d4", "five-crop", "ten-crop"]
 
 
@@ -84,6 +85,7 @@ class PredictConfig(ReportConfig):
     )
     bad_images: BadImages = knob("fail", "On an unreadable image: no CSV, no row, or the most frequent class.")
     tune: bool = knob(False, "First measure what runs this model fastest on this device, and remember it.")
+    decode: Decode = knob("cpu", "gpu: plain JPEGs on the GPU; what that changes is measured and said.")
     engine: Engine = knob("local", "ray: on a cluster, that of $RAY_ADDRESS or one that is started here.")
     restart: bool = knob(False, "Begin anew, whatever an unfinished prediction left there.")
 
@@ -92,6 +94,9 @@ class PredictConfig(ReportConfig):
         check(self, PredictConfig)
         if self.tune and self.engine == "ray":
             raise ConfigError("--tune measures this machine, and --engine ray runs on others; leave one out")
+        if self.decode == "gpu" and (self.engine == "ray" or self.device == "cpu"):
+            other = "--engine ray" if self.engine == "ray" else "--device cpu"
+            raise ConfigError(f"--decode gpu needs the GPU of this machine, and {other} uses none; leave one out")
         if self.sample and not self.use_sample:
             raise ConfigError("--sample and --no-sample contradict each other; leave one out")
         require_file_name("--out", self.out)

@@ -6,7 +6,6 @@ looked at in turn, and the first one missing is named.
 
 import contextlib
 import ctypes
-import importlib.util
 import io
 import platform
 import sys
@@ -76,9 +75,11 @@ def _runtime(major: int) -> tuple[str, str]:
 
 
 def _library_folder(*names: str) -> str:
-    """The folder of pip's `nvidia` packages with a library of such a name, or "" for the system's own search."""
-    spec = importlib.util.find_spec("nvidia")
-    places = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
+    """The folder of pip's `nvidia` packages with a library of such a name, or "" for the system's own search.
+
+    All folders are looked through: some of the packages hide those that lie elsewhere from an import.
+    """
+    places = [Path(entry) / "nvidia" for entry in sys.path]
     libraries = (path for place in places for name in names for path in sorted(place.glob(f"*/**/{name}")))
     return next((str(library.parent) for library in libraries), "")
 

@@ -17,18 +17,17 @@ from rich.text import Text
 from infer import __version__
 from infer.cpu import EIGHT_BITS, cores, instructions, int8_problem
 from infer.cuda import CPU, CUDA, find_problem
+from infer.errors import LabError
 from infer.files import cache_folder
+from infer.onnx_model import Node, Value, small_model
+from infer.pixels import PixelSpec
 from infer.screen import shown
 
-DOUBLE = (
-    b'\x08\x08\x12\x00:5\n\x0e\n\x01x\n\x01x\x12\x01y"\x03Add\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
-    b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x11"
-)
-"""An ONNX file, y = x + x, float32 [1], opset 17: what a provider is tried with."""
 EXTRAS = {
     "train": ("torch", "torchvision", "onnx", "onnxscript", "safetensors"),
     "parquet": ("pyarrow",),
     "ray": ("ray", "pyarrow"),
+    "nvjpeg": ("nvidia-nvimgcodec-cu13", "nvidia-nvjpeg"),
     "tensorboard": ("tensorboard",),
 }
 """The optional parts of lab and what they bring."""
@@ -60,6 +59,7 @@ def examine() -> Findings:
         ("ONNX Runtime", f"{ort.__version__}, {'CUDA' if CUDA in ort.get_available_providers() else 'CPU'} build"),
         *((name.removesuffix("ExecutionProvider"), f"does not run: {why}" if why else "runs") for name, why in tries),
         ("decoders", _decoders()),
+        ("--decode gpu", f"does not run: {why}" if (why := problem or tried_decoder()) else "runs"),
         *((f"extra {extra}", _extra(names)) for extra, names in EXTRAS.items()),
         ("cache", _cache()),
     ]
@@ -89,13 +89,29 @@ def tried(provider: str) -> str:
     options = ort.SessionOptions()
     options.log_severity_level = 4
     try:
-        session = ort.InferenceSession(DOUBLE, options, providers=[provider], enable_fallback=0)
+        session = ort.InferenceSession(_double(), options, providers=[provider], enable_fallback=0)
         if session.get_providers()[0] != provider:
             return f"ONNX Runtime took {session.get_providers()[0]} instead"
         (answer,) = session.run(None, {"x": np.array([21], dtype=np.float32)})
     except Exception as error:  # noqa: BLE001  # ONNX Runtime's exceptions have no common base but this
         return str(error).partition("\n")[0]
     return "" if answer.tolist() == [42] else f"it answers {answer.tolist()} where 42 is right"
+
+
+def tried_decoder() -> str:
+    """Why JPEGs cannot be decoded on the GPU; "" where one has just been."""
+    from infer.gpu_decode import GpuReader
+
+    try:
+        GpuReader([PixelSpec.default(16)], "none")
+    except LabError as error:
+        return str(error).removeprefix("--decode gpu").lstrip(": ")
+    return ""
+
+
+def _double() -> bytes:
+    """A model that doubles a number: what a provider is tried with."""
+    return small_model([Node("Add", ["x", "x"], "y")], [Value("x", "float32", [1])], [Value("y", "float32", [1])])
 
 
 def _int8() -> str:

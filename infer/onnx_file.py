@@ -100,8 +100,18 @@ def metadata_entry(key: str, value: str) -> bytes:
 
     The fields of a protobuf message may come in any order, and a repeated one in parts.
     """
-    entry = b"".join(_field_bytes(number, text.encode()) for number, text in ((1, key), (2, value)))
-    return _field_bytes(METADATA_PROPS, entry)
+    entry = b"".join(field_bytes(number, text.encode()) for number, text in ((1, key), (2, value)))
+    return field_bytes(METADATA_PROPS, entry)
+
+
+def field_bytes(number: int, content: bytes) -> bytes:
+    """A field that is a text, a message or a tensor's content, as it stands in a file."""
+    return _varint_bytes(number << 3 | 2) + _varint_bytes(len(content)) + content
+
+
+def number_bytes(number: int, value: int) -> bytes:
+    """A field that is a whole number of at least 0, as it stands in a file."""
+    return _varint_bytes(number << 3) + _varint_bytes(value)
 
 
 @contextlib.contextmanager
@@ -212,7 +222,3 @@ def _varint_bytes(value: int) -> bytes:
         parts.append(value & 0x7F | 0x80)
         value >>= 7
     return bytes([*parts, value])
-
-
-def _field_bytes(number: int, content: bytes) -> bytes:
-    return _varint_bytes(number << 3 | 2) + _varint_bytes(len(content)) + content

@@ -12,8 +12,8 @@ from infer.config import Tta
 from infer.cpu import cores
 from infer.cuda import CUDA
 from infer.errors import DeviceError, ImageError
-from infer.pixels import Pixels
-from infer.ring import Batch, read_batches
+from infer.pixels import Pixels, PixelSpec
+from infer.ring import Batch, Reader, read_batches
 from infer.session import Floats, Session
 from infer.views import COUNTS
 from infer.workers import in_order
@@ -37,6 +37,7 @@ def classify(
     workers: int | None = None,
     say: Callable[[str], None] = lambda text: None,
     tta: Tta = "none",
+    reader: Reader | None = None,
 ) -> Iterator[Answer]:
     """One answer per file, in order; host memory does not grow with their number.
 
@@ -50,26 +51,30 @@ def classify(
         workers: threads or processes that decode; None: as many as there are cores.
         say: is told what the user should know.
         tta: which views of an image are run.
+        reader: decodes in place of the processor, for `specs_of` these sessions and these views.
 
     Raises:
         DeviceError: a device cannot run even one image.
     """
-    specs = list(dict.fromkeys(session.card.pixels for session in sessions))
     step = images_a_batch(sessions, batch_size, tta)
-    size = min(step, max(1, len(files))) * COUNTS[tta]
-    runners = [(specs.index(session.card.pixels), _Runner(session, size, say)) for session in sessions]
+    runners = runners_of(sessions, min(step, max(1, len(files))) * COUNTS[tta], say)
     at_once = max(AT_ONCE.get(session.provider, 1) for session in sessions)
-    batches = read_batches(files, specs, tta, step, workers or cores(), held=at_once)
+    batches = read_batches(files, specs_of(sessions), tta, step, workers or cores(), held=at_once, reader=reader)
     done = in_order(partial(_answer, runners), batches, at_once, ahead=at_once)
     with contextlib.closing(batches), contextlib.closing(done):
         for answers in done:
             yield from answers
 
 
-def _answer(runners: Sequence[tuple[int, "_Runner"]], batch: Batch) -> list[Answer]:
+def _answer(runners: Sequence[tuple[int, "Runner"]], batch: Batch) -> list[Answer]:
     good = batch.errors.count(None)
-    answers = iter(_mean(runners, batch.pixels_nhwc, good) if good else ())
+    answers = iter(average(runners, batch.pixels_nhwc, good) if good else ())
     return [Answer(error=error) if error else Answer(next(answers)) for error in batch.errors]
+
+
+def specs_of(sessions: Sequence[Session]) -> list[PixelSpec]:
+    """How the models see images; each way once."""
+    return list(dict.fromkeys(session.card.pixels for session in sessions))
 
 
 def images_a_batch(sessions: Sequence[Session], batch_size: int, tta: Tta) -> int:
@@ -78,7 +83,13 @@ def images_a_batch(sessions: Sequence[Session], batch_size: int, tta: Tta) -> in
     return max(1, batch_size // COUNTS[tta] // fixed) * fixed
 
 
-class _Runner:
+def runners_of(sessions: Sequence[Session], size: int, say: Callable[[str], None]) -> "list[tuple[int, Runner]]":
+    """Each session with batches of `size` views, and the place of its spec in `specs_of` all."""
+    specs = specs_of(sessions)
+    return [(specs.index(session.card.pixels), Runner(session, size, say)) for session in sessions]
+
+
+class Runner:
     """A session with the batch size that its device has room for."""
 
     def __init__(self, session: Session, size: int, say: Callable[[str], None]) -> None:
@@ -106,7 +117,7 @@ class _Runner:
         return np.concatenate(answered)
 
 
-def _mean(runners: Sequence[tuple[int, _Runner]], views: Sequence[Pixels], count: int) -> Floats:
+def average(runners: Sequence[tuple[int, Runner]], views: Sequence[Pixels], count: int) -> Floats:
     """Probabilities [count, K] of images whose views are given for every spec; averaged over views and sessions."""
     total = np.zeros(())
     for spec, runner in runners:

@@ -2,24 +2,22 @@
 
 import contextlib
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from infer.answers import answers_of
 from infer.card import ModelCard
 from infer.config import PredictConfig, progress_file, report_folder
 from infer.errors import ConfigError, DataError, ImageError, listed
-from infer.identity import identity_of
 from infer.inputs import Inputs, read_inputs
 from infer.models import open_models
-from infer.pipeline import Answer, classify, images_a_batch
 from infer.pixels import read_window
 from infer.remote import require_reachable, uri_of
 from infer.remote import told as told_path
-from infer.resume import resuming
 from infer.runs import remove_report
 from infer.screen import Screen
 from infer.session import Floats, Session
@@ -111,7 +109,7 @@ def _write_rows(
     card, rows = sessions[0].card, _Rows()
     every = probabilities_form(form, card.classes, config.top_k)
     form = form.with_reject(config.min_confidence)
-    answers = _answers(config, sessions, inputs, screen)
+    answers = answers_of(config, sessions, inputs, screen)
     with contextlib.ExitStack() as files, screen.bar("predicting", len(inputs.files)) as bar:
         files.enter_context(contextlib.closing(answers))
         writers = [(form, files.enter_context(writing_csv(config.out, form.header)))]
@@ -182,27 +180,6 @@ def _report(
     )
     gallery = make_gallery(result, session.card.pixels, config, screen, session, config.batch_size)
     return result, save_report(result, report_folder(config.out), config, origin, gallery)
-
-
-def _answers(
-    config: PredictConfig, sessions: Sequence[Session], inputs: Inputs, screen: Screen
-) -> Generator[Answer, None, None]:
-    """One answer per image; those of an unfinished prediction first."""
-    if config.restart:
-        progress_file(config.out).unlink(missing_ok=True)
-
-    size = images_a_batch(sessions, config.batch_size, config.tta)
-
-    def rest(done: int) -> Iterator[Answer]:
-        files = inputs.files[done:]
-        if config.engine == "ray":
-            from infer.cluster import classify_on_cluster
-
-            return classify_on_cluster(config, sessions, files, size, screen.say)
-        return classify(sessions, files, config.batch_size, say=screen.say, tta=config.tta)
-
-    identity = identity_of(config, sessions, inputs)
-    return resuming(progress_file(config.out), identity, inputs.files, size, rest, screen.say)
 
 
 def _form(config: PredictConfig, inputs: Inputs, card: ModelCard, screen: Screen) -> Form:

@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,12 +62,12 @@ class Session:
         wanted = CPU if device == "cpu" or problem else CUDA
         self._threads = threads
         try:
-            self._session = _open(path, wanted, threads, self._options(wanted))
+            self._session = open_onnx(path, wanted, threads, self._options(wanted))
         except DeviceError as error:
             if device == "cuda":
                 raise
             self.reason = str(error)
-            self._session = _open(path, CPU, threads, self._options(CPU))
+            self._session = open_onnx(path, CPU, threads, self._options(CPU))
         self.provider: str = self._session.get_providers()[0]
         first = self._session.get_inputs()[0].shape[0]
         self.batch: int | None = first if isinstance(first, int) else None
@@ -76,7 +77,7 @@ class Session:
         """The same file on the same provider with other options. Raises DeviceError, ModelError."""
         other = copy.copy(self)
         other.options = options
-        other._session = _open(self.path, self.provider, self._threads, options)
+        other._session = open_onnx(self.path, self.provider, self._threads, options)
         return other
 
     def _options(self, provider: str) -> Options:
@@ -137,9 +138,16 @@ def is_out_of_memory(error: Exception) -> bool:
     return any(sign in text for sign in OUT_OF_MEMORY)
 
 
-def _open(path: Path, provider: str, threads: int | None, options: Options):  # type: ignore[no-untyped-def]  # onnxruntime has no type hints
-    """An InferenceSession whose first provider is `provider` and which runs every node there."""
+def open_onnx(model: Path | bytes, provider: str, threads: int | None, options: Options) -> Any:
+    """An InferenceSession of a file, or of its content, that runs every node on one provider.
+
+    Raises:
+        ModelError: ONNX Runtime cannot read it.
+        DeviceError: the provider cannot be had, or does not run all nodes.
+    """
     import onnxruntime as ort
+
+    path = model if isinstance(model, Path) else "a graph of lab's own"
 
     settings = ort.SessionOptions()
     settings.log_severity_level = 4  # what fails is raised; what ORT would only log is checked below
@@ -150,7 +158,7 @@ def _open(path: Path, provider: str, threads: int | None, options: Options):  # 
     try:
         chosen = [(CUDA, dict(options))] if provider == CUDA else [CPU]
         # enable_fallback would move a failing session to the CPU, here and again in any later run, with only a print
-        session = ort.InferenceSession(str(path), settings, providers=chosen, enable_fallback=0)
+        session = ort.InferenceSession(model, settings, providers=chosen, enable_fallback=0)
     except Exception as error:  # ONNX Runtime's exceptions have no common base but this
         what = str(error).partition("\n")[0]
         if provider == CUDA:

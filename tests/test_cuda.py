@@ -94,12 +94,13 @@ def test_libraries_are_loaded_from_pip_packages_wherever_they_lie(
         (tmp_path / library).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / library).touch()
     asked = {}
-    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "first" / "nvidia").mkdir(parents=True)
+    (tmp_path / "first" / "nvidia" / "__init__.py").touch()
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "first"), str(tmp_path)])
     monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver())
     monkeypatch.setattr(
         onnxruntime, "preload_dlls", lambda cuda, cudnn, directory: asked.update({(cuda, cudnn): directory})
     )
-    monkeypatch.setattr(cuda.importlib.util, "find_spec", lambda name: _Spec([str(tmp_path / "nvidia")]))
     assert cuda.find_problem() is None
     assert asked == {
         (True, False): str(tmp_path / "nvidia/cu13/lib"),
@@ -120,13 +121,8 @@ def test_libraries_of_another_version_are_told_from_missing_ones(
         "preload_dlls",
         lambda cuda, cudnn, directory: sys.stdout.write("Failed to load libcudart.so.13: gone\n"),
     )
-    monkeypatch.setattr(cuda.importlib.util, "find_spec", lambda name: _Spec([str(tmp_path / "nvidia")]))
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
     problem = str(cuda.find_problem())
     assert "are of version 12, ONNX Runtime needs 13" in problem
     library.with_name("libcudart.so.13").touch()
     assert "Failed to load libcudart.so.13" in str(cuda.find_problem())
-
-
-class _Spec:
-    def __init__(self, locations: list[str]) -> None:
-        self.submodule_search_locations = locations

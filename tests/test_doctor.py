@@ -1,20 +1,14 @@
 """`lab doctor` tries what it tells."""
 
+import sys
 from collections.abc import Callable
 
-import onnx
 import onnxruntime
 import pytest
 
 from infer import cpu, doctor
 from infer.cuda import CPU, CUDA
-from infer.doctor import DOUBLE, examine, tried
-
-
-def test_the_tiny_model_is_valid_and_doubles() -> None:
-    model = onnx.load_from_string(DOUBLE)
-    onnx.checker.check_model(model, full_check=True)
-    assert [node.op_type for node in model.graph.node] == ["Add"]
+from infer.doctor import examine, tried, tried_decoder
 
 
 def test_the_cpu_provider_runs_and_a_provider_that_does_not_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,6 +32,7 @@ def test_a_gpu_that_cannot_be_used_is_told_with_the_remedy(lab: Callable, monkey
     rows = {line.split("│")[1].strip(): line.split("│")[2].strip() for line in ran.out.splitlines() if "│" in line}
     assert rows["CPU"] == "runs"
     assert rows["CUDA"] == "does not run: no NVIDIA driver is installed"
+    assert rows["--decode gpu"] == "does not run: no NVIDIA driver is installed"
     assert "for a GPU: no NVIDIA driver is installed" in ran.out
     assert "Pillow" in rows["decoders"]
     assert rows["extra train"].startswith("torch 2.")
@@ -65,3 +60,9 @@ def test_whether_int8_suits_the_processor_is_told(
     for module in (doctor, cpu):
         monkeypatch.setattr(module, "instructions", lambda: flags)
     assert told in dict(examine().rows)["int8"]
+
+
+def test_the_gpu_decoder_is_tried_and_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infer.gpu_decode.Resampler", lambda provider: None)
+    monkeypatch.setitem(sys.modules, "nvidia", None)
+    assert tried_decoder() == "needs nvImageCodec, which is not installed; pip install '.[nvjpeg]' in lab's folder"

@@ -1,0 +1,65 @@
+"""Who answers for the images of `lab predict`: this machine or a cluster, after what an earlier run has kept."""
+
+from collections.abc import Generator, Iterator, Sequence
+
+from infer.archive import File
+from infer.config import PredictConfig, progress_file
+from infer.cuda import CUDA
+from infer.decode_check import compare_decoders
+from infer.errors import DeviceError
+from infer.gpu_decode import GpuReader
+from infer.identity import identity_of
+from infer.inputs import Inputs
+from infer.pipeline import Answer, classify, images_a_batch, specs_of
+from infer.resume import resuming
+from infer.screen import Screen
+from infer.session import Session
+
+
+def answers_of(
+    config: PredictConfig, sessions: Sequence[Session], inputs: Inputs, screen: Screen
+) -> Generator[Answer, None, None]:
+    """One answer per image; those of an unfinished prediction first.
+
+    Raises:
+        LabError: see the tree; nothing has been answered then.
+    """
+    if config.restart:
+        progress_file(config.out).unlink(missing_ok=True)
+    size = images_a_batch(sessions, config.batch_size, config.tta)
+    reader = open_reader(config, sessions, inputs.files, screen) if config.decode == "gpu" else None
+
+    def rest(done: int) -> Iterator[Answer]:
+        files = inputs.files[done:]
+        if config.engine == "ray":
+            from infer.cluster import classify_on_cluster
+
+            return classify_on_cluster(config, sessions, files, size, screen.say)
+        return classify(sessions, files, config.batch_size, say=screen.say, tta=config.tta, reader=reader)
+
+    identity = identity_of(config, sessions, inputs)
+    answers = resuming(progress_file(config.out), identity, inputs.files, size, rest, screen.say)
+    return _telling(answers, reader, screen) if reader else answers
+
+
+def open_reader(config: PredictConfig, sessions: Sequence[Session], files: Sequence[File], screen: Screen) -> GpuReader:
+    """What decodes on the GPU; how its answers differ from the processor's is said.
+
+    Raises:
+        DeviceError: the models do not run on a GPU, or it decodes otherwise than the processor.
+        ConfigError, MissingExtraError: as `GpuReader`.
+    """
+    if elsewhere := [session for session in sessions if session.provider != CUDA]:
+        raise DeviceError(f"--decode gpu needs a GPU: {elsewhere[0].reason}; or choose --decode cpu")
+    reader = GpuReader(specs_of(sessions), config.tta)
+    screen.say(compare_decoders(sessions, files, config.batch_size, config.tta, reader).told())
+    reader.count_anew()
+    return reader
+
+
+def _telling(
+    answers: Generator[Answer, None, None], reader: GpuReader, screen: Screen
+) -> Generator[Answer, None, None]:
+    """The answers, and in the end where images were decoded."""
+    yield from answers
+    screen.say(reader.told())

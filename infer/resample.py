@@ -1,0 +1,158 @@
+"""Crop and resize as two matrix products, for a device: Pillow's bilinear resampling to within one level.
+
+Pillow resizes a row by weights that depend on its length alone, rounds to 8 bits, and then does so with the columns
+(https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c). A crop chooses some of such weights. So
+all steps of a PixelSpec that only resize and crop become one matrix for each axis, and a small ONNX graph applies them
+to several images of one size at once. Where they differ by a level, float32 has no room for half of one, or Pillow 13
+rounded columns first, as it does with an image that becomes much lower but hardly narrower.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infer.cuda import CUDA
+from infer.onnx_model import CODES, Node, Value, small_model
+from infer.pixels import AnyResize, CenterCrop, Pixels, PixelSpec
+from infer.session import Floats, open_onnx
+from infer.tuned import default_options
+
+GROUPS = (32, 8, 1)
+"""Images at once; each number has a graph of its own."""
+MOST_BYTES = 256 << 20
+"""Of the source pixels of a group, as float32."""
+KEPT = 64
+"""Sizes of images whose matrices are kept."""
+FLOAT32, UINT8 = CODES["float32"], CODES["uint8"]
+PRECISION = 1 << 22
+"""Pillow's weights are whole multiples of 1 / PRECISION."""
+
+
+def only_resamples(spec: PixelSpec) -> bool:
+    """Whether a spec's steps are resizes and crops alone."""
+    return all(isinstance(step, AnyResize | CenterCrop) for step in spec.steps)
+
+
+def matrices(spec: PixelSpec, height: int, width: int) -> tuple[Floats, Floats]:
+    """What makes a canvas of an image: rows float32 [canvas H, height] and columns float32 [width, canvas W].
+
+    With several resizes, what is rounded between them is not rounded here.
+    """
+    rows: list[NDArray[np.float64]] = []
+    columns: list[NDArray[np.float64]] = []
+    for step in (*spec.steps, CenterCrop(*spec.canvas)):
+        if isinstance(step, CenterCrop):
+            new = (step.width, step.height)
+            make = _cut
+        else:
+            assert isinstance(step, AnyResize)
+            new = step.target(width, height)
+            make = _weights
+        rows.append(make(height, new[1]))
+        columns.append(make(width, new[0]))
+        width, height = new
+    every = [reduce(lambda first, second: second @ first, chain) for chain in (rows, columns)]
+    return every[0].astype(np.float32), np.ascontiguousarray(every[1].T, dtype=np.float32)
+
+
+def _weights(length: int, target: int) -> NDArray[np.float64]:
+    """Antialiased bilinear weights, [target, length]; each row adds up to 1."""
+    scale = length / target
+    support = max(scale, 1.0)
+    centres = (np.arange(target) + 0.5)[:, None] * scale
+    first = np.maximum((centres - support + 0.5).astype(np.int64), 0)
+    last = np.minimum((centres + support + 0.5).astype(np.int64), length)
+    places = np.arange(length)[None]
+    triangle = np.maximum(1 - np.abs(places - centres + 0.5) / support, 0)
+    inside = np.where((places >= first) & (places < last), triangle, 0.0)
+    whole: NDArray[np.float64] = np.floor(inside / inside.sum(axis=1, keepdims=True) * PRECISION + 0.5)
+    return whole / PRECISION
+
+
+def _cut(length: int, target: int) -> NDArray[np.float64]:
+    """What chooses `target` places from the middle, [target, length]; black where there are none."""
+    return np.eye(target, length, (length - target) // 2)
+
+
+def graph(count: int) -> bytes:
+    """The ONNX model that makes canvases of `count` images of one size."""
+    images = [Value(f"image{number}", "uint8", [1, 3, "height", "width"]) for number in range(count)]
+    nodes = [
+        Node("Concat", [image.name for image in images], "images", {"axis": 0}),
+        Node("Cast", ["images"], "source", {"to": FLOAT32}),
+        Node("MatMul", ["source", "columns"], "narrow"),
+        Node("Add", ["narrow", "half"], "narrow_up"),
+        Node("Floor", ["narrow_up"], "narrow_rounded"),
+        Node("MatMul", ["rows", "narrow_rounded"], "low"),
+        Node("Add", ["low", "half"], "low_up"),
+        Node("Cast", ["low_up"], "planes", {"to": UINT8}),  # rounds down
+        Node("Transpose", ["planes"], "canvases", {"perm": [0, 2, 3, 1]}),
+    ]
+    rows, columns = Value("rows", "float32", ["rows", "height"]), Value("columns", "float32", ["width", "columns"])
+    canvases = Value("canvases", "uint8", [count, "rows", "columns", 3])
+    return small_model(nodes, [*images, rows, columns], [canvases], {"half": np.array(0.5, dtype=np.float32)})
+
+
+class Resampler:
+    """Images of any size on a device to canvases in the host's memory. Threads may share it."""
+
+    def __init__(self, provider: str) -> None:
+        """Raises DeviceError where the provider cannot be had."""
+        self._provider = provider
+        self._place = "cuda" if provider == CUDA else "cpu"
+        self._sessions = {count: self._open(count) for count in GROUPS}
+        self._kept: OrderedDict[tuple[PixelSpec, int, int], list[Any]] = OrderedDict()
+
+    def canvases(self, pointers: Sequence[int], height: int, width: int, spec: PixelSpec) -> Pixels:
+        """Canvases, uint8 [n, canvas H, canvas W, 3].
+
+        Args:
+            pointers: where on the device n images begin, uint8 [3, height, width] each.
+            height: of each image, pixels.
+            width: of each image, pixels.
+            spec: only resizes and crops.
+
+        Raises:
+            DeviceError: the device's memory is exhausted, or the graph cannot run.
+        """
+        rows, columns = self._matrices(spec, height, width)
+        room = max(1, MOST_BYTES // (3 * height * width * 4))
+        made: list[Pixels] = []
+        at = 0
+        while at < len(pointers):
+            count = next(size for size in GROUPS if size == 1 or size <= min(room, len(pointers) - at))
+            made.append(self._run(pointers[at : at + count], height, width, rows, columns))
+            at += count
+        return np.concatenate(made)
+
+    def _run(self, pointers: Sequence[int], height: int, width: int, rows: Any, columns: Any) -> Pixels:
+        session = self._sessions[len(pointers)]
+        binding = session.io_binding()
+        for number, pointer in enumerate(pointers):
+            binding.bind_input(f"image{number}", self._place, 0, np.uint8, (1, 3, height, width), pointer)
+        binding.bind_ortvalue_input("rows", rows)
+        binding.bind_ortvalue_input("columns", columns)
+        binding.bind_output("canvases", "cpu")
+        session.run_with_iobinding(binding)
+        found: list[Pixels] = binding.copy_outputs_to_cpu()
+        return found[0]
+
+    def _matrices(self, spec: PixelSpec, height: int, width: int) -> list[Any]:
+        """The matrices on the device; those that were used last are kept."""
+        import onnxruntime as ort
+
+        key = (spec, height, width)
+        found = self._kept.pop(key, None)
+        if found is None:
+            found = [ort.OrtValue.ortvalue_from_numpy(it, self._place, 0) for it in matrices(*key)]
+        self._kept[key] = found
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return found
+
+    def _open(self, count: int) -> Any:
+        return open_onnx(graph(count), self._provider, 1, default_options(self._provider, "fp32"))

@@ -1,0 +1,98 @@
+"""What another decoder changes is measured on pixels and answers, and another picture is refused."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infer.archive import File
+from infer.decode_check import SAMPLE, Difference, compare_decoders
+from infer.errors import DeviceError, ImageError
+from infer.files import list_images
+from infer.ring import Read, read_each
+from infer.session import Session
+
+
+class Changed:
+    """A reader whose pixels are those of the processor, changed."""
+
+    chunk, lanes = 5, 2
+
+    def __init__(self, session: Session, shift: int = 0, missing: str = "", turned: bool = False) -> None:
+        self.specs, self.shift, self.missing, self.turned = [session.card.pixels], shift, missing, turned
+        self.asked: list[File] = []
+
+    def __call__(self, files: Sequence[File]) -> list[Read]:
+        self.asked += files
+        return [self._changed(str(file), found) for file, found in zip(files, self._read(files), strict=True)]
+
+    def _read(self, files: Sequence[File]) -> list[Read]:
+        return list(read_each(self.specs, "none", files))
+
+    def _changed(self, file: str, found: Read) -> Read:
+        if self.missing and file.endswith(self.missing):
+            return ImageError(file, "lost")
+        if isinstance(found, ImageError):
+            return found
+        return tuple((255 - views if self.turned else np.minimum(views, 250) + self.shift) for views in found)
+
+
+@pytest.fixture(scope="module")
+def session(model: Path) -> Session:
+    return Session(model, "cpu")
+
+
+@pytest.fixture
+def files(cells: Path) -> list[str]:
+    return [str(cells / name) for name in list_images(cells)]
+
+
+def test_the_same_pixels_differ_in_nothing(session: Session, files: list[str]) -> None:
+    reader = Changed(session)
+    found = compare_decoders([session], files, 7, "none", reader)
+    assert (found.images, found.labels) == (len(files), 0)
+    assert found.probability < 0.2
+    assert found.told().startswith(f"--decode gpu beside cpu, on {len(files)} images: no label differs; prob")
+
+
+def test_a_level_more_is_told_by_its_size(session: Session, files: list[str]) -> None:
+    found = compare_decoders([session], files, 7, "none", Changed(session, shift=1))
+    plain = compare_decoders([session], files, 7, "none", Changed(session))
+    assert 0.5 < found.levels - plain.levels < 1.001
+    assert found.probability > 0
+
+
+def test_labels_that_change_are_counted() -> None:
+    told = Difference(128, 3, 0.25, 0.013).told()
+    assert told == (
+        "--decode gpu beside cpu, on 128 images: 3 of 128 images get another label; probabilities differ by at most "
+        "0.25, pixels by 0.013 of 255 on average"
+    )
+
+
+def test_another_picture_is_refused(session: Session, files: list[str]) -> None:
+    with pytest.raises(DeviceError, match="of 255 from the CPU's; choose --decode cpu"):
+        compare_decoders([session], files, 7, "none", Changed(session, turned=True))
+
+
+def test_a_file_that_only_one_can_decode_is_refused_by_name(session: Session, files: list[str]) -> None:
+    with pytest.raises(DeviceError, match=f"can decode {files[9]}"):
+        compare_decoders([session], files, 4, "none", Changed(session, missing=files[9]))
+
+
+def test_files_that_neither_can_decode_are_left_out(session: Session, files: list[str], tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no image")
+    assert compare_decoders([session], [str(bad), *files], 4, "none", Changed(session)).images == len(files)
+    assert compare_decoders([session], [str(bad)], 4, "none", Changed(session)).images == 0
+
+
+def test_of_many_files_some_are_taken_from_everywhere(session: Session, files: list[str], tmp_path: Path) -> None:
+    many = [shutil.copy(files[0], tmp_path / f"{number}.png") for number in range(3 * SAMPLE)]
+    reader = Changed(session)
+    assert compare_decoders([session], list(map(str, many)), 64, "none", reader).images == SAMPLE
+    assert {reader.asked[0], reader.asked[-1]} == {str(many[0]), str(many[-1])}
+    places = [int(Path(str(file)).stem) for file in reader.asked]
+    assert np.diff(sorted(places)).max() <= 4

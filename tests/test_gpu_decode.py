@@ -1,0 +1,173 @@
+"""Decoding by nvImageCodec: the pixels of the contract. Here it decodes on the processor, by the calls of a GPU."""
+
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import infer.gpu_decode
+from infer.archive import list_members
+from infer.cuda import CPU, CUDA, find_problem
+from infer.enhance import MeanFilter
+from infer.errors import ConfigError, DeviceError, ImageError, MissingExtraError
+from infer.gpu_decode import GpuReader
+from infer.pixels import PixelSpec
+from infer.ring import read_batches, read_each
+
+pytest.importorskip("nvidia.nvimgcodec", reason="nvImageCodec is not installed")
+
+SMALL = PixelSpec.default(16)
+LARGE = PixelSpec.default(28)
+
+
+def save(path: Path, size: tuple[int, int], seed: int, mode: str = "RGB", **options: object) -> str:
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    image = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).convert(mode)
+    image.save(path, **options)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """30 files: JPEGs of two sizes, a gray, a progressive, a CMYK and a turned one, a PNG, and two that are bad."""
+    folder = tmp_path_factory.mktemp("jpegs")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    made = [save(folder / f"{n}.jpg", (60, 47) if n % 3 else (47, 60), n, subsampling=n % 3) for n in range(23)]
+    made.append(save(folder / "gray.jpg", (60, 47), 23, "L"))
+    made.append(save(folder / "progressive.jpg", (60, 47), 24, progressive=True))
+    made.append(save(folder / "cmyk.jpg", (60, 47), 25, "CMYK"))
+    made.append(save(folder / "turned.jpg", (60, 47), 26, exif=turned))
+    made.append(save(folder / "image.png", (60, 47), 27))
+    cut = folder / "cut.jpg"
+    cut.write_bytes(Path(made[0]).read_bytes()[:-300])
+    return [*made, str(cut), str(folder / "missing.jpg")]
+
+
+@pytest.fixture
+def reader() -> GpuReader:
+    return GpuReader([SMALL, LARGE], "flips", CPU)
+
+
+def test_every_file_has_the_views_or_the_error_that_the_processor_gives(files: list[str], reader: GpuReader) -> None:
+    for file, found, expected in zip(files, reader(files), read_each([SMALL, LARGE], "flips", files), strict=True):
+        if isinstance(expected, ImageError):
+            assert isinstance(found, ImageError)
+            assert str(found) == str(expected), file
+            continue
+        assert not isinstance(found, ImageError), file
+        for views, wanted in zip(found, expected, strict=True):
+            assert views.shape == wanted.shape
+            assert np.abs(views.astype(int) - wanted).max() <= 1, file
+    assert (reader.on_device, reader.elsewhere) == (25, len(files) - 25)
+    assert reader.told() == "decoded: 25 images on the GPU, 5 on the CPU: no plain JPEGs, or damaged"
+
+
+def test_a_ring_takes_its_batches_in_order_from_it(files: list[str], reader: GpuReader) -> None:
+    batches = [
+        [(batch.errors, [array.copy() for array in batch.pixels_nhwc]) for batch in read_batches(
+            files, [SMALL, LARGE], "flips", 7, 2, reader=way
+        )]
+        for way in (None, reader)
+    ]  # fmt: skip
+    for (errors, pixels), (other_errors, others) in zip(*batches, strict=True):
+        assert list(map(str, errors)) == list(map(str, other_errors))
+        for array, other in zip(pixels, others, strict=True):
+            np.testing.assert_allclose(array.astype(int), other.astype(int), atol=1)
+
+
+def test_members_of_archives_are_decoded_too(files: list[str], tmp_path: Path, reader: GpuReader) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in files[:5]:
+            archive.write(file, Path(file).name)
+    members = list_members(tmp_path / "a.zip")
+    assert all(not isinstance(found, ImageError) for found in reader(members))
+    assert (reader.on_device, reader.elsewhere) == (5, 0)
+
+
+def test_images_are_decoded_in_groups_that_the_device_has_room_for(
+    files: list[str], reader: GpuReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once: list[int] = []
+    decode = infer.gpu_decode._Decoder.decode
+    monkeypatch.setattr(infer.gpu_decode, "MOST_BYTES", 3 * 60 * 47 * 4)
+    monkeypatch.setattr(
+        infer.gpu_decode._Decoder, "decode", lambda self, some: at_once.append(len(some)) or decode(self, some)
+    )
+    whole = [found for found in reader(files[:10]) if not isinstance(found, ImageError)]
+    assert at_once == [4, 4, 2]
+    assert len(whole) == 10
+
+
+def test_bombs_and_strips_are_refused_as_the_processor_refuses_them(
+    tmp_path: Path, reader: GpuReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strip = save(tmp_path / "strip.jpg", (1010, 10), 0)
+    (found,) = reader([strip])
+    assert "too thin" in str(found)
+    monkeypatch.setattr("infer.pixels.MAX_PIXELS", 1000)
+    monkeypatch.setattr("infer.gpu_decode.MAX_PIXELS", 1000)
+    (found,) = reader([save(tmp_path / "bomb.jpg", (40, 40), 0)])
+    assert "1600 pixels" in str(found) or "40 x 40 pixels" in str(found)
+
+
+def test_what_the_decoder_gives_in_another_form_is_left_to_the_processor(
+    files: list[str], reader: GpuReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Padded:
+        def __init__(self, **changed: object) -> None:
+            planes = np.zeros((3, 47, 60), dtype=np.uint8)
+            self.__array_interface__ = {**planes.__array_interface__, **changed}
+
+    decoder = reader._free.get()
+    reader._free.put(decoder)
+    assert decoder._decoded(Padded()) is not None
+    for changed in ({"strides": (64 * 47, 64, 1)}, {"shape": (1, 47, 60)}, {"typestr": "<u2"}):
+        assert decoder._decoded(Padded(**changed)) is None
+
+
+def test_models_that_enhance_images_are_refused() -> None:
+    spec = PixelSpec(steps=(MeanFilter(3), *SMALL.steps), canvas=SMALL.canvas, window=(16, 16), reduced_decode=False)
+    with pytest.raises(ConfigError, match="enhanced as well; choose --decode cpu"):
+        GpuReader([SMALL, spec], "none", CPU)
+
+
+def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nvidia", None)
+    with pytest.raises(MissingExtraError, match=r"pip install '.\[nvjpeg\]'"):
+        GpuReader([SMALL], "none", CPU)
+
+
+def test_a_decoder_that_decodes_no_jpeg_is_an_error_not_a_slow_success(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(infer.gpu_decode, "_small_jpeg", lambda: b"\xff\xd8 no jpeg \xff\xd9")
+    with pytest.raises(DeviceError, match="choose --decode cpu"):
+        GpuReader([SMALL], "none", CPU)
+    assert capfd.readouterr().err == ""
+
+
+def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    if find_problem() is None:
+        pytest.skip("there is a GPU")
+    monkeypatch.setattr(infer.gpu_decode, "Resampler", lambda provider: None)
+    with pytest.raises(DeviceError, match="nvImageCodec does not start"):
+        GpuReader([SMALL], "none", CUDA)
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_views_and_errors_that_the_processor_gives(files: list[str]) -> None:
+    if problem := find_problem():
+        pytest.skip(problem)
+    reader = GpuReader([SMALL, LARGE], "flips")
+    for _ in range(3):
+        for found, expected in zip(reader(files), read_each([SMALL, LARGE], "flips", files), strict=True):
+            assert isinstance(found, ImageError) == isinstance(expected, ImageError)
+            if not isinstance(found, ImageError) and not isinstance(expected, ImageError):
+                assert all(np.abs(a.astype(int) - b).mean() < 2 for a, b in zip(found, expected, strict=True))
+    assert reader.on_device == 3 * 25
+    repeated = [reader(files[:20]) for _ in range(2)]
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(*repeated, strict=True))
