@@ -95,6 +95,7 @@ class Runner:
     def __init__(self, session: Session, size: int, say: Callable[[str], None]) -> None:
         self.session, self.say = session, say
         self.size = session.batch or size
+        session.prepare(self.size)
 
     def run(self, pixels_nhwc: Pixels) -> Floats:
         """Probabilities [n, K] of n images of any number. Raises DeviceError."""

@@ -1,6 +1,8 @@
 """An ONNX file on a device: uint8 images in, logits and probabilities out, on the provider that was asked for."""
 
+import contextlib
 import copy
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ from infer.config import Device
 from infer.cuda import CPU, CUDA, find_problem
 from infer.errors import DeviceError, ModelError
 from infer.pixels import Pixels
-from infer.tuned import Options, default_options, remembered
+from infer.recorded import Recorded
+from infer.tuned import RECORDING, Options, default_options, remembered
 
 Floats = NDArray[np.float32]
 
+RESULTS = ("logits", "probabilities")
 CAM = "cam"
 """The output with the class activation map."""
 OUT_OF_MEMORY = (
@@ -62,13 +66,12 @@ class Session:
         wanted = CPU if device == "cpu" or problem else CUDA
         self._threads = threads
         try:
-            self._session = open_onnx(path, wanted, threads, self._options(wanted))
+            self._open(wanted, self._options(wanted))
         except DeviceError as error:
             if device == "cuda":
                 raise
             self.reason = str(error)
-            self._session = open_onnx(path, CPU, threads, self._options(CPU))
-        self.provider: str = self._session.get_providers()[0]
+            self._open(CPU, self._options(CPU))
         first = self._session.get_inputs()[0].shape[0]
         self.batch: int | None = first if isinstance(first, int) else None
         self.has_cam: bool = CAM in [output.name for output in self._session.get_outputs()]
@@ -76,14 +79,30 @@ class Session:
     def with_options(self, options: Options) -> "Session":
         """The same file on the same provider with other options. Raises DeviceError, ModelError."""
         other = copy.copy(self)
-        other.options = options
-        other._session = open_onnx(self.path, self.provider, self._threads, options)
+        other._open(self.provider, options)
         return other
 
     def _options(self, provider: str) -> Options:
         """Those that were measured here, or else the default ones."""
-        self.options = remembered(self.path, provider) or default_options(provider, self.card.precision)
-        return self.options
+        return remembered(self.path, provider) or default_options(provider, self.card.precision)
+
+    def _open(self, provider: str, options: Options) -> None:
+        self._session = open_onnx(self.path, provider, self._threads, options)
+        self.options: Options = options
+        self.provider: str = self._session.get_providers()[0]
+        self._recorded = None
+        if options.get(RECORDING) == "1":
+            self._recorded = Recorded(self._session, self.provider == CUDA, RESULTS, len(self.card.classes))
+
+    def prepare(self, count: int) -> None:
+        """Record the work of a batch of `count` images, where the options say so, while nothing else uses the GPU.
+
+        Raises DeviceError and ModelError, as `run`.
+        """
+        if self._recorded:
+            shape = (count, *self.card.pixels.window, 3)
+            with self._told(shape):
+                self._recorded.record(shape)
 
     def run(self, pixels_nhwc: Pixels) -> tuple[Floats, Floats]:
         """Logits and probabilities, float32 [n, K] each, of uint8 images [n, H, W, 3].
@@ -92,7 +111,11 @@ class Session:
             DeviceError: the device's memory is exhausted.
             ModelError: the file cannot run such a batch.
         """
-        logits, probabilities = self._run(["logits", "probabilities"], pixels_nhwc)
+        if self._recorded and self._recorded.holds(pixels_nhwc.shape):
+            with self._told(pixels_nhwc.shape):
+                logits, probabilities = self._recorded.run(pixels_nhwc)
+        else:
+            logits, probabilities = self._run(RESULTS, pixels_nhwc)
         return logits, probabilities
 
     def run_cam(self, pixels_nhwc: Pixels) -> Floats:
@@ -100,22 +123,29 @@ class Session:
 
         Raises DeviceError and ModelError, as `run`.
         """
-        (cam,) = self._run([CAM], pixels_nhwc)
+        (cam,) = self._run((CAM,), pixels_nhwc)
         return cam
 
-    def _run(self, outputs: list[str], pixels_nhwc: Pixels) -> list[Floats]:
+    def _run(self, outputs: Sequence[str], pixels_nhwc: Pixels) -> list[Floats]:
+        options = self._recorded.not_recording if self._recorded else None
+        with self._told(pixels_nhwc.shape):
+            found: list[Floats] = self._session.run(list(outputs), {"images": pixels_nhwc}, options)
+        return found
+
+    @contextlib.contextmanager
+    def _told(self, shape: tuple[int, ...]) -> Iterator[None]:
+        """ONNX Runtime's errors about a batch as lab's."""
         try:
-            found: list[Floats] = self._session.run(outputs, {"images": pixels_nhwc})
+            yield
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this
             if is_out_of_memory(error):
                 raise DeviceError(
-                    f"the memory of {self.provider} is exhausted by {len(pixels_nhwc)} images; "
-                    "give a smaller --batch-size"
+                    f"the memory of {self.provider} is exhausted by {shape[0]} images; give a smaller --batch-size"
                 ) from error
             what = str(error).partition("\n")[0]
-            shape = list(pixels_nhwc.shape)
-            raise ModelError(f"{self.path} cannot run a batch of shape {shape}: {what}; export it again") from error
-        return found
+            raise ModelError(
+                f"{self.path} cannot run a batch of shape {list(shape)}: {what}; export it again"
+            ) from error
 
 
 def gpu_problem(precision: str) -> str | None:

@@ -13,7 +13,9 @@ from infer.files import cache_folder, sha256_of, write_text
 
 Options = Mapping[str, str]
 
-CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0", "prefer_nhwc": "0"}
+RECORDING = "enable_cuda_graph"
+"""CUDA's option that records a batch's work, "1" or "0"; see `infer.recorded`."""
+CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0", "prefer_nhwc": "0", RECORDING: "0"}
 """HEURISTIC runs as fast as EXHAUSTIVE with a shorter first run; without TF32, fp32 is what it says."""
 HALF_OPTIONS = {**CUDA_OPTIONS, "prefer_nhwc": "1"}
 """For fp16: with channels last, ResNet-18 ran 1.8 times as fast on an H100, ResNet-50 1.4 times."""
@@ -33,7 +35,11 @@ def choices(provider: str, precision: str) -> list[Options]:
     default = default_options(provider, precision)
     varied = {"session.intra_op.allow_spinning": ("1", "0")}
     if provider == CUDA:
-        varied = {"prefer_nhwc": ("1", "0"), "cudnn_conv_algo_search": ("HEURISTIC", "EXHAUSTIVE")}
+        varied = {
+            RECORDING: ("0", "1"),  # last: a recording that fails may leave the GPU unusable
+            "prefer_nhwc": ("1", "0"),
+            "cudnn_conv_algo_search": ("HEURISTIC", "EXHAUSTIVE"),
+        }
     every = [{**default, **dict(zip(varied, values, strict=True))} for values in product(*varied.values())]
     return [default, *(item for item in every if item != default)]
 

@@ -24,6 +24,8 @@ class Limited:
         self.card, self.provider, self.room, self.sizes, self.batch = session.card, provider, room, [], batch
         self._run = session.run
 
+    def prepare(self, count: int) -> None: ...
+
     def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         self.sizes.append(len(pixels))
         if len(pixels) > self.room:

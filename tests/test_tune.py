@@ -15,7 +15,7 @@ from infer.errors import ConfigError, DeviceError
 from infer.screen import Screen
 from infer.session import Session
 from infer.tune import tune
-from infer.tuned import default_options, remembered
+from infer.tuned import RECORDING, default_options, remembered
 
 
 @pytest.fixture
@@ -73,6 +73,33 @@ def test_options_that_cannot_run_are_left_out_and_told(
     monkeypatch.setattr(Session, "with_options", without_spinning_fails)
     assert tune(session, 4, heard[0]) == default_options(CPU, "fp32")
     assert "cannot run with allow_spinning=0: no memory" in heard[1].getvalue()
+
+
+@pytest.mark.parametrize(("batch_size", "tried"), [(4, 2), (64, 1)])
+def test_recording_is_tried_for_small_batches_alone(
+    session: Session, quiet: Screen, monkeypatch: pytest.MonkeyPatch, batch_size: int, tried: int
+) -> None:
+    plain = default_options(CPU, "fp32")
+    counted: list[int] = []
+    monkeypatch.setattr(infer.tune, "choices", lambda *_: [plain, {**plain, RECORDING: "1"}])
+    monkeypatch.setattr(infer.tune, "_rates", lambda runs, _: counted.append(len(runs)) or [100.0] * len(runs))
+    tune(session, batch_size, quiet)
+    assert counted == [tried]
+
+
+def test_options_with_other_answers_are_left_out_and_told(
+    session: Session, heard: tuple[Screen, io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = Session.run
+
+    def run(self: Session, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        logits, probabilities = answered(self, pixels)
+        return (logits if self.options["session.intra_op.allow_spinning"] == "1" else logits[::-1]), probabilities
+
+    monkeypatch.setattr(Session, "run", run)
+    monkeypatch.setattr(infer.tune, "_rates", rates_of(100, 150))
+    assert tune(session, 4, heard[0]) == default_options(CPU, "fp32")
+    assert "left out, as its answers are others: allow_spinning=0" in heard[1].getvalue()
 
 
 def test_predict_tunes_tells_and_writes_the_same_file(

@@ -24,7 +24,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_choice_is_tried_once_the_default_first_and_none_computes_in_tf32(provider: str, precision: str) -> None:
     found = [dict(options) for options in choices(provider, precision)]
     assert found[0] == default_options(provider, precision)
-    assert len({tuple(sorted(options.items())) for options in found}) == len(found) == (4 if provider == CUDA else 2)
+    assert len({tuple(sorted(options.items())) for options in found}) == len(found) == (8 if provider == CUDA else 2)
     if provider == CUDA:
         assert {options["use_tf32"] for options in found} == {"0"}
 
