@@ -27,7 +27,7 @@ from infer.errors import ConfigError, DeviceError, MissingExtraError
 from infer.jpeg import Frame, plain_frame
 from infer.pixels import MAX_ASPECT, MAX_PIXELS, PixelSpec
 from infer.resample import Resampler, only_resamples
-from infer.ring import Read, read_each
+from infer.ring import CHUNK, Read, read_each
 from infer.views import views_of
 from infer.workers import THREADS
 
@@ -42,13 +42,13 @@ class GpuReader:
 
     Attributes:
         chunk: images that it is given at once, at most.
-        lanes: threads that may call it at once: the files of one batch are read while another is on the GPU.
+        lanes: threads that may call it at once: files of one batch are read, one is decoded, one is copied back.
         on_device: images that it has decoded there.
         elsewhere: images that were left to the processor.
     """
 
     chunk = 64
-    lanes = 2
+    lanes = 3
 
     def __init__(self, specs: Sequence[PixelSpec], tta: Tta, provider: str = CUDA) -> None:
         """Open the decoders. With the CPU's provider they decode on the processor, by the same calls.
@@ -67,6 +67,7 @@ class GpuReader:
         self._free: SimpleQueue[_Decoder] = SimpleQueue()
         for _ in range(self.lanes):
             self._free.put(_Decoder(provider))
+        self._pool = ThreadPoolExecutor(THREADS, "read")
         self._counting = threading.Lock()
         self.count_anew()
 
@@ -79,14 +80,14 @@ class GpuReader:
         decoder = self._free.get()
         found: dict[int, Read] = {}
         try:
-            with ThreadPoolExecutor(THREADS, "read") as pool:
-                sources = {place: source for place, source in enumerate(pool.map(_source, files)) if source}
-                for group in _groups(sources):
-                    images = decoder.decode([source.content for source in group.values()])
-                    found |= self._views(dict(zip(group, images, strict=True)))
-                rest = [place for place in range(len(files)) if place not in found]
-                read = pool.map(lambda place: next(read_each(self._specs, self._tta, [files[place]])), rest)
-                found |= zip(rest, read, strict=True)
+            parts = self._pool.map(_sources, (files[at : at + CHUNK] for at in range(0, len(files), CHUNK)))
+            every = enumerate(source for part in parts for source in part)
+            for group in _groups({place: source for place, source in every if source}):
+                images = decoder.decode([source.content for source in group.values()])
+                found |= self._views(dict(zip(group, images, strict=True)))
+            rest = [place for place in range(len(files)) if place not in found]
+            read = self._pool.map(lambda place: next(read_each(self._specs, self._tta, [files[place]])), rest)
+            found |= zip(rest, read, strict=True)
         finally:
             self._free.put(decoder)
         with self._counting:
@@ -131,6 +132,10 @@ class _Decoded:
     pointer: int
     shape: tuple[int, int]
     owner: Any
+
+
+def _sources(files: Sequence[File]) -> list[_Source | None]:
+    return [_source(file) for file in files]
 
 
 def _source(file: File) -> _Source | None:
