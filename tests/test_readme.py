@@ -50,10 +50,16 @@ def test_the_readme_names_the_two_commands_that_the_makefile_has() -> None:
         assert f"\n{target}:" in makefile
 
 
-def test_the_readmes_program_runs(
-    model: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("page", ["README.md", "docs/predict.md"])
+def test_a_pages_program_runs(
+    page: str,
+    model: Path,
+    cells: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
     shutil.copytree(cells, tmp_path / "cells")
     shutil.copy(model, tmp_path / "model.onnx")
     monkeypatch.chdir(tmp_path)
