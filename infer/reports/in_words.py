@@ -6,6 +6,20 @@ from infer.reports.metrics import Estimate, Metrics
 from infer.reports.result import EvaluationResult
 from infer.screen import shown
 
+NAMES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "matthews": "Matthews correlation",
+    "kappa": "weighted kappa",
+    "roc_auc": "ROC AUC",
+    "average_precision": "average precision",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "calibration_error": "calibration error",
+}
+"""Of the metrics' fields."""
 CLASS_COLUMNS = (
     ("precision", "precision"),
     ("recall", "recall"),
@@ -21,21 +35,25 @@ def summary_rows(result: EvaluationResult, metrics: Metrics) -> Iterator[tuple[s
     """Of each metric: its name, value, interval and what it is, for people."""
     names = [shown(str(item)) for item in result.classes]
     ranked = f"of class {names[1]}" if len(names) == 2 else "each class against the rest, mean"
-    yield "accuracy", *percent(metrics.accuracy), "of all images"
-    yield "majority share", f"{metrics.majority_share:.2%}", "", "accuracy of one answer for all"
-    yield "balanced accuracy", *percent(metrics.balanced_accuracy), "mean recall"
-    yield "macro F1", *decimal(metrics.macro_f1), "mean over classes"
-    yield "weighted F1", *decimal(metrics.weighted_f1), "weighted by images"
-    yield "Matthews correlation", *decimal(metrics.matthews), "0 is chance"
-    if metrics.kappa is not None:
-        yield "weighted kappa", *decimal(metrics.kappa), "quadratic, for grades"
-    yield "ROC AUC", *decimal(metrics.roc_auc), ranked
-    yield "average precision", *decimal(metrics.average_precision), ranked
-    yield "log loss", *decimal(metrics.log_loss), "0 is best"
-    yield "Brier score", *decimal(metrics.brier), "0 is best"
     before = metrics.uncalibrated_error
-    note = "of confidence from accuracy" if before is None else f"{before:.3f} without the model's temperature"
-    yield "calibration error", *decimal(metrics.calibration_error), note
+    told = "of confidence from accuracy" if before is None else f"{before:.3f} without the model's temperature"
+    yield NAMES["accuracy"], *percent(metrics.accuracy), "of all images"
+    yield "majority share", f"{metrics.majority_share:.2%}", "", "accuracy of one answer for all"
+    yield NAMES["balanced_accuracy"], *percent(metrics.balanced_accuracy), "mean recall"
+    notes = {
+        "macro_f1": "mean over classes",
+        "weighted_f1": "weighted by images",
+        "matthews": "0 is chance",
+        "kappa": "quadratic, for grades",
+        "roc_auc": ranked,
+        "average_precision": ranked,
+        "log_loss": "0 is best",
+        "brier": "0 is best",
+        "calibration_error": told,
+    }
+    for field, note in notes.items():
+        if (estimate := getattr(metrics, field)) is not None:
+            yield NAMES[field], *decimal(estimate), note
     if at := metrics.at_threshold:
         chosen = f"class {names[at.positive]}; threshold of {at.chosen_on}"
         yield f"sensitivity at {at.threshold:.3g}", *percent(at.sensitivity), chosen

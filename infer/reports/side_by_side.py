@@ -14,6 +14,7 @@ from rich.text import Text
 from infer.card import ClassName
 from infer.reports.drawing import new_figure, plot_text
 from infer.reports.figures import MOST_IN_FULL
+from infer.reports.in_words import NAMES
 from infer.reports.metrics import Estimate, Metrics, measure
 from infer.reports.paired import COMPARED, differences, in_common, verdict
 from infer.reports.result import EvaluationResult
@@ -28,18 +29,6 @@ ACROSS = 3
 """Confusion matrices in a row of the picture."""
 MOST_COLUMNS = 24
 """Of confusion matrices side by side in a terminal; more are in the picture alone."""
-NAMES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "weighted_f1": "weighted F1",
-    "matthews": "Matthews correlation",
-    "kappa": "weighted kappa",
-    "roc_auc": "ROC AUC",
-    "average_precision": "average precision",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-}
 
 
 @dataclass(frozen=True)
