@@ -35,7 +35,9 @@ def answers_of(
             from infer.cluster import classify_on_cluster
 
             return classify_on_cluster(config, sessions, files, size, screen.say)
-        return classify(sessions, files, config.batch_size, say=screen.say, tta=config.tta, reader=reader)
+        return classify(
+            sessions, files, config.batch_size, say=screen.say, tta=config.tta, reader=reader, total=len(inputs.files)
+        )
 
     identity = identity_of(config, sessions, inputs)
     answers = resuming(progress_file(config.out), identity, inputs.files, size, rest, screen.say)

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 from infer.archive import File
 from infer.config import Tta
 from infer.cpu import cores
-from infer.errors import DeviceError
-from infer.pipeline import average, images_a_batch, runners_of, specs_of
-from infer.pixels import Pixels
+from infer.errors import DeviceError, listed
+from infer.pipeline import Runner, average, images_a_batch, runners_of, specs_of
+from infer.pixels import Pixels, bombs_are_errors
 from infer.ring import Batch, Reader, read_batches
 from infer.session import Floats, Session
 from infer.views import COUNTS
@@ -34,13 +34,18 @@ class Difference:
     """The largest difference of any class."""
     levels: float
     """The mean difference of the pixels, of 255."""
+    damaged: tuple[str, ...] = ()
+    """Images that only one of them could decode."""
 
     def told(self) -> str:
         """For people."""
+        if not self.images:
+            return "--decode gpu: no image that it could be compared on can be read"
         what = f"{self.labels} of {self.images} images get another label" if self.labels else "no label differs"
+        only = f"; only one of both decodes {listed(self.damaged)}" if self.damaged else ""
         return (
             f"--decode gpu beside cpu, on {self.images} images: {what}; probabilities differ by at most "
-            f"{self.probability:.2g}, pixels by {self.levels:.2g} of 255 on average"
+            f"{self.probability:.2g}, pixels by {self.levels:.2g} of 255 on average{only}"
         )
 
 
@@ -49,43 +54,73 @@ def compare_decoders(
 ) -> Difference:
     """Decode some of the files by the reader and by the processor, and have both answered.
 
+    Pixels are compared with those of the processor at full scale, as the reader knows no other.
+
     Raises:
-        DeviceError: the reader gives other pictures, or reads other files.
+        DeviceError: the reader gives other pictures.
     """
     sample = [files[place] for place in np.unique(np.linspace(0, len(files) - 1, SAMPLE).astype(int))]
     size = min(images_a_batch(sessions, batch_size, tta), len(sample))
     runners = runners_of(sessions, size * COUNTS[tta], lambda text: None)
-    levels: list[Floats] = []
-    answers: tuple[list[Floats], list[Floats]] = ([], [])
+    specs = specs_of(sessions)
+    in_full = [replace(spec, reduced_decode=False) for spec in specs]
+    found: list[_Compared] = []
+    damaged: list[str] = []
     with contextlib.ExitStack() as stack:
-        read = partial(read_batches, sample, specs_of(sessions), tta, size, cores())
-        ways = [stack.enter_context(contextlib.closing(read(reader=way))) for way in (None, reader)]
-        for number, batches in enumerate(zip(*ways, strict=True)):
-            _require_same_files(sample[number * size :], batches)
-            count = batches[0].errors.count(None)
-            if not count:
-                continue
-            levels.append(_mean_levels(count, *(batch.pixels_nhwc for batch in batches)))
-            for found, batch in zip(answers, batches, strict=True):
-                found.append(average(runners, batch.pixels_nhwc, count))
-    if not levels:
-        return Difference(0, 0, 0.0, 0.0)
-    if (most := float(np.concatenate(levels).max())) > MOST_LEVELS:
+        stack.enter_context(bombs_are_errors())  # both ways set this, and end in the order in which they began
+        read = partial(read_batches, sample, tta=tta, size=size, workers=cores())
+        cpu, gpu = (
+            stack.enter_context(contextlib.closing(way))
+            for way in (read(specs=[*specs, *in_full]), read(specs=specs, reader=reader))
+        )
+        for number, (one, other) in enumerate(zip(cpu, gpu, strict=True)):
+            both, single = _readable(one, other)
+            damaged += [str(sample[number * size + place]) for place in single]
+            if both:
+                views = _of_images(one, both), _of_images(other, both)
+                found.append(_compare(runners, len(both), views[0][: len(specs)], views[0][len(specs) :], views[1]))
+    if not found:
+        return Difference(0, 0, 0.0, 0.0, tuple(damaged))
+    levels = np.concatenate([item.levels for item in found])
+    if (most := float(levels.max())) > MOST_LEVELS:
         raise DeviceError(f"--decode gpu: pixels differ by {most:.0f} of 255 from the CPU's; choose --decode cpu")
-    cpu, gpu = (np.concatenate(found) for found in answers)
-    changed = int(np.count_nonzero(cpu.argmax(axis=1) != gpu.argmax(axis=1)))
-    return Difference(len(cpu), changed, float(np.abs(cpu - gpu).max()), float(np.concatenate(levels).mean()))
+    first, second = (np.concatenate([getattr(item, way) for item in found]) for way in ("cpu", "gpu"))
+    changed = int(np.count_nonzero(first.argmax(axis=1) != second.argmax(axis=1)))
+    return Difference(len(first), changed, float(np.abs(first - second).max()), float(levels.mean()), tuple(damaged))
 
 
-def _require_same_files(files: Sequence[File], batches: Sequence[Batch]) -> None:
-    cpu, gpu = (batch.errors for batch in batches)
-    for file, one, other in zip(files, cpu, gpu, strict=False):
-        if (one is None) != (other is None):
-            raise DeviceError(f"--decode gpu: only one of CPU and GPU can decode {file}; choose --decode cpu")
+@dataclass(frozen=True)
+class _Compared:
+    """Of n images the probabilities, float32 [n, K], by both decoders, and the mean difference of pixels [n]."""
+
+    cpu: Floats
+    gpu: Floats
+    levels: Floats
 
 
-def _mean_levels(count: int, one: Sequence[Pixels], other: Sequence[Pixels]) -> Floats:
-    """Mean absolute difference of each image's pixels, float32 [count]; of several specs the largest."""
-    pairs = zip(one, other, strict=True)
-    every = [np.abs(a.astype(np.int16) - b).reshape(count, -1).mean(axis=1, dtype=np.float32) for a, b in pairs]
-    return np.asarray(np.max(every, axis=0))
+def _compare(
+    runners: Sequence[tuple[int, Runner]],
+    count: int,
+    cpu: Sequence[Pixels],
+    cpu_in_full: Sequence[Pixels],
+    gpu: Sequence[Pixels],
+) -> _Compared:
+    pairs = zip(cpu_in_full, gpu, strict=True)
+    levels = [np.abs(a.astype(np.int16) - b).reshape(count, -1).mean(axis=1, dtype=np.float32) for a, b in pairs]
+    return _Compared(average(runners, cpu, count), average(runners, gpu, count), np.asarray(np.max(levels, axis=0)))
+
+
+def _readable(cpu: Batch, gpu: Batch) -> tuple[list[int], list[int]]:
+    """Places of the images that both could decode, and that only one could."""
+    can = [(one is None, other is None) for one, other in zip(cpu.errors, gpu.errors, strict=True)]
+    return [n for n, both in enumerate(can) if all(both)], [n for n, (one, other) in enumerate(can) if one != other]
+
+
+def _of_images(batch: Batch, places: Sequence[int]) -> list[Pixels]:
+    """Of each spec the views of the images at some places of the batch, which could be decoded."""
+    rows = [place for place, error in enumerate(batch.errors) if error is None]
+    chosen = [rows.index(place) for place in places]
+    return [
+        array.reshape(len(rows), -1, *array.shape[1:])[chosen].reshape(-1, *array.shape[1:])
+        for array in batch.pixels_nhwc
+    ]

@@ -13,6 +13,7 @@ from infer.config import PredictConfig, ReportConfig
 from infer.errors import DataError
 from infer.files import sha256_of
 from infer.inputs import Inputs
+from infer.nvjpeg import decoder_version
 from infer.remote import Remote
 from infer.session import Session, runtime_version
 
@@ -56,5 +57,10 @@ def identify(config: PredictConfig, sessions: Sequence[Session], inputs: Inputs)
         "images": f"{len(inputs.files)}, {names.hexdigest()}",
         "options": " ".join(options),
         "device": f"ray, {config.device}" if config.engine == "ray" else " ".join(device),
-        "versions": f"onnxruntime {runtime_version()}, pillow {PIL.__version__}, numpy {np.__version__}",
+        "versions": ", ".join(
+            [
+                *(f"onnxruntime {runtime_version()}", f"pillow {PIL.__version__}", f"numpy {np.__version__}"),
+                *([f"nvimgcodec {decoder_version()}"] if config.decode == "gpu" else []),
+            ]
+        ),
     }

@@ -3,6 +3,7 @@
 Markers as ITU-T T.81, annex B, numbers them; of Adobe's segment as Technical Note 5116 tells.
 """
 
+import re
 from dataclasses import dataclass
 
 from PIL import Image
@@ -11,12 +12,12 @@ from infer.pixels import ORIENTATION
 
 START, END = b"\xff\xd8", b"\xff\xd9"
 FRAMES = (0xC0, 0xC1, 0xC2)
-"""Of a baseline, an extended and a progressive image, all coded by Huffman."""
-OTHER_FRAMES = (0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
-"""Lossless, hierarchical and arithmetically coded ones."""
+"""Of a baseline, an extended and a progressive image, all coded by Huffman; others are lossless or rare."""
 SCAN, APP1, ADOBE = 0xDA, 0xE1, 0xEE
-ALONE = (0x01, *range(0xD0, 0xD8))
-"""Markers without a segment."""
+TABLES = (0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0))
+"""Huffman and quantisation tables, restart intervals, comments and what applications add."""
+AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7]")
+"""What ends a scan's data, in which there are only stuffed zeros and restarts."""
 
 
 @dataclass(frozen=True)
@@ -28,30 +29,28 @@ class Frame:
 
 
 def plain_frame(content: bytes) -> Frame | None:
-    """The frame of a plain JPEG file, or None where it is another, or no JPEG at all."""
-    if not content.startswith(START) or not content.rstrip(b"\0").endswith(END):
+    """The frame of a plain JPEG file, or None where it is another, is no JPEG, or shows damage without decoding."""
+    if not content.startswith(START):
         return None
     frame: Frame | None = None
-    at = len(START)
-    while at + 4 <= len(content) and content[at] == 0xFF:
-        marker = content[at + 1]
-        if marker == 0xFF or marker in ALONE:
-            at += 1 if marker == 0xFF else 2
-            continue
-        segment = content[at + 4 : at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")]
-        if marker == SCAN:
-            return frame
-        if marker in FRAMES:
-            frame = _frame(segment)
-        if (
-            marker in OTHER_FRAMES
-            or (marker in FRAMES and frame is None)
-            or (marker == APP1 and _is_turned(segment))
-            or (marker == ADOBE and segment.startswith(b"Adobe") and segment[11:12] != b"\x01")
-        ):
+    at, scans = len(START), 0
+    while not scans or content[at : at + 2] != END:
+        found = content[at : at + 4]
+        if len(found) < 4 or found[0] != 0xFF:
             return None
-        at += 4 + len(segment)
-    return None
+        marker, size = found[1], int.from_bytes(found[2:], "big")
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        segment = content[at + 4 : at + 2 + size]
+        at += 2 + size
+        if marker in FRAMES and frame is None:
+            frame = _frame(segment)
+        elif marker == SCAN and frame and (end := AFTER_SCAN.search(content, at)):
+            at, scans = end.start(), scans + 1
+        elif marker not in TABLES or (marker == APP1 and _is_turned(segment)) or (marker == ADOBE and _is_rgb(segment)):
+            return None
+    return frame
 
 
 def _frame(segment: bytes) -> Frame | None:
@@ -60,6 +59,11 @@ def _frame(segment: bytes) -> Frame | None:
         return None
     height, width = int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big")
     return Frame(width, height) if height and width else None
+
+
+def _is_rgb(segment: bytes) -> bool:
+    """Whether Adobe's segment may tell of other colours than YCbCr."""
+    return segment.startswith(b"Adobe") and segment[11:12] != b"\x01"
 
 
 def _is_turned(segment: bytes) -> bool:

@@ -38,6 +38,7 @@ def classify(
     say: Callable[[str], None] = lambda text: None,
     tta: Tta = "none",
     reader: Reader | None = None,
+    total: int | None = None,
 ) -> Iterator[Answer]:
     """One answer per file, in order; host memory does not grow with their number.
 
@@ -52,12 +53,13 @@ def classify(
         say: is told what the user should know.
         tta: which views of an image are run.
         reader: decodes in place of the processor, for `specs_of` these sessions and these views.
+        total: of how many files these are the last, where others have been answered for; None: these are all.
 
     Raises:
         DeviceError: a device cannot run even one image.
     """
     step = images_a_batch(sessions, batch_size, tta)
-    runners = runners_of(sessions, min(step, max(1, len(files))) * COUNTS[tta], say)
+    runners = runners_of(sessions, min(step, max(1, total or len(files))) * COUNTS[tta], say)
     at_once = max(AT_ONCE.get(session.provider, 1) for session in sessions)
     batches = read_batches(files, specs_of(sessions), tta, step, workers or cores(), held=at_once, reader=reader)
     done = in_order(partial(_answer, runners), batches, at_once, ahead=at_once)
@@ -95,7 +97,8 @@ class Runner:
     def __init__(self, session: Session, size: int, say: Callable[[str], None]) -> None:
         self.session, self.say = session, say
         self.size = session.batch or size
-        session.prepare(self.size)
+        with contextlib.suppress(DeviceError):  # no memory for it: the batch itself will find out
+            session.prepare(self.size)
 
     def run(self, pixels_nhwc: Pixels) -> Floats:
         """Probabilities [n, K] of n images of any number. Raises DeviceError."""

@@ -1,11 +1,13 @@
 """CUDA graphs: the work of a batch is recorded once and then replayed by one launch, from which small batches gain.
 
-ONNX Runtime keeps what it recorded for one thread, and while it records, no other may allocate memory on the GPU
-(https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html). So one thread does all of it, and records
-before a pipeline's threads start. Inputs and outputs stay where they are on the device.
+ONNX Runtime runs a session that records from one thread alone, keeps what it recorded for that thread, and while it
+records, no other may allocate memory on the GPU
+(https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html). So recordings have a session and a thread
+of their own, and are made before a pipeline's threads start. Inputs and outputs stay where they are on the device.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,21 +19,21 @@ from infer.pixels import Pixels
 MOST_IMAGES = 16
 """Of a batch that is worth recording; a larger one keeps the GPU busy for longer than its launches take."""
 GRAPH_ID = "gpu_graph_id"
-"""Of a run: which of a session's recordings it makes or replays; -1 for none."""
+"""Of a run: which of a session's recordings it makes or replays."""
 
 
 class Recorded:
-    """What was recorded of an InferenceSession with uint8 `images`, by the number of images."""
+    """What was recorded of a network that takes uint8 `images`, by their shape."""
 
-    def __init__(self, session: Any, on_gpu: bool, outputs: Sequence[str], width: int) -> None:
-        """Each of the `outputs` is float32 [images, width]."""
-        self._session, self._place, self._outputs, self._width = session, "cuda" if on_gpu else "cpu", outputs, width
+    def __init__(self, open_session: Callable[[], Any], on_gpu: bool, outputs: Sequence[str], width: int) -> None:
+        """`open_session` gives a session that records; each of its `outputs` is float32 [images, width]."""
+        self._place, self._outputs, self._width = "cuda" if on_gpu else "cpu", outputs, width
         self._thread = ThreadPoolExecutor(1, "recorded")
-        self.not_recording = _with_id(-1)
+        self._open_session = functools.cache(open_session)
         self._bound: dict[tuple[int, ...], tuple[Any, list[Any], Any, Any]] = {}
 
     def record(self, shape: tuple[int, ...]) -> None:
-        """Record batches of this shape, [images, H, W, 3]. Raises what ONNX Runtime raises."""
+        """Record batches of this shape, [images, H, W, 3]; large ones are not. Raises what ONNX Runtime raises."""
         if shape[0] <= MOST_IMAGES and shape not in self._bound:
             self._thread.submit(self._record, shape).result()
 
@@ -51,25 +53,19 @@ class Recorded:
             ort.OrtValue.ortvalue_from_shape_and_type((shape[0], self._width), np.float32, self._place, 0)
             for _ in self._outputs
         ]
-        binding = self._session.io_binding()
+        session = self._open_session()
+        binding = session.io_binding()
         binding.bind_ortvalue_input("images", images)
         for name, result in zip(self._outputs, results, strict=True):
             binding.bind_ortvalue_output(name, result)
-        options = _with_id(len(self._bound) + 1)
+        options = ort.RunOptions()
+        options.add_run_config_entry(GRAPH_ID, str(len(self._bound) + 1))
         images.update_inplace(np.zeros(shape, dtype=np.uint8))
-        self._session.run_with_iobinding(binding, options)
+        session.run_with_iobinding(binding, options)
         self._bound[shape] = images, results, binding, options
 
     def _replay(self, pixels_nhwc: Pixels) -> list[NDArray[np.float32]]:
         images, results, binding, options = self._bound[pixels_nhwc.shape]
         images.update_inplace(np.ascontiguousarray(pixels_nhwc))
-        self._session.run_with_iobinding(binding, options)
+        self._open_session().run_with_iobinding(binding, options)
         return [np.array(result.numpy()) for result in results]
-
-
-def _with_id(recording: int) -> Any:
-    import onnxruntime as ort
-
-    options = ort.RunOptions()
-    options.add_run_config_entry(GRAPH_ID, str(recording))
-    return options

@@ -9,17 +9,19 @@ rounded columns first, as it does with an image that becomes much lower but hard
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infer.cuda import CUDA
+from infer.errors import DeviceError
 from infer.onnx_model import CODES, Node, Value, small_model
 from infer.pixels import AnyResize, CenterCrop, Pixels, PixelSpec
-from infer.session import Floats, open_onnx
+from infer.session import Floats, is_out_of_memory, open_onnx
 from infer.tuned import default_options
+
+Matrix = NDArray[np.float64]
 
 GROUPS = (32, 8, 1)
 """Images at once; each number has a graph of its own."""
@@ -42,40 +44,69 @@ def matrices(spec: PixelSpec, height: int, width: int) -> tuple[Floats, Floats]:
 
     With several resizes, what is rounded between them is not rounded here.
     """
-    rows: list[NDArray[np.float64]] = []
-    columns: list[NDArray[np.float64]] = []
-    for step in (*spec.steps, CenterCrop(*spec.canvas)):
-        if isinstance(step, CenterCrop):
-            new = (step.width, step.height)
-            make = _cut
+    steps = (*spec.steps, CenterCrop(*spec.canvas))
+    sizes = [(height, width)]
+    for step in steps:
+        if isinstance(step, AnyResize):
+            width, height = step.target(width, height)
+        elif isinstance(step, CenterCrop):
+            height, width = step.height, step.width
+        sizes.append((height, width))
+    resizes = [isinstance(step, AnyResize) for step in steps]
+    rows, columns = (_matrix(lengths, resizes) for lengths in zip(*sizes, strict=True))
+    return rows.astype(np.float32), np.ascontiguousarray(columns.T, dtype=np.float32)
+
+
+def _matrix(lengths: Sequence[int], resizes: Sequence[bool]) -> Matrix:
+    """All steps along one axis, [last length, first length]; each is a resize or a crop from one length to the next.
+
+    It is made from the last step to the first, so that what a crop leaves out is never computed.
+    """
+    places = np.arange(lengths[-1])
+    found: Matrix | None = None
+    for before, after, is_resize in reversed(list(zip(lengths, lengths[1:], resizes, strict=False))):
+        if is_resize:
+            found = (
+                _weights(before, after, places) if found is None else found @ _weights(before, after, np.arange(after))
+            )
+        elif found is None:
+            places = np.where((places >= 0) & (places < after), places + (before - after) // 2, -1)
+            places = np.where(places < before, places, -1)
         else:
-            assert isinstance(step, AnyResize)
-            new = step.target(width, height)
-            make = _weights
-        rows.append(make(height, new[1]))
-        columns.append(make(width, new[0]))
-        width, height = new
-    every = [reduce(lambda first, second: second @ first, chain) for chain in (rows, columns)]
-    return every[0].astype(np.float32), np.ascontiguousarray(every[1].T, dtype=np.float32)
+            found = _uncropped(found, before)
+    return found if found is not None else (places[:, None] == np.arange(lengths[0])).astype(np.float64)
 
 
-def _weights(length: int, target: int) -> NDArray[np.float64]:
-    """Antialiased bilinear weights, [target, length]; each row adds up to 1."""
+def _weights(length: int, target: int, places: NDArray[np.int64]) -> Matrix:
+    """Antialiased bilinear weights of some places of a target, [places, length]; each row adds up to 1.
+
+    A place outside the target has none.
+    """
     scale = length / target
     support = max(scale, 1.0)
-    centres = (np.arange(target) + 0.5)[:, None] * scale
+    found = np.zeros((len(places), length))
+    inside = (places >= 0) & (places < target)
+    centres = (places[inside] + 0.5)[:, None] * scale
     first = np.maximum((centres - support + 0.5).astype(np.int64), 0)
     last = np.minimum((centres + support + 0.5).astype(np.int64), length)
-    places = np.arange(length)[None]
-    triangle = np.maximum(1 - np.abs(places - centres + 0.5) / support, 0)
-    inside = np.where((places >= first) & (places < last), triangle, 0.0)
-    whole: NDArray[np.float64] = np.floor(inside / inside.sum(axis=1, keepdims=True) * PRECISION + 0.5)
-    return whole / PRECISION
+    if not len(centres):
+        return found
+    span = np.arange(first.min(), last.max())
+    triangle = np.maximum(1 - np.abs(span - centres + 0.5) / support, 0)
+    within = np.where((span >= first) & (span < last), triangle, 0.0)
+    found[inside, span[0] : span[-1] + 1] = (
+        np.floor(within / within.sum(axis=1, keepdims=True) * PRECISION + 0.5) / PRECISION
+    )
+    return found
 
 
-def _cut(length: int, target: int) -> NDArray[np.float64]:
-    """What chooses `target` places from the middle, [target, length]; black where there are none."""
-    return np.eye(target, length, (length - target) // 2)
+def _uncropped(matrix: Matrix, length: int) -> Matrix:
+    """Of a matrix for what a crop leaves of `length` places, the one for all of them."""
+    offset = (length - matrix.shape[1]) // 2
+    found = np.zeros((len(matrix), length))
+    start, end = max(offset, 0), min(offset + matrix.shape[1], length)
+    found[:, start:end] = matrix[:, start - offset : end - offset]
+    return found
 
 
 def graph(count: int) -> bytes:
@@ -119,17 +150,24 @@ class Resampler:
         Raises:
             DeviceError: the device's memory is exhausted, or the graph cannot run.
         """
-        rows, columns = self._matrices(spec, height, width)
         room = max(1, MOST_BYTES // (3 * height * width * 4))
         made: list[Pixels] = []
         at = 0
-        while at < len(pointers):
-            count = next(size for size in GROUPS if size == 1 or size <= min(room, len(pointers) - at))
-            made.append(self._run(pointers[at : at + count], height, width, rows, columns))
-            at += count
+        try:
+            rows, columns = self._matrices(spec, height, width)
+            while at < len(pointers):
+                count = next(size for size in GROUPS if size == 1 or size <= min(room, len(pointers) - at))
+                made.append(self._run(pointers[at : at + count], height, width, rows, columns))
+                at += count
+        except Exception as error:  # ONNX Runtime's exceptions have no common base but this
+            what = "the memory is exhausted" if is_out_of_memory(error) else str(error).partition("\n")[0]
+            raise DeviceError(
+                f"--decode gpu: cannot resize images of {width} x {height} pixels: {what}; choose --decode cpu"
+            ) from error
         return np.concatenate(made)
 
     def _run(self, pointers: Sequence[int], height: int, width: int, rows: Any, columns: Any) -> Pixels:
+        """Raises what ONNX Runtime raises."""
         session = self._sessions[len(pointers)]
         binding = session.io_binding()
         for number, pointer in enumerate(pointers):

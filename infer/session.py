@@ -3,6 +3,7 @@
 import contextlib
 import copy
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from infer.card import read_card
 from infer.config import Device
 from infer.cuda import CPU, CUDA, find_problem
-from infer.errors import DeviceError, ModelError
+from infer.errors import DeviceError, LabError, ModelError
 from infer.pixels import Pixels
 from infer.recorded import Recorded
 from infer.tuned import RECORDING, Options, default_options, remembered
@@ -87,12 +88,14 @@ class Session:
         return remembered(self.path, provider) or default_options(provider, self.card.precision)
 
     def _open(self, provider: str, options: Options) -> None:
-        self._session = open_onnx(self.path, provider, self._threads, options)
+        plain = {**options, RECORDING: "0"} if RECORDING in options else options
+        self._session = open_onnx(self.path, provider, self._threads, plain)
         self.options: Options = options
         self.provider: str = self._session.get_providers()[0]
         self._recorded = None
         if options.get(RECORDING) == "1":
-            self._recorded = Recorded(self._session, self.provider == CUDA, RESULTS, len(self.card.classes))
+            open_again = partial(open_onnx, self.path, provider, self._threads, options)
+            self._recorded = Recorded(open_again, self.provider == CUDA, RESULTS, len(self.card.classes))
 
     def prepare(self, count: int) -> None:
         """Record the work of a batch of `count` images, where the options say so, while nothing else uses the GPU.
@@ -127,9 +130,8 @@ class Session:
         return cam
 
     def _run(self, outputs: Sequence[str], pixels_nhwc: Pixels) -> list[Floats]:
-        options = self._recorded.not_recording if self._recorded else None
         with self._told(pixels_nhwc.shape):
-            found: list[Floats] = self._session.run(list(outputs), {"images": pixels_nhwc}, options)
+            found: list[Floats] = self._session.run(list(outputs), {"images": pixels_nhwc})
         return found
 
     @contextlib.contextmanager
@@ -137,6 +139,8 @@ class Session:
         """ONNX Runtime's errors about a batch as lab's."""
         try:
             yield
+        except LabError:
+            raise
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this
             if is_out_of_memory(error):
                 raise DeviceError(
@@ -165,7 +169,7 @@ def runtime_version() -> str:
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an exception of ONNX Runtime or torch tells of exhausted memory (few have a class of their own)."""
     text = str(error).lower()
-    return any(sign in text for sign in OUT_OF_MEMORY)
+    return isinstance(error, MemoryError) or any(sign in text for sign in OUT_OF_MEMORY)
 
 
 def open_onnx(model: Path | bytes, provider: str, threads: int | None, options: Options) -> Any:

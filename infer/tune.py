@@ -2,7 +2,8 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -10,6 +11,7 @@ from rich import box
 from rich.table import Table as RichTable
 
 from infer.errors import DeviceError, ModelError
+from infer.pipeline import AT_ONCE
 from infer.pixels import Pixels
 from infer.recorded import MOST_IMAGES
 from infer.screen import Screen
@@ -49,13 +51,16 @@ def tune(session: Session, batch_size: int, screen: Screen) -> Options:
             continue
         if expected is None:
             expected = logits
-        if np.abs(logits - expected).max() > ALIKE * np.abs(expected).max():
+        if not np.abs(logits - expected).max() <= ALIKE * np.abs(expected).max():  # nor if one of them is no number
             screen.say(f"left out, as its answers are others: {_text(options)}")
             continue
         candidates.append((options, opened))
     if not candidates:
         raise DeviceError("no options can run such a batch; give a smaller --batch-size")
-    rates = _rates([partial(opened.run, pixels) for _, opened in candidates], len(pixels))
+    at_once = AT_ONCE.get(session.provider, 1)
+    with ThreadPoolExecutor(at_once) as pool:
+        runs = [partial(_run_at_once, pool, opened, [pixels] * at_once) for _, opened in candidates]
+        rates = _rates(runs, at_once * count)
     best = max(range(len(rates)), key=rates.__getitem__)
     if rates[best] < GAIN * rates[0]:
         best = 0
@@ -66,12 +71,18 @@ def tune(session: Session, batch_size: int, screen: Screen) -> Options:
     return chosen
 
 
+def _run_at_once(pool: ThreadPoolExecutor, session: Session, batches: Sequence[Pixels]) -> None:
+    """As many batches as a prediction gives the device at once."""
+    for _ in pool.map(session.run, batches):
+        pass
+
+
 def _noise(session: Session, count: int, seed: int) -> Pixels:
     height, width = session.card.pixels.window
     return np.random.default_rng(seed).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
-def _rates(runs: list[Callable[[], object]], images: int) -> list[float]:
+def _rates(runs: Sequence[Callable[[], object]], images: int) -> list[float]:
     """Images/s of each, the median of rounds in turns."""
     found: list[list[float]] = [[] for _ in runs]
     for _ in range(ROUNDS):

@@ -1,16 +1,20 @@
 """What another decoder changes is measured on pixels and answers, and another picture is refused."""
 
 import shutil
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from infer.archive import File
 from infer.decode_check import SAMPLE, Difference, compare_decoders
 from infer.errors import DeviceError, ImageError
 from infer.files import list_images
+from infer.pixels import read_window
 from infer.ring import Read, read_each
 from infer.session import Session
 
@@ -77,9 +81,32 @@ def test_another_picture_is_refused(session: Session, files: list[str]) -> None:
         compare_decoders([session], files, 7, "none", Changed(session, turned=True))
 
 
-def test_a_file_that_only_one_can_decode_is_refused_by_name(session: Session, files: list[str]) -> None:
-    with pytest.raises(DeviceError, match=f"can decode {files[9]}"):
-        compare_decoders([session], files, 4, "none", Changed(session, missing=files[9]))
+def test_a_file_that_only_one_can_decode_is_told_by_name_and_left_out(session: Session, files: list[str]) -> None:
+    found = compare_decoders([session], files, 4, "none", Changed(session, missing=files[9]))
+    assert (found.images, found.damaged) == (len(files) - 1, (files[9],))
+    assert found.told().endswith(f"; only one of both decodes {files[9]}")
+    whole = compare_decoders([session], [*files[:9], *files[10:]], 4, "none", Changed(session))
+    assert abs(found.levels - whole.levels) < 1e-6
+
+
+def test_decoding_at_reduced_scale_is_no_other_picture(session: Session, tmp_path: Path) -> None:
+    lines = np.zeros((900, 900, 3), dtype=np.uint8)
+    lines[::3] = lines[:, ::3] = 255
+    Image.fromarray(lines).save(tmp_path / "grid.jpg", quality=95)
+    spec = session.card.pixels
+    assert spec.reduced_decode
+    in_full = replace(spec, reduced_decode=False)
+    cpu, full = (read_window(str(tmp_path / "grid.jpg"), item).astype(int) for item in (spec, in_full))
+    assert np.abs(cpu - full).mean() > 0.5
+    reader = Changed(session)
+    reader.specs = [in_full]
+    assert compare_decoders([session], [str(tmp_path / "grid.jpg")], 4, "none", reader).levels == 0
+
+
+def test_the_warnings_of_the_process_are_as_before(session: Session, files: list[str]) -> None:
+    before = warnings.filters[:]
+    compare_decoders([session], files, 4, "none", Changed(session))
+    assert warnings.filters == before
 
 
 def test_files_that_neither_can_decode_are_left_out(session: Session, files: list[str], tmp_path: Path) -> None:
@@ -87,6 +114,7 @@ def test_files_that_neither_can_decode_are_left_out(session: Session, files: lis
     bad.write_bytes(b"no image")
     assert compare_decoders([session], [str(bad), *files], 4, "none", Changed(session)).images == len(files)
     assert compare_decoders([session], [str(bad)], 4, "none", Changed(session)).images == 0
+    assert "no image" in Difference(0, 0, 0.0, 0.0).told()
 
 
 def test_of_many_files_some_are_taken_from_everywhere(session: Session, files: list[str], tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def test_a_command_in_the_docs_runs(
     shutil.copytree(model.parent, tmp_path / "runs" / model.parent.name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(trainer.config.BY_DEVICE, "cpu", {"epochs": 1, "batch_size": 8, "image_size": 32})
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))  # what --tune remembers is for this command alone
     monkeypatch.setattr("trainer.rate_range.STEPS", 6)
     program, *words = shlex.split(line)
     assert program == "lab"

@@ -28,6 +28,7 @@ def turned(orientation: int) -> bytes:
 
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+FRAME = b"\xff\xc0\x00\x11\x08\x75\x30\x75\x30\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01"
 PLAIN = {
     "4:2:0": jpeg(subsampling=2),
     "4:2:2": jpeg(subsampling=1),
@@ -37,6 +38,9 @@ PLAIN = {
     "with a comment": jpeg(comment=b"\xff\xd8 of a cell"),
     "upright": turned(1),
     "with zeros behind it": jpeg() + b"\0\0\0",
+    "with another picture behind it": jpeg() + jpeg(),
+    "with restarts": jpeg(restart_marker_blocks=2),
+    "with several scans": jpeg(progressive=True, quality=100),
     "with fill bytes": jpeg()[:2] + b"\xff\xff" + jpeg()[2:],
 }
 OTHER = {
@@ -48,6 +52,9 @@ OTHER = {
     "without an end": jpeg()[:-2],
     "arithmetically coded": jpeg().replace(b"\xff\xc0\x00\x11", b"\xff\xc9\x00\x11"),
     "of 12 bits": jpeg().replace(b"\xff\xc0\x00\x11\x08", b"\xff\xc0\x00\x11\x0c"),
+    "with a stray marker in the picture": jpeg()[:-40] + b"\xff\xcb" + jpeg()[-40:],
+    "with two frames": jpeg()[:2] + FRAME + jpeg()[2:],
+    "with two pictures' frames": jpeg()[:-2] + FRAME + b"\xff\xd9",
     "without a frame": jpeg().replace(b"\xff\xc0\x00\x11", b"\xff\xfe\x00\x11"),
     "without rows": jpeg().replace(b"\x08\x00\x46\x00\x5a", b"\x08\x00\x00\x00\x5a"),
     "empty": b"",

@@ -90,6 +90,15 @@ def test_on_cuda_the_last_batch_is_filled_so_that_every_batch_has_one_shape(mode
     assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files).tobytes()
 
 
+def test_on_cuda_the_last_batch_of_a_resumed_prediction_is_filled_as_of_an_unbroken_one(
+    model: Path, files: list[str]
+) -> None:
+    whole, resumed = (Limited(Session(model, "cpu"), room=99, provider=CUDA) for _ in range(2))
+    list(classify([whole], files, 8))
+    list(classify([resumed], files[8:], 8, total=len(files)))
+    assert (whole.sizes, resumed.sizes) == ([8, 8], [8])
+
+
 def test_on_cuda_one_batch_is_copied_while_another_runs(model: Path, files: list[str]) -> None:
     session = Session(model, "cpu")
     cuda = Limited(session, room=99, provider=CUDA)

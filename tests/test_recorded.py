@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import infer.recorded
+import infer.session
 from infer.cuda import find_problem
 from infer.errors import DeviceError, ModelError
 from infer.pipeline import classify
@@ -54,6 +55,22 @@ def test_large_batches_are_not_recorded(recorded: Session) -> None:
     assert [shape[0] for shape in recorded._recorded._bound] == [MOST_IMAGES]
 
 
+def test_what_is_not_recorded_runs_in_a_session_that_does_not_record(
+    plain: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    open_onnx = infer.session.open_onnx
+    monkeypatch.setattr(
+        infer.session, "open_onnx", lambda *given: opened.append(given[3].get(RECORDING)) or open_onnx(*given)
+    )
+    recorded = plain.with_options({**plain.options, RECORDING: "1"})
+    recorded.run(noise(plain, 2))
+    assert opened == ["0"]
+    recorded.prepare(2)
+    recorded.prepare(3)
+    assert opened == ["0", "1"]
+
+
 def test_without_the_option_nothing_is_recorded(plain: Session) -> None:
     plain.prepare(2)
     assert plain._recorded is None
@@ -66,6 +83,18 @@ def test_a_pipeline_records_its_batch_before_it_begins(recorded: Session, plain:
     assert [shape[0] for shape in recorded._recorded._bound] == [2]
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one.probabilities, other.probabilities)
+
+
+def test_where_there_is_no_memory_to_record_batches_run_unrecorded(
+    recorded: Session, plain: Session, cells: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: object, shape: tuple[int, ...]) -> None:
+        raise RuntimeError("Failed to allocate memory")
+
+    monkeypatch.setattr(infer.recorded.Recorded, "_record", fail)
+    files = [str(path) for path in sorted((cells / "test").rglob("*.*"))][:3]
+    found, expected = ([*classify([session], files, 2)] for session in (recorded, plain))
+    np.testing.assert_array_equal(found[2].probabilities, expected[2].probabilities)
 
 
 @pytest.mark.parametrize(("message", "error"), [("out of memory", DeviceError), ("bad node", ModelError)])

@@ -1,5 +1,6 @@
 """Resampling on a device gives Pillow's pixels, to a level."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ SPECS = {
     "crop with black, then resize": spec(CenterCrop(100, 30), Resize(50, 41)),
     "resize, crop with black": spec(Resize(33, 64), CenterCrop(60, 60)),
     "nothing": spec(),
+    "crops alone": spec(CenterCrop(100, 30), CenterCrop(60, 20)),
+    "crop after a crop and a resize": spec(CenterCrop(90, 100), ResizeShorter(60), CenterCrop(70, 50)),
 }
 
 
@@ -90,6 +93,15 @@ def test_matrices_of_the_sizes_that_were_used_last_are_kept_and_no_more() -> Non
         resampler.canvases([plane.ctypes.data], 41, width, spec(ResizeShorter(40)))
     assert len(resampler._kept) == KEPT
     assert (spec(ResizeShorter(40)), 41, width) in resampler._kept
+
+
+def test_thin_images_take_little_memory() -> None:
+    tracemalloc.start()
+    rows, columns = matrices(PixelSpec.default(224), 150, 12_000)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (rows.shape, columns.shape) == ((256, 150), (12_000, 256))
+    assert most < 100e6
 
 
 def test_weights_add_up_to_one_and_black_to_none() -> None:

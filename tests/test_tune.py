@@ -87,14 +87,18 @@ def test_recording_is_tried_for_small_batches_alone(
     assert counted == [tried]
 
 
+@pytest.mark.parametrize("change", [lambda logits: logits[::-1], lambda logits: logits * np.nan])
 def test_options_with_other_answers_are_left_out_and_told(
-    session: Session, heard: tuple[Screen, io.StringIO], monkeypatch: pytest.MonkeyPatch
+    session: Session,
+    heard: tuple[Screen, io.StringIO],
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[np.ndarray], np.ndarray],
 ) -> None:
     answered = Session.run
 
     def run(self: Session, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         logits, probabilities = answered(self, pixels)
-        return (logits if self.options["session.intra_op.allow_spinning"] == "1" else logits[::-1]), probabilities
+        return (logits if self.options["session.intra_op.allow_spinning"] == "1" else change(logits)), probabilities
 
     monkeypatch.setattr(Session, "run", run)
     monkeypatch.setattr(infer.tune, "_rates", rates_of(100, 150))
