@@ -13,6 +13,8 @@ from pathlib import Path
 
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
+CUDNN = ("libcudnn.so.9*", "cudnn64_9.dll")
+"""Its library on Linux and on Windows."""
 
 
 def find_problem() -> str | None:
@@ -27,10 +29,61 @@ def find_problem() -> str | None:
     return _driver_problem(needed) or _library_problem(needed)
 
 
-def _driver_problem(needed_major: int) -> str | None:
-    """Ask the driver itself (cuInit and its neighbours need no CUDA toolkit)."""
+def load_driver() -> ctypes.CDLL:
+    """The NVIDIA driver's own library, which needs no CUDA toolkit. Raises OSError where there is none."""
+    return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+
+
+def told_versions() -> str:
+    """Which CUDA and cuDNN there are, for people: what the driver supports, and what would be loaded."""
+    import onnxruntime as ort
+
+    version = ctypes.c_int()
     try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        load_driver().cuDriverGetVersion(ctypes.byref(version))
+        driver = f"the driver supports {version.value // 1000}.{version.value % 1000 // 10}"
+    except OSError:
+        driver = "no driver"
+    needed = getattr(ort, "cuda_version", "") or "none"
+    runtime, cudnn = _runtime_version(_major(needed)) if needed != "none" else "", _cudnn_version()
+    return (
+        f"ONNX Runtime is built for {needed}; {driver}; "
+        f"{f'runtime {runtime}' if runtime else 'no runtime'}; {f'cuDNN {cudnn}' if cudnn else 'no cuDNN 9'}"
+    )
+
+
+def _runtime_version(major: int) -> str:
+    version = ctypes.c_int()
+    library = _load(*_runtime(major))
+    if library is None or library.cudaRuntimeGetVersion(ctypes.byref(version)):
+        return ""
+    return f"{version.value // 1000}.{version.value % 1000 // 10}"
+
+
+def _cudnn_version() -> str:
+    library = _load(*CUDNN)
+    if library is None:
+        return ""
+    library.cudnnGetVersion.restype = ctypes.c_size_t
+    version = library.cudnnGetVersion()
+    return f"{version // 10_000}.{version % 10_000 // 100}.{version % 100}"
+
+
+def _load(linux: str, windows: str) -> ctypes.CDLL | None:
+    """A library of pip's `nvidia` packages, or else of the system."""
+    name = windows if sys.platform == "win32" else linux
+    folder = _library_folder(name)
+    path = next(iter(sorted(Path(folder).glob(name))), None) if folder else None
+    try:
+        return ctypes.CDLL(str(path or name.removesuffix("*")))
+    except OSError:
+        return None
+
+
+def _driver_problem(needed_major: int) -> str | None:
+    """Ask the driver itself."""
+    try:
+        driver = load_driver()
     except OSError:
         return "no NVIDIA driver is installed"
     if code := driver.cuInit(0):
@@ -53,7 +106,7 @@ def _library_problem(needed_major: int) -> str | None:
     said = io.StringIO()
     with contextlib.redirect_stdout(said):  # preload_dlls prints what it could not load
         ort.preload_dlls(cuda=True, cudnn=False, directory=_library_folder(*_runtime(needed_major)))
-        ort.preload_dlls(cuda=False, cudnn=True, directory=_library_folder("libcudnn.so*", "cudnn64_*.dll"))
+        ort.preload_dlls(cuda=False, cudnn=True, directory=_library_folder(*CUDNN))
     failures = [line for line in said.getvalue().splitlines() if line.startswith("Failed")]
     if not failures and sys.platform == "linux":
         try:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from infer import __version__
 from infer.cpu import EIGHT_BITS, cores, instructions, int8_problem
-from infer.cuda import CPU, CUDA, find_problem
+from infer.cuda import CPU, CUDA, find_problem, told_versions
 from infer.errors import LabError
 from infer.files import cache_folder
 from infer.onnx_model import Node, Value, small_model
@@ -56,6 +56,7 @@ def examine() -> Findings:
         ("int8", _int8()),
         ("memory", _memory()),
         ("GPU", _gpus()),
+        ("CUDA, cuDNN", told_versions()),
         ("ONNX Runtime", f"{ort.__version__}, {'CUDA' if CUDA in ort.get_available_providers() else 'CPU'} build"),
         *((name.removesuffix("ExecutionProvider"), f"does not run: {why}" if why else "runs") for name, why in tries),
         ("decoders", _decoders()),

@@ -1,10 +1,8 @@
 """JPEGs decoded into a GPU's memory by nvImageCodec (https://docs.nvidia.com/cuda/nvimagecodec), which finds nvJPEG."""
 
 import contextlib
-import ctypes
 import io
 import os
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from infer.cuda import CUDA
+from infer.cuda import CUDA, load_driver
 from infer.errors import DeviceError, MissingExtraError
 from infer.jpeg import Frame
 
@@ -105,8 +103,7 @@ def _import() -> Any:
 
 def _wait() -> None:
     """Until what was decoded on CUDA's default stream is there. Raises DeviceError."""
-    driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    if code := driver.cuStreamSynchronize(None):
+    if code := load_driver().cuStreamSynchronize(None):
         raise DeviceError(f"--decode gpu: the GPU failed while it decoded (CUDA error {code}); choose --decode cpu")
 
 

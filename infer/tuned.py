@@ -2,13 +2,12 @@
 
 import ctypes
 import json
-import sys
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 
 from infer.cpu import cores, processor
-from infer.cuda import CUDA
+from infer.cuda import CUDA, load_driver
 from infer.files import cache_folder, sha256_of, write_text
 
 Options = Mapping[str, str]
@@ -84,7 +83,7 @@ def _key(model: Path, provider: str) -> str:
 
 def _gpu() -> str:
     """Name of the first GPU and its driver's version."""
-    driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    driver = load_driver()
     name, version, device = ctypes.create_string_buffer(256), ctypes.c_int(), ctypes.c_int()
     driver.cuInit(0)
     driver.cuDeviceGet(ctypes.byref(device), 0)

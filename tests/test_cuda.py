@@ -126,3 +126,37 @@ def test_libraries_of_another_version_are_told_from_missing_ones(
     assert "are of version 12, ONNX Runtime needs 13" in problem
     library.with_name("libcudart.so.13").touch()
     assert "Failed to load libcudart.so.13" in str(cuda.find_problem())
+
+
+class Library(Driver):
+    """The CUDA runtime, cuDNN and the driver in one."""
+
+    class cudnnGetVersion:  # noqa: N801
+        restype: object = None
+
+        def __new__(cls) -> int:  # type: ignore[misc]
+            return 91302
+
+    def cudaRuntimeGetVersion(self, version) -> int:  # noqa: N802
+        version._obj.value = 13010
+        return 0
+
+
+@pytest.mark.usefixtures("cuda_build")
+def test_versions_of_driver_runtime_and_cudnn_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Library(version=13020))
+    assert cuda.told_versions() == (
+        "ONNX Runtime is built for 13.0; the driver supports 13.2; runtime 13.1; cuDNN 9.13.2"
+    )
+
+
+@pytest.mark.parametrize("build", ["13.0", ""])
+def test_versions_of_what_is_not_there_are_told_as_none(monkeypatch: pytest.MonkeyPatch, build: str) -> None:
+    def missing(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(onnxruntime, "cuda_version", build, raising=False)
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    assert cuda.told_versions() == (f"ONNX Runtime is built for {build or 'none'}; no driver; no runtime; no cuDNN 9")
