@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from infer.card import ClassName  # noqa: E402
-from infer.reports.intervals import clustered_wilson  # noqa: E402
+from infer.intervals import clustered_wilson  # noqa: E402
 from infer.reports.metrics import Estimate, Metrics, measure  # noqa: E402
 from infer.reports.result import EvaluationResult  # noqa: E402
 

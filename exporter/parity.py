@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table as RichTable
 
 from infer.card import ModelCard
-from infer.reports.intervals import paired_difference
+from infer.intervals import paired_difference
 from infer.reports.metrics import softmax
 from infer.session import Floats
 

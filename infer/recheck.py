@@ -9,8 +9,8 @@ from infer.dataset.table import Table, spread
 from infer.errors import ConfigError, ParityError
 from infer.evaluate import classify_table, held_out_images
 from infer.evidence import Evidence, images_sha256, read_evidence, view_digest
+from infer.intervals import wilson
 from infer.pixels import PixelSpec, read_window
-from infer.reports.intervals import wilson
 from infer.runs import find_model, newest_model
 from infer.screen import Screen
 from infer.session import Session

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from infer.reports.intervals import paired_difference, wilson
+from infer.intervals import paired_difference, wilson
 
 
 def test_wilson_is_what_newcombe_prints_for_it() -> None:

@@ -8,7 +8,7 @@ import pytest
 from test_graph import make_card
 
 from exporter.parity import ACCURACY, INT8_SCALE, LABELS, LOGITS, Check, Parity, judge, parity_table, rule_line, rule_of
-from infer.reports.intervals import paired_difference
+from infer.intervals import paired_difference
 from infer.reports.metrics import softmax
 
 COUNT = 400

@@ -8,7 +8,7 @@ import pytest
 from test_verify import without_evidence
 
 from infer.evidence import attach_evidence, read_evidence
-from infer.reports.intervals import wilson
+from infer.intervals import wilson
 
 
 @pytest.fixture

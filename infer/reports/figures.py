@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from infer.intervals import wilson
 from infer.reports.drawing import HATCHES, LINES, Drawn, new_figure, plot_text
-from infer.reports.intervals import wilson
 from infer.reports.metrics import normalized
 from infer.reports.result import EvaluationResult
 from infer.reports.weighted import BINS

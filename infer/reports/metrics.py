@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from infer.intervals import clustered_wilson, unvarying
 from infer.reports.bootstrap import RESAMPLES, bootstrap, numbered
 from infer.reports.cautions import cautions
-from infer.reports.intervals import clustered_wilson, unvarying
 from infer.reports.result import EvaluationResult
 from infer.reports.scores import BY_CLASS, LOSSES, OVERALL, calibration_error, point_values
 from infer.reports.weighted import Weighted

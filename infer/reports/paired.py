@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.errors import DataError, listed
+from infer.intervals import unvarying
 from infer.reports.bootstrap import RESAMPLES, bootstrap, numbered
-from infer.reports.intervals import unvarying
 from infer.reports.metrics import Estimate, metric_range
 from infer.reports.result import EvaluationResult
 from infer.reports.scores import LOSSES
