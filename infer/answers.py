@@ -44,8 +44,10 @@ def answers_of(
     return _telling(answers, reader, screen) if reader else answers
 
 
-def open_reader(config: PredictConfig, sessions: Sequence[Session], files: Sequence[File], screen: Screen) -> GpuReader:
-    """What decodes on the GPU; how its answers differ from the processor's is said.
+def open_reader(
+    config: PredictConfig, sessions: Sequence[Session], files: Sequence[File], screen: Screen
+) -> GpuReader | None:
+    """What decodes on the GPU, or None where it would have nothing to do; how its answers differ is said.
 
     Raises:
         DeviceError: the models do not run on a GPU, or it decodes otherwise than the processor.
@@ -54,7 +56,11 @@ def open_reader(config: PredictConfig, sessions: Sequence[Session], files: Seque
     if elsewhere := [session for session in sessions if session.provider != CUDA]:
         raise DeviceError(f"--decode gpu needs a GPU: {elsewhere[0].reason}; or choose --decode cpu")
     reader = GpuReader(specs_of(sessions), config.tta)
-    screen.say(compare_decoders(sessions, files, config.batch_size, config.tta, reader).told())
+    difference = compare_decoders(sessions, files, config.batch_size, config.tta, reader)
+    if not reader.on_device:
+        screen.say(f"note: of {reader.elsewhere} images, spread evenly, none is a plain JPEG; decoding on the CPU")
+        return None
+    screen.say(difference.told())
     reader.count_anew()
     return reader
 

@@ -57,6 +57,20 @@ def test_its_csv_is_that_of_the_processor_and_it_tells_what_was_decoded_where(
 
 
 @pytest.mark.usefixtures("on_cpu")
+def test_where_no_image_is_a_jpeg_the_processor_decodes_as_always(
+    lab: Callable, model: Path, jpegs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(jpegs, tmp_path / "in", ignore=shutil.ignore_patterns("*.jpg"))
+    given: list[object] = []
+    classify = infer.answers.classify
+    monkeypatch.setattr(infer.answers, "classify", lambda *a, **k: given.append(k["reader"]) or classify(*a, **k))
+    ran = lab("predict", folder, "--model", model, "--out", tmp_path / "o.csv", "--decode", "gpu")
+    assert ran.code == 0, ran.err
+    assert "note: of 2 images, spread evenly, none is a plain JPEG; decoding on the CPU" in " ".join(ran.out.split())
+    assert given == [None]
+
+
+@pytest.mark.usefixtures("on_cpu")
 def test_a_damaged_jpeg_is_treated_as_always(lab: Callable, model: Path, jpegs: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(jpegs, tmp_path / "in")
     bad = next(folder.glob("*.jpg"))
