@@ -21,6 +21,7 @@ from infer.cpu import cores
 from infer.cuda import CPU, CUDA
 from infer.errors import DeviceError, LabError, MissingExtraError
 from infer.pipeline import Answer, classify
+from infer.screen import errors_kept
 from infer.session import Session
 
 if TYPE_CHECKING:
@@ -168,12 +169,13 @@ def start_pool(device: Device) -> Pool:
     stopped = signal.getsignal(signal.SIGTERM)
     try:
         if not ray.is_initialized():
-            ray.init(
-                num_cpus=None if joins else cores(),
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            with errors_kept():  # it tells of the level that was just asked for
+                ray.init(
+                    num_cpus=None if joins else cores(),
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
             with contextlib.suppress(ValueError):  # in the main thread alone; Ray has put its own in place of cli's
                 signal.signal(signal.SIGTERM, stopped)
         nodes: list[Any] = ray.nodes()  # type: ignore[no-untyped-call]

@@ -1,10 +1,8 @@
 """JPEGs decoded into a GPU's memory by nvImageCodec (https://docs.nvidia.com/cuda/nvimagecodec), which finds nvJPEG."""
 
-import contextlib
 import io
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +12,7 @@ from PIL import Image
 from infer.cuda import CUDA, load_driver
 from infer.errors import DeviceError, MissingExtraError
 from infer.jpeg import Frame
+from infer.screen import errors_kept
 
 OPTIONS = ":fancy_upsampling=1"
 """Colours between those that a file holds are interpolated, as Pillow's decoder does."""
@@ -34,7 +33,7 @@ class JpegDecoder:
     def __init__(self, provider: str) -> None:
         """Open it; with the CPU's provider it decodes on the processor. Raises MissingExtraError, DeviceError."""
         self._on_gpu = provider == CUDA
-        with _errors_kept() as said:
+        with errors_kept() as said:
             nvimgcodec = _import()
             kinds = nvimgcodec.BackendKind
             allowed = [kinds.HW_GPU_ONLY, kinds.GPU_ONLY, kinds.HYBRID_CPU_GPU] if self._on_gpu else [kinds.CPU_ONLY]
@@ -105,26 +104,6 @@ def _wait() -> None:
     """Until what was decoded on CUDA's default stream is there. Raises DeviceError."""
     if code := load_driver().cuStreamSynchronize(None):
         raise DeviceError(f"--decode gpu: the GPU failed while it decoded (CUDA error {code}); choose --decode cpu")
-
-
-@contextlib.contextmanager
-def _errors_kept() -> Iterator[list[str]]:
-    """What libraries write to standard error meanwhile, as lines once it is over: they tell of every missing one."""
-    said: list[str] = []
-    try:
-        kept = os.dup(2)
-    except OSError:  # there is none
-        yield said
-        return
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield said
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            file.seek(0)
-            said += file.read().decode(errors="replace").splitlines()
 
 
 def _small_jpeg() -> tuple[bytes, Frame]:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -73,3 +74,23 @@ class Screen:
         hidden = not self.console.is_terminal
         with Progress(*columns, console=self.console, transient=True, disable=hidden) as progress:
             yield Bar(progress, progress.add_task(what, total=max(total, 1), note=""))
+
+
+@contextlib.contextmanager
+def errors_kept() -> Iterator[list[str]]:
+    """What libraries write to standard error meanwhile, past Python's own; as lines, once it is over."""
+    said: list[str] = []
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is none
+        yield said
+        return
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield said
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            said += file.read().decode(errors="replace").splitlines()

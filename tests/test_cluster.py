@@ -67,7 +67,12 @@ def ray_here() -> Iterator[None]:
 
 @pytest.mark.usefixtures("ray_here")
 def test_ray_gives_the_files_of_one_machine_by_path_and_by_uri(
-    lab: Callable, model: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lab: Callable,
+    model: Path,
+    cells: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(infer.cluster, "BATCHES", 1)  # so that blocks could come in another order
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
@@ -93,6 +98,7 @@ def test_ray_gives_the_files_of_one_machine_by_path_and_by_uri(
     assert predicted(f"file://{images}", f"file://{tmp_path}/uri", "ray") == alone
     assert "no image" not in (tmp_path / "uri" / "s.bad.csv").read_text()
     assert (tmp_path / "uri" / "s.bad.csv").read_text().count("2-bad.png") == 2
+    assert "logging.cc" not in capfd.readouterr().err  # Ray's own remarks
 
 
 def test_an_image_error_survives_the_way_from_a_worker() -> None:
