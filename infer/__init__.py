@@ -7,22 +7,25 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from infer.config import Device, Tta
+    from infer.config import Decode, Device, Tta
     from infer.predictor import Predictor
 
 __version__ = "0.1.0"
 
 
-def load(*models: str | PathLike[str], device: "Device" = "auto", tta: "Tta" = "none") -> "Predictor":
+def load(
+    *models: str | PathLike[str], device: "Device" = "auto", tta: "Tta" = "none", decode: "Decode" = "cpu"
+) -> "Predictor":
     """Open an exported ONNX file, or a run's, for prediction; several are averaged. See `infer.predictor.Predictor`.
 
     Raises:
         ModelError: there is no such model, or it cannot be used.
         DeviceError: CUDA was asked for and cannot be had; the message says what is missing.
-        ConfigError: the models' classes differ, or their pixels do not allow the views of `tta`.
+        ConfigError: the models' classes differ, or their pixels do not allow the views of `tta`, or `decode`.
+        MissingExtraError: nvImageCodec is not installed, and decode is "gpu".
     """
     from pathlib import Path
 
     from infer.predictor import Predictor
 
-    return Predictor([Path(model) for model in models], device, tta)
+    return Predictor([Path(model) for model in models], device, tta, decode)

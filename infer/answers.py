@@ -4,13 +4,11 @@ from collections.abc import Generator, Iterator, Sequence
 
 from infer.archive import File
 from infer.config import PredictConfig, progress_file
-from infer.cuda import CUDA
 from infer.decode_check import compare_decoders
-from infer.errors import DeviceError
-from infer.gpu_decode import GpuReader
+from infer.gpu_decode import GpuReader, open_reader
 from infer.identity import identity_of
 from infer.inputs import Inputs
-from infer.pipeline import Answer, classify, images_a_batch, specs_of
+from infer.pipeline import Answer, classify, images_a_batch
 from infer.resume import resuming
 from infer.screen import Screen
 from infer.session import Session
@@ -27,7 +25,7 @@ def answers_of(
     if config.restart:
         progress_file(config.out).unlink(missing_ok=True)
     size = images_a_batch(sessions, config.batch_size, config.tta)
-    reader = open_reader(config, sessions, inputs.files, screen) if config.decode == "gpu" else None
+    reader = _reader(config, sessions, inputs.files, screen) if config.decode == "gpu" else None
 
     def rest(done: int) -> Iterator[Answer]:
         files = inputs.files[done:]
@@ -44,18 +42,16 @@ def answers_of(
     return _telling(answers, reader, screen) if reader else answers
 
 
-def open_reader(
+def _reader(
     config: PredictConfig, sessions: Sequence[Session], files: Sequence[File], screen: Screen
 ) -> GpuReader | None:
     """What decodes on the GPU, or None where it would have nothing to do; how its answers differ is said.
 
     Raises:
-        DeviceError: the models do not run on a GPU, or it decodes otherwise than the processor.
-        ConfigError, MissingExtraError: as `GpuReader`.
+        DeviceError: it gives other pictures than the processor.
+        LabError: as `open_reader`.
     """
-    if elsewhere := [session for session in sessions if session.provider != CUDA]:
-        raise DeviceError(f"--decode gpu needs a GPU: {elsewhere[0].reason}; or choose --decode cpu")
-    reader = GpuReader(specs_of(sessions), config.tta)
+    reader = open_reader(sessions, config.tta)
     difference = compare_decoders(sessions, files, config.batch_size, config.tta, reader)
     if not reader.on_device:
         screen.say(f"note: of {reader.elsewhere} images, spread evenly, none is a plain JPEG; decoding on the CPU")

@@ -12,12 +12,14 @@ from queue import SimpleQueue
 from infer.archive import File
 from infer.config import Tta
 from infer.cuda import CUDA
-from infer.errors import ConfigError
+from infer.errors import ConfigError, DeviceError
 from infer.jpeg import Frame, plain_frame
 from infer.nvjpeg import Decoded, JpegDecoder
+from infer.pipeline import specs_of
 from infer.pixels import MAX_ASPECT, PixelSpec
 from infer.resample import Resampler, only_resamples
 from infer.ring import CHUNK, Read, read_each
+from infer.session import Session
 from infer.views import views_of
 from infer.workers import THREADS
 
@@ -105,6 +107,20 @@ class GpuReader:
                     views_of(canvases[row], spec, self._tta) for canvases, spec in zip(each, self._specs, strict=True)
                 )
         return found
+
+
+def open_reader(sessions: Sequence[Session], tta: Tta) -> GpuReader:
+    """What decodes for these models on their GPU.
+
+    Raises:
+        DeviceError: they do not run on one, or it cannot decode JPEGs.
+        ConfigError, MissingExtraError: as `GpuReader`.
+    """
+    for session in sessions:
+        if session.provider != CUDA:
+            why = session.reason or "the model was opened on the CPU"
+            raise DeviceError(f"--decode gpu needs a GPU: {why}; or choose --decode cpu")
+    return GpuReader(specs_of(sessions), tta, sessions[0].provider)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ import numpy as np
 
 from infer.archive import File
 from infer.card import ModelCard
-from infer.config import Device, Tta
+from infer.config import Decode, Device, Tta
+from infer.decode_check import Difference, compare_decoders
 from infer.errors import ConfigError, ImageError
+from infer.gpu_decode import open_reader
 from infer.inputs import read_inputs
 from infer.knob import require
 from infer.models import require_same_classes
@@ -43,17 +45,22 @@ class Predictor:
         provider: "CUDAExecutionProvider" or "CPUExecutionProvider", as ONNX Runtime reports it.
     """
 
-    def __init__(self, models: Sequence[Path], device: Device = "auto", tta: Tta = "none") -> None:
-        """Open ONNX files, or those in runs' folders.
+    def __init__(
+        self, models: Sequence[Path], device: Device = "auto", tta: Tta = "none", decode: Decode = "cpu"
+    ) -> None:
+        """Open ONNX files, or those in runs' folders; "gpu" decodes plain JPEGs there (see `compare_decoders`).
 
         Raises:
             ModelError: there is no such model, or it cannot be used.
             DeviceError: CUDA was asked for and cannot be had.
-            ConfigError: a value makes no sense, the models' classes differ, or their pixels do not allow the views.
+            ConfigError: a value makes no sense, the models' classes differ, or their pixels do not allow it.
+            MissingExtraError: nvImageCodec is not installed, which decodes on the GPU.
         """
         if not models:
             raise ConfigError("no model was given; name an exported ONNX file, or a run")
-        for name, value, known in (("device", device, get_args(Device)), ("tta", tta, get_args(Tta))):
+        given = (("device", device, Device), ("tta", tta, Tta), ("decode", decode, Decode))
+        for name, value, kind in given:
+            known = get_args(kind)
             require(value in known, name, f"one of {', '.join(known)}", value)
         self._sessions = [Session(find_model(model), device) for model in models]
         self._tta: Tta = tta
@@ -62,6 +69,7 @@ class Predictor:
             check_tta(tta, session.card.pixels)
         self.card: ModelCard = self._sessions[0].card
         self.provider: str = self._sessions[0].provider
+        self._reader = open_reader(self._sessions, tta) if decode == "gpu" else None
 
     def predict(self, images: str | PathLike[str] | Iterable[str | PathLike[str]], batch_size: int = 64) -> Predictions:
         """Predict images: a sequence of files, or anything that `lab predict` takes as INPUT but standard input.
@@ -86,7 +94,18 @@ class Predictor:
 
     def stream(self, files: Sequence[File], batch_size: int = 64) -> Iterator[Answer]:
         """One answer per file, in order, as they come; memory does not grow with their number. Raises DeviceError."""
-        return classify(self._sessions, files, batch_size, tta=self._tta)
+        return classify(self._sessions, files, batch_size, tta=self._tta, reader=self._reader)
+
+    def compare_decoders(self, files: Sequence[File], batch_size: int = 64) -> Difference:
+        """What decoding on the GPU changes, seen on up to 128 of the files.
+
+        Raises:
+            DeviceError: it gives other pictures.
+            ConfigError: the CPU decodes.
+        """
+        if self._reader is None:
+            raise ConfigError('there is nothing to compare: images are decoded on the CPU; load with decode="gpu"')
+        return compare_decoders(self._sessions, files, batch_size, self._tta, self._reader)
 
     def _listed(
         self, images: str | PathLike[str] | Iterable[str | PathLike[str]]

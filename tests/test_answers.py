@@ -3,18 +3,17 @@
 import csv
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 import infer.answers
+import infer.gpu_decode
 from infer.config import PredictConfig
 from infer.cuda import CPU, find_problem
 from infer.errors import ConfigError
 from infer.files import list_images
-from infer.gpu_decode import GpuReader
 
 pytest.importorskip("nvidia.nvimgcodec", reason="nvImageCodec is not installed")
 
@@ -22,8 +21,7 @@ pytest.importorskip("nvidia.nvimgcodec", reason="nvImageCodec is not installed")
 @pytest.fixture
 def on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The processor plays the GPU."""
-    monkeypatch.setattr(infer.answers, "CUDA", CPU)
-    monkeypatch.setattr(infer.answers, "GpuReader", partial(GpuReader, provider=CPU))
+    monkeypatch.setattr(infer.gpu_decode, "CUDA", CPU)
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import infer.gpu_decode
 from infer import load
 from infer.cuda import CPU
-from infer.errors import ConfigError, DataError, ModelError
+from infer.errors import ConfigError, DataError, DeviceError, ModelError
 from infer.predictor import Predictor
 
 
@@ -101,3 +102,27 @@ def test_warnings_are_as_they_were_after_a_stream_that_was_left(model: Path, cel
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert warnings.filters == before
+
+
+def test_jpegs_are_decoded_on_the_gpu_and_compared_where_that_is_asked_for(
+    model: Path, tmp_path: Path, save_image: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("nvidia.nvimgcodec", reason="nvImageCodec is not installed")
+    monkeypatch.setattr(infer.gpu_decode, "CUDA", CPU)  # the processor plays the GPU
+    files = [str(save_image(tmp_path / f"{number}.jpg", seed=number)) for number in range(5)]
+    gpu, cpu = load(model, decode="gpu"), load(model)
+    found, expected = gpu.predict(files), cpu.predict(files)
+    assert found.labels == expected.labels
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=0.05)
+    assert gpu._reader is not None
+    assert gpu._reader.on_device == 5
+    assert (gpu.compare_decoders(files).images, gpu.compare_decoders(files).labels) == (5, 0)
+    with pytest.raises(ConfigError, match="nothing to compare"):
+        cpu.compare_decoders(files)
+
+
+def test_decoding_on_a_gpu_needs_one(model: Path) -> None:
+    with pytest.raises(DeviceError, match="the model was opened on the CPU"):
+        load(model, device="cpu", decode="gpu")
+    with pytest.raises(ConfigError, match="decode must be one of cpu, gpu"):
+        load(model, decode="GPU")  # type: ignore[arg-type]
