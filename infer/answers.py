@@ -5,11 +5,12 @@ from collections.abc import Generator, Iterator, Sequence
 from infer.archive import File
 from infer.config import PredictConfig, progress_file
 from infer.decode_check import compare_decoders
+from infer.files import remove_drafts
 from infer.gpu_decode import GpuReader, open_reader
 from infer.identity import identity_of
 from infer.inputs import Inputs
 from infer.pipeline import Answer, classify, images_a_batch
-from infer.resume import resuming
+from infer.resume import resuming, was_killed
 from infer.screen import Screen
 from infer.session import Session
 
@@ -22,6 +23,10 @@ def answers_of(
     Raises:
         LabError: see the tree; nothing has been answered then.
     """
+    if was_killed(progress_file(config.out)):
+        for out in (config.out, config.probabilities):
+            if out:
+                remove_drafts(out)
     if config.restart:
         progress_file(config.out).unlink(missing_ok=True)
     size = images_a_batch(sessions, config.batch_size, config.tta)
