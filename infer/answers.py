@@ -1,18 +1,20 @@
 """Who answers for the images of `lab predict`: this machine or a cluster, after what an earlier run has kept."""
 
 from collections.abc import Generator, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from infer.archive import File
 from infer.config import PredictConfig, progress_file
-from infer.decode_check import compare_decoders
 from infer.files import remove_drafts
-from infer.gpu_decode import GpuReader, open_reader
 from infer.identity import identity_of
 from infer.inputs import Inputs
 from infer.pipeline import Answer, classify, images_a_batch
 from infer.resume import resuming, was_killed
 from infer.screen import Screen
 from infer.session import Session
+
+if TYPE_CHECKING:
+    from infer.gpu_decode import GpuReader
 
 
 def answers_of(
@@ -49,13 +51,16 @@ def answers_of(
 
 def _reader(
     config: PredictConfig, sessions: Sequence[Session], files: Sequence[File], screen: Screen
-) -> GpuReader | None:
+) -> "GpuReader | None":
     """What decodes on the GPU, or None where it would have nothing to do; how its answers differ is said.
 
     Raises:
         DeviceError: it gives other pictures than the processor.
         LabError: as `open_reader`.
     """
+    from infer.decode_check import compare_decoders
+    from infer.gpu_decode import open_reader
+
     reader = open_reader(sessions, config.tta)
     difference = compare_decoders(sessions, files, config.batch_size, config.tta, reader)
     if not reader.on_device:
@@ -67,7 +72,7 @@ def _reader(
 
 
 def _telling(
-    answers: Generator[Answer, None, None], reader: GpuReader, screen: Screen
+    answers: Generator[Answer, None, None], reader: "GpuReader", screen: Screen
 ) -> Generator[Answer, None, None]:
     """The answers, and in the end where images were decoded."""
     yield from answers

@@ -13,7 +13,6 @@ from infer.config import PredictConfig, ReportConfig
 from infer.errors import DataError
 from infer.files import sha256_of
 from infer.inputs import Inputs
-from infer.nvjpeg import decoder_version
 from infer.remote import Remote
 from infer.session import Session, runtime_version
 
@@ -52,15 +51,15 @@ def identify(config: PredictConfig, sessions: Sequence[Session], inputs: Inputs)
         place = str(file) if isinstance(file, Remote) else os.path.join(here, str(file))
         names.update(place.encode("utf-8", "surrogateescape") + b"\0")
     device = [f"{session.provider} {dict(session.options)}" for session in sessions]
+    versions = [f"onnxruntime {runtime_version()}", f"pillow {PIL.__version__}", f"numpy {np.__version__}"]
+    if config.decode == "gpu":
+        from infer.nvjpeg import decoder_version
+
+        versions.append(f"nvimgcodec {decoder_version()}")
     return {
         "models": " ".join(sha256_of(session.path) for session in sessions),
         "images": f"{len(inputs.files)}, {names.hexdigest()}",
         "options": " ".join(options),
         "device": f"ray, {config.device}" if config.engine == "ray" else " ".join(device),
-        "versions": ", ".join(
-            [
-                *(f"onnxruntime {runtime_version()}", f"pillow {PIL.__version__}", f"numpy {np.__version__}"),
-                *([f"nvimgcodec {decoder_version()}"] if config.decode == "gpu" else []),
-            ]
-        ),
+        "versions": ", ".join(versions),
     }

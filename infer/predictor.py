@@ -4,16 +4,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from infer.archive import File
 from infer.card import ModelCard
 from infer.config import Decode, Device, Tta
-from infer.decode_check import Difference, compare_decoders
 from infer.errors import ConfigError, ImageError
-from infer.gpu_decode import open_reader
 from infer.inputs import read_inputs
 from infer.knob import require
 from infer.models import require_same_classes
@@ -21,6 +19,10 @@ from infer.pipeline import Answer, classify
 from infer.runs import find_model
 from infer.session import Floats, Session
 from infer.views import check_tta
+
+if TYPE_CHECKING:
+    from infer.decode_check import Difference
+    from infer.gpu_decode import GpuReader
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,11 @@ class Predictor:
             check_tta(tta, session.card.pixels)
         self.card: ModelCard = self._sessions[0].card
         self.provider: str = self._sessions[0].provider
-        self._reader = open_reader(self._sessions, tta) if decode == "gpu" else None
+        self._reader: GpuReader | None = None
+        if decode == "gpu":
+            from infer.gpu_decode import open_reader
+
+            self._reader = open_reader(self._sessions, tta)
 
     def predict(self, images: str | PathLike[str] | Iterable[str | PathLike[str]], batch_size: int = 64) -> Predictions:
         """Predict images: a sequence of files, or anything that `lab predict` takes as INPUT but standard input.
@@ -96,13 +102,15 @@ class Predictor:
         """One answer per file, in order, as they come; memory does not grow with their number. Raises DeviceError."""
         return classify(self._sessions, files, batch_size, tta=self._tta, reader=self._reader)
 
-    def compare_decoders(self, files: Sequence[File], batch_size: int = 64) -> Difference:
+    def compare_decoders(self, files: Sequence[File], batch_size: int = 64) -> "Difference":
         """What decoding on the GPU changes, seen on up to 128 of the files.
 
         Raises:
             DeviceError: it gives other pictures.
             ConfigError: the CPU decodes.
         """
+        from infer.decode_check import compare_decoders
+
         if self._reader is None:
             raise ConfigError('there is nothing to compare: images are decoded on the CPU; load with decode="gpu"')
         return compare_decoders(self._sessions, files, batch_size, self._tta, self._reader)
