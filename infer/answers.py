@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 from infer.archive import File
 from infer.config import PredictConfig, progress_file
-from infer.files import remove_drafts
 from infer.identity import identity_of
 from infer.inputs import Inputs
 from infer.pipeline import Answer, classify, images_a_batch
-from infer.resume import resuming, was_killed
+from infer.resume import resuming
 from infer.screen import Screen
 from infer.session import Session
 
@@ -25,10 +24,6 @@ def answers_of(
     Raises:
         LabError: see the tree; nothing has been answered then.
     """
-    if was_killed(progress_file(config.out)):
-        for out in (config.out, config.probabilities):
-            if out:
-                remove_drafts(out)
     if config.restart:
         progress_file(config.out).unlink(missing_ok=True)
     size = images_a_batch(sessions, config.batch_size, config.tta)

@@ -40,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
     if not path.name or (path.exists() and not path.is_file()):
         raise OutputError(f"cannot write {path}: it is a folder or a device; give a file's name with --out")
-    draft = path.with_name(f"{_draft_start(path)}{uuid.uuid4().hex[:8]}{path.suffix}")
+    draft = path.with_name(f".{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield draft
@@ -52,18 +52,6 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
-
-
-def remove_drafts(path: Path) -> None:
-    """Delete the drafts of `path` that programs left which were killed; no other may be writing it. Raises OSError."""
-    name = re.compile(re.escape(_draft_start(path)) + "[0-9a-f]{8}" + re.escape(path.suffix))
-    if uri_of(path) is None and path.parent.is_dir():
-        for draft in (item for item in path.parent.iterdir() if name.fullmatch(item.name)):
-            draft.unlink(missing_ok=True)
-
-
-def _draft_start(path: Path) -> str:
-    return f".{path.stem[:40]}."  # a name may have 255 bytes
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:

@@ -76,14 +76,6 @@ def resuming(
         keep.close()
 
 
-def was_killed(path: Path) -> bool:
-    """Whether `path` keeps a prediction that no process works on any more."""
-    if not _has_header(path):
-        return False
-    with path.open("r+b") as file:
-        return _locked(file)
-
-
 class _Keeper:
     """Writes blocks, from AFTER seconds on."""
 

@@ -14,7 +14,6 @@ from infer.files import (
     make_folder,
     natural_key,
     read_csv,
-    remove_drafts,
     replacing,
     write_bytes,
     write_text,
@@ -249,20 +248,3 @@ def test_a_link_is_written_through_and_a_pipe_is_not_replaced(tmp_path: Path) ->
     with pytest.raises(OutputError, match="it is a folder or a device"):
         write_text(tmp_path / "pipe", "new")
     assert (tmp_path / "pipe").is_fifo()
-
-
-def test_drafts_of_a_file_are_removed_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "a [1].csv"
-    with replacing(path) as draft:
-        draft.write_text("half")
-    path.rename(draft)  # as a killed program leaves it
-    others = [".a [1].csv", ".a [1].0123456.csv", ".a [1].0123456g.csv", ".b.01234567.csv", "a [1].01234567.csv"]
-    for name in others:
-        (tmp_path / name).touch()
-    remove_drafts(path)
-    assert sorted(item.name for item in tmp_path.iterdir()) == sorted(others)
-
-
-def test_a_name_as_long_as_may_be_can_be_written(tmp_path: Path) -> None:
-    write_text(tmp_path / f"{'n' * 251}.csv", "x")
-    assert [len(item.name) for item in tmp_path.iterdir()] == [255]
