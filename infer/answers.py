@@ -59,7 +59,7 @@ def _reader(
     reader = open_reader(sessions, config.tta)
     difference = compare_decoders(sessions, files, config.batch_size, config.tta, reader)
     if not reader.on_device:
-        screen.say(f"note: of {reader.elsewhere} images, spread evenly, none is a plain JPEG; decoding on the CPU")
+        screen.say(f"note: of {reader.elsewhere} images, spread evenly, the GPU can decode none; the CPU decodes all")
         return None
     screen.say(difference.told())
     reader.count_anew()

@@ -75,7 +75,7 @@ def _load(linux: str, windows: str) -> ctypes.CDLL | None:
     folder = _library_folder(name)
     path = next(iter(sorted(Path(folder).glob(name))), None) if folder else None
     try:
-        return ctypes.CDLL(str(path or name.removesuffix("*")))
+        return ctypes.CDLL(str(path or name.replace("*", "")))
     except OSError:
         return None
 

@@ -59,6 +59,8 @@ def compare_decoders(
     Raises:
         DeviceError: the reader gives other pictures.
     """
+    if not files:
+        return Difference(0, 0, 0.0, 0.0)
     sample = [files[place] for place in np.unique(np.linspace(0, len(files) - 1, SAMPLE).astype(int))]
     size = min(images_a_batch(sessions, batch_size, tta), len(sample))
     runners = runners_of(sessions, size * COUNTS[tta], lambda text: None)

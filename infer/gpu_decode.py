@@ -77,6 +77,7 @@ class GpuReader:
             for group in _groups({place: source for place, source in every if source}):
                 images = decoder.decode([(source.content, source.frame) for source in group.values()])
                 found |= self._views(dict(zip(group, images, strict=True)))
+                del images  # before the next group needs the device's memory
             rest = [place for place in range(len(files)) if place not in found]
             read = self._pool.map(lambda place: next(read_each(self._specs, self._tta, [files[place]])), rest)
             found |= zip(rest, read, strict=True)
@@ -89,7 +90,7 @@ class GpuReader:
 
     def told(self) -> str:
         """How many images were decoded where, for people."""
-        other = f", {self.elsewhere} on the CPU, as no plain JPEGs" if self.elsewhere else ""
+        other = f", {self.elsewhere} on the CPU (other formats, very large, or damaged)" if self.elsewhere else ""
         return f"decoded: {self.on_device} images on the GPU{other}"
 
     def _views(self, images: dict[int, Decoded | None]) -> dict[int, Read]:

@@ -11,7 +11,7 @@ from infer.archive import File
 from infer.config import Tta
 from infer.cpu import cores
 from infer.cuda import CUDA
-from infer.errors import DeviceError, ImageError
+from infer.errors import DeviceError, ImageError, ModelError
 from infer.pixels import Pixels, PixelSpec
 from infer.ring import Batch, Reader, read_batches
 from infer.session import Floats, Session
@@ -97,8 +97,10 @@ class Runner:
     def __init__(self, session: Session, size: int, say: Callable[[str], None]) -> None:
         self.session, self.say = session, say
         self.size = session.batch or size
-        with contextlib.suppress(DeviceError):  # no memory for it: the batch itself will find out
+        try:
             session.prepare(self.size)
+        except (DeviceError, ModelError):  # if it is not the recording alone that fails, the batch itself will find out
+            say(f"batches of {self.size} cannot be recorded as CUDA graphs; going on without")
 
     def run(self, pixels_nhwc: Pixels) -> Floats:
         """Probabilities [n, K] of n images of any number. Raises DeviceError."""

@@ -80,12 +80,12 @@ class Screen:
 def errors_kept() -> Iterator[list[str]]:
     """What libraries write to standard error meanwhile, past Python's own; as lines, once it is over."""
     said: list[str] = []
-    try:
-        kept = os.dup(2)
-    except OSError:  # there is none
-        yield said
-        return
     with tempfile.TemporaryFile() as file:
+        try:
+            kept = os.dup(2)
+        except OSError:  # there is none
+            yield said
+            return
         os.dup2(file.fileno(), 2)
         try:
             yield said

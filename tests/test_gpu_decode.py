@@ -1,6 +1,8 @@
 """Decoding by nvImageCodec: the pixels of the contract. Here it decodes on the processor, by the calls of a GPU."""
 
+import weakref
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,8 @@ from infer.cuda import CPU, find_problem
 from infer.enhance import MeanFilter
 from infer.errors import ConfigError, DeviceError, ImageError
 from infer.gpu_decode import GpuReader
-from infer.nvjpeg import JpegDecoder
+from infer.jpeg import Frame
+from infer.nvjpeg import Decoded, JpegDecoder
 from infer.pixels import PixelSpec
 from infer.ring import read_batches, read_each
 
@@ -63,7 +66,7 @@ def test_every_file_has_the_views_or_the_error_that_the_processor_gives(files: l
             assert views.shape == wanted.shape
             assert np.abs(views.astype(int) - wanted).max() <= 1, file
     assert (reader.on_device, reader.elsewhere) == (25, len(files) - 25)
-    assert reader.told() == "decoded: 25 images on the GPU, 5 on the CPU, as no plain JPEGs"
+    assert reader.told() == "decoded: 25 images on the GPU, 5 on the CPU (other formats, very large, or damaged)"
 
 
 def test_a_ring_takes_its_batches_in_order_from_it(files: list[str], reader: GpuReader) -> None:
@@ -94,7 +97,16 @@ def test_images_are_decoded_in_groups_that_the_device_has_room_for(
     at_once: list[int] = []
     decode = JpegDecoder.decode
     monkeypatch.setattr(infer.gpu_decode, "MOST_BYTES", 3 * 60 * 47 * 4)
-    monkeypatch.setattr(JpegDecoder, "decode", lambda self, some: at_once.append(len(some)) or decode(self, some))
+    alive: list[weakref.ref[object]] = []
+
+    def counted(self: JpegDecoder, some: Sequence[tuple[bytes, Frame]]) -> list[Decoded | None]:
+        at_once.append(len(some))
+        assert not any(image() for image in alive)  # what was decoded before lies on the device no more
+        images = decode(self, some)
+        alive.extend(weakref.ref(image) for image in images if image)
+        return images
+
+    monkeypatch.setattr(JpegDecoder, "decode", counted)
     whole = [found for found in reader(files[:10]) if not isinstance(found, ImageError)]
     assert at_once == [4, 4, 2]
     assert len(whole) == 10

@@ -65,11 +65,18 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
         JpegDecoder(CPU)
 
 
-def test_a_decoder_that_decodes_no_jpeg_is_an_error_not_a_slow_success(
+def test_a_decoder_that_decodes_no_jpeg_is_an_error_with_what_the_library_wrote(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    library = infer.nvjpeg._import()
+
+    def imported() -> object:
+        os.write(2, b"Failed to load nvjpeg library!\n")
+        return library
+
+    monkeypatch.setattr(infer.nvjpeg, "_import", imported)
     monkeypatch.setattr(infer.nvjpeg, "_small_jpeg", lambda: (b"\xff\xd8 no jpeg \xff\xd9", Frame(16, 16)))
-    with pytest.raises(DeviceError, match="choose --decode cpu"):
+    with pytest.raises(DeviceError, match=r"\(Failed to load nvjpeg library!\); .*choose --decode cpu"):
         JpegDecoder(CPU)
     assert capfd.readouterr().err == ""
 

@@ -93,8 +93,10 @@ def test_where_there_is_no_memory_to_record_batches_run_unrecorded(
 
     monkeypatch.setattr(infer.recorded.Recorded, "_record", fail)
     files = [str(path) for path in sorted((cells / "test").rglob("*.*"))][:3]
-    found, expected = ([*classify([session], files, 2)] for session in (recorded, plain))
+    said: list[str] = []
+    found, expected = ([*classify([session], files, 2, say=said.append)] for session in (recorded, plain))
     np.testing.assert_array_equal(found[2].probabilities, expected[2].probabilities)
+    assert said == ["batches of 2 cannot be recorded as CUDA graphs; going on without"]
 
 
 @pytest.mark.parametrize(("message", "error"), [("out of memory", DeviceError), ("bad node", ModelError)])
