@@ -81,6 +81,11 @@ File = str | Member | Remote
 """Where an image lies: a path, a member of an archive, or a file of a remote system."""
 
 
+def read_content(file: File) -> bytes:
+    """A file's bytes, wherever it lies. Raises OSError, and ValueError where an archive is damaged."""
+    return Path(file).read_bytes() if isinstance(file, str) else file.open().read()
+
+
 def is_archive(path: Path) -> bool:
     """Whether the name ends as an archive's does."""
     return path.name.lower().endswith((ZIP, TAR, *COMPRESSED))

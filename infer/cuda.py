@@ -41,7 +41,7 @@ def told_versions() -> str:
     version = ctypes.c_int()
     try:
         load_driver().cuDriverGetVersion(ctypes.byref(version))
-        driver = f"the driver supports {version.value // 1000}.{version.value % 1000 // 10}"
+        driver = f"the driver supports {_dotted(version.value)}"
     except OSError:
         driver = "no driver"
     needed = getattr(ort, "cuda_version", "") or "none"
@@ -57,7 +57,12 @@ def _runtime_version(major: int) -> str:
     library = _load(*_runtime(major))
     if library is None or library.cudaRuntimeGetVersion(ctypes.byref(version)):
         return ""
-    return f"{version.value // 1000}.{version.value % 1000 // 10}"
+    return _dotted(version.value)
+
+
+def _dotted(version: int) -> str:
+    """CUDA's whole number for a version, as people write it: 13010 is 13.1."""
+    return f"{version // 1000}.{version % 1000 // 10}"
 
 
 def _cudnn_version() -> str:
@@ -93,9 +98,9 @@ def _driver_problem(needed_major: int) -> str | None:
     if count.value == 0:
         return "the NVIDIA driver sees no GPU; check CUDA_VISIBLE_DEVICES"
     driver.cuDriverGetVersion(ctypes.byref(version))
-    major, minor = version.value // 1000, version.value % 1000 // 10
-    if major < needed_major:
-        return f"the NVIDIA driver supports CUDA {major}.{minor}, ONNX Runtime needs {needed_major}; update the driver"
+    if version.value // 1000 < needed_major:
+        have = _dotted(version.value)
+        return f"the NVIDIA driver supports CUDA {have}, ONNX Runtime needs {needed_major}; update the driver"
     return None
 
 

@@ -86,9 +86,9 @@ def compare_decoders(
     levels = np.concatenate([item.levels for item in found])
     if (most := float(levels.max())) > MOST_LEVELS:
         raise DeviceError(f"--decode gpu: pixels differ by {most:.0f} of 255 from the CPU's; choose --decode cpu")
-    first, second = (np.concatenate([getattr(item, way) for item in found]) for way in ("cpu", "gpu"))
-    changed = int(np.count_nonzero(first.argmax(axis=1) != second.argmax(axis=1)))
-    return Difference(len(first), changed, float(np.abs(first - second).max()), float(levels.mean()), tuple(damaged))
+    by_cpu, by_gpu = np.concatenate([item.cpu for item in found]), np.concatenate([item.gpu for item in found])
+    changed = int(np.count_nonzero(by_cpu.argmax(axis=1) != by_gpu.argmax(axis=1)))
+    return Difference(len(by_cpu), changed, float(np.abs(by_cpu - by_gpu).max()), float(levels.mean()), tuple(damaged))
 
 
 @dataclass(frozen=True)

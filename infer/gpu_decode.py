@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
 
-from infer.archive import File
+from infer.archive import File, read_content
 from infer.config import Tta
 from infer.cuda import CUDA
 from infer.errors import ConfigError, DeviceError
 from infer.jpeg import Frame, plain_frame
 from infer.nvjpeg import Decoded, JpegDecoder
 from infer.pipeline import specs_of
-from infer.pixels import MAX_ASPECT, PixelSpec
+from infer.pixels import PixelSpec, size_problem
 from infer.resample import Resampler, only_resamples
 from infer.ring import CHUNK, Read, read_each
 from infer.session import Session
@@ -76,7 +76,7 @@ class GpuReader:
             every = enumerate(source for part in parts for source in part)
             for group in _groups({place: source for place, source in every if source}):
                 images = decoder.decode([(source.content, source.frame) for source in group.values()])
-                found |= self._views(dict(zip(group, images, strict=True)))
+                found |= self._views({place: image for place, image in zip(group, images, strict=True) if image})
                 del images  # before the next group needs the device's memory
             rest = [place for place in range(len(files)) if place not in found]
             read = self._pool.map(lambda place: next(read_each(self._specs, self._tta, [files[place]])), rest)
@@ -93,15 +93,14 @@ class GpuReader:
         other = f", {self.elsewhere} on the CPU (other formats, very large, or damaged)" if self.elsewhere else ""
         return f"decoded: {self.on_device} images on the GPU{other}"
 
-    def _views(self, images: dict[int, Decoded | None]) -> dict[int, Read]:
-        """The views of the images that were decoded, by place."""
+    def _views(self, images: dict[int, Decoded]) -> dict[int, Read]:
+        """The views of images, by place."""
         of_size: dict[tuple[int, int], list[int]] = {}
         for place, image in images.items():
-            if image:
-                of_size.setdefault(image.shape, []).append(place)
+            of_size.setdefault(image.shape, []).append(place)
         found: dict[int, Read] = {}
         for (height, width), places in of_size.items():
-            pointers = [image.pointer for place in places if (image := images[place])]
+            pointers = [images[place].pointer for place in places]
             each = [self._resampler.canvases(pointers, height, width, spec) for spec in self._specs]
             for row, place in enumerate(places):
                 found[place] = tuple(
@@ -139,15 +138,13 @@ def _sources(files: Sequence[File]) -> list[_Source | None]:
 def _source(file: File) -> _Source | None:
     """A file that is a plain JPEG of a sensible size; None for any other, and where it cannot be read."""
     try:
-        with open(file, "rb") if isinstance(file, str) else file.open() as opened:
-            content = opened.read()
+        content = read_content(file)
     except (OSError, ValueError):
         return None
     frame = plain_frame(content)
-    if frame is None or frame.width * frame.height > MOST_PIXELS:
+    if frame is None or frame.width * frame.height > MOST_PIXELS or size_problem(frame.width, frame.height):
         return None
-    sides = frame.width, frame.height
-    return _Source(content, frame) if max(sides) <= MAX_ASPECT * min(sides) else None
+    return _Source(content, frame)
 
 
 def _groups(sources: dict[int, _Source]) -> Iterator[dict[int, _Source]]:

@@ -191,6 +191,15 @@ def bombs_are_errors() -> Iterator[None]:
         yield
 
 
+def size_problem(width: int, height: int) -> str | None:
+    """Why an image of so many pixels is not decoded, or None."""
+    if width * height > MAX_PIXELS:
+        return f"{width} x {height} pixels, more than {MAX_PIXELS // 10**6} million"
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        return f"{width} x {height} pixels, too thin for a picture"
+    return None
+
+
 def _draft_size(resize: Step, size: tuple[int, int]) -> tuple[int, int]:
     """Width and height in pixels that a JPEG of this size, decoded at reduced scale, must still have."""
     if isinstance(resize, ResizeLonger):
@@ -209,12 +218,8 @@ def _decode(file: File, resize: Step | None) -> tuple[Image.Image, Box | None]:
     path = str(file)
     try:
         with Image.open(file if isinstance(file, str) else file.open(), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageError(
-                    path, f"{image.width} x {image.height} pixels, more than {MAX_PIXELS // 10**6} million"
-                )
-            if max(image.size) > MAX_ASPECT * min(image.size):
-                raise ImageError(path, f"{image.width} x {image.height} pixels, too thin for a picture")
+            if problem := size_problem(*image.size):
+                raise ImageError(path, problem)
             drafted = None
             if resize and image.format == "JPEG" and image.getexif().get(ORIENTATION, 1) == 1:
                 drafted = image.draft(None, _draft_size(resize, image.size))

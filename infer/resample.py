@@ -7,7 +7,7 @@ to several images of one size at once. Where they differ by a level, float32 has
 rounded columns first, as it does with an image that becomes much lower but hardly narrower.
 """
 
-from collections import OrderedDict
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -136,7 +136,7 @@ class Resampler:
         self._provider = provider
         self._place = "cuda" if provider == CUDA else "cpu"
         self._sessions = {count: self._open(count) for count in GROUPS}
-        self._kept: OrderedDict[tuple[PixelSpec, int, int], list[Any]] = OrderedDict()
+        self._matrices = functools.lru_cache(KEPT)(self._load)
 
     def canvases(self, pointers: Sequence[int], height: int, width: int, spec: PixelSpec) -> Pixels:
         """Canvases, uint8 [n, canvas H, canvas W, 3].
@@ -179,18 +179,11 @@ class Resampler:
         found: list[Pixels] = binding.copy_outputs_to_cpu()
         return found[0]
 
-    def _matrices(self, spec: PixelSpec, height: int, width: int) -> list[Any]:
-        """The matrices on the device; those that were used last are kept."""
+    def _load(self, spec: PixelSpec, height: int, width: int) -> list[Any]:
+        """The matrices on the device."""
         import onnxruntime as ort
 
-        key = (spec, height, width)
-        found = self._kept.pop(key, None)
-        if found is None:
-            found = [ort.OrtValue.ortvalue_from_numpy(it, self._place, 0) for it in matrices(*key)]
-        self._kept[key] = found
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-        return found
+        return [ort.OrtValue.ortvalue_from_numpy(it, self._place, 0) for it in matrices(spec, height, width)]
 
     def _open(self, count: int) -> Any:
         return open_onnx(graph(count), self._provider, 1, default_options(self._provider, "fp32"))

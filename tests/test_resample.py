@@ -91,8 +91,10 @@ def test_matrices_of_the_sizes_that_were_used_last_are_kept_and_no_more() -> Non
     for width in range(41, 41 + KEPT + 10):
         plane = np.zeros((3, 41, width), dtype=np.uint8)
         resampler.canvases([plane.ctypes.data], 41, width, spec(ResizeShorter(40)))
-    assert len(resampler._kept) == KEPT
-    assert (spec(ResizeShorter(40)), 41, width) in resampler._kept
+    assert resampler._matrices.cache_info().currsize == KEPT
+    made = resampler._matrices.cache_info().misses
+    resampler._matrices(spec(ResizeShorter(40)), 41, width)
+    assert resampler._matrices.cache_info().misses == made
 
 
 def test_thin_images_take_little_memory() -> None:

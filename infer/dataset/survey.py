@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from infer.archive import File
+from infer.archive import File, read_content
 from infer.cpu import cores
 from infer.dataset.likeness import SIDE, SIGNATURE, signature
 from infer.errors import ImageError
@@ -53,7 +53,7 @@ def facts_of(file: File) -> Facts:
     found = np.zeros((), dtype=FACTS)
     pixels_hwc = np.asarray(image)
     found["height"], found["width"] = pixels_hwc.shape[:2]
-    content = Path(file).read_bytes() if isinstance(file, str) else file.open().read()
+    content = read_content(file)
     found["file"] = hashlib.sha256(content).hexdigest()
     with Image.open(io.BytesIO(content), formats=FORMATS) as header:
         found["kind"] = f"{header.format} {header.mode}"
