@@ -18,18 +18,18 @@ from infer.config import EvaluateConfig as Evaluate
 from infer.config import PredictConfig as Predict
 from infer.config import VerifyConfig as Verify
 from infer.config import bad_list, report_folder
-from infer.dataset.data_config import DataCheckConfig as DataCheck
-from infer.dataset.data_config import DataSplitConfig as DataSplit
-from infer.errors import LabError, MissingExtraError
-from infer.options import typed, with_options
+from infer.core.errors import LabError, MissingExtraError
+from infer.core.options import typed, with_options
+from infer.dataset.config import DataCheckConfig as DataCheck
+from infer.dataset.config import DataSplitConfig as DataSplit
 from trainer.config import ARCHITECTURE_NAMES
 from trainer.options import RANGED, VIEWED, configured, resumed, with_train_options
 from trainer.recipe import DEFAULT, load_recipe
 
 if TYPE_CHECKING:
-    from infer.reports.metrics import Metrics
-    from infer.reports.result import EvaluationResult
-    from infer.screen import Screen
+    from infer.core.console import Screen
+    from infer.metrics.metrics import Metrics
+    from infer.metrics.result import EvaluationResult
 
 RecipeOption = Annotated[
     str, typer.Option(help="A name that lab recipes lists, or a TOML file. Defaults below are those of lab.")
@@ -104,8 +104,8 @@ def recipes(
 def check(data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.")], **given: Any) -> None:
     """Decode every image; find bad ones, copies, what crosses splits, and what colours alone tell. 1 on leakage."""
     config = DataCheck(data=data, **given)
-    from infer.dataset.data_check import check_data
-    from infer.dataset.data_report import check_tables, json_text, require_no_leaks, summary_lines
+    from infer.dataset.check import check_data
+    from infer.dataset.report import check_tables, json_text, require_no_leaks, summary_lines
 
     screen = _screen(config.json)
     found = check_data(config, screen)
@@ -126,7 +126,7 @@ def split(
 ) -> None:
     """Part a data set into train, valid and test, stratified, no patient in two of them, as CSV files."""
     config = DataSplit(source=source, **given)
-    from infer.dataset.data_split import split_data
+    from infer.dataset.split import split_data
 
     screen = _screen()
     split_data(config, screen)
@@ -163,7 +163,7 @@ def find_rate(
     """Find a learning rate: train while it rises until the loss diverges, draw the loss, and suggest one."""
     config = configured(arch, recipe, given)
     with _train_extra("lab find-rate"):
-        from trainer.rate_range import find_rate as run
+        from trainer.find_rate import find_rate as run
     screen = _screen()
     found = run(config, out, screen)
     screen.say(f"suggested: --learning-rate {found.suggested:g}\nloss over learning rate: {out}")
@@ -200,7 +200,7 @@ def verify(
     config = Verify(file=file, **given)
     screen = _screen()
     if config.data and not config.run:
-        from infer.recheck import recheck
+        from infer.verify import recheck
 
         recheck(config, screen)
         return
@@ -267,7 +267,7 @@ def inspect(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="ONNX file, checkpoint or run.")],
 ) -> None:
     """Print what a model file or checkpoint says of itself."""
-    from infer.describe import describe
+    from infer.inspect import describe
 
     _screen().show(*map(describe, files))
 
@@ -289,7 +289,7 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for everything it makes.
     """Run the whole path on the built-in synthetic cells: train, export, predict, report."""
     with _train_extra("lab demo"):
         from exporter.export import export as export_run
-        from trainer.builtin import builtin_data
+        from trainer.data.synthetic import builtin_data
         from trainer.train import train as train_network
     screen = _screen()
     runs, csv = out / "runs", out / "submission.csv"
@@ -335,7 +335,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    from infer.screen import shown
+    from infer.core.console import shown
 
     print(f"error: {shown(message)}", file=sys.stderr)  # noqa: T201
     sys.exit(code)
@@ -355,7 +355,7 @@ def _train_extra(command: str) -> Iterator[None]:
 
 
 def _screen(on_errors: bool = False) -> "Screen":
-    from infer.screen import open_screen
+    from infer.core.console import open_screen
 
     return open_screen(on_errors)
 
@@ -367,8 +367,8 @@ def _print_json(told: dict[str, Any]) -> None:
 
 
 def _predict(config: Predict, screen: "Screen") -> None:
+    from infer.core.remote import told
     from infer.predict import predict as predict_images
-    from infer.remote import told
 
     done = predict_images(config, screen)
     if done.result and done.metrics:
@@ -385,7 +385,7 @@ def _predict(config: Predict, screen: "Screen") -> None:
 def _show_report(
     screen: "Screen", result: "EvaluationResult", metrics: "Metrics", normalize: str, folder: Path
 ) -> None:
-    from infer.remote import told
+    from infer.core.remote import told
     from infer.reports.report import report_tables
 
     screen.say(f"\n{result.title}")

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from infer.card import ClassName  # noqa: E402
-from infer.intervals import clustered_wilson  # noqa: E402
-from infer.reports.metrics import Estimate, Metrics, measure  # noqa: E402
-from infer.reports.result import EvaluationResult  # noqa: E402
+from infer.metrics.intervals import clustered_wilson  # noqa: E402
+from infer.metrics.metrics import Estimate, Metrics, measure  # noqa: E402
+from infer.metrics.result import EvaluationResult  # noqa: E402
+from infer.model.card import ClassName  # noqa: E402
 
 TRUTH_IMAGES = 2_000_000
 SHARED = 0.3

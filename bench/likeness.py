@@ -17,11 +17,11 @@ from machine import machine
 from PIL import Image
 from rich.console import Console
 
+from infer.core.console import Screen
+from infer.dataset.image_facts import survey
 from infer.dataset.layouts import read_listed
-from infer.dataset.likeness import SIDE, SIGNATURE, Floats, likeness, near_pairs, signature
-from infer.dataset.survey import survey
-from infer.pixels import read_rgb
-from infer.screen import Screen
+from infer.dataset.near_duplicates import SIDE, SIGNATURE, Floats, likeness, near_pairs, signature
+from infer.images.preprocess import read_rgb
 
 COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "JPEG quality 20": lambda image: recompressed(image, 20),

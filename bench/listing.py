@@ -19,13 +19,13 @@ from machine import machine
 from PIL import Image
 from rich.console import Console
 
-from infer.card import ClassName
+from infer.core.console import Screen
 from infer.dataset.layouts import read_table
-from infer.dataset.splits import with_validation
+from infer.dataset.stratify import with_validation
 from infer.dataset.summary import show_table
-from infer.dataset.table_checks import check_trainable
-from infer.inputs import read_inputs
-from infer.screen import Screen
+from infer.dataset.validation import check_trainable
+from infer.model.card import ClassName
+from infer.tables.inputs import read_inputs
 
 T = TypeVar("T")
 

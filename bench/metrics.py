@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
-from infer.reports.metrics import measure  # noqa: E402
+from infer.metrics.metrics import measure  # noqa: E402
 
 SHARES = {2: (0.5, 0.5), 5: (0.4, 0.1, 0.3, 0.1, 0.1), 10: (0.1,) * 10}
 

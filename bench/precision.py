@@ -21,8 +21,8 @@ from machine import machine
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from infer.cpu import instructions  # noqa: E402
-from infer.session import Session, runtime_version  # noqa: E402
+from infer.core.cpu import instructions  # noqa: E402
+from infer.model.session import Session, runtime_version  # noqa: E402
 
 
 def main() -> None:
@@ -74,9 +74,9 @@ def make_models(arch: str, size: int, folder: Path, precisions: Sequence[str] = 
     from exporter.export import at_precision
     from exporter.graph import build_graph, finish
     from exporter.quantize import quantize
-    from infer.card import IMAGENET, ClassName, ModelCard
-    from infer.pixels import PixelSpec
-    from trainer.network import build_network
+    from infer.images.preprocess import PixelSpec
+    from infer.model.card import IMAGENET, ClassName, ModelCard
+    from trainer.model.network import build_network
 
     card = ModelCard(
         architecture=arch,

@@ -37,14 +37,14 @@ from startup import run as seconds_of
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from infer.cpu import cores  # noqa: E402
-from infer.cuda import CPU  # noqa: E402
-from infer.files import list_images  # noqa: E402
-from infer.gpu_decode import GpuReader  # noqa: E402
-from infer.pipeline import classify  # noqa: E402
-from infer.pixels import read_window  # noqa: E402
-from infer.ring import read_batches  # noqa: E402
-from infer.session import Session, runtime_version  # noqa: E402
+from infer.core.cpu import cores  # noqa: E402
+from infer.core.files import list_images  # noqa: E402
+from infer.images.preprocess import read_window  # noqa: E402
+from infer.model.cuda import CPU  # noqa: E402
+from infer.model.session import Session, runtime_version  # noqa: E402
+from infer.pipeline.batches import read_batches  # noqa: E402
+from infer.pipeline.classify import classify  # noqa: E402
+from infer.pipeline.gpu_decode import GpuReader  # noqa: E402
 
 COLUMNS = (
     *("network", "precision", "decoded on", "decode", "network alone", "bound", "lab", "lab / bound"),

@@ -25,13 +25,13 @@ from machine import installed, machine
 from numpy.typing import NDArray
 from rich.console import Console
 
-from infer.card import class_index
+from infer.core.console import Screen
+from infer.core.files import read_csv
 from infer.dataset.layouts import read_table
 from infer.dataset.table import TEST, Table
-from infer.files import read_csv
-from infer.pixels import read_window
-from infer.screen import Screen
-from trainer.checkpoint import load_checkpoint
+from infer.images.preprocess import read_window
+from infer.model.card import class_index
+from trainer.model.checkpoint import load_checkpoint
 from trainer.recipe import DEFAULT, configure, load_recipe, recipe_names
 from trainer.train import train
 

@@ -62,9 +62,9 @@ def make_model(path: Path) -> Path:
     """A ResNet-18 for 224 px with random weights, exported at opset 17."""
     sys.path.insert(0, str(ROOT))
     from exporter.graph import build_graph
-    from infer.card import IMAGENET, ClassName, ModelCard
-    from infer.pixels import PixelSpec
-    from trainer.network import build_network
+    from infer.images.preprocess import PixelSpec
+    from infer.model.card import IMAGENET, ClassName, ModelCard
+    from trainer.model.network import build_network
 
     classes = (ClassName("normal", "0"), ClassName("blast", "1"))
     spec = PixelSpec.default(224)
@@ -78,7 +78,7 @@ def make_model(path: Path) -> Path:
 def make_image(path: Path) -> Path:
     """A synthetic cell, 450 x 450."""
     sys.path.insert(0, str(ROOT))
-    from trainer.builtin import draw_cell
+    from trainer.data.synthetic import draw_cell
 
     draw_cell(blast=True, seed=[0]).save(path)
     return path

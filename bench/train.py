@@ -25,17 +25,17 @@ from rich.console import Console
 from torch import Tensor
 from torch.nn import functional
 
+from infer.core.console import Screen
 from infer.dataset.layouts import read_table
-from infer.dataset.splits import with_validation
+from infer.dataset.stratify import with_validation
 from infer.dataset.table import TEST, TRAIN, Table
-from infer.screen import Screen
-from trainer.builtin import make_set
-from trainer.canvases import load_canvases
 from trainer.config import ResolvedConfig
-from trainer.loop import Trainer
-from trainer.network import build_network
+from trainer.data.cache import load_canvases
+from trainer.data.synthetic import make_set
+from trainer.model.network import build_network
 from trainer.recipe import configure, load_recipe
-from trainer.setup import make_card, pick_device, spec_of
+from trainer.run.loop import Trainer
+from trainer.run.setup import make_card, pick_device, spec_of
 
 QUIET = Screen(Console(quiet=True))
 Rows = dict[str, float]

@@ -14,8 +14,8 @@ from onnx import helper, numpy_helper
 from exporter.parity import LOGITS
 from exporter.reference import Reference
 from infer.config import Device
-from infer.errors import ExportError, ParityError
-from infer.session import CAM, Session
+from infer.core.errors import ExportError, ParityError
+from infer.model.session import CAM, Session
 
 IMAGES = 8
 """On so many of the gate's images maps and logits are compared."""

@@ -26,19 +26,19 @@ from exporter.source import Source, open_source
 from exporter.temperature import fit_temperature
 from exporter.threshold import with_threshold
 from infer import __version__
-from infer.card import ModelCard, read_card
 from infer.config import Device
+from infer.core.console import Screen
+from infer.core.errors import DataError, ExportError, ParityError, listed
+from infer.core.files import replacing, write_text
 from infer.dataset.table import Table, spread
-from infer.errors import DataError, ExportError, ParityError, listed
-from infer.evidence import attach_evidence, read_evidence
-from infer.files import replacing, write_text
-from infer.onnx_file import read_header
-from infer.pixels import Pixels
-from infer.reports.metrics import softmax
-from infer.reports.scores import calibration_error
-from infer.screen import Screen
-from infer.session import Session, runtime_version
-from trainer.network import PixelNet
+from infer.images.preprocess import Pixels
+from infer.metrics.metrics import softmax
+from infer.metrics.point_values import calibration_error
+from infer.model.card import ModelCard, read_card
+from infer.model.evidence import attach_evidence, read_evidence
+from infer.model.onnx_reader import read_header
+from infer.model.session import Session, runtime_version
+from trainer.model.network import PixelNet
 
 REOPENED = 8
 """Images that the finished file is tried on once more."""

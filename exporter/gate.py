@@ -9,13 +9,13 @@ import numpy as np
 
 from exporter.parity import LOGITS, Check, Parity, judge, rule_of
 from exporter.reference import Reference
-from infer.card import ModelCard
 from infer.config import Device
+from infer.core.console import Screen
+from infer.core.errors import DeviceError, ModelError
 from infer.dataset.table import spread
-from infer.errors import DeviceError, ModelError
-from infer.pixels import Pixels
-from infer.screen import Screen
-from infer.session import Floats, Session, gpu_problem
+from infer.images.preprocess import Pixels
+from infer.model.card import ModelCard
+from infer.model.session import Floats, Session, gpu_problem
 
 SMALL_BATCHES = (1, 2, 7)
 SMALL_REPEATS = 8

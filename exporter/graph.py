@@ -20,9 +20,9 @@ from onnx import helper, numpy_helper
 from onnx.external_data_helper import uses_external_data
 
 from infer import __version__
-from infer.card import CARD_KEY, ModelCard
-from infer.errors import ConfigError, ExportError
-from trainer.network import PixelNet
+from infer.core.errors import ConfigError, ExportError
+from infer.model.card import CARD_KEY, ModelCard
+from trainer.model.network import PixelNet
 
 OLDEST_OPSET = 17
 EXPORTER_OPSET = 18

@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from infer.archive import File
-from infer.errors import DataError, ImageError, listed
-from infer.evidence import images_sha256, view_digest
-from infer.pixels import Pixels, PixelSpec, read_window
-from infer.session import Floats
-from infer.workers import read_ahead
-from trainer.network import PixelNet
+from infer.core.errors import DataError, ImageError, listed
+from infer.images.archive import File
+from infer.images.parallel_map import read_ahead
+from infer.images.preprocess import Pixels, PixelSpec, read_window
+from infer.model.evidence import images_sha256, view_digest
+from infer.model.session import Floats
+from trainer.model.network import PixelNet
 
 BATCH = 64
 """Images that the network is given at once."""

@@ -4,17 +4,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exporter.config import ExportConfig
-from infer.card import ClassName, ModelCard, Normalization, has_card
+from infer.core.console import Screen
+from infer.core.errors import ConfigError, DataError, ModelError
 from infer.dataset.layouts import read_table
 from infer.dataset.table import TRAIN, VALID, Table
-from infer.errors import ConfigError, DataError, ModelError
 from infer.evaluate import held_out_images, run_table
-from infer.runs import MODELS, find_checkpoint, newest_run
-from infer.screen import Screen
-from trainer.checkpoint import load_checkpoint, weights_sha256
-from trainer.network import PixelNet, build_network
-from trainer.view import pixel_spec
-from trainer.weights import load_weights
+from infer.model.card import ClassName, ModelCard, Normalization, has_card
+from infer.model.runs import MODELS, find_checkpoint, newest_run
+from trainer.data.pixel_spec import pixel_spec
+from trainer.model.checkpoint import load_checkpoint, weights_sha256
+from trainer.model.network import PixelNet, build_network
+from trainer.model.weights import load_weights
 
 
 @dataclass(frozen=True)

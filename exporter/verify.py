@@ -13,17 +13,17 @@ from exporter.graph import check_precision
 from exporter.parity import Parity
 from exporter.reference import Reference
 from exporter.source import load_all
-from infer.card import ModelCard, read_card
 from infer.config import VerifyConfig
+from infer.core.console import Screen
+from infer.core.errors import ConfigError, ExportError, ParityError
 from infer.dataset.layouts import read_table
 from infer.dataset.table import VALID, Table
-from infer.errors import ConfigError, ExportError, ParityError
 from infer.evaluate import held_out_images, run_table
-from infer.recheck import model_file, say_evidence
-from infer.runs import CHECKPOINT, find_checkpoint
-from infer.screen import Screen
-from trainer.checkpoint import load_checkpoint, weights_sha256
-from trainer.network import PixelNet, build_network
+from infer.model.card import ModelCard, read_card
+from infer.model.runs import CHECKPOINT, find_checkpoint
+from infer.verify import model_file, say_evidence
+from trainer.model.checkpoint import load_checkpoint, weights_sha256
+from trainer.model.network import PixelNet, build_network
 
 
 def verify(config: VerifyConfig, screen: Screen) -> Parity:

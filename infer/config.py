@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from infer.errors import ConfigError
-from infer.knob import check, knob
-from infer.remote import uri_of
+from infer.core.errors import ConfigError
+from infer.core.knob import check, knob
+from infer.core.remote import uri_of
 
 Device = Literal["auto", "cuda", "cpu"]
 BadImages = Literal["fail", "skip", "guess"]

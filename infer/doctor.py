@@ -15,13 +15,13 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from infer import __version__
-from infer.cpu import EIGHT_BITS, cores, instructions, int8_problem
-from infer.cuda import CPU, CUDA, find_problem, told_versions
-from infer.errors import LabError
-from infer.files import cache_folder
-from infer.onnx_model import Node, Value, small_model
-from infer.pixels import PixelSpec
-from infer.screen import shown
+from infer.core.console import shown
+from infer.core.cpu import EIGHT_BITS, cores, instructions, int8_problem
+from infer.core.errors import LabError
+from infer.core.files import cache_folder
+from infer.images.preprocess import PixelSpec
+from infer.model.cuda import CPU, CUDA, find_problem, told_versions
+from infer.model.onnx_writer import Node, Value, small_model
 
 EXTRAS = {
     "train": ("torch", "torchvision", "onnx", "onnxscript", "safetensors"),
@@ -101,7 +101,7 @@ def tried(provider: str) -> str:
 
 def tried_decoder() -> str:
     """Why JPEGs cannot be decoded on the GPU; "" where one has just been."""
-    from infer.gpu_decode import GpuReader
+    from infer.pipeline.gpu_decode import GpuReader
 
     try:
         GpuReader([PixelSpec.default(16)], "none")

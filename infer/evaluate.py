@@ -6,22 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
-from infer.card import ClassName, ModelCard
 from infer.config import EvaluateConfig
+from infer.core.console import Screen
+from infer.core.errors import DataError, listed
 from infer.dataset.layouts import read_table
 from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table, read_run_table
-from infer.errors import DataError, listed
-from infer.models import open_model
-from infer.pipeline import classify
-from infer.reports.metrics import Metrics
-from infer.reports.origin import Origin, run_of
+from infer.metrics.metrics import Metrics
+from infer.metrics.result import EvaluationResult, unreadable_note
+from infer.model.card import ClassName, ModelCard
+from infer.model.open_models import open_model
+from infer.model.runs import DATA, RECIPE, read_recipe
+from infer.model.session import Floats, Session
+from infer.pipeline.classify import classify
+from infer.reports.provenance import Origin, run_of
 from infer.reports.report import save_report
-from infer.reports.result import EvaluationResult, unreadable_note
 from infer.reports.thumbnails import make_gallery
-from infer.runs import DATA, RECIPE, read_recipe
-from infer.screen import Screen
-from infer.session import Floats, Session
-from infer.truth import to_indices
+from infer.tables.labels import to_indices
 
 
 def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, Metrics, Path]:

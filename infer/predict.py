@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from infer.answers import answers_of
-from infer.card import ModelCard
 from infer.config import PredictConfig, progress_file, report_folder
-from infer.errors import ConfigError, DataError, ImageError, listed
-from infer.inputs import Inputs, read_inputs
-from infer.models import open_models
-from infer.pixels import read_window
-from infer.remote import require_reachable, uri_of
-from infer.remote import told as told_path
-from infer.runs import remove_report
-from infer.screen import Screen
-from infer.session import Floats, Session
-from infer.submission import (
+from infer.core.console import Screen
+from infer.core.errors import ConfigError, DataError, ImageError, listed
+from infer.core.remote import require_reachable, uri_of
+from infer.core.remote import told as told_path
+from infer.images.parallel_map import read_ahead
+from infer.images.preprocess import read_window
+from infer.images.tta import COUNTS, averaged_in_words
+from infer.model.card import ModelCard
+from infer.model.open_models import open_models
+from infer.model.runs import remove_report
+from infer.model.session import Floats, Session
+from infer.pipeline.engine import answers_of
+from infer.tables.inputs import Inputs, read_inputs
+from infer.tables.labels import read_groups, read_truth, to_indices, unknown_labels
+from infer.tables.submission import (
     Form,
     find_sample,
     plain_form,
@@ -32,13 +35,10 @@ from infer.submission import (
     writing,
     writing_csv,
 )
-from infer.truth import read_groups, read_truth, to_indices, unknown_labels
-from infer.views import COUNTS, averaged_in_words
-from infer.workers import read_ahead
 
 if TYPE_CHECKING:
-    from infer.reports.metrics import Metrics
-    from infer.reports.result import EvaluationResult
+    from infer.metrics.metrics import Metrics
+    from infer.metrics.result import EvaluationResult
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,9 @@ def _report(
     screen: Screen,
 ) -> "tuple[EvaluationResult, Metrics]":
     """Write the report on the images that could be read, beside the CSV."""
-    from infer.reports.origin import Origin, run_of
+    from infer.metrics.result import EvaluationResult, unreadable_note
+    from infer.reports.provenance import Origin, run_of
     from infer.reports.report import save_report
-    from infer.reports.result import EvaluationResult, unreadable_note
     from infer.reports.thumbnails import make_gallery
 
     session = sessions[0]

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from infer.archive import File
-from infer.card import ModelCard
 from infer.config import Decode, Device, Tta
-from infer.errors import ConfigError, ImageError
-from infer.inputs import read_inputs
-from infer.knob import require
-from infer.models import require_same_classes
-from infer.pipeline import Answer, classify
-from infer.runs import find_model
-from infer.session import Floats, Session
-from infer.views import check_tta
+from infer.core.errors import ConfigError, ImageError
+from infer.core.knob import require
+from infer.images.archive import File
+from infer.images.tta import check_tta
+from infer.model.card import ModelCard
+from infer.model.open_models import require_same_classes
+from infer.model.runs import find_model
+from infer.model.session import Floats, Session
+from infer.pipeline.classify import Answer, classify
+from infer.tables.inputs import read_inputs
 
 if TYPE_CHECKING:
-    from infer.decode_check import Difference
-    from infer.gpu_decode import GpuReader
+    from infer.pipeline.decoder_comparison import Difference
+    from infer.pipeline.gpu_decode import GpuReader
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Predictor:
         self.provider: str = self._sessions[0].provider
         self._reader: GpuReader | None = None
         if decode == "gpu":
-            from infer.gpu_decode import open_reader
+            from infer.pipeline.gpu_decode import open_reader
 
             self._reader = open_reader(self._sessions, tta)
 
@@ -109,7 +109,7 @@ class Predictor:
             DeviceError: it gives other pictures.
             ConfigError: the CPU decodes.
         """
-        from infer.decode_check import compare_decoders
+        from infer.pipeline.decoder_comparison import compare_decoders
 
         if self._reader is None:
             raise ConfigError('there is nothing to compare: images are decoded on the CPU; load with decode="gpu"')

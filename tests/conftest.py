@@ -12,15 +12,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from helpers.pictures import OTHER_PICTURES
 from PIL import Image
 from rich.console import Console
 
 import cli
 import infer.reports.pictures
-import trainer.network
-from infer.screen import Screen
-from trainer.builtin import make_set
-from trainer.resnet import BasicBlock, ResNet
+import trainer.model.network
+from infer.core.console import Screen
+from trainer.data.synthetic import make_set
+from trainer.model.resnet import BasicBlock, ResNet
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("LAB_CACHE", str(folder))
         patch.setenv("COLUMNS", "100")
         yield folder
-
-
-OTHER_PICTURES = {
-    name: getattr(infer.reports.pictures, name)
-    for name in (
-        *("roc_figure", "precision_recall_figure", "reliability_figure"),
-        *("scores_figure", "balance_figure", "_learning_figure"),
-    )
-}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -126,7 +118,9 @@ def small_networks() -> Iterator[None]:
     """Networks of a hundredth of the size, for tests of what happens around them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            trainer.network, "build_resnet", lambda _, classes: ResNet(BasicBlock, (1, 1, 1, 1), classes, base_width=8)
+            trainer.model.network,
+            "build_resnet",
+            lambda _, classes: ResNet(BasicBlock, (1, 1, 1, 1), classes, base_width=8),
         )
         yield
 

@@ -10,7 +10,7 @@ import pytest
 
 import cli
 from infer import __version__
-from infer.knob import knobs, option
+from infer.core.knob import knobs, option
 from trainer.config import TrainConfig
 from trainer.recipe import load_recipe, recipe_names
 
@@ -178,9 +178,9 @@ def test_an_interrupted_command_says_so_and_exits_with_130(lab: Callable, monkey
 def test_the_built_in_set_is_trained_on_where_no_data_is_named_and_is_called_synthetic(
     lab: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import trainer.builtin
+    import trainer.data.synthetic
 
-    monkeypatch.setattr(trainer.builtin, "SPLITS", {"train": 24, "valid": 12, "test": 12})
+    monkeypatch.setattr(trainer.data.synthetic, "SPLITS", {"train": 24, "valid": 12, "test": 12})
     ran = lab("train", "resnet18", "-e", "1", "-b", "8", "--image-size", "32", "--out", tmp_path)
     assert ran.code == 0, ran.err
     assert "SYNTHETIC" in ran.out
@@ -190,10 +190,10 @@ def test_the_built_in_set_is_trained_on_where_no_data_is_named_and_is_called_syn
 def test_the_whole_demo_runs_and_says_where_everything_lies(
     lab: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import trainer.builtin
     import trainer.config
+    import trainer.data.synthetic
 
-    monkeypatch.setattr(trainer.builtin, "SPLITS", {"train": 24, "valid": 12, "test": 12})
+    monkeypatch.setattr(trainer.data.synthetic, "SPLITS", {"train": 24, "valid": 12, "test": 12})
     monkeypatch.setitem(trainer.config.BY_DEVICE, "cpu", {"epochs": 1, "batch_size": 8, "image_size": 32})
     monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
     ran = lab("demo", "--out", tmp_path / "demo")

@@ -15,13 +15,13 @@ import pytest
 from PIL import Image
 
 import trainer.config
-from infer.card import read_card
-from infer.evidence import read_evidence
-from infer.pixels import STEPS as STEPS_OF_PIXELS
+from infer.images.preprocess import STEPS as STEPS_OF_PIXELS
+from infer.model.card import read_card
+from infer.model.evidence import read_evidence
+from trainer.augment.parse import STEPS
+from trainer.data.pixel_spec import pixel_spec
 from trainer.options import configured
 from trainer.recipe import recipe_names
-from trainer.steps import STEPS
-from trainer.view import pixel_spec
 
 DOCS = Path(__file__).parent.parent / "docs"
 COMMANDS = [
@@ -42,7 +42,7 @@ def test_a_command_in_the_docs_runs(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(trainer.config.BY_DEVICE, "cpu", {"epochs": 1, "batch_size": 8, "image_size": 32})
     monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))  # what --tune remembers is for this command alone
-    monkeypatch.setattr("trainer.rate_range.STEPS", 6)
+    monkeypatch.setattr("trainer.find_rate.STEPS", 6)
     program, *words = shlex.split(line)
     assert program == "lab"
     found = [name for word in words for name in (sorted(map(str, Path().glob(word))) if "runs/*" in word else [word])]

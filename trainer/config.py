@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from infer.config import LEFT_OUT, Device
-from infer.errors import ConfigError
-from infer.knob import check, from_toml, knob, knobs, require, tables
-from trainer.steps import parse_steps
+from infer.core.errors import ConfigError
+from infer.core.knob import check, from_toml, knob, knobs, require, tables
+from trainer.augment.parse import parse_steps
 
 Optimizer = Literal["sgd", "adamw", "adam", "nadam", "radam", "rmsprop", "adagrad"]
 Schedule = Literal["constant", "cosine", "one-cycle", "step", "plateau"]

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from infer.errors import ConfigError
-from infer.knob import option
-from infer.options import Command, typed, with_options
-from infer.runs import RECIPE
-from infer.runs import read_recipe as read_run_recipe
+from infer.core.errors import ConfigError
+from infer.core.knob import option
+from infer.core.options import Command, typed, with_options
+from infer.model.runs import RECIPE
+from infer.model.runs import read_recipe as read_run_recipe
 from trainer.config import TrainConfig, read_config
 from trainer.recipe import DEFAULT, configure, load_recipe
 

@@ -10,19 +10,19 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from infer.core.console import Screen, shown
+from infer.core.errors import ImageError
+from infer.core.files import write_bytes
 from infer.dataset.table import TRAIN, Table
-from infer.errors import ImageError
-from infer.files import write_bytes
-from infer.pixels import Pixels, PixelSpec, read_canvas, read_window
-from infer.screen import Screen, shown
-from trainer.augment import Augmentation
-from trainer.colour import LUMA
+from infer.images.preprocess import Pixels, PixelSpec, read_canvas, read_window
+from trainer.augment.augmentation import Augmentation
+from trainer.augment.colour import LUMA
+from trainer.augment.parse import parse_steps
 from trainer.config import ResolvedConfig, TrainConfig
-from trainer.data import read_data
-from trainer.loop import centre_window_of
-from trainer.setup import spec_of
-from trainer.steps import parse_steps
-from trainer.view import pixel_spec
+from trainer.data.load import read_data
+from trainer.data.pixel_spec import pixel_spec
+from trainer.run.loop import centre_window_of
+from trainer.run.setup import spec_of
 
 GAP, HEAD = 6, 22
 """Pixels between pictures, and above them for a line of text."""

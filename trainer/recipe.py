@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infer.errors import ConfigError
-from infer.knob import from_toml, knobs, tables
+from infer.core.errors import ConfigError
+from infer.core.knob import from_toml, knobs, tables
 from trainer.config import ARCHITECTURE_NAMES, TrainConfig, read_config
 
 if TYPE_CHECKING:

@@ -11,25 +11,25 @@ from typing import Any
 
 import torch
 
-from infer.card import ModelCard
+from infer.core.console import Screen
+from infer.core.errors import DataError, DeviceError, LabError, TrainingError
 from infer.dataset.table import Table
-from infer.errors import DataError, DeviceError, LabError, TrainingError
-from infer.screen import Screen
-from infer.session import is_out_of_memory
-from trainer.board import Board, open_board, require_tensorboard
-from trainer.canvases import Canvases
-from trainer.compiling import Compiling
+from infer.model.card import ModelCard
+from infer.model.session import is_out_of_memory
 from trainer.config import ResolvedConfig, TrainConfig
-from trainer.data import load_data, read_data
-from trainer.loop import Trainer
-from trainer.network import PixelNet, build_network
-from trainer.progress import Progress
-from trainer.record import Record, TrainResult, monitor_of, new_run
-from trainer.room import require_bound
-from trainer.setup import make_card, pick_device, spec_of
-from trainer.snapshot import load_snapshot
-from trainer.weights import start_from
-from trainer.world import World, check_world, joined
+from trainer.data.cache import Canvases
+from trainer.data.cache_limit import require_bound
+from trainer.data.load import load_data, read_data
+from trainer.model.network import PixelNet, build_network
+from trainer.model.weights import start_from
+from trainer.run.compile import Compiling
+from trainer.run.distributed import World, check_world, joined
+from trainer.run.loop import Trainer
+from trainer.run.progress import Progress
+from trainer.run.run_folder import Record, TrainResult, monitor_of, new_run
+from trainer.run.setup import make_card, pick_device, spec_of
+from trainer.run.snapshot import load_snapshot
+from trainer.run.tensorboard import Board, open_board, require_tensorboard
 
 
 def train(config: TrainConfig, screen: Screen, resume: Path | None = None) -> TrainResult:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.intervals import wilson
+from infer.metrics.intervals import wilson
 
 FOLDS = 5
 MOST = 20_000

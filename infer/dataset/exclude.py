@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from infer.core.console import Screen
+from infer.core.errors import DataError, listed
+from infer.core.files import csv_text, is_image, read_csv, write_text
 from infer.dataset.layouts import read_listed, read_one_table
 from infer.dataset.table import Table
-from infer.dataset.table_checks import check_listed
-from infer.errors import DataError, listed
-from infer.files import csv_text, is_image, read_csv, write_text
-from infer.screen import Screen
+from infer.dataset.validation import check_listed
 
 HEADER = ("Path", "split", "reason")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from infer.dataset.colour_baseline import ColourBaseline
 from infer.dataset.exclude import Exclusion
-from infer.dataset.survey import Facts
+from infer.dataset.image_facts import Facts
 from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
 
 UNREADABLE, NO_LABEL, EMPTY, CUT, TINY, ODD = "unreadable", "no label", "near-empty", "cut off", "tiny", "odd shape"
@@ -34,7 +34,7 @@ class Match:
     kind: str
     """SAME_PATH, SAME_BYTES, SAME_PIXELS or NEAR."""
     likeness: float
-    """Of infer/dataset/likeness.py; 1 for the same picture."""
+    """Of infer/dataset/near_duplicates.py; 1 for the same picture."""
     crosses: bool
     """Whether the rows are of different parts of the data set."""
     contradicts: bool

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from infer.card import ClassName
+from infer.core.errors import DataError, listed
+from infer.core.files import list_images, read_csv
 from infer.dataset.locate import ImageIndex, Missing, find_all
 from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table, sorted_labels
-from infer.dataset.table_checks import check_listed
-from infer.errors import DataError, listed
-from infer.files import list_images, read_csv
+from infer.dataset.validation import check_listed
+from infer.model.card import ClassName
 
 SPLIT_NAMES = {TRAIN: ("train", "training"), VALID: ("valid", "val", "validation"), TEST: ("test", "testing")}
 GROUP_COLUMNS = ("group", "patient", "patient_id", "subject")

@@ -3,9 +3,9 @@
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from infer.core.console import Screen, shown
+from infer.core.errors import listed
 from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
-from infer.errors import listed
-from infer.screen import Screen, shown
 
 
 def show_table(table: Table, screen: Screen) -> None:

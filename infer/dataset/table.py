@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.card import ClassName
-from infer.errors import DataError, listed
-from infer.files import csv_text, natural_key, read_csv, write_text
+from infer.core.errors import DataError, listed
+from infer.core.files import csv_text, natural_key, read_csv, write_text
+from infer.model.card import ClassName
 
 TRAIN, VALID, TEST = "train", "valid", "test"
 UNKNOWN = -1

@@ -7,22 +7,22 @@ from typing import Any
 from rich.table import Table as RichTable
 
 from infer.config import CompareConfig
-from infer.errors import DataError, OutputError
-from infer.files import csv_text, remove, write_bytes, write_text
-from infer.reports.cautions import about_groups
-from infer.reports.drawing import plain_style, png_and_svg
-from infer.reports.histories import RunHistory, curves_figure, data_note, figures_table, read_run
-from infer.reports.result import EvaluationResult
-from infer.reports.saved_report import read_report
-from infer.reports.side_by_side import (
+from infer.core.console import Screen
+from infer.core.errors import DataError, OutputError
+from infer.core.files import csv_text, remove, write_bytes, write_text
+from infer.metrics.caveats import about_groups
+from infer.metrics.result import EvaluationResult
+from infer.model.runs import HISTORY, PREDICTIONS, RECIPE, REPORT, REPORT_JSON
+from infer.reports.model_comparison import (
     Contest,
     confusions_figure,
     contest_json,
     contest_tables,
     disagreement_rows,
 )
-from infer.runs import HISTORY, PREDICTIONS, RECIPE, REPORT, REPORT_JSON
-from infer.screen import Screen
+from infer.reports.plot_style import plain_style, png_and_svg
+from infer.reports.saved_report import read_report
+from infer.reports.training_history import RunHistory, curves_figure, data_note, figures_table, read_run
 
 CURVES, CONFUSIONS, DISAGREEMENTS = "curves", "confusions", "disagreements.csv"
 

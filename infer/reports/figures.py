@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.intervals import wilson
-from infer.reports.drawing import HATCHES, LINES, Drawn, new_figure, plot_text
-from infer.reports.metrics import normalized
-from infer.reports.result import EvaluationResult
-from infer.reports.weighted import BINS
+from infer.metrics.intervals import wilson
+from infer.metrics.metrics import normalized
+from infer.metrics.resampled import BINS
+from infer.metrics.result import EvaluationResult
+from infer.reports.plot_style import HATCHES, LINES, Drawn, new_figure, plot_text
 
 SCALES = {"true": "share of each row, the truth", "pred": "share of each column, the prediction", "all": "share of all"}
 SCORE_BINS = 20

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from infer.errors import ImageError
-from infer.reports.markup import name, text
-from infer.reports.result import EvaluationResult
+from infer.core.errors import ImageError
+from infer.metrics.result import EvaluationResult
+from infer.reports.html import name, text
 from infer.reports.thumbnails import Gallery, jpeg_uri, overlay
 
 PRIVATE = "No images are shown: --thumbnails was 0."

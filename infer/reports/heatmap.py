@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from infer.pixels import Pixels
-from infer.session import Floats, Session
+from infer.images.preprocess import Pixels
+from infer.model.session import Floats, Session
 
 GRID = 8
 """Patches along each side of an image that occlusion covers, one at a time."""

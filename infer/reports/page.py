@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from infer import __version__
+from infer.metrics.metrics import Estimate, Metrics
+from infer.metrics.result import EvaluationResult
 from infer.reports.gallery import gallery_html
-from infer.reports.in_words import CLASS_COLUMNS, decimal, percent, summary_rows
-from infer.reports.markup import bullets, data_uri, facts_table, name, text, wide
-from infer.reports.metrics import Estimate, Metrics
-from infer.reports.origin import Origin, data_card, limits, model_card
+from infer.reports.html import bullets, data_uri, facts_table, name, text, wide
+from infer.reports.metric_text import CLASS_COLUMNS, decimal, percent, summary_rows
 from infer.reports.pictures import Picture
-from infer.reports.result import EvaluationResult
+from infer.reports.provenance import Origin, data_card, limits, model_card
 from infer.reports.thumbnails import Gallery
 
 MOST_BESIDE = 10

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.errors import LabError
+from infer.core.errors import LabError
+from infer.metrics.result import EvaluationResult
+from infer.model.runs import HISTORY
 from infer.reports.curves import precision_recall_figure, roc_figure
-from infer.reports.drawing import Drawn, plain_style, png_and_svg
 from infer.reports.figures import balance_figure, confusion_figure, reliability_figure, scores_figure
-from infer.reports.histories import curves_figure, read_run
-from infer.reports.origin import Origin, set_counts
-from infer.reports.result import EvaluationResult
-from infer.runs import HISTORY
+from infer.reports.plot_style import Drawn, plain_style, png_and_svg
+from infer.reports.provenance import Origin, set_counts
+from infer.reports.training_history import curves_figure, read_run
 
 
 @dataclass(frozen=True)

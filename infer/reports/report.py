@@ -10,17 +10,17 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from infer.config import ReportConfig
-from infer.files import write_bytes
-from infer.reports.in_words import CLASS_COLUMNS, stacked, summary_rows
-from infer.reports.metrics import Metrics, measure, normalized
-from infer.reports.origin import Origin
+from infer.core.console import shown
+from infer.core.files import write_bytes
+from infer.metrics.metrics import Metrics, measure, normalized
+from infer.metrics.result import EvaluationResult
+from infer.model.runs import PAGE, PREDICTIONS, REPORT_JSON, remove_report
+from infer.reports.metric_text import CLASS_COLUMNS, stacked, summary_rows
 from infer.reports.page import report_page
 from infer.reports.pictures import draw_pictures
-from infer.reports.result import EvaluationResult
+from infer.reports.provenance import Origin
 from infer.reports.saved_report import VERSION, write_predictions
 from infer.reports.thumbnails import Gallery
-from infer.runs import PAGE, PREDICTIONS, REPORT_JSON, remove_report
-from infer.screen import shown
 
 WIDE = 90
 """Columns from which on the summary explains itself."""

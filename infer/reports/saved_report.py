@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from infer.card import ClassName, OperatingPoint
-from infer.errors import DataError
-from infer.files import csv_line, read_csv, replacing
-from infer.reports.result import EvaluationResult
-from infer.runs import PREDICTIONS, REPORT_JSON
+from infer.core.errors import DataError
+from infer.core.files import csv_line, read_csv, replacing
+from infer.metrics.result import EvaluationResult
+from infer.model.card import ClassName, OperatingPoint
+from infer.model.runs import PREDICTIONS, REPORT_JSON
 
 VERSION = 1
 """Of `report.json`; a reader refuses a higher one."""

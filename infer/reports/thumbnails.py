@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from infer.config import ReportConfig
-from infer.errors import ImageError
-from infer.pixels import Pixels, PixelSpec, read_window
+from infer.core.console import Screen
+from infer.core.errors import ImageError
+from infer.images.parallel_map import read_ahead
+from infer.images.preprocess import Pixels, PixelSpec, read_window
+from infer.metrics.result import EvaluationResult
+from infer.model.session import Floats, Session
 from infer.reports.heatmap import heat_maps
-from infer.reports.markup import data_uri
-from infer.reports.result import EvaluationResult
-from infer.screen import Screen
-from infer.session import Floats, Session
-from infer.workers import read_ahead
+from infer.reports.html import data_uri
 
 SIDE = 128
 """Pixels of a thumbnail's longer side, at most."""

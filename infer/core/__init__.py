@@ -1,0 +1,1 @@
+"""Errors, options, the console and files: what every other room may use."""

@@ -1,0 +1,78 @@
+"""The head of a JPEG file, read without decoding: whether a plain decoder sees in it what the pixel contract sees.
+
+Markers as ITU-T T.81, annex B, numbers them; of Adobe's segment as Technical Note 5116 tells.
+"""
+
+import re
+from dataclasses import dataclass
+
+from PIL import Image
+
+from infer.images.preprocess import ORIENTATION
+
+START, END = b"\xff\xd8", b"\xff\xd9"
+FRAMES = (0xC0, 0xC1, 0xC2)
+"""Of a baseline, an extended and a progressive image, all coded by Huffman; others are lossless or rare."""
+SCAN, APP1, ADOBE = 0xDA, 0xE1, 0xEE
+TABLES = (0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0))
+"""Huffman and quantisation tables, restart intervals, comments and what applications add."""
+AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7]")
+"""What ends a scan's data, in which there are only stuffed zeros and restarts."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The size of a plain JPEG: 8 bits, gray or YCbCr, upright, and not cut off."""
+
+    width: int
+    height: int
+
+
+def plain_frame(content: bytes) -> Frame | None:
+    """The frame of a plain JPEG file, or None where it is another, is no JPEG, or shows damage without decoding."""
+    if not content.startswith(START):
+        return None
+    frame: Frame | None = None
+    at, scans = len(START), 0
+    while not scans or content[at : at + 2] != END:
+        found = content[at : at + 4]
+        if len(found) < 4 or found[0] != 0xFF:
+            return None
+        marker, size = found[1], int.from_bytes(found[2:], "big")
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        segment = content[at + 4 : at + 2 + size]
+        at += 2 + size
+        if marker in FRAMES and frame is None:
+            frame = _frame(segment)
+        elif marker == SCAN and frame and (end := AFTER_SCAN.search(content, at)):
+            at, scans = end.start(), scans + 1
+        elif marker not in TABLES or (marker == APP1 and _is_turned(segment)) or (marker == ADOBE and _is_rgb(segment)):
+            return None
+    return frame
+
+
+def _frame(segment: bytes) -> Frame | None:
+    """Of a frame's segment with 8 bits and one or three components."""
+    if len(segment) < 6 or segment[0] != 8 or segment[5] not in (1, 3) or segment[6::3] == b"RGB":
+        return None
+    height, width = int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big")
+    return Frame(width, height) if height and width else None
+
+
+def _is_rgb(segment: bytes) -> bool:
+    """Whether Adobe's segment may tell of other colours than YCbCr."""
+    return segment.startswith(b"Adobe") and segment[11:12] != b"\x01"
+
+
+def _is_turned(segment: bytes) -> bool:
+    """Whether EXIF's or XMP's segment may tell of a picture that is not upright."""
+    if not segment.startswith(b"Exif"):
+        return b"Orientation" in segment
+    exif = Image.Exif()
+    try:
+        exif.load(segment)
+        return bool(exif.get(ORIENTATION, 1) != 1)
+    except Exception:  # noqa: BLE001  # Pillow raises almost anything on damaged tags: let it decide about the whole file
+        return True

@@ -1,0 +1,250 @@
+"""The host half of preprocessing, and the only one: an image file becomes a uint8 canvas, and the canvas a window.
+
+Training caches the canvas and draws its windows from it; evaluation, the parity gate and prediction take the centre
+window. All of them call the functions of this module, so that no two can differ.
+"""
+
+import contextlib
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from infer.core.errors import ImageError
+from infer.images.archive import File
+from infer.images.enhance import ENHANCEMENTS, Enhancement
+
+Pixels = NDArray[np.uint8]
+
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
+ORIENTATION = 0x0112
+"""The EXIF tag. A turned JPEG is decoded at full scale."""
+MAX_PIXELS = 80_000_000
+"""Larger images are refused as decompression bombs; a 24-bit image of this size takes 240 MB."""
+MAX_ASPECT = 100
+"""Longer to shorter side; beyond it, resizing by the shorter side would make a bomb of a small file."""
+
+Box = tuple[float, float, float, float]
+"""left, top, right, bottom of the part of an image that is picture, in pixels."""
+
+
+@dataclass(frozen=True)
+class ResizeShorter:
+    """Resize, antialiased (bilinear), so that the shorter side is `size` pixels and the aspect ratio stays."""
+
+    size: int
+
+    def target(self, width: float, height: float) -> tuple[int, int]:
+        return _scaled(width, height, self.size / min(width, height))
+
+    def __call__(self, image: Image.Image, box: Box | None = None) -> Image.Image:
+        return _resized(image, box, self.target)
+
+
+@dataclass(frozen=True)
+class ResizeLonger:
+    """Resize, antialiased (bilinear), so that the longer side is `size` pixels and the aspect ratio stays."""
+
+    size: int
+
+    def target(self, width: float, height: float) -> tuple[int, int]:
+        return _scaled(width, height, self.size / max(width, height))
+
+    def __call__(self, image: Image.Image, box: Box | None = None) -> Image.Image:
+        return _resized(image, box, self.target)
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Resize, antialiased (bilinear), to exactly `height` x `width` pixels."""
+
+    height: int
+    width: int
+
+    def target(self, width: float, height: float) -> tuple[int, int]:
+        return self.width, self.height
+
+    def __call__(self, image: Image.Image, box: Box | None = None) -> Image.Image:
+        return _resized(image, box, self.target)
+
+
+@dataclass(frozen=True)
+class CenterCrop:
+    """Cut `height` x `width` pixels from the centre; where the image is smaller the rest is black."""
+
+    height: int
+    width: int
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        left, top = (image.width - self.width) // 2, (image.height - self.height) // 2
+        return image.crop((left, top, left + self.width, top + self.height))
+
+
+AnyResize = ResizeShorter | ResizeLonger | Resize
+Step = AnyResize | CenterCrop | Enhancement
+STEPS: dict[str, type[Step]] = {
+    "resize_shorter": ResizeShorter,
+    "resize_longer": ResizeLonger,
+    "resize": Resize,
+    "center_crop": CenterCrop,
+    **ENHANCEMENTS,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelSpec:
+    """How a file becomes a uint8 RGB canvas and then a window; part of every model's card."""
+
+    steps: tuple[Step, ...]
+    """Applied in order to the decoded image; then a centre crop makes the canvas."""
+    canvas: tuple[int, int]
+    """[H, W] of what is cached for training."""
+    window: tuple[int, int]
+    """[H, W] of the centre window that the network sees in evaluation."""
+    reduced_decode: bool
+    """Decode a large JPEG at 1/2, 1/4 or 1/8 scale where at least twice the first resize's target remains."""
+
+    def __post_init__(self) -> None:
+        sized = [step for step in self.steps if isinstance(step, AnyResize | CenterCrop)]  # the others check themselves
+        sizes = [value for step in sized for value in asdict(step).values()]
+        if not all(isinstance(value, int) and value > 0 for value in (*sizes, *self.canvas, *self.window)):
+            raise ValueError(f"sizes must be whole numbers above 0, got {self}")
+        if self.window[0] > self.canvas[0] or self.window[1] > self.canvas[1]:
+            raise ValueError(f"the window {self.window} is larger than the canvas {self.canvas}")
+        if self.reduced_decode and not isinstance(self.steps[0] if self.steps else None, AnyResize):
+            raise ValueError("reduced_decode needs a resize as the first step: other steps work on source pixels")
+
+    @classmethod
+    def default(cls, size: int) -> "PixelSpec":
+        """Shorter side to 8/7 of `size`, centre square, window of `size`: ImageNet's 256 and 224 at any size."""
+        margin = math.ceil(size * 8 / 7)
+        square = (margin, margin)
+        return cls(steps=(ResizeShorter(margin),), canvas=square, window=(size, size), reduced_decode=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values; `from_json` reads them."""
+        names = {kind: name for name, kind in STEPS.items()}
+        steps = [{"kind": names[type(step)], **asdict(step)} for step in self.steps]
+        return {**asdict(self), "steps": steps}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "PixelSpec":
+        """Raises KeyError, TypeError or ValueError for what `to_json` would not have written."""
+        steps = tuple(STEPS[step["kind"]](**{k: v for k, v in step.items() if k != "kind"}) for step in data["steps"])
+        (canvas_height, canvas_width), (height, width) = data["canvas"], data["window"]
+        return cls(
+            steps=steps,
+            canvas=(canvas_height, canvas_width),
+            window=(height, width),
+            reduced_decode=data["reduced_decode"],
+        )
+
+
+def _scaled(width: float, height: float, scale: float) -> tuple[int, int]:
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _resized(image: Image.Image, box: Box | None, target: Callable[[float, float], tuple[int, int]]) -> Image.Image:
+    left, top, right, bottom = box or (0, 0, *image.size)
+    return image.resize(target(right - left, bottom - top), Image.Resampling.BILINEAR, box)
+
+
+def read_canvas(file: File, spec: PixelSpec) -> Pixels:
+    """Decode one file and apply the spec's steps: uint8 RGB [canvas H, canvas W, 3].
+
+    Raises:
+        ImageError: the file is missing, undecodable, or larger than MAX_PIXELS.
+    """
+    image, box = _decode(file, spec.steps[0] if spec.reduced_decode else None)
+    for step in (*spec.steps, CenterCrop(*spec.canvas)):
+        image = step(image, box) if isinstance(step, AnyResize) else step(image)
+        box = None  # it was the decoder's, for the first step
+    return np.asarray(image, dtype=np.uint8)
+
+
+def read_rgb(file: File) -> Image.Image:
+    """Decode one file as it is: an upright 8-bit RGB image, at full scale. Raises ImageError as `read_canvas` does."""
+    return _decode(file, None)[0]
+
+
+def centre_window(canvas_nhwc: Pixels, spec: PixelSpec) -> Pixels:
+    """The evaluation view of one canvas or a batch: [..., canvas H, canvas W, 3] -> [..., window H, window W, 3]."""
+    top, left = (spec.canvas[0] - spec.window[0]) // 2, (spec.canvas[1] - spec.window[1]) // 2
+    return canvas_nhwc[..., top : top + spec.window[0], left : left + spec.window[1], :]
+
+
+def read_window(file: File, spec: PixelSpec) -> Pixels:
+    """The evaluation view of one file: uint8 RGB [window H, window W, 3]. Raises ImageError."""
+    return centre_window(read_canvas(file, spec), spec)
+
+
+@contextlib.contextmanager
+def bombs_are_errors() -> Iterator[None]:
+    """Turn Pillow's warning about huge images into an error. Filters are the process's: enter before threads start."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def size_problem(width: int, height: int) -> str | None:
+    """Why an image of so many pixels is not decoded, or None."""
+    if width * height > MAX_PIXELS:
+        return f"{width} x {height} pixels, more than {MAX_PIXELS // 10**6} million"
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        return f"{width} x {height} pixels, too thin for a picture"
+    return None
+
+
+def _draft_size(resize: Step, size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height in pixels that a JPEG of this size, decoded at reduced scale, must still have."""
+    if isinstance(resize, ResizeLonger):
+        width, height = (max(1, 2 * resize.size * side // max(size)) for side in size)
+        return width, height
+    side = 2 * max(asdict(resize).values())
+    return side, side
+
+
+def _decode(file: File, resize: Step | None) -> tuple[Image.Image, Box | None]:
+    """An upright 8-bit RGB image; and, of a JPEG decoded at reduced scale, which part is picture. Raises ImageError.
+
+    The scale is reduced where `resize`, the first step to come, allows it. Where it does not divide a side, the
+    decoder's last column or row is picture only in part.
+    """
+    path = str(file)
+    try:
+        with Image.open(file if isinstance(file, str) else file.open(), formats=FORMATS) as image:
+            if problem := size_problem(*image.size):
+                raise ImageError(path, problem)
+            drafted = None
+            if resize and image.format == "JPEG" and image.getexif().get(ORIENTATION, 1) == 1:
+                drafted = image.draft(None, _draft_size(resize, image.size))
+            image.load()
+            if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):  # a PNG's I has 16 bits
+                raise ImageError(path, f"32-bit values (mode {image.mode}) have no known range; save 8 or 16 bits")
+            return _to_rgb(ImageOps.exif_transpose(image)), drafted[1] if drafted else None
+    except (ImageError, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageError(path, f"more than {MAX_PIXELS // 10**6} million pixels") from None
+    except FileNotFoundError:
+        raise ImageError(path, "no such file", transient=True) from None
+    except Exception as error:  # Pillow's plugins raise almost anything on a damaged file; all of it means this
+        system = isinstance(error, OSError) and error.errno is not None  # a failed read, not a damaged content
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ImageError(path, reason, transient=system) from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode to RGB: 16 bits scaled to 8, transparency over black, palettes and CMYK converted."""
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64)
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB")
+    return image.convert("RGB")

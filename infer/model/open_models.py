@@ -1,0 +1,68 @@
+"""The models that predict: opened, and told of in a few lines."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import PIL
+
+from infer.config import Device, PredictConfig
+from infer.core.console import Screen
+from infer.core.cpu import int8_problem
+from infer.core.errors import ConfigError, listed
+from infer.images.tta import check_tta
+from infer.model.provider_options import default_options
+from infer.model.runs import find_model, newest_model
+from infer.model.session import Session
+
+
+def open_model(path: Path | None, device: Device, screen: Screen, say_device: bool = True) -> Session:
+    """Open the model that was named, or the newest, and say which, on what, and why. Raises ModelError, DeviceError."""
+    session = Session(find_model(path) if path else newest_model(), device)
+    why = f" ({session.reason})" if session.reason else ""
+    card = session.card
+    screen.say(f"model: {session.path}, {card.architecture} {card.precision}, trained on {card.trained_on}")
+    if say_device:
+        tuned = session.options != default_options(session.provider, card.precision)
+        screen.say(f"device: {session.provider}{why}{', with options that --tune chose' if tuned else ''}")
+    if card.precision == "int8" and (problem := int8_problem()):
+        screen.say(f"note: {problem}")
+    trained_with, here = str(card.provenance.get("versions", {}).get("pillow", "")), PIL.__version__
+    if trained_with and trained_with.partition(".")[0] != here.partition(".")[0]:
+        screen.say(
+            f"note: trained with Pillow {trained_with}, here is {here}: resized pixels may differ by a level; "
+            "lab verify tells whether they do"
+        )
+    return session
+
+
+def open_models(config: PredictConfig, screen: Screen) -> list[Session]:
+    """Open all models, whose probabilities will be averaged.
+
+    Raises:
+        ConfigError: they have different classes, or a model's pixels do not allow the views.
+        ModelError, DeviceError: as `open_model`.
+    """
+    local = config.engine == "local"
+    device = config.device if local else "cpu"  # here only for what the files say of themselves
+    sessions = [open_model(path, device, screen, say_device=local) for path in config.model or (None,)]
+    if len({session.path.resolve() for session in sessions}) < len(sessions):
+        raise ConfigError("--model names one file twice; name each once")
+    for session in sessions:
+        check_tta(config.tta, session.card.pixels)
+    require_same_classes(sessions)
+    if config.tune:
+        from infer.model.autotune import tune
+
+        sessions = [session.with_options(tune(session, config.batch_size, screen)) for session in sessions]
+    return sessions
+
+
+def require_same_classes(sessions: Sequence[Session]) -> None:
+    """Raises ConfigError unless the models have the same classes in the same order."""
+    first, *others = sessions
+    for other in others:
+        if other.card.classes != first.card.classes:
+            one, two = (listed([str(item) for item in session.card.classes]) for session in (first, other))
+            raise ConfigError(
+                f"models can be averaged only where their classes agree: {first.path} has {one}, {other.path} {two}"
+            )

@@ -1,0 +1,88 @@
+"""Where runs and their files lie, and which one is meant when none is named."""
+
+import tomllib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from infer.core.errors import DataError, ModelError
+from infer.core.files import remove
+
+RUNS = Path("runs")
+RECIPE = "recipe.toml"
+HISTORY = "history.csv"
+DATA = "data.csv"
+PICTURES = ("confusion", "roc", "precision-recall", "reliability", "scores", "balance", "learning")
+REPORT = "report"
+"""In a run: the folder of the report on its validation images; the reports beside it begin so."""
+REPORT_JSON, PREDICTIONS, PAGE = "report.json", "predictions.csv", "report.html"
+REPORT_FILES = (
+    *(REPORT_JSON, PREDICTIONS, PAGE),
+    *(f"{name}.{kind}" for name in PICTURES for kind in ("png", "svg")),
+)
+"""All that a report may hold."""
+CHECKPOINT = "best.safetensors"
+SNAPSHOT = "last.ckpt"
+MODELS = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
+
+
+def remove_report(folder: Path, keep: Collection[str] = ()) -> None:
+    """Remove the files of an earlier report from `folder`, but for these names, and nothing else."""
+    for name in set(REPORT_FILES) - set(keep):
+        remove(folder / name)
+
+
+def newest_run(runs: Path = RUNS) -> Path:
+    """The run of `runs` that started last, of those with a finished epoch. Raises ModelError where there is none."""
+    finished = [path.parent for path in runs.glob(f"*/{CHECKPOINT}")]
+    if not finished:
+        raise ModelError(f"there is no finished run in {runs}/; train one with `lab train resnet18`, or name a run")
+    return max(finished, key=_started)
+
+
+def newest_model(runs: Path = RUNS) -> Path:
+    """The ONNX file below `runs` that was written last. Raises ModelError where there is none."""
+    models = [path for name in MODELS.values() for path in runs.glob(f"*/{name}")]
+    if not models:
+        raise ModelError(f"there is no exported model in {runs}/; run `lab export`, or name a file")
+    return max(models, key=lambda path: (path.stat().st_mtime_ns, path))
+
+
+def find_model(path: Path) -> Path:
+    """The ONNX file that a path means: itself, or the one in a run's folder. Raises ModelError."""
+    if path.is_dir():
+        present = [path / name for name in MODELS.values() if (path / name).is_file()]
+        if not present:
+            raise ModelError(f"there is no exported model in {path}; run `lab export {path}` first")
+        return present[0]
+    if not path.is_file():
+        raise ModelError(f"the model {path} does not exist; check the path, or run `lab export`")
+    if path.suffix == ".safetensors":
+        raise ModelError(f"{path} is a checkpoint; run `lab export {path.parent}`, and name the ONNX file")
+    return path
+
+
+def find_checkpoint(run: Path) -> Path:
+    """The best checkpoint of a run, or the checkpoint itself. Raises ModelError."""
+    checkpoint = run / CHECKPOINT if run.is_dir() else run
+    if not run.exists():
+        raise ModelError(f"the run {run} does not exist; check the path")
+    if not checkpoint.is_file():
+        raise ModelError(f"{run} has no finished epoch: there is no {checkpoint}; train again, or name another run")
+    if checkpoint.suffix != ".safetensors":
+        raise ModelError(f"{run} is not a checkpoint; name a run's folder or its {CHECKPOINT}")
+    return checkpoint
+
+
+def read_recipe(run: Path) -> dict[str, Any]:
+    """The values that a run was trained with. Raises DataError where they are missing or damaged."""
+    path = run / RECIPE
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}); name the data set instead") from error
+
+
+def _started(run: Path) -> tuple[int, str]:
+    recipe = run / RECIPE
+    return (recipe if recipe.exists() else run).stat().st_mtime_ns, run.name

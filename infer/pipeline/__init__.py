@@ -1,0 +1,1 @@
+"""From images to probabilities, as fast as the hardware allows."""

@@ -1,0 +1,117 @@
+"""JPEGs decoded into a GPU's memory by nvImageCodec (https://docs.nvidia.com/cuda/nvimagecodec), which finds nvJPEG."""
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from infer.core.console import errors_kept
+from infer.core.errors import DeviceError, MissingExtraError
+from infer.images.jpeg_header import Frame
+from infer.model.cuda import CUDA, load_driver
+
+OPTIONS = ":fancy_upsampling=1"
+"""Colours between those that a file holds are interpolated, as Pillow's decoder does."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Planes uint8 [3, height, width] on the device; they lie there as long as `owner` lives."""
+
+    pointer: int
+    shape: tuple[int, int]
+    owner: Any
+
+
+class JpegDecoder:
+    """nvImageCodec's decoder of JPEGs, for one thread at a time."""
+
+    def __init__(self, provider: str) -> None:
+        """Open it; with the CPU's provider it decodes on the processor. Raises MissingExtraError, DeviceError."""
+        self._on_gpu = provider == CUDA
+        with errors_kept() as said:
+            nvimgcodec = _import()
+            kinds = nvimgcodec.BackendKind
+            allowed = [kinds.HW_GPU_ONLY, kinds.GPU_ONLY, kinds.HYBRID_CPU_GPU] if self._on_gpu else [kinds.CPU_ONLY]
+            self._stream = nvimgcodec.CodeStream
+            self._params = nvimgcodec.DecodeParams(
+                apply_exif_orientation=False,
+                color_spec=nvimgcodec.ColorSpec.SRGB,
+                sample_format=nvimgcodec.SampleFormat.P_RGB,
+            )
+            try:
+                self._decoder = nvimgcodec.Decoder(
+                    device_id=0 if self._on_gpu else nvimgcodec.NVIMGCODEC_DEVICE_CPU_ONLY,
+                    backends=[nvimgcodec.Backend(kind) for kind in allowed],
+                    options=OPTIONS,
+                )
+                works = self.decode([_small_jpeg()])[0] is not None
+            except RuntimeError as error:
+                raise DeviceError(f"--decode gpu: nvImageCodec does not start: {error}; choose --decode cpu") from error
+        if not works:
+            why = next((f" ({line})" for line in said if "nvjpeg" in line.lower()), "")
+            raise DeviceError(
+                f"--decode gpu: nvImageCodec decodes no JPEG on this GPU{why}; "
+                "run pip install '.[nvjpeg]' in lab's folder, or choose --decode cpu"
+            )
+
+    def decode(self, sources: Sequence[tuple[bytes, Frame]]) -> list[Decoded | None]:
+        """Each file's image, or None where the decoder declines it. Raises DeviceError where the GPU fails."""
+        opened = {place: stream for place, (content, _) in enumerate(sources) if (stream := self._opened(content))}
+        try:
+            images = dict(zip(opened, self._decoder.decode([*opened.values()], params=self._params), strict=True))
+        except RuntimeError as error:
+            what = str(error).partition("\n")[0]
+            raise DeviceError(f"--decode gpu: {what}; give a smaller --batch-size, or choose --decode cpu") from error
+        if self._on_gpu:
+            _wait()
+        return [self._decoded(images.get(place), frame) for place, (_, frame) in enumerate(sources)]
+
+    def _opened(self, content: bytes) -> Any:
+        try:
+            return self._stream(content)
+        except RuntimeError:  # it finds no image in it
+            return None
+
+    def _decoded(self, image: Any, frame: Frame) -> Decoded | None:
+        if image is None:
+            return None
+        told = image.__cuda_array_interface__ if self._on_gpu else image.__array_interface__
+        height, width = frame.height, frame.width
+        whole = told["strides"] in (None, (height * width, width, 1))
+        if told["shape"] != (3, height, width) or told["typestr"] != "|u1" or not whole:
+            return None
+        return Decoded(told["data"][0], (height, width), image)
+
+
+def _import() -> Any:
+    """NvImageCodec. Raises MissingExtraError."""
+    os.environ.setdefault("PYNVIMGCODEC_VERBOSITY", "0")  # what it cannot decode, the processor will
+    try:
+        from nvidia import nvimgcodec
+    except ImportError as error:
+        raise MissingExtraError(
+            f"--decode gpu needs nvImageCodec, which is not there ({error}); pip install '.[nvjpeg]' in lab's folder"
+        ) from error
+    return nvimgcodec
+
+
+def _wait() -> None:
+    """Until what was decoded on CUDA's default stream is there. Raises DeviceError."""
+    if code := load_driver().cuStreamSynchronize(None):
+        raise DeviceError(f"--decode gpu: the GPU failed while it decoded (CUDA error {code}); choose --decode cpu")
+
+
+def _small_jpeg() -> tuple[bytes, Frame]:
+    content = io.BytesIO()
+    Image.fromarray(np.zeros((16, 16, 3), dtype=np.uint8)).save(content, "JPEG")
+    return content.getvalue(), Frame(16, 16)
+
+
+def decoder_version() -> str:
+    """NvImageCodec's. Raises MissingExtraError."""
+    return str(_import().__version__)

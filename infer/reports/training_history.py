@@ -1,0 +1,131 @@
+"""Training histories: read from runs, drawn into one picture, and their figures side by side."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from infer.core.console import shown
+from infer.core.errors import DataError
+from infer.model.card import read_card
+from infer.model.runs import CHECKPOINT, HISTORY
+from infer.reports.plot_style import LINES, new_figure, plain_style, plot_text, png
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PANELS = (("loss", "train_loss", "valid_loss"), ("accuracy", "train_accuracy", "valid_accuracy"))
+
+
+@dataclass(frozen=True)
+class RunHistory:
+    """One run: a name for people, its history (a row per epoch), and its best epoch's row."""
+
+    name: str
+    data: str
+    fingerprint: str
+    """Of the training and validation images."""
+    monitor: str
+    epochs: "pd.DataFrame"
+    best: "pd.Series"
+    recipe: str = ""
+
+
+def read_run(run: Path) -> RunHistory:
+    """Read a run's history.
+
+    Raises:
+        DataError: there is no such run, or its history is damaged.
+        ModelError: its checkpoint is.
+    """
+    import pandas as pd
+
+    try:
+        epochs = pd.read_csv(run / HISTORY)
+        best = epochs[epochs["best"] == 1].iloc[-1]
+        wanted = [column for panel in PANELS for column in panel[1:]]
+        epochs[["epoch", "monitored", "seconds", *wanted]]
+    except OSError as error:
+        raise DataError(f"{run} is not a run: it has no {HISTORY}; give folders that `lab train` made") from error
+    except (KeyError, IndexError, ValueError) as error:
+        raise DataError(f"{run / HISTORY} cannot be read ({error}); give another run") from error
+    card = read_card(run / CHECKPOINT)
+    fingerprint = str(card.provenance.get("data", {}).get("fingerprint"))
+    monitor = str(card.provenance.get("monitor", "accuracy"))
+    recipe = str(card.provenance.get("recipe", ""))
+    return RunHistory(run.resolve().name, card.trained_on, fingerprint, monitor, epochs, best, recipe)
+
+
+def figures_table(runs: list[RunHistory], last: int | None = None) -> RichTable:
+    """A run a line: its epochs and its best one's figures; with `last`, the mean accuracy of so many last ones too."""
+    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("run", overflow="fold")
+    table.add_column("recipe", overflow="fold")
+    monitors = {run.monitor for run in runs}
+    scores = [("accuracy", "valid_accuracy"), ("balanced", "valid_balanced_accuracy"), ("macro F1", "valid_f1")]
+    scores += [] if monitors == {"accuracy"} else [("monitored", "monitored")]
+    means = [f"last {last}"] if last else []
+    for name in ("epochs", "best", *(name for name, _ in scores), *means, "minutes"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for run in runs:
+        figures = [f"{run.best[column]:.4f}" for _, column in scores]
+        if last:
+            figures.append(f"{run.epochs['valid_accuracy'].tail(last).mean():.4f}")
+        minutes = f"{run.epochs['seconds'].sum() / 60:.1f}"
+        names = (Text(shown(name)) for name in (run.name, run.recipe))
+        table.add_row(*names, str(len(run.epochs)), str(int(run.best["epoch"])), *figures, minutes)
+    return table
+
+
+def data_note(runs: list[RunHistory]) -> str:
+    """One line: what the runs were validated on, with a warning where that differs."""
+    names = ", ".join(sorted({shown(run.data) for run in runs}))
+    if len({run.fingerprint for run in runs}) > 1:
+        return f"warning: these runs saw different images or splits ({names}), so their figures do not compare"
+    return f"validation images of {names}, the same for all"
+
+
+def curves_png(runs: list[RunHistory]) -> bytes:
+    """`curves_figure` as PNG."""
+    with plain_style():
+        return png(curves_figure(runs))
+
+
+def curves_figure(runs: list[RunHistory], last: int | None = None) -> "Figure":
+    """Loss and accuracy over epochs: validation solid, training dashed, one colour and marker a run; all or the last.
+
+    A thin line marks where a stage of a run begins. Draw within `plain_style`.
+    """
+    figure = new_figure(11, 4.4)
+    for axes, (name, train, valid) in zip(figure.subplots(1, 2), PANELS, strict=True):
+        for place, run in enumerate(runs):
+            _draw(axes, run, run.epochs.tail(last or len(run.epochs)), train, valid, place)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(f"{name} (log scale)" if name == "loss" else name)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+    figure.axes[0].set_yscale("log")
+    if len(runs) > 1:
+        handles = figure.axes[1].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=2, fontsize="small")
+    data = ", ".join(sorted({plot_text(run.data) for run in runs}))
+    figure.suptitle(f"validation solid, training dashed, best epoch ringed; data: {data}")
+    return figure
+
+
+def _draw(axes: "Axes", run: RunHistory, rows: "pd.DataFrame", train: str, valid: str, place: int) -> None:
+    colour, marker = LINES[place % len(LINES)][0], "osD^vPX*<>"[place % 10]
+    epochs = rows["epoch"]
+    every = max(1, len(epochs) // 10)
+    label = plot_text(run.name, 60)
+    axes.plot(epochs, rows[valid], color=colour, marker=marker, markevery=every, markersize=4, label=label)
+    axes.plot(epochs, rows[train], color=colour, linestyle="--", linewidth=1, marker=".", markevery=every)
+    if run.best["epoch"] >= epochs.iloc[0]:
+        axes.plot([run.best["epoch"]], [run.best[valid]], marker=marker, markersize=11, fillstyle="none", color=colour)
+    for begins in rows.loc[rows["stage"].diff() > 0, "epoch"] if "stage" in rows else ():
+        axes.axvline(begins - 0.5, color=colour, linewidth=0.8, linestyle=":")

@@ -1,0 +1,1 @@
+"""The tables that prediction reads and writes."""

@@ -1,0 +1,171 @@
+"""The rules by which the gate judges, against numbers made up so that each rule's verdict is known."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers.networks import make_card
+
+from exporter.parity import ACCURACY, INT8_SCALE, LABELS, LOGITS, Check, Parity, judge, parity_table, rule_line, rule_of
+from infer.metrics.intervals import paired_difference
+from infer.metrics.metrics import softmax
+
+COUNT = 400
+EMPTY = Check("CPUExecutionProvider", 16, COUNT, ())
+
+
+def made_up(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits [n, 3] whose classes are at least 1 apart, and a truth that most of them meet."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, COUNT)
+    logits = rng.uniform(-1, 1, (COUNT, 3)).astype(np.float32)
+    logits[np.arange(COUNT), labels] += 4
+    truth = np.where(rng.random(COUNT) < 0.9, labels, (labels + 1) % 3)
+    return logits, truth
+
+
+def verdict(precision: str, expected: np.ndarray, got: np.ndarray, truth: np.ndarray, magnitude: float = 10) -> Check:
+    card = make_card(precision=precision, temperature=2.0)
+    return judge(EMPTY, card, expected, got, softmax(got / 2), truth, magnitude)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_equal_answers_pass(precision: str) -> None:
+    logits, truth = made_up()
+    check = verdict(precision, logits, logits.copy(), truth)
+    assert check.failures == ()
+    assert (check.logit_difference, check.logit_p999, check.noise, check.labels_differ) == (0, 0, 0, 0)
+    assert check.accuracy == check.network_accuracy == (logits.argmax(1) == truth).mean()
+    assert check.accuracy_difference == paired_difference(0, 0, COUNT)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_logit_may_be_off_by_a_share_of_what_is_summed_behind_it_and_no_more(precision: str) -> None:
+    logits, truth = made_up()
+    for factor, passes in ((0.99, True), (1.01, False)):
+        got = logits.astype(np.float64)
+        got[7, 1] += factor * LOGITS[precision] * 10
+        check = verdict(precision, logits, got.astype(np.float32), truth)
+        assert (not check.failures) is passes
+    assert verdict(precision, logits, got.astype(np.float32), truth, magnitude=20).failures == ()
+
+
+def test_a_single_logit_of_int8_may_be_far_off() -> None:
+    logits, truth = made_up()
+    got = logits.copy()
+    got[7] += [2, 2.5, 2]
+    check = verdict("int8", logits, got, truth)
+    assert check.failures == ()
+    assert check.tolerance is None
+    assert check.logit_difference == pytest.approx(2.5, abs=1e-5)
+
+
+@pytest.mark.parametrize("scale", [-1.0, 0.6, 1 - 1.1 * INT8_SCALE, 1 + 1.1 * INT8_SCALE, 1.5])
+def test_a_wrong_scale_of_int8_which_moves_no_label_is_told(scale: float) -> None:
+    logits, truth = made_up()
+    check = verdict("int8", logits, (scale * logits).astype(np.float32), truth)
+    assert any(f"logits are {scale:.2f} times the network's" in what for what in check.failures)
+    assert check.scale == pytest.approx(scale)
+    right = verdict("int8", logits, logits + np.float32([[0.2], [-0.2]] * (COUNT // 2)), truth)
+    assert right.failures == ()
+    assert right.scale == pytest.approx(1)  # what is common to all classes changes no probability
+
+
+def test_labels_and_averages_of_a_few_images_are_not_judged() -> None:
+    logits, truth = (part[:8] for part in made_up())
+    got = logits.copy()
+    got[:3] = got[:3][:, [1, 2, 0]]
+    card = make_card(precision="int8", temperature=2.0)
+    for whole in (True, False):
+        check = judge(EMPTY, card, logits, got, softmax(got / 2), truth, 10, labels_too=whole)
+        assert bool(check.failures) is whole
+        assert check.labels_differ == 3
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_share_of_labels_may_differ_and_no_more(precision: str) -> None:
+    logits, truth = made_up()
+    allowed = int(LABELS[precision] * COUNT)
+    wrong = np.flatnonzero(logits.argmax(1) != truth)  # flips among images that the network gets wrong anyway
+    for flips, passes in ((allowed, True), (allowed + 1, False)):
+        rows = wrong[:flips]
+        got, near = logits.copy(), logits.copy()
+        other = (truth[rows] + 1) % 3
+        near[rows] = 0  # the network is unsure of these, so that a flip moves no logit by much
+        near[rows, other] = 0.002
+        got[rows] = 0
+        got[rows, (other + 1) % 3] = 0.002
+        wrong_both = near.argmax(1)[rows] != truth[rows]
+        check = verdict(precision, near, got, np.where(np.isin(np.arange(COUNT), rows[~wrong_both]), -1, truth))
+        assert check.labels_differ == flips
+        assert any("labels differ" in what for what in check.failures) is not passes
+        assert {flip.image for flip in check.flips} == set(rows)
+        assert all(flip.margin == pytest.approx(0.002) for flip in check.flips)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_accuracy_may_differ_by_a_share_and_no_more(precision: str) -> None:
+    logits, _ = made_up()
+    truth = logits.argmax(1)
+    allowed = int(ACCURACY[precision] * COUNT)
+    for lost, passes in ((allowed, True), (allowed + 1, False)):
+        near, got = logits.copy(), logits.copy()
+        for values, label in ((near, truth[:lost]), (got, (truth[:lost] + 1) % 3)):
+            values[:lost] = 0
+            values[np.arange(lost), label] = 0.002
+        check = verdict(precision, near, got, truth)
+        assert any("accuracy differs" in what for what in check.failures) is not passes
+        assert check.accuracy == pytest.approx(1 - lost / COUNT)
+        assert check.accuracy_difference == paired_difference(0, lost, COUNT)
+
+
+def test_one_label_may_differ_however_few_the_images() -> None:
+    logits, truth = (part[:10] for part in made_up())
+    got = logits.copy()
+    got[3] = got[3][[1, 2, 0]]
+    near = logits.copy()
+    assert not any("labels" in what or "accuracy" in what for what in verdict("int8", near, got, truth).failures)
+
+
+def test_nan_and_shapes_that_differ_fail_and_leave_no_figure() -> None:
+    logits, truth = made_up()
+    broken = logits.copy()
+    broken[0, 0] = np.nan
+    for got in (broken, logits[:, :2]):
+        check = verdict("int8", logits, got, truth)
+        assert len(check.failures) == 1
+        assert check.logit_difference is None
+
+
+def test_probabilities_that_are_not_those_of_the_logits_fail() -> None:
+    logits, truth = made_up()
+    check = judge(EMPTY, make_card(temperature=2.0), logits, logits, softmax(logits), truth, 10)
+    assert check.failures == ("probabilities are not softmax(logits / temperature)",)
+
+
+def parity() -> Parity:
+    logits, truth = made_up()
+    got = logits.copy()
+    got[5] = got[5][[1, 2, 0]]
+    checks = (verdict("fp32", logits, logits, truth), verdict("fp32", logits, got, truth))
+    return Parity("fp32", 17, COUNT, 0, "0" * 64, checks, rule_of("fp32"))
+
+
+def test_findings_go_to_json_and_tell_the_verdict() -> None:
+    found = json.loads(json.dumps(parity().to_json()))
+    assert found["passed"] is False
+    assert replace(parity(), checks=parity().checks[:1]).to_json()["passed"] is True
+    assert found["checks"][1]["flips"][0]["image"] == 5
+    assert found["rule"] == {"logits": LOGITS["fp32"], "softmax": 1e-5}
+
+
+def test_the_table_fits_80_columns_and_tells_which_row_fails(heard: tuple) -> None:
+    screen, text = heard
+    screen.console.width = 80
+    screen.show(parity_table(parity()))
+    screen.say(rule_line(parity()))
+    lines = text.getvalue().splitlines()
+    assert [line.split()[-1] for line in lines if line.strip().startswith("CPU")] == ["ok", "FAILS"]
+    assert "…" not in text.getvalue()
+    assert lines[-1] == "allowed for fp32: logits within 1.0e-03"

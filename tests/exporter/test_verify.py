@@ -1,0 +1,166 @@
+"""A finished file is proven again, against its run; what has been tampered with is refused."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from helpers.onnx_files import without_evidence
+from onnx import numpy_helper
+
+from infer.model.card import CARD_KEY, ModelCard
+from infer.model.evidence import read_evidence
+
+
+@pytest.fixture
+def copied(run: Path, model: Path, tmp_path: Path) -> Path:
+    """The run with its model, free to be written to."""
+    return shutil.copytree(run, tmp_path / "run")
+
+
+def test_a_good_file_passes_against_the_run_in_which_it_lies(lab: Callable, copied: Path) -> None:
+    before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
+    ran = lab("verify", copied / "model.onnx")
+    assert ran.code == 0, ran.err
+    assert "evidence: passed on 12 images (CPU), labels that differ: 0; not a byte has changed since" in ran.out
+    assert "the same pixels as at the export" in ran.out
+    assert "the file answers as the network did" in ran.out
+    assert {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == before
+
+
+def test_a_file_elsewhere_is_verified_with_its_run_named_and_its_images_moved(
+    lab: Callable, copied: Path, cells: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "service").mkdir()
+    file = shutil.move(copied / "model.onnx", tmp_path / "service" / "cells.onnx")
+    ran = lab("verify", file)
+    assert (ran.code, "--run" in ran.err, "--data" in ran.err) == (2, True, True)
+    moved = shutil.copytree(cells, tmp_path / "moved")
+    recipe = copied / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace(str(cells), str(tmp_path / "gone")))
+    assert lab("verify", file, "--run", copied).code == 1
+    ran = lab("verify", file, "--run", copied, "--data", moved)
+    assert ran.code == 0, ran.err
+
+
+def test_a_changed_byte_is_told_before_anything_is_run(lab: Callable, copied: Path) -> None:
+    file = copied / "model.onnx"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    ran = lab("verify", file)
+    assert ran.code == 1
+    assert "has been changed since it was proven" in ran.err
+    assert "CHANGED" in lab("inspect", file).out
+
+
+def test_changed_weights_without_evidence_are_found_by_the_gate(lab: Callable, copied: Path) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        head = next(item for item in model.graph.initializer if item.name == "resnet.fc.bias")
+        head.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(head) + np.float32([0.1, 0]), head.name))
+
+    without_evidence(copied / "model.onnx", change)
+    ran = lab("verify", copied / "model.onnx")
+    assert ran.code == 1
+    assert "carries none" in ran.out
+    assert "does not answer as the network did" in ran.err
+
+
+def test_a_card_that_tells_other_pixels_than_the_checkpoint_is_refused(lab: Callable, copied: Path) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        (prop,) = [item for item in model.metadata_props if item.key == CARD_KEY]
+        prop.value = prop.value.replace('"resize_shorter"', '"resize_longer"')
+        ModelCard.from_json(prop.value, Path("x"))
+
+    without_evidence(copied / "model.onnx", change)
+    ran = lab("verify", copied / "model.onnx")
+    assert ran.code == 1
+    assert "tells another pixels than" in ran.err
+
+
+def test_a_file_of_another_run_is_refused(lab: Callable, copied: Path, cells: Path, tmp_path: Path) -> None:
+    small = ("--epochs", "1", "--batch-size", "8", "--image-size", "32", "--seed", "1", "--device", "cpu")
+    assert lab("train", "resnet18", "--data", cells, *small, "--out", tmp_path / "runs").code == 0
+    other = next((tmp_path / "runs").iterdir())
+    ran = lab("verify", copied / "model.onnx", "--run", other)
+    assert ran.code == 1
+    assert "was made from other weights" in ran.err
+
+
+def test_images_that_are_no_longer_those_of_the_export_are_told(
+    lab: Callable, copied: Path, cells: Path, tmp_path: Path, save_image: Callable[..., Path]
+) -> None:
+    moved = shutil.copytree(cells, tmp_path / "moved")
+    first = next(line.split(",")[0] for line in (cells / "valid.csv").read_text().splitlines()[1:])
+    save_image(next(path for path in moved.rglob("*") if path.name == Path(first).name), 450, 450)
+    ran = lab("verify", copied / "model.onnx", "--run", copied, "--data", moved)
+    assert "NOT the pixels of the export" in ran.out
+    assert lab("verify", copied / "model.onnx", "--gate-images", "3").code == 0
+
+
+def test_a_missing_file_is_one_line(lab: Callable, tmp_path: Path) -> None:
+    ran = lab("verify", tmp_path / "none.onnx")
+    assert (ran.code, ran.err.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ('"precision": "fp32"', '"precision": "int8"', "int8 was asked for, the convolutions' weights are FLOAT"),
+        ('"opset": 17', '"opset": 21', "opset 21 was asked for, the file has"),
+        ('"precision": "fp32"', '"precision": "int4"', "precision is one of fp32, fp16, int8"),
+        ('"precision": "fp32"', '"precision": null', "precision is one of fp32, fp16, int8"),
+        ('"versions": {', '"versions": 3, "others": {', "given by name"),
+    ],
+)
+def test_a_card_that_claims_what_the_graph_is_not_is_refused(
+    lab: Callable, copied: Path, before: str, after: str, told: str
+) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        (prop,) = [item for item in model.metadata_props if item.key == CARD_KEY]
+        assert before in prop.value
+        prop.value = prop.value.replace(before, after)
+
+    without_evidence(copied / "model.onnx", change)
+    ran = lab("verify", copied / "model.onnx")
+    assert ran.code == 1
+    assert told in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_another_number_of_images_is_not_called_other_pixels(lab: Callable, copied: Path, tmp_path: Path) -> None:
+    out = tmp_path / "five.onnx"
+    assert lab("export", copied, "--gate-images", "5", "--out", out).code == 0
+    assert "12, at the export 5, so their pixels cannot be compared" in lab("verify", out, "--run", copied).out
+    ran = lab("verify", out, "--run", copied, "--gate-images", "5")
+    assert "the same pixels as at the export" in ran.out
+
+
+def test_images_that_cannot_be_read_are_told_and_too_many_of_them_refused(
+    lab: Callable, copied: Path, cells: Path, tmp_path: Path
+) -> None:
+    moved = shutil.copytree(cells, tmp_path / "moved")
+    names = [line.split(",")[0] for line in (cells / "valid.csv").read_text().splitlines()[1:]]
+    for name in names[:5]:
+        (moved / name).write_bytes(b"no image")
+    out = ("--data", moved, "--out", tmp_path / "a.onnx")
+    ran = lab("export", copied, *out)
+    assert ran.code == 0, ran.err
+    assert "5 of the gate's images cannot be read and are left out" in ran.out
+    evidence = read_evidence(tmp_path / "a.onnx")
+    assert evidence is not None
+    assert (evidence.found["images"], evidence.found["unreadable"]) == (7, 5)
+    (moved / names[5]).write_bytes(b"no image")
+    ran = lab("export", copied, *out)
+    assert ran.code == 1
+    assert "6 of 12 images for the gate cannot be read" in ran.err
+
+
+def test_a_run_whose_table_has_no_validation_rows_is_told_as_such(lab: Callable, copied: Path) -> None:
+    table = copied / "data.csv"
+    table.write_text(table.read_text().replace(",valid", ",train"))
+    ran = lab("verify", copied / "model.onnx")
+    assert ran.code == 1
+    assert "has no validation images for the gate" in ran.err

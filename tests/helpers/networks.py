@@ -1,0 +1,75 @@
+"""Small networks with their cards, graphs and images."""
+
+import functools
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from exporter.graph import trace
+from infer.images.preprocess import PixelSpec
+from infer.model.card import ClassName, ModelCard, Normalization
+from trainer.model.network import PixelNet
+from trainer.model.resnet import BasicBlock, ResNet
+
+SCALE = Normalization.per_channel((0.4, 0.5, 0.6), (0.2, 0.3, 0.25))
+
+
+def make_card(**changes: object) -> ModelCard:
+    base = ModelCard(
+        architecture="resnet18",
+        classes=(ClassName("a", "0"), ClassName("b", "1"), ClassName("c", "2")),
+        pixels=PixelSpec.default(32),
+        normalization=SCALE,
+        ordered=False,
+        temperature=1.5,
+        opset=18,
+    )
+    return replace(base, **changes)
+
+
+def tiny(block: type = BasicBlock, seed: int = 0, normalization: Normalization = SCALE) -> PixelNet:
+    """A narrow ResNet whose batch-norm statistics and scales are not the trivial ones."""
+    torch.manual_seed(seed)
+    resnet = ResNet(block, (1, 1, 1, 1), classes=3, base_width=8)
+    return PixelNet(with_statistics(resnet), normalization, temperature=1.5).eval()
+
+
+def with_statistics(resnet: ResNet) -> ResNet:
+    """Batch-norm statistics and scales that are not the trivial ones."""
+    for name, values in resnet.named_buffers():
+        if values.dtype == torch.float32:
+            values.copy_(torch.rand_like(values) + (0.5 if name.endswith("var") else -0.5))
+    for name, weight in resnet.named_parameters():
+        if name.endswith(("bn1.weight", "bn2.weight", "bn3.weight")):
+            torch.nn.init.uniform_(weight, 0.5, 1.5)
+    return resnet
+
+
+def traced(normalization: Normalization) -> onnx.ModelProto:
+    """The graph of `tiny` as the torch exporter gives it, traced once."""
+    return onnx.load_from_string(_traced(normalization))
+
+
+def varied() -> PixelNet:
+    """A network that answers every class now and then."""
+    network = tiny()
+    with torch.no_grad():
+        network.resnet.fc.bias -= network(torch.from_numpy(images(40)))[0].mean(0)
+    return network
+
+
+def images(count: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+
+
+def run(model: onnx.ModelProto, batch: np.ndarray) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(["logits", "probabilities"], {"images": batch})
+
+
+@functools.cache
+def _traced(normalization: Normalization) -> bytes:
+    return trace(tiny(normalization=normalization), make_card()).SerializeToString()

@@ -1,0 +1,35 @@
+"""ONNX files, made and changed by the onnx package."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from infer.model.evidence import EVIDENCE_KEY
+
+
+def small_model(metadata: dict[str, str] | None = None, **fields: object) -> onnx.ModelProto:
+    weights = numpy_helper.from_array(np.ones(64, np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [64])],
+        [weights],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 300)]
+    model = helper.make_model(graph, producer_name="lab", opset_imports=opsets, ir_version=8, **fields)
+    helper.set_model_props(model, metadata or {})
+    return model
+
+
+def without_evidence(path: Path, change: Callable[[onnx.ModelProto], None]) -> None:
+    """Change a file, as someone would who removes the evidence with it."""
+    changed = onnx.load(path)
+    kept = {item.key: item.value for item in changed.metadata_props if item.key != EVIDENCE_KEY}
+    del changed.metadata_props[:]
+    onnx.helper.set_model_props(changed, kept)
+    change(changed)
+    onnx.save(changed, path)

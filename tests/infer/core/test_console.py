@@ -1,0 +1,52 @@
+import io
+import os
+
+import pytest
+from rich.console import Console
+
+from infer.core.console import Screen, errors_kept, shown
+
+
+def test_markup_in_a_name_is_shown_as_it_is(heard: tuple[Screen, io.StringIO]) -> None:
+    screen, text = heard
+    screen.say("[/x].jpg and [blue]x[/blue].jpg")
+    assert text.getvalue() == "[/x].jpg and [blue]x[/blue].jpg\n"
+
+
+def test_control_characters_and_undecodable_bytes_stay_on_one_visible_line() -> None:
+    assert shown("a\nb\x1b[31m\udcff.jpg") == r"a\nb\x1b[31m\udcff.jpg"
+
+
+def test_a_long_line_is_not_wrapped(heard: tuple[Screen, io.StringIO]) -> None:
+    screen, text = heard
+    screen.say("word " * 100)
+    assert text.getvalue().count("\n") == 1
+
+
+def test_a_progress_bar_leaves_nothing_where_there_is_no_terminal(heard: tuple[Screen, io.StringIO]) -> None:
+    screen, text = heard
+    with screen.bar("working", 3) as bar:
+        bar.step(3, "done [x]")
+    assert text.getvalue() == ""
+
+
+def test_a_progress_bar_on_a_terminal_shows_its_note_as_it_is() -> None:
+    text = io.StringIO()
+    with Screen(Console(file=text, force_terminal=True, width=100)).bar("working", 3) as bar:
+        bar.step(3, "loss [x]")
+    assert "loss [x]" in text.getvalue()
+
+
+def test_what_libraries_write_past_python_is_kept_and_later_errors_are_seen(capfd: pytest.CaptureFixture[str]) -> None:
+    with errors_kept() as said:
+        os.write(2, b"missing: libx\nand more\n")
+    assert said == ["missing: libx", "and more"]
+    os.write(2, b"seen\n")
+    assert capfd.readouterr().err == "seen\n"
+
+
+def test_an_error_ends_the_keeping(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="wrong"), errors_kept():
+        raise ValueError("wrong")
+    os.write(2, b"seen\n")
+    assert capfd.readouterr().err == "seen\n"

@@ -1,0 +1,250 @@
+import errno
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from infer.core.errors import DataError, OutputError
+from infer.core.files import (
+    cache_folder,
+    csv_text,
+    is_image,
+    list_images,
+    make_folder,
+    natural_key,
+    read_csv,
+    replacing,
+    write_bytes,
+    write_text,
+)
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_written_file_has_the_content_and_leaves_no_draft(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "a.csv"
+    write_text(path, "grün\n")
+    assert path.read_bytes() == "grün\n".encode()
+    write_bytes(path, b"second")
+    assert path.read_bytes() == b"second"
+    assert names_in(path.parent) == ["a.csv"]
+
+
+@pytest.mark.parametrize("stop", [ValueError("no"), KeyboardInterrupt()])
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, stop: BaseException) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+
+    def write_half() -> None:
+        with replacing(path) as draft:
+            draft.write_text("half")
+            raise stop
+
+    with pytest.raises(type(stop)):
+        write_half()
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["a.csv"]
+
+
+def test_until_the_end_readers_see_the_old_file_and_the_draft_is_a_hidden_neighbour_of_its_kind(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_text("old")
+    with replacing(path) as draft:
+        draft.write_text("new")
+        assert path.read_text() == "old"
+        assert draft.parent == path.parent
+        assert draft.suffix == ".onnx"
+        assert draft.name.startswith(".")
+    assert path.read_text() == "new"
+
+
+def test_a_reader_who_has_the_old_file_open_keeps_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    write_text(path, "old")
+    with path.open() as reader:
+        write_text(path, "new")
+        assert reader.read() == "old"
+    assert path.read_text() == "new"
+
+
+def test_two_writers_of_one_file_do_not_share_a_draft(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a") as one, replacing(tmp_path / "a") as two:
+        one.write_text("one")
+        two.write_text("two")
+    assert (tmp_path / "a").read_text() == "one"
+
+
+def test_a_full_disk_is_named_with_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    remedy = r"disk is full and .*a\.csv was not written; free some space or .*--out"
+    with pytest.raises(OutputError, match=remedy), replacing(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert names_in(tmp_path) == []
+
+
+def test_a_failed_write_into_the_cache_names_the_caches_variable(cache: Path) -> None:
+    (cache / "blocked").write_text("a file, not a folder")
+    with pytest.raises(OutputError, match="LAB_CACHE"):
+        write_text(cache / "blocked" / "a", "")
+
+
+def test_a_file_cannot_take_the_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    with pytest.raises(OutputError, match=r"cannot write .*here: it is a folder or a device; give a file.s name"):
+        write_text(tmp_path / "here", "")
+    assert names_in(tmp_path) == ["here"]
+
+
+@pytest.mark.parametrize("name", [".", "..", "/"])
+def test_a_path_that_is_no_file_name_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="cannot write"):
+        write_text(Path(name), "")
+
+
+def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"cannot write .*file.*--out"):
+        make_folder(tmp_path / "file" / "below")
+    assert make_folder(tmp_path / "a" / "b").is_dir()
+    assert make_folder(tmp_path / "a" / "b").is_dir()
+
+
+def test_a_csv_with_a_byte_order_mark_windows_line_ends_and_blank_lines_reads_as_any_other(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b'\xef\xbb\xbfPath, label\r\n"a,b.jpg",007\r\n\r\n , \r\nc.jpg,\r\n')
+    assert read_csv(tmp_path / "a.csv") == [["Path", "label"], ["a,b.jpg", "007"], ["c.jpg", ""]]
+
+
+def test_bytes_that_are_no_utf_8_survive_a_csv(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")
+    write_text(tmp_path / "a.csv", csv_text([(name,)]))
+    assert (tmp_path / "a.csv").read_bytes() == b"caf\xe9.jpg\n"
+    assert read_csv(tmp_path / "a.csv") == [[name]]
+
+
+@pytest.mark.parametrize("cell", ["a,b", 'a"b', "a\nb", "a\rb", "ü", "[/x]"])
+def test_a_cell_comes_back_from_a_csv_as_it_was(cell: str, tmp_path: Path) -> None:
+    write_text(tmp_path / "a.csv", csv_text([(cell, "next")]))
+    assert read_csv(tmp_path / "a.csv") == [[cell, "next"]]
+
+
+def test_a_csv_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot read .*none\.csv: No such file.*check the path"):
+        read_csv(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b'"' + b"x" * 200_000, "Path,label\na.jpg,0\n".encode("utf-16"), b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0"],
+    ids=["endless cell", "UTF-16", "PNG"],
+)
+def test_a_file_that_is_no_text_is_no_csv(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.csv is not a CSV.*comma-separated text"):
+        read_csv(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    "ordered",
+    [
+        ["img1", "img2", "img10", "img20"],
+        ["0", "1", "2", "10"],
+        ["a1b9", "a1b10", "a2b1"],
+        ["x/2/1.jpg", "x/10/1.jpg", "y/1/1.jpg"],
+        ["a", "a1", "a10"],
+        ["7", "x"],
+    ],
+)
+def test_names_come_in_natural_order(ordered: list[str]) -> None:
+    assert sorted(set(ordered), key=natural_key) == ordered
+
+
+@pytest.mark.parametrize(
+    "names", [["1", "01", "001", "1a", "01a", ""], ["²", "2", "٣", "a2", "a²"], ["9" * 5000, "10", "x"]]
+)
+def test_the_natural_order_of_any_names_is_total(names: list[str]) -> None:
+    expected = sorted(names, key=natural_key)
+    assert sorted(expected) == sorted(names)
+    for seed in range(5):
+        mixed = random.Random(seed).sample(names, len(names))
+        assert sorted(mixed, key=natural_key) == expected
+
+
+def test_images_are_listed_below_a_folder_in_natural_order_without_hidden_ones(tmp_path: Path) -> None:
+    for name in ("b/10.PNG", "b/9.png", "a.JPEG", "c/d/e.tiff", ".hidden/x.png", "b/._9.png", "b/notes.txt", "b/png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "c" / "folder.png").mkdir()
+    assert list_images(tmp_path) == ["a.JPEG", "b/9.png", "b/10.PNG", "c/d/e.tiff"]
+
+
+def test_linked_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    root, other = tmp_path / "root", tmp_path / "other"
+    root.mkdir()
+    other.mkdir()
+    (other / "a.png").touch()
+    (root / "b.png").touch()
+    (root / "link").symlink_to(other)
+    (other / "up").symlink_to(root)
+    assert list_images(root) == ["b.png", "link/a.png"]
+
+
+@pytest.mark.parametrize(("name", "known"), [("a.JpG", True), ("a.tar.gif", True), ("a", False), ("a.jpg.txt", False)])
+def test_an_image_is_known_by_its_suffix_in_any_case(name: str, known: bool) -> None:
+    assert is_image(name) is known
+
+
+def test_the_cache_is_where_the_variables_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
+    monkeypatch.setenv("LAB_CACHE", "~/mine")
+    assert cache_folder() == Path("/home/someone/mine")
+    monkeypatch.delenv("LAB_CACHE")
+    monkeypatch.setattr("sys.platform", "linux")
+    assert cache_folder() == Path("/xdg/lab")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path("/home/someone/.cache/lab")
+
+
+def test_a_folder_with_two_names_is_listed_under_both(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").touch()
+    (tmp_path / "train").symlink_to(tmp_path / "images")
+    assert list_images(tmp_path) == ["images/a.png", "train/a.png"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_a_folder_that_cannot_be_listed_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    with pytest.raises(DataError, match=r"cannot list .*closed"):
+        list_images(tmp_path)
+
+
+def test_a_listing_error_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the one above, for root."""
+    (tmp_path / "closed").mkdir()
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=r"cannot list .*closed: Permission denied; make it readable"):
+        list_images(tmp_path)
+
+
+def test_a_link_is_written_through_and_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    write_text(tmp_path / "link.csv", "new")
+    assert (tmp_path / "real.csv").read_text() == "new"
+    assert (tmp_path / "link.csv").is_symlink()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match="it is a folder or a device"):
+        write_text(tmp_path / "pipe", "new")
+    assert (tmp_path / "pipe").is_fifo()

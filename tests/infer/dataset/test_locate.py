@@ -1,0 +1,144 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from infer.core.errors import DataError
+from infer.core.files import SUFFIXES
+from infer.dataset.locate import ImageIndex, Missing, find_all
+
+
+def tree(root: Path, *names: str) -> ImageIndex:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return ImageIndex(root)
+
+
+def test_a_relative_path_means_that_file(tmp_path: Path) -> None:
+    index = tree(tmp_path, "train/a.jpg", "test/a.jpg")
+    assert index.find("train/a.jpg") == "train/a.jpg"
+    assert index.find("./test/../test/a.jpg") == "test/a.jpg"
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (("sub/a.jpg", "a.jpg", "sub/images/a.jpg", "images/a.jpg", "else/a.jpg"), "sub/a.jpg"),
+        (("a.jpg", "sub/images/a.jpg", "images/a.jpg", "else/a.jpg"), "a.jpg"),
+        (("sub/images/a.jpg", "images/a.jpg", "else/a.jpg"), "sub/images/a.jpg"),
+        (("images/a.jpg", "else/a.jpg"), "images/a.jpg"),
+        (("else/deep/a.jpg",), "else/deep/a.jpg"),
+        (("b.jpg",), None),
+    ],
+)
+def test_a_name_is_looked_for_beside_the_table_below_the_root_in_images_and_then_anywhere(
+    names: tuple[str, ...], found: str | None, tmp_path: Path
+) -> None:
+    assert tree(tmp_path, *names).find("a.jpg", "sub") == found
+
+
+def test_a_name_without_suffix_is_tried_with_each_and_jpeg_first(tmp_path: Path) -> None:
+    names = [f"d/a{suffix}" for suffix in SUFFIXES]
+    for start, name in enumerate(names):
+        root = tmp_path / str(start)
+        assert tree(root, *names[start:]).find("d/a") == name
+    assert names[0] == "d/a.jpeg"
+
+
+def test_a_suffix_is_completed_in_capitals_too(tmp_path: Path) -> None:
+    index = tree(tmp_path, "train/1.JPG", "test/1.JPG")
+    assert index.find("train/1") == "train/1.JPG"
+
+
+def test_a_dot_within_a_name_is_no_suffix(tmp_path: Path) -> None:
+    index = tree(tmp_path, "d/scan.v1.png", "d/scan.v2.png", "e/scan.v2.png")
+    assert index.find("d/scan.v2") == "d/scan.v2.png"
+    assert index.find("scan.v1") == "d/scan.v1.png"
+
+
+def test_a_named_suffix_is_not_exchanged_for_another(tmp_path: Path) -> None:
+    assert tree(tmp_path, "a.png").find("a.jpg") is None
+
+
+def test_a_bare_name_that_fits_two_files_is_refused_with_both(tmp_path: Path) -> None:
+    index = tree(tmp_path, "x/a.jpg", "y/a.jpg")
+    with pytest.raises(DataError, match=r"'a\.jpg' may be x/a\.jpg, y/a\.jpg in .*; write the path in the table"):
+        index.find("a.jpg")
+
+
+def test_an_absolute_path_is_made_relative_below_the_root_and_kept_elsewhere(tmp_path: Path) -> None:
+    index = tree(tmp_path / "root", "d/a.jpg")
+    (tmp_path / "other.jpg").touch()
+    assert index.find(str(tmp_path / "root" / "d" / "a.jpg")) == "d/a.jpg"
+    assert index.find(str(tmp_path / "other.jpg")) == str(tmp_path / "other.jpg")
+    assert index.find("../other.jpg") == str(tmp_path / "other.jpg")
+
+
+def test_a_hidden_image_below_the_root_is_found_by_its_absolute_path_alone(tmp_path: Path) -> None:
+    index = tree(tmp_path, ".cache/0/a.png", "0/a.png")
+    assert find_all(index, [f"{tmp_path}/.cache/0/a.png"], tmp_path / "t.csv") == [f"{tmp_path}/.cache/0/a.png"]
+    assert index.find(".cache/0/a.png") is None
+
+
+def test_a_path_from_another_machine_is_found_by_its_file_name(tmp_path: Path) -> None:
+    assert tree(tmp_path, "d/a.jpg").find("/kaggle/input/cells/a.jpg") == "d/a.jpg"
+
+
+def test_a_plain_name_is_never_looked_for_outside_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, real, asked = tree(tmp_path, "d/a.jpg"), os.path.isfile, []
+
+    def isfile(path: str) -> bool:
+        asked.append(path)
+        return real(path)
+
+    monkeypatch.setattr(os.path, "isfile", isfile)
+    assert index.find("b.jpg") is None
+    assert index.find("b.jpg", "d") is None
+    assert [path for path in asked if not path.startswith(str(tmp_path))] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["[/x].jpg", "a b,c.jpg", "ü\n.jpg", "%s{0}.jpg", os.fsdecode(b"caf\xe9.jpg"), "*.jpg"]
+)
+def test_a_hostile_name_is_found_like_any_other(name: str, tmp_path: Path) -> None:
+    index = tree(tmp_path / "[red]", f"d/{name}", "d/other.jpg")
+    assert index.find(f"d/{name}") == f"d/{name}"
+    assert index.find(f"d/{name}".removesuffix(".jpg")) == f"d/{name}"
+
+
+@pytest.mark.parametrize("where", [".", "lists/deep"])
+def test_all_names_of_a_table_are_found_from_its_folder(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = tree(tmp_path, f"{where}/a.jpg", "else/b.jpg")
+    beside = "" if where == "." else f"{where}/"
+    assert find_all(index, ["b", "a", "b"], tmp_path / where / "t.csv") == [
+        "else/b.jpg",
+        f"{beside}a.jpg",
+        "else/b.jpg",
+    ]
+    monkeypatch.chdir(tmp_path)
+    assert find_all(ImageIndex(Path()), ["a"], Path(where) / "t.csv") == [f"{beside}a.jpg"]
+
+
+def test_a_root_that_is_a_link_finds_its_images(tmp_path: Path) -> None:
+    tree(tmp_path / "real" / "data", "lists/a.jpg", "else/a.jpg")
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "data")
+    assert find_all(ImageIndex(tmp_path / "link"), ["a.jpg"], tmp_path / "link" / "lists" / "t.csv") == ["lists/a.jpg"]
+
+
+def test_missing_images_are_counted_and_the_first_few_named(tmp_path: Path) -> None:
+    index = tree(tmp_path, "a.jpg")
+    names = ["a.jpg", *(f"no{number}.jpg" for number in range(7))]
+    wanted = r"t\.csv names 7 images that are not below .*: no0\.jpg, .*no4\.jpg and 2 more; put them there, or correct"
+    with pytest.raises(DataError, match=wanted):
+        find_all(index, names, tmp_path / "t.csv")
+
+
+def test_missing_names_may_stand_for_themselves_beside_the_table_that_names_them(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    missing: Missing = {}
+    table = tmp_path / "t.csv"
+    assert find_all(ImageIndex(tmp_path), ["b", "a", "c.png"], table, missing) == ["b", "a.jpg", "c.png"]
+    assert missing == {"b": table, "c.png": table}

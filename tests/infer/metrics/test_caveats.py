@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from infer.metrics.caveats import cautions
+from infer.metrics.result import EvaluationResult
+from infer.model.card import ClassName
+
+
+def told(truth: list[int], wrong: int = 10, groups: tuple[str, ...] = ()) -> str:
+    predicted = np.array(truth)
+    predicted[:wrong] = 1 - predicted[:wrong]
+    return "\n".join(
+        cautions(
+            EvaluationResult(
+                title="",
+                classes=(ClassName("[/normal]", "0"), ClassName("blast", "1")),
+                ordered=False,
+                paths=tuple(map(str, truth)),
+                truth=np.array(truth),
+                probabilities=np.eye(2, dtype=np.float32)[predicted],
+                groups=groups,
+            )
+        )
+    )
+
+
+ENOUGH = [0, 1] * 60
+
+
+def test_where_nothing_is_wrong_nothing_is_said() -> None:
+    assert told(ENOUGH, groups=tuple(str(k % 30) for k in range(120))) == ""
+
+
+def test_that_no_patient_is_known_is_said() -> None:
+    assert "no patients are known" in told(ENOUGH)
+
+
+@pytest.mark.parametrize(("patients", "few"), [(29, True), (30, False)])
+def test_fewer_than_30_patients_are_few(patients: int, few: bool) -> None:
+    assert (f"{patients} patients" in told(ENOUGH, groups=tuple(str(k % patients) for k in range(120)))) is few
+
+
+def test_images_without_a_patient_among_those_with_one_are_counted() -> None:
+    assert "7 of 120 images have no patient" in told(ENOUGH, groups=("",) * 7 + tuple(str(k) for k in range(113)))
+
+
+def test_classes_of_fewer_than_10_images_and_those_of_none_are_named() -> None:
+    assert "fewer than 10 images of 1 blast (9)" in told([0] * 50 + [1] * 9)
+    assert "fewer than" not in told([0] * 50 + [1] * 10)
+    assert "no image is of 0 [/normal]" in told([1] * 20)
+
+
+@pytest.mark.parametrize(("wrong", "few"), [(9, True), (10, False)])
+def test_fewer_than_10_errors_are_few(wrong: int, few: bool) -> None:
+    assert (f"{wrong} of 120 images are classified wrong" in told(ENOUGH, wrong)) is few

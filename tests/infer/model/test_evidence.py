@@ -1,0 +1,108 @@
+"""The proof in a file is bound to the bytes before it."""
+
+import json
+from pathlib import Path
+
+import onnx
+import onnxruntime
+import pytest
+from helpers.onnx_files import small_model
+
+from infer.core.errors import ModelError
+from infer.model.evidence import EVIDENCE_KEY, NUMBERS, attach_evidence, images_sha256, read_evidence
+
+FIGURES = dict.fromkeys(NUMBERS, 1)
+FOUND = {
+    "passed": True,
+    "images": 12,
+    "images_sha256": "0" * 64,
+    "rule": {"logits": 1e-4},
+    "checks": [
+        {**FIGURES, "provider": "CPUExecutionProvider", "labels_differ": 0},
+        {**FIGURES, "provider": "CUDAExecutionProvider", "labels_differ": 2},
+    ],
+}
+
+
+@pytest.fixture
+def proven(tmp_path: Path) -> Path:
+    path = tmp_path / "a.onnx"
+    onnx.save(small_model({"lab.card": "{}"}), path)
+    attach_evidence(path, FOUND)
+    return path
+
+
+def test_what_was_found_is_read_back_and_summed_up(proven: Path) -> None:
+    evidence = read_evidence(proven)
+    assert evidence is not None
+    assert evidence.intact
+    assert {name: evidence.found[name] for name in FOUND} == FOUND
+    assert evidence.summary == "passed on 12 images (CPU, CUDA), labels that differ: 2"
+
+
+def test_the_bytes_before_it_are_those_of_the_file_without_it(tmp_path: Path, proven: Path) -> None:
+    plain = tmp_path / "plain.onnx"
+    onnx.save(small_model({"lab.card": "{}"}), plain)
+    assert proven.read_bytes().startswith(plain.read_bytes())
+
+
+def test_the_onnx_package_and_the_runtime_read_an_exported_files(model: Path) -> None:
+    props = {item.key: item.value for item in onnx.load(model).metadata_props}
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    assert session.get_modelmeta().custom_metadata_map == props
+    evidence = read_evidence(model)
+    assert evidence is not None
+    assert evidence.intact
+    assert evidence.found == json.loads(props[EVIDENCE_KEY])
+
+
+def test_one_changed_bit_anywhere_before_it_is_noticed(proven: Path) -> None:
+    whole = proven.read_bytes()
+    weights = whole.index(b"\x00\x00\x80\x3f")  # a 1.0 of the weights
+    proven.write_bytes(whole[: weights + 2] + b"\x81" + whole[weights + 3 :])
+    evidence = read_evidence(proven)
+    assert evidence is not None
+    assert not evidence.intact
+    assert "CHANGED" in evidence.summary
+
+
+def test_bytes_after_it_are_noticed(proven: Path) -> None:
+    """A second field of weights at the end would win over the first."""
+    with proven.open("ab") as file:
+        file.write(b"\x12\x03lab")
+    evidence = read_evidence(proven)
+    assert evidence is not None
+    assert not evidence.intact
+
+
+def test_a_file_without_it_has_none(tmp_path: Path) -> None:
+    onnx.save(small_model(), tmp_path / "a.onnx")
+    assert read_evidence(tmp_path / "a.onnx") is None
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "{}", '{"checks": 3, "images": 1, "sha256_before": ""}', "null"])
+def test_damaged_evidence_is_one_line(tmp_path: Path, text: str) -> None:
+    onnx.save(small_model({EVIDENCE_KEY: text}), tmp_path / "a.onnx")
+    with pytest.raises(ModelError, match=r"the evidence in .*a\.onnx cannot be read"):
+        read_evidence(tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"passed": False},
+        {"checks": []},
+        {"checks": [{"provider": "CPU"}]},
+        {"checks": [{**FIGURES, "provider": "CPU", "accuracy": None}]},
+        {"images": "12"},
+        {"rule": None},
+    ],
+)
+def test_evidence_of_another_kind_or_of_no_success_is_one_line(tmp_path: Path, change: dict) -> None:
+    onnx.save(small_model({EVIDENCE_KEY: json.dumps({**FOUND, "sha256_before": "", **change})}), tmp_path / "a.onnx")
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_evidence(tmp_path / "a.onnx")
+
+
+def test_the_digest_of_images_is_the_same_in_any_order_and_another_for_others() -> None:
+    assert images_sha256([b"a", b"b"]) == images_sha256([b"b", b"a"]) != images_sha256([b"a", b"c"])

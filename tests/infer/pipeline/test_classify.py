@@ -1,0 +1,140 @@
+"""Order, bounded memory, halved batches: the pipeline's promises."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import infer.pipeline.batches
+from infer.core.errors import DeviceError
+from infer.images.preprocess import read_window
+from infer.model.cuda import CPU, CUDA
+from infer.model.session import Session
+from infer.pipeline.classify import classify
+
+ONE = np.zeros((1, 1, 3), dtype=np.uint8)
+
+
+class Limited:
+    """A session whose device holds `room` images, otherwise the real one."""
+
+    def __init__(self, session: Session, room: int, provider: str = CPU, batch: int | None = None) -> None:
+        self.card, self.provider, self.room, self.sizes, self.batch = session.card, provider, room, [], batch
+        self._run = session.run
+
+    def prepare(self, count: int) -> None: ...
+
+    def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self.sizes.append(len(pixels))
+        if len(pixels) > self.room:
+            raise DeviceError("out of memory")
+        return self._run(pixels)
+
+
+@pytest.fixture
+def files(tmp_path: Path, save_image: Callable[..., Path]) -> list[str]:
+    return [str(save_image(tmp_path / f"{k}.png", seed=k)) for k in range(11)]
+
+
+def expected(session: Session, files: list[str]) -> np.ndarray:
+    return session.run(np.stack([read_window(file, session.card.pixels) for file in files]))[1]
+
+
+def test_answers_are_those_of_the_images_in_order(model: Path, files: list[str]) -> None:
+    session = Session(model, "cpu")
+    answers = np.stack([answer.probabilities for answer in classify([session], files, batch_size=4)])
+    assert answers.tobytes() == expected(session, files).tobytes()
+
+
+@pytest.mark.parametrize("few", [0, 99], ids=["processes", "threads"])
+def test_answers_are_the_same_bytes_for_any_workers_and_batch_size(
+    model: Path, files: list[str], few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infer.pipeline.batches, "FEW_CORES", few)
+    monkeypatch.setattr(infer.pipeline.batches, "FEW", 0)
+    session = Session(model, "cpu")
+    for workers, batch_size in ((1, 3), (3, 1), (2, 64)):
+        answers = classify([session], files, batch_size, workers)
+        got = np.stack([answer.probabilities for answer in answers])
+        assert got.tobytes() == expected(session, files).tobytes()
+
+
+def test_batches_are_halved_and_the_user_told_where_memory_is_exhausted(model: Path, files: list[str]) -> None:
+    session, said = Session(model, "cpu"), []
+    limited = Limited(session, room=2)
+    answers = list(classify([limited], files, batch_size=8, say=said.append))  # type: ignore[arg-type]
+    assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files).tobytes()
+    assert [line.rpartition(" ")[2] for line in said] == ["4", "2"]
+    assert limited.sizes[:3] == [8, 4, 2]
+    assert max(limited.sizes[3:]) == 2  # it does not try the large ones again
+
+
+def test_a_device_without_room_for_one_image_is_an_error(model: Path, files: list[str]) -> None:
+    with pytest.raises(DeviceError):
+        list(classify([Limited(Session(model, "cpu"), room=0)], files, batch_size=2))  # type: ignore[arg-type]
+
+
+def test_on_cuda_a_single_image_is_not_filled_up_to_a_large_batch(model: Path, files: list[str]) -> None:
+    cuda = Limited(Session(model, "cpu"), room=99, provider=CUDA)
+    list(classify([cuda], files[:1], batch_size=64))  # type: ignore[arg-type]
+    assert cuda.sizes == [1]
+
+
+def test_on_cuda_the_last_batch_is_filled_so_that_every_batch_has_one_shape(model: Path, files: list[str]) -> None:
+    session = Session(model, "cpu")
+    cuda = Limited(session, room=99, provider=CUDA)
+    answers = list(classify([cuda], files, batch_size=4))  # type: ignore[arg-type]
+    assert cuda.sizes == [4, 4, 4]
+    assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files).tobytes()
+
+
+def test_on_cuda_the_last_batch_of_a_resumed_prediction_is_filled_as_of_an_unbroken_one(
+    model: Path, files: list[str]
+) -> None:
+    whole, resumed = (Limited(Session(model, "cpu"), room=99, provider=CUDA) for _ in range(2))
+    list(classify([whole], files, 8))
+    list(classify([resumed], files[8:], 8, total=len(files)))
+    assert (whole.sizes, resumed.sizes) == ([8, 8], [8])
+
+
+def test_on_cuda_one_batch_is_copied_while_another_runs(model: Path, files: list[str]) -> None:
+    session = Session(model, "cpu")
+    cuda = Limited(session, room=99, provider=CUDA)
+    both, run = threading.Barrier(2, timeout=60), cuda.run
+    cuda.run = lambda pixels: (both.wait(), run(pixels))[1]  # type: ignore[method-assign]
+    answers = list(classify([cuda], files[:8], batch_size=2))  # type: ignore[arg-type]
+    assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files[:8]).tobytes()
+
+
+def test_batches_that_run_at_once_agree_on_a_size_that_has_room(model: Path, files: list[str]) -> None:
+    session, said = Session(model, "cpu"), []
+    cuda = Limited(session, room=2, provider=CUDA)
+    answers = list(classify([cuda], files, batch_size=4, say=said.append))  # type: ignore[arg-type]
+    assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files).tobytes()
+    assert said == ["the device's memory is exhausted; going on with batches of 2"]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_a_file_for_one_batch_size_gets_batches_of_that_size_alone(
+    model: Path, files: list[str], batch_size: int
+) -> None:
+    session = Session(model, "cpu")
+    fixed = Limited(session, room=99, batch=5)
+    answers = list(classify([fixed], files, batch_size))  # type: ignore[arg-type]
+    assert fixed.sizes == [5, 5, 5]
+    assert np.stack([answer.probabilities for answer in answers]).tobytes() == expected(session, files).tobytes()
+    with pytest.raises(DeviceError):
+        list(classify([Limited(session, room=4, batch=5)], files, batch_size))  # type: ignore[arg-type]
+
+
+def test_a_batch_with_bad_images_keeps_every_answer_at_its_place(model: Path, files: list[str]) -> None:
+    session = Session(model, "cpu")
+    for place in (0, 5, 6, 10):
+        Path(files[place]).write_bytes(b"no image")
+    answers = list(classify([session], files, batch_size=3))
+    assert [place for place, answer in enumerate(answers) if answer.error] == [0, 5, 6, 10]
+    good = [place for place in range(11) if place not in (0, 5, 6, 10)]
+    got = np.stack([answers[place].probabilities for place in good])
+    assert got.tobytes() == expected(session, [files[place] for place in good]).tobytes()

@@ -1,0 +1,96 @@
+"""nvImageCodec's decoder: what it gives, declines, and needs. Here it decodes on the processor."""
+
+import io
+import os
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import infer.pipeline.nvjpeg
+from infer.core.errors import DeviceError, MissingExtraError
+from infer.images.jpeg_header import Frame, plain_frame
+from infer.model.cuda import CPU, CUDA, find_problem
+from infer.pipeline.nvjpeg import JpegDecoder
+
+pytest.importorskip("nvidia.nvimgcodec", reason="nvImageCodec is not installed")
+
+
+def jpeg(width: int, height: int) -> bytes:
+    coarse = np.random.default_rng(0).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(coarse).resize((width, height)).save(content, "JPEG")
+    return content.getvalue()
+
+
+@pytest.fixture(scope="module")
+def decoder() -> JpegDecoder:
+    return JpegDecoder(CPU)
+
+
+def test_planes_are_those_of_pillow_and_lie_one_after_the_other(decoder: JpegDecoder) -> None:
+    content = jpeg(61, 45)
+    frame = plain_frame(content)
+    assert frame is not None
+    (found,) = decoder.decode([(content, frame)])
+    assert found is not None
+    assert found.shape == (45, 61)
+    planes = np.asarray(found.owner)
+    assert planes.ctypes.data == found.pointer
+    np.testing.assert_array_equal(planes.transpose(1, 2, 0), np.asarray(Image.open(io.BytesIO(content))))
+
+
+def test_what_it_cannot_decode_is_declined_alone(decoder: JpegDecoder) -> None:
+    good = jpeg(20, 10), Frame(20, 10)
+    bad = [(b"no image", Frame(20, 10)), (b"", Frame(1, 1)), (jpeg(20, 10)[:-300], Frame(20, 10))]
+    assert [item is None for item in decoder.decode([good, *bad, good])] == [False, True, True, True, False]
+
+
+def test_an_image_of_another_form_than_its_head_tells_is_declined(decoder: JpegDecoder) -> None:
+    (found,) = decoder.decode([(jpeg(20, 10), Frame(20, 11))])
+    assert found is None
+    planes = np.zeros((3, 47, 60), dtype=np.uint8)
+    given = planes.__array_interface__
+    assert decoder._decoded(SimpleNamespace(__array_interface__=given), Frame(60, 47)) is not None
+    for changed in ({"strides": (64 * 47, 64, 1)}, {"shape": (1, 47, 60)}, {"typestr": "<u2"}):
+        image = SimpleNamespace(__array_interface__={**given, **changed})
+        assert decoder._decoded(image, Frame(60, 47)) is None
+
+
+def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nvidia", None)
+    with pytest.raises(MissingExtraError, match=r"pip install '.\[nvjpeg\]'"):
+        JpegDecoder(CPU)
+
+
+def test_a_decoder_that_decodes_no_jpeg_is_an_error_with_what_the_library_wrote(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    library = infer.pipeline.nvjpeg._import()
+
+    def imported() -> object:
+        os.write(2, b"Failed to load nvjpeg library!\n")
+        return library
+
+    monkeypatch.setattr(infer.pipeline.nvjpeg, "_import", imported)
+    monkeypatch.setattr(infer.pipeline.nvjpeg, "_small_jpeg", lambda: (b"\xff\xd8 no jpeg \xff\xd9", Frame(16, 16)))
+    with pytest.raises(DeviceError, match=r"\(Failed to load nvjpeg library!\); .*choose --decode cpu"):
+        JpegDecoder(CPU)
+    assert capfd.readouterr().err == ""
+
+
+def test_it_opens_where_there_is_no_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(number: int) -> int:
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr(os, "dup", closed)
+    JpegDecoder(CPU)
+
+
+def test_without_a_gpu_it_says_so() -> None:
+    if find_problem() is None:
+        pytest.skip("there is a GPU")
+    with pytest.raises(DeviceError, match="nvImageCodec does not start"):
+        JpegDecoder(CUDA)

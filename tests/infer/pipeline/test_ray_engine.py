@@ -1,0 +1,108 @@
+"""The cluster's plan, and the same rows from Ray's workers as from this machine alone."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import infer.pipeline.ray_engine
+from infer.core.errors import DeviceError, ImageError, LabError, ModelError
+from infer.pipeline.ray_engine import Pool, plan
+
+
+def node(cpus: float, gpus: float = 0) -> dict[str, float]:
+    return {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "device", "pool"),
+    [
+        ([node(2)], "auto", Pool(1, 2, 0)),
+        ([node(1)], "cpu", Pool(1, 1, 0)),
+        ([node(16)], "auto", Pool(4, 4, 0)),
+        ([node(16), node(6), node(2)], "auto", Pool(12, 2, 0)),
+        ([node(16), {}], "auto", Pool(4, 4, 0)),
+        ([node(16, 1)], "auto", Pool(1, 16, 1)),
+        ([node(16, 2), node(8, 4), node(64)], "cuda", Pool(6, 2, 1)),
+        ([node(2, 4)], "cuda", Pool(2, 1, 1)),
+        ([node(16, 2)], "cpu", Pool(4, 4, 0)),
+    ],
+)
+def test_a_plan_fits_every_node(nodes: list[dict[str, float]], device: str, pool: Pool) -> None:
+    assert plan(nodes, device) == pool  # type: ignore[arg-type]
+    assert pool.workers * pool.cpus <= sum(item.get("CPU", 0) for item in nodes)
+    assert pool.workers * pool.gpus <= sum(item.get("GPU", 0) for item in nodes)
+
+
+@pytest.mark.parametrize(("nodes", "device"), [([node(16)], "cuda"), ([{}], "auto"), ([], "cpu"), ([node(0.5)], "cpu")])
+def test_a_cluster_without_room_is_refused(nodes: list[dict[str, float]], device: str) -> None:
+    with pytest.raises(DeviceError, match="no node of the cluster has a"):
+        plan(nodes, device)  # type: ignore[arg-type]
+
+
+def test_the_error_of_a_worker_is_found_below_those_of_ray() -> None:
+    class WrappedError(Exception):
+        cause = ModelError("damaged")
+
+    outer = ValueError("ray says much\nand more")
+    outer.__cause__ = WrappedError()
+    assert str(infer.pipeline.ray_engine._cause(outer)) == "damaged"
+    assert "a worker failed: and more" in str(infer.pipeline.ray_engine._cause(ValueError("ray says much\nand more")))
+
+
+def test_a_cluster_that_does_not_answer_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(DeviceError, match=r"no cluster answers at RAY_ADDRESS 127\.0\.0\.1:1"):
+        infer.pipeline.ray_engine.start_pool("cpu")
+
+
+@pytest.fixture(scope="module")
+def ray_here() -> Iterator[None]:
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_ray_gives_the_files_of_one_machine_by_path_and_by_uri(
+    lab: Callable,
+    model: Path,
+    cells: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(infer.pipeline.ray_engine, "BATCHES", 1)  # so that blocks could come in another order
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    images = tmp_path / "images"
+    for turn in range(4):
+        for file in sorted((cells / "test").iterdir()):
+            images.mkdir(exist_ok=True)
+            with Image.open(file) as image:
+                image.rotate(90 * turn).save(images / f"{turn}-{file.stem}.png")
+    (images / "2-bad.png").write_bytes(b"no image")
+
+    def predicted(source: str, out: str, engine: str) -> list[bytes]:
+        where = ("--out", f"{out}/s.csv", "--probabilities", f"{out}/p.csv")
+        what = ("--model", model, "-b", "4", "--tta", "flips", "--bad-images", "skip", "--engine", engine)
+        ran = lab("predict", source, *what, *where)
+        assert ran.code == 0, ran.err
+        assert "device: " in ran.out + ran.err
+        return [Path(out.removeprefix("file://"), name).read_bytes() for name in ("s.csv", "p.csv")]
+
+    alone = predicted(str(images), str(tmp_path / "alone"), "local")
+    assert alone[0].count(b"\n") == 49
+    assert predicted(str(images), str(tmp_path / "ray"), "ray") == alone
+    assert predicted(f"file://{images}", f"file://{tmp_path}/uri", "ray") == alone
+    assert "no image" not in (tmp_path / "uri" / "s.bad.csv").read_text()
+    assert (tmp_path / "uri" / "s.bad.csv").read_text().count("2-bad.png") == 2
+    assert "logging.cc" not in capfd.readouterr().err  # Ray's own remarks
+
+
+def test_an_image_error_survives_the_way_from_a_worker() -> None:
+    import pickle
+
+    error: LabError = pickle.loads(pickle.dumps(ImageError("a.png", "damaged", True)))
+    assert str(error) == "a.png: damaged"

@@ -1,0 +1,114 @@
+"""The cards tell what is known, and the limits follow from it."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers.results import origin, random_result
+
+from infer.images.preprocess import CenterCrop, PixelSpec, Resize, ResizeLonger
+from infer.metrics.metrics import measure
+from infer.model.card import read_card
+from infer.reports.provenance import Origin, data_card, limits, model_card, pixels_in_words, run_of, set_counts
+
+
+@pytest.fixture
+def exported(run: Path, model: Path) -> Origin:
+    return Origin(card=read_card(model), model=model, run=run, source="cells", layout="CSVs", split="valid")
+
+
+def test_a_models_run_is_the_folder_it_lies_in_if_it_was_exported_from_there(model: Path, tmp_path: Path) -> None:
+    card = read_card(model)
+    assert run_of(model, card) == model.parent
+    elsewhere = shutil.copy(model, tmp_path / "model.onnx")
+    assert run_of(Path(elsewhere), card) is None
+    shutil.copy(model.parent / "best.safetensors", tmp_path)
+    assert run_of(Path(elsewhere), card) == tmp_path
+    other = replace(card, provenance={**card.provenance, "weights_sha256": "0" * 64})
+    assert run_of(Path(elsewhere), other) is None
+
+
+def test_the_sets_of_a_run_are_counted_from_its_table_and_else_from_the_card(exported: Origin) -> None:
+    assert {name: sum(counts) for name, counts in set_counts(exported).items()} == {"training": 24, "validation": 12}
+    alone = set_counts(replace(exported, run=None))
+    assert {name: sum(counts) for name, counts in alone.items()} == {"training": 24}
+    assert set_counts(replace(exported, run=None, card=replace(exported.card, provenance={}))) == {}
+
+
+def test_the_data_card_tells_images_patients_counts_split_and_fingerprint(exported: Origin) -> None:
+    told = dict(data_card(measure(random_result(2, 20), resamples=0), exported))
+    assert told["these images"] == "20, their patients are not known"
+    assert told["from"] == "cells (CSVs)"
+    assert told["training images"].startswith("24 (0 normal: ")
+    assert told["how it was split"] == "train.csv with Path and label"
+    assert "images of one patient may be in both" in told["patients in training"]
+    assert exported.card.provenance["data"]["fingerprint"] in told["fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [(("a", "b"), "2, none in two splits"), (("a", "a"), "1, of whom 1 are in more than one split: accuracy may be")],
+)
+def test_patients_that_cross_splits_are_told(
+    exported: Origin, tmp_path: Path, groups: tuple[str, str], told: str
+) -> None:
+    rows = zip(("x.png", "y.png"), groups, ("train", "valid"), strict=True)
+    lines = [f"{path},0,{group},{split}" for path, group, split in rows]
+    (tmp_path / "data.csv").write_text("\n".join(["path,label,group,split", *lines]) + "\n")
+    metrics = measure(random_result(2, 20), resamples=0)
+    assert dict(data_card(metrics, replace(exported, run=tmp_path)))["patients in training"].startswith(told)
+
+
+def test_the_model_card_tells_the_network_its_training_and_the_proof(exported: Origin) -> None:
+    told = dict(model_card(exported))
+    assert told["network"] == "resnet18, fp32, opset 17"
+    assert told["parity gate"].startswith("passed on 12 images (CPU), labels that differ: 0")
+    assert told["weights, sha256"] == exported.card.provenance["weights_sha256"]
+    assert "epochs: 2" in told["training"]
+    assert "torch" in told["trained with"]
+    assert "12 validation images, which also chose the epoch" in told["best epoch"]
+    averaged = dict(model_card(replace(exported, averaged="4 views of each image (flips)")))
+    assert averaged["averaged"] == "4 views of each image (flips)"
+
+
+def test_a_network_in_training_and_a_changed_file_say_so(exported: Origin, tmp_path: Path) -> None:
+    assert dict(model_card(replace(exported, model=None)))["parity gate"].startswith("not exported yet")
+    changed = tmp_path / "changed.onnx"
+    changed.write_bytes((exported.model or Path()).read_bytes().replace(b"lab", b"lob", 1))
+    assert "CHANGED" in dict(model_card(replace(exported, model=changed)))["parity gate"]
+
+
+def test_pixels_are_told_in_words() -> None:
+    spec = PixelSpec.default(224)
+    wanted = "resized so that its shorter side is 256 pixels, then the centre 224 x 224 pixels, in colour"
+    assert pixels_in_words(spec) == wanted
+    steps = (ResizeLonger(50), CenterCrop(40, 30), Resize(20, 10))
+    spec = PixelSpec(steps=steps, canvas=(20, 10), window=(20, 10), reduced_decode=False)
+    told = pixels_in_words(spec)
+    assert "its longer side is 50 pixels, then cut to the centre 30 x 40 pixels, then resized to 10 x 20" in told
+
+
+def limits_of(exported: Origin, **changes: object) -> str:
+    return " ".join(limits(random_result(2, 20), replace(exported, **changes)))
+
+
+def test_limits_follow_from_what_is_known(exported: Origin) -> None:
+    assert "not a medical device" in limits_of(exported)
+    assert "32 x 32 pixels" in limits_of(exported)
+    own = limits_of(exported, own=True)
+    assert "come from cells, as those that it was trained on do" in own
+    assert "chosen on these very images" in own
+    assert "may have been trained on these very images" in limits_of(exported, split="train", own=True)
+    elsewhere = limits_of(exported)  # of the same name: that alone tells nothing
+    assert "as those that it was trained on do" not in elsewhere
+    assert "very images" not in elsewhere
+
+
+def test_limits_of_an_uncalibrated_model_and_of_images_without_patients_are_told(exported: Origin) -> None:
+    assert "were not calibrated" in limits_of(exported)
+    calibrated = replace(exported.card, temperature=1.3)
+    assert "were not calibrated" not in limits_of(exported, card=calibrated)
+    known = replace(random_result(2, 4), groups=("a", "b", "c", "d"))
+    assert "Without patients" in limits_of(exported)
+    assert "Without patients" not in " ".join(limits(known, origin(known)))

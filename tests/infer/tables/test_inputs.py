@@ -1,0 +1,183 @@
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from infer.core.errors import ConfigError, DataError
+from infer.model.card import ClassName
+from infer.tables.inputs import Below, read_inputs
+
+CLASSES = (ClassName("normal", "007"), ClassName("blast", "1"))
+Touch = Callable[..., None]
+
+
+@pytest.fixture
+def touch(tmp_path: Path) -> Touch:
+    def make(*names: str) -> None:
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+
+    return make
+
+
+def test_a_folder_gives_its_images_in_natural_order_with_paths_from_it(touch: Touch, tmp_path: Path) -> None:
+    touch("in/img10.png", "in/img2.png", "in/sub/a.jpg", "in/notes.txt")
+    inputs = read_inputs(tmp_path / "in", CLASSES)
+    assert inputs.names == ["img2.png", "img10.png", "sub/a.jpg"]
+    assert list(inputs.files) == [str(tmp_path / "in" / name) for name in inputs.names]
+    assert (inputs.root, inputs.labels) == (tmp_path / "in", None)
+
+
+def test_class_folders_tell_the_truth_by_label_or_name(touch: Touch, tmp_path: Path) -> None:
+    touch("in/007/a.png", "in/blast/b.png")
+    inputs = read_inputs(tmp_path / "in", CLASSES)
+    assert (inputs.names, inputs.labels) == (["007/a.png", "blast/b.png"], ["007", "blast"])
+    assert inputs.labels_from == "class folders"
+
+
+@pytest.mark.parametrize("other", ["loose.png", "unknown/c.png"])
+def test_folders_that_are_not_all_classes_tell_no_truth(other: str, touch: Touch, tmp_path: Path) -> None:
+    touch("in/007/a.png", "in/1/b.png", f"in/{other}")
+    assert read_inputs(tmp_path / "in", CLASSES).labels is None
+
+
+def test_one_image_is_an_input(touch: Touch, tmp_path: Path) -> None:
+    touch("a.JPG")
+    inputs = read_inputs(tmp_path / "a.JPG", CLASSES)
+    assert (inputs.names, inputs.files, inputs.root) == (["a.JPG"], [str(tmp_path / "a.JPG")], tmp_path)
+
+
+@pytest.mark.parametrize("column", ["Path", "ID", "image_id", "Filename", "img"])
+def test_a_csvs_image_column_gives_names_as_written_and_their_files(column: str, touch: Touch, tmp_path: Path) -> None:
+    touch("images/b.png", "a.jpeg")
+    (tmp_path / "t.csv").write_text(f"age,{column}\n30,b.png\n40,a\n50,b.png\n")
+    inputs = read_inputs(tmp_path / "t.csv", CLASSES)
+    assert inputs.names == ["b.png", "a", "b.png"]
+    assert inputs.files == [str(tmp_path / name) for name in ("images/b.png", "a.jpeg", "images/b.png")]
+    assert inputs.labels is None
+
+
+def test_a_csvs_image_column_can_be_named(touch: Touch, tmp_path: Path) -> None:
+    touch("a.png", "b.png")
+    (tmp_path / "t.csv").write_text("id,Slide Scan,label\n1,b.png,1\n2,a.png,007\n")
+    inputs = read_inputs(tmp_path / "t.csv", CLASSES, "slide scan")
+    assert (inputs.names, inputs.labels) == (["b.png", "a.png"], ["1", "007"])
+    with pytest.raises(DataError, match="has no column scan, only id, Slide Scan, label; give one of them"):
+        read_inputs(tmp_path / "t.csv", CLASSES, "scan")
+    with pytest.raises(ConfigError, match="--image-column is for CSV files"):
+        read_inputs(tmp_path, CLASSES, "scan")
+
+
+def test_a_csvs_label_column_is_the_truth(touch: Touch, tmp_path: Path) -> None:
+    touch("a.png", "b.png")
+    (tmp_path / "t.csv").write_text("Path,Label\na,007\nb,1\n")
+    inputs = read_inputs(tmp_path / "t.csv", CLASSES)
+    assert (inputs.labels, inputs.labels_from) == (["007", "1"], "column Label")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.TXT"])
+def test_one_name_a_line_needs_no_header(name: str, touch: Touch, tmp_path: Path) -> None:
+    touch("a.png", "b.png")
+    (tmp_path / name).write_text("b\na.png\n")
+    inputs = read_inputs(tmp_path / name, CLASSES)
+    assert (inputs.names, inputs.labels) == (["b", "a.png"], None)
+
+
+def test_one_name_a_line_has_its_truth_in_the_label_file_beside_it(touch: Touch, tmp_path: Path) -> None:
+    touch("a.png", "b.png")
+    (tmp_path / "test_img.csv").write_text("b\na\n")
+    (tmp_path / "test_label.csv").write_text("007\n1\n")
+    inputs = read_inputs(tmp_path / "test_img.csv", CLASSES)
+    assert (inputs.labels, inputs.labels_from) == (["007", "1"], "test_label.csv")
+    (tmp_path / "test_label.csv").write_text("007\n")
+    with pytest.raises(DataError, match=r"test_label\.csv has 1 labels for the 2 images of .*test_img\.csv"):
+        read_inputs(tmp_path / "test_img.csv", CLASSES)
+
+
+def test_hostile_names_go_through_as_they_are(touch: Touch, tmp_path: Path) -> None:
+    names = ["[/x].jpg", "a,b.jpg", os.fsdecode(b"caf\xe9.jpg")]
+    touch(*(f"in/{name}" for name in names))
+    assert set(read_inputs(tmp_path / "in", CLASSES).names) == set(names)
+    (tmp_path / "in" / "t.csv").write_bytes(b'Path\n[/x].jpg\n"a,b.jpg"\ncaf\xe9\n')
+    inputs = read_inputs(tmp_path / "in" / "t.csv", CLASSES)
+    assert inputs.names == ["[/x].jpg", "a,b.jpg", os.fsdecode(b"caf\xe9")]
+    assert all(os.path.isfile(file) for file in inputs.files)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("none", None, r"the input .*none does not exist; give a folder, a CSV"),
+        ("notes.pdf", "", r"no images found: .*notes\.pdf is none of what lab reads; give a folder"),
+        ("t.csv", "\n", r"no images found: .*t\.csv is empty; write one image a line"),
+        ("t.csv", "Path,label\n", r"no images found: .*t\.csv has a header and no rows"),
+        (
+            "t.csv",
+            "age,label\n3,1\n",
+            r"its first line is age, label, .*; name the column that has the images with --image-column",
+        ),
+        ("t.csv", "nothere\n", r"its first line is nothere, neither an image that lies there nor"),
+        ("t.csv", "Path,label\na,1\na\n", r"t\.csv has rows with fewer values than its 2 columns; complete them"),
+        ("t.csv", "Path\na\nb\n", r"t\.csv names 1 images that are not below .*: b; put them there"),
+        ("t.csv", "a\nb\n", r"t\.csv names 1 images that are not below .*: b; put them there"),
+    ],
+)
+def test_an_input_that_gives_no_images_is_refused(
+    name: str, text: str | None, message: str, touch: Touch, tmp_path: Path
+) -> None:
+    touch("a.png")
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_inputs(tmp_path / name, CLASSES)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no images found in .*; lab reads JPEG, PNG"):
+        read_inputs(tmp_path, CLASSES)
+
+
+def test_a_pattern_gives_what_it_matches_named_from_the_folder_before_it(touch: Touch, tmp_path: Path) -> None:
+    for name in ("cells/a/img10.png", "cells/a/img2.png", "cells/b/c/img3.jpg", "cells/a/notes.txt", "cells/top.png"):
+        touch(name)
+    inputs = read_inputs(tmp_path / "cells" / "*" / "*.png", CLASSES)
+    assert inputs.names == ["a/img2.png", "a/img10.png"]
+    assert inputs.files == [str(tmp_path / "cells" / name) for name in inputs.names]
+    assert read_inputs(tmp_path / "cells" / "**" / "img*", CLASSES).names == [
+        "a/img2.png",
+        "a/img10.png",
+        "b/c/img3.jpg",
+    ]
+    assert read_inputs(tmp_path / "cells" / "t?p.pn[g]", CLASSES).names == ["top.png"]
+    with pytest.raises(DataError, match="does not exist"):
+        read_inputs(tmp_path / "cells" / "*.gif", CLASSES)
+
+
+def test_a_name_with_brackets_that_exists_is_no_pattern(touch: Touch, tmp_path: Path) -> None:
+    touch("cells[1]/a.png")
+    touch("cells1/b.png")
+    assert read_inputs(tmp_path / "cells[1]", CLASSES).names == ["a.png"]
+
+
+def test_a_list_on_standard_input_is_taken_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = b"b.png\n\nsub/a b.png\r\n\xff.png\nlast.png"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    inputs = read_inputs(Path("-"), CLASSES)
+    assert inputs.names == inputs.files == ["b.png", "sub/a b.png", os.fsdecode(b"\xff.png"), "last.png"]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
+    with pytest.raises(DataError, match="the standard input is empty"):
+        read_inputs(Path("-"), CLASSES)
+
+
+def test_paths_of_a_folders_images_are_joined_when_asked_for(touch: Touch, tmp_path: Path) -> None:
+    touch("in/a.png", "in/sub/b.png", "in/c.png")
+    files = read_inputs(tmp_path / "in", CLASSES).files
+    expected = [str(tmp_path / "in" / name) for name in ("a.png", "c.png", "sub/b.png")]
+    assert (list(files), len(files), files[1], files[-1]) == (expected, 3, expected[1], expected[2])
+    assert list(files[1:]) == expected[1:]
+    assert isinstance(files[1:], Below)  # still joined when asked for
+    assert list(Below(Path("/"), ["a.png"])) == ["/a.png"]
+    assert list(Below(Path(), ["a.png"])) == ["a.png"]

@@ -1,0 +1,1 @@
+"""Augmentation: its text form, its steps, and batches on the device."""

@@ -1,0 +1,59 @@
+"""From the folder that the user names to decoded images: read, split, show, decode, check."""
+
+from pathlib import Path
+
+from infer.core.console import Screen
+from infer.core.errors import DataError, listed
+from infer.dataset.exclude import read_without
+from infer.dataset.stratify import with_validation
+from infer.dataset.summary import show_table
+from infer.dataset.table import TEST, TRAIN, VALID, Table
+from infer.dataset.validation import check_trainable
+from infer.images.preprocess import PixelSpec
+from trainer.config import ResolvedConfig
+from trainer.data.cache import Canvases, load_canvases
+from trainer.data.synthetic import builtin_data
+
+
+def read_data(settings: ResolvedConfig, screen: Screen) -> Table:
+    """Read the data set that the user names, or the built-in one, see that it has a validation split, and show it.
+
+    Raises:
+        DataError: the data set is not usable.
+        OutputError: the built-in set cannot be written.
+    """
+    if settings.data:
+        folder = Path(settings.data).expanduser()
+    else:
+        folder = builtin_data(screen)
+        screen.say("no --data given: the built-in SYNTHETIC cells, which are drawings and no patients' cells")
+    exclude = Path(settings.exclude).expanduser() if settings.exclude else None
+    table = read_without(folder, settings.fold, exclude, screen)
+    check_trainable(table)
+    table = with_validation(table, settings.seed)
+    show_table(table, screen)
+    return table
+
+
+def load_data(table: Table, settings: ResolvedConfig, spec: PixelSpec, screen: Screen) -> Canvases:
+    """The table's images to train on and to validate with, decoded; those that cannot be read are left out and named.
+
+    Raises:
+        DataError: too few images, or too few classes, are left.
+        OutputError: the cache cannot be written.
+    """
+    used = table.take([row for row, split in enumerate(table.splits) if split != TEST])
+    canvases = load_canvases(used, spec, settings.workers, screen)
+    if canvases.bad:
+        names = listed([str(error) for error in canvases.bad])
+        screen.say(f"{len(canvases.bad)} images cannot be read and are left out: {names}")
+    if not len(canvases.table):
+        raise DataError(f"none of the {len(used)} images in {table.root} can be read; check the files")
+    check_trainable(canvases.table)
+    images = sum(canvases.table.counts(TRAIN))
+    if images < settings.batch_size:
+        remedy = f"give --batch-size {images} or less" if images > 1 else "add images"
+        raise DataError(f"there are {images} training images, fewer than a batch of {settings.batch_size}; {remedy}")
+    if not sum(canvases.table.counts(VALID)):
+        raise DataError(f"no validation image of {table.root} can be read; lab needs some to choose the best epoch")
+    return canvases

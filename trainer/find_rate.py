@@ -1,0 +1,130 @@
+"""`lab find-rate`: the learning-rate range test of https://arxiv.org/abs/1506.01186, with a plot."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from infer.config import require_file_name
+from infer.core.console import Screen
+from infer.core.errors import ConfigError, DataError
+from infer.core.files import csv_text, write_bytes, write_text
+from infer.reports.plot_style import new_figure, plain_style, png
+from trainer.config import TrainConfig
+from trainer.data.load import load_data, read_data
+from trainer.model.network import build_network
+from trainer.model.weights import start_from
+from trainer.run.loop import Trainer
+from trainer.run.setup import make_card, pick_device, spec_of
+
+LOWEST, HIGHEST = 1e-6, 10.0
+STEPS = 100
+"""At least; whole epochs are trained, so a large data set gives more."""
+DIVERGED = 4.0
+"""The test ends when the smoothed loss is this multiple of its lowest value."""
+SMOOTHING = 0.9
+
+
+@dataclass(frozen=True)
+class RangeResult:
+    """What the test found."""
+
+    rates: list[float]
+    losses: list[float]
+    """Smoothed, one for each rate."""
+    suggested: float
+    """A tenth of the rate at which the smoothed loss was lowest: there, steps are large and far from diverging."""
+
+
+class _EndedError(Exception):
+    """The loss has diverged."""
+
+
+def find_rate(config: TrainConfig, out: Path, screen: Screen) -> RangeResult:
+    """Train while the learning rate rises from LOWEST to HIGHEST; write the plot `out` and, beside it, a CSV.
+
+    Raises:
+        LabError: see the tree.
+    """
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"--out must end with .png, got {out}; a CSV of the figures goes beside it")
+    require_file_name("--out", out)
+    device = pick_device(config.device)
+    settings = config.resolved(device.type)[0]
+    spec = spec_of(settings)
+    canvases = load_data(read_data(settings, screen), settings, spec, screen)
+    torch.manual_seed(settings.seed)
+    card = make_card(settings, canvases)
+    network = build_network(card)
+    start_from(network.resnet, settings, screen)
+    trainer = Trainer(settings, spec, canvases, network, device)
+    epochs = math.ceil(STEPS / trainer.steps)
+    total = epochs * trainer.steps
+    trainer.rate_of = lambda step: LOWEST * (HIGHEST / LOWEST) ** (step / (total - 1))
+    sweep = _Sweep(trainer)
+    with screen.bar("range test", total) as bar:
+        for number in range(1, epochs + 1):
+            sweep.start = (number - 1) * trainer.steps
+            bar.step(sweep.start)
+            try:
+                trainer.train_epoch(number, sweep.take)
+            except _EndedError:
+                break
+    if len(sweep.rates) < 2:
+        raise DataError("the range test saw fewer than two steps; give more images or a smaller --batch-size")
+    lowest = int(np.argmin(sweep.losses))
+    result = RangeResult(sweep.rates, sweep.losses, _rounded(sweep.rates[lowest] / 10))
+    write_bytes(out, _plot(result, f"{settings.architecture}, {settings.optimizer}, batch {settings.batch_size}"))
+    rows = zip(result.rates, result.losses, strict=True)
+    write_text(out.with_suffix(".csv"), csv_text([("learning_rate", "loss"), *rows]))
+    return result
+
+
+class _Sweep:
+    """Turns the running mean of an epoch's loss into the loss of each stretch of steps, smoothed."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.rates: list[float] = []
+        self.losses: list[float] = []
+        self.start = 0
+        """Steps before this epoch."""
+        self._trainer = trainer
+        self._images, self._sum, self._average, self._seen = 0, 0.0, 0.0, 0
+
+    def take(self, images: int, mean: float, speed: float) -> None:
+        """Called during an epoch."""
+        if images <= self._images:
+            self._images, self._sum = 0, 0.0
+        loss = (mean * images - self._sum) / (images - self._images)
+        step = self.start + (self._images + images) / 2 / self._trainer.settings.batch_size
+        self._images, self._sum = images, mean * images
+        if not math.isfinite(loss):
+            raise _EndedError
+        self._seen += 1
+        self._average = SMOOTHING * self._average + (1 - SMOOTHING) * loss
+        smoothed = self._average / (1 - SMOOTHING**self._seen)
+        self.rates.append(self._trainer.rate_of(int(step)))
+        self.losses.append(smoothed)
+        if smoothed > DIVERGED * min(self.losses):
+            raise _EndedError
+
+
+def _rounded(rate: float) -> float:
+    """To one digit, as people write learning rates."""
+    return float(f"{rate:.0e}")
+
+
+def _plot(result: RangeResult, title: str) -> bytes:
+    with plain_style():
+        figure = new_figure(7, 4.2)
+        axes = figure.add_subplot()
+        axes.plot(result.rates, result.losses, color="black")
+        axes.axvline(result.suggested, color="C1", linestyle="--", label=f"suggested: {result.suggested:g}")
+        axes.set(xscale="log", xlabel="learning rate", ylabel="training loss, smoothed", title=title)
+        low, high = min(result.losses), result.losses[0]
+        axes.set_ylim(max(0.0, low - 0.1 * (high - low)), high + (high - low))
+        axes.legend()
+        axes.grid(alpha=0.3)
+        return png(figure)

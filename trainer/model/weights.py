@@ -1,0 +1,154 @@
+"""Weights to start from: torchvision's ImageNet weights, or a local file. Never arbitrary pickles."""
+
+import pickle
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import URLError
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from infer.core.console import Screen
+from infer.core.errors import ModelError, listed
+from trainer.config import TrainConfig
+from trainer.model.resnet import ResNet
+
+
+@dataclass(frozen=True)
+class Match:
+    """What of a file's tensors went into a network."""
+
+    loaded: int
+    missing: tuple[str, ...]
+    """Tensors that the network has and the file lacks; they keep their new values."""
+    reshaped: tuple[str, ...]
+    """Tensors of another shape in the file; the network's keep their new values."""
+    unexpected: tuple[str, ...]
+    """Tensors that the network has no place for."""
+
+    def __str__(self) -> str:
+        parts = [f"{self.loaded} tensors loaded"]
+        for what, names in (
+            ("left new", self.missing),
+            ("of another shape, new ones instead", self.reshaped),
+            ("in the file only", self.unexpected),
+        ):
+            if names:
+                parts.append(f"{len(names)} {what}: {listed(names)}")
+        return "; ".join(parts)
+
+
+def start_from(resnet: ResNet, settings: TrainConfig, screen: Screen) -> None:
+    """Load the weights that a run is to start from, if it is not to start from new ones. Raises ModelError."""
+    if settings.pretrained:
+        screen.say(f"ImageNet weights: {load_pretrained(resnet, settings.architecture)}")
+    elif settings.weights:
+        path = Path(settings.weights).expanduser()
+        screen.say(f"{path}: {load_weights(resnet, path)}")
+
+
+def load_pretrained(resnet: ResNet, architecture: str) -> Match:
+    """Load torchvision's default ImageNet weights but for the head; downloaded once into torch's hub folder.
+
+    Raises:
+        ModelError: they are not there and cannot be downloaded.
+    """
+    from torchvision.models import get_model_weights
+
+    weights = get_model_weights(architecture).DEFAULT
+    try:
+        state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except (URLError, HTTPException, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        name = weights.url.rsplit("/", 1)[-1]
+        place = Path(torch.hub.get_dir()) / "checkpoints"
+        what = str(error).partition("\n")[0]
+        raise ModelError(
+            f"the ImageNet weights {name} cannot be loaded or downloaded ({what}); put the right file into {place}, "
+            "or give a local one with --weights"
+        ) from error
+    return load_matching(resnet, {name: tensor for name, tensor in state.items() if not name.startswith("fc.")})
+
+
+def load_weights(resnet: ResNet, path: Path) -> Match:
+    """Load what fits of a local `.pth` or `.safetensors`.
+
+    Raises:
+        ModelError: no such file, no tensors in it, more than weights in it, or those of another architecture.
+    """
+    if path.is_dir():
+        raise ModelError(f"{path} is a folder; give the file of weights")
+    if not path.is_file():
+        raise ModelError(f"the weights {path} do not exist; check the path")
+    read = _read_safetensors if path.suffix == ".safetensors" else _read_torch
+    state = _state_of(read(path), path)
+    if odd := [name for name, tensor in state.items() if not _is_plain(tensor)]:
+        raise ModelError(f"{path} holds tensors that are no plain real numbers: {listed(odd)}; save them as float32")
+    match = load_matching(resnet, state)
+    if not match.loaded or any(not name.startswith("fc.") for name in match.reshaped):
+        raise ModelError(f"{path} does not fit the network: {match}; give weights of the same architecture")
+    return match
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor holds real numbers, one after the other, in memory; counters are whole ones."""
+    known = tensor.dtype.is_floating_point or tensor.ndim == 0
+    return known and tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta
+
+
+def load_matching(resnet: ResNet, state: dict[str, Tensor]) -> Match:
+    """Load every tensor whose name and shape fit. The names may start with `module.`, as DistributedDataParallel does.
+
+    A head for another number of classes has another shape, so the network keeps its new one.
+    """
+    state = {name.removeprefix("module.").removeprefix("resnet."): tensor for name, tensor in state.items()}
+    own = resnet.state_dict()
+    fitting = {name: t for name, t in state.items() if name in own and own[name].shape == t.shape}
+    resnet.load_state_dict(fitting, strict=False)
+    return Match(
+        loaded=len(fitting),
+        missing=tuple(name for name in own if name not in state and not name.endswith("num_batches_tracked")),
+        reshaped=tuple(name for name in state if name in own and name not in fitting),
+        unexpected=tuple(name for name in state if name not in own),
+    )
+
+
+def _read_safetensors(path: Path) -> object:
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelError(f"{path} is not a safetensors file: {error}; check it") from error
+
+
+def _read_torch(path: Path) -> object:
+    load: Callable[..., object] = torch.load
+    known = False
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+            known = start == b"PK" or start[:1] == b"\x80"  # a zip since PyTorch 1.6, a bare pickle before
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it cannot open is said below
+            return load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle raises almost anything
+        if known and isinstance(error, pickle.UnpicklingError):
+            raise ModelError(
+                f"{path} holds more than weights and is not opened, since that could run any program; "
+                "save its state_dict() alone"
+            ) from error
+        raise ModelError(f"{path} is not a PyTorch file of weights; give a .pth or a .safetensors") from error
+
+
+def _state_of(content: object, path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, whether bare or under the usual names of training scripts."""
+    for key in ("state_dict", "model", "model_state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+            break
+    if not isinstance(content, dict) or not any(isinstance(value, Tensor) for value in content.values()):
+        raise ModelError(f"{path} holds no tensors by name; save the network's state_dict()")
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}

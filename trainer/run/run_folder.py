@@ -1,0 +1,260 @@
+"""A run's folder as it grows: after each epoch the history, the best weights so far, and all that resuming needs."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from infer.config import ReportConfig
+from infer.core.console import Screen
+from infer.core.errors import ConfigError, listed
+from infer.core.files import cannot_write, csv_text, make_folder, write_bytes, write_text
+from infer.dataset.table import VALID, Table
+from infer.metrics.metrics import Estimate, Metrics, measure
+from infer.metrics.result import EvaluationResult
+from infer.model.card import ModelCard, class_index
+from infer.model.runs import CHECKPOINT, DATA, HISTORY, RECIPE
+from infer.reports.provenance import Origin
+from infer.reports.report import save_report
+from infer.reports.thumbnails import make_gallery
+from infer.reports.training_history import curves_png, read_run
+from trainer.config import ResolvedConfig, TrainConfig
+from trainer.model.checkpoint import save_state
+from trainer.run.loop import Epoch, Trainer
+from trainer.run.snapshot import cloned, save_snapshot
+
+Monitor = Callable[[Metrics], float]
+WRITING_SHARE = 20
+"""Where writing the weights takes longer than a twentieth of an epoch, only some epochs write theirs, but ..."""
+LONGEST = 30.0
+"""... after so many seconds the next finished epoch does, so that a power cut costs little."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What `lab train` made: the run's folder, and how its best epoch does on the validation images."""
+
+    run: Path
+    result: EvaluationResult
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best epoch so far."""
+
+    score: tuple[float, float]
+    """The monitored metric, and the negative loss, which decides between equal metrics."""
+    title: str
+    card: ModelCard
+    weights: dict[str, Tensor]
+    """The ResNet's."""
+    probabilities: Tensor
+    """[validation images, K]"""
+
+
+class Record:
+    """Writes one run's folder. In a run of several processes each has a record, and one of them writes.
+
+    Attributes: run (Path), the folder; best (Best | None); waiting (int), epochs of this stage since its best one;
+    epochs (int), how many are finished.
+    """
+
+    def __init__(self, run: Path, config: TrainConfig, table: Table, writes: bool = True) -> None:
+        """Raises ConfigError where the class to monitor is not in the table."""
+        self.run, self.waiting = run, 0
+        self.best: Best | None = None
+        self._monitored = monitor_of(config.monitor, table)
+        self._monitor, self._writes = config.monitor, writes
+        self._table = table.split(VALID)
+        self._rows: list[dict[str, float | int]] = []
+        self._unwritten: dict[str, Any] | None = None
+        self._writing, self._written = 0.0, -float("inf")
+
+    @property
+    def epochs(self) -> int:
+        return len(self._rows)
+
+    @property
+    def last_row(self) -> dict[str, float | int]:
+        """The history's, of the epoch that was finished last."""
+        return self._rows[-1]
+
+    def start(self, config: TrainConfig, table: Table) -> None:
+        """Write what the run starts from. Raises OutputError."""
+        if self._writes:
+            write_text(self.run / RECIPE, replace(config, data=str(table.root.resolve())).to_toml())
+            table.write(self.run / DATA)
+
+    def add(self, epoch: Epoch, trainer: Trainer, card: ModelCard, stage: int = 0) -> str:
+        """Take in an epoch and write what is due; the line that tells of it. Raises OutputError."""
+        title = f"validation split of {self._table.name}, {card.architecture}, best epoch {epoch.number}"
+        result = self._result(title, card, epoch.probabilities)
+        metrics = measure(result, resamples=0)
+        score = (self._monitored(metrics), -epoch.valid_loss)
+        best = self.best
+        waiting = 0 if best is None or score[0] > best.score[0] else self.waiting + 1
+        improved = best is None or score > best.score
+        if improved:
+            told = {**card.provenance, "validation": _validation(epoch, metrics)}
+            weights = cloned(trainer.judged.resnet.state_dict())
+            answers = torch.from_numpy(epoch.probabilities)
+            best = Best(score, title, replace(card, provenance=told), weights, answers)
+        trainer.plateau.see(score[0], trainer.settings)
+        state = {"stage": stage, "first_epoch": trainer.first_epoch}
+        if self._writes:
+            state["trainer"] = cloned(trainer.state())  # a copy: it may be written in the middle of the next epoch
+        row = {**_history_row(epoch, metrics, score[0], improved), "stage": stage + 1}
+        # all at once, so that an interruption finds either this epoch or the one before
+        self.best, self.waiting, self._rows, self._unwritten = best, waiting, [*self._rows, row], state
+        if time.perf_counter() - self._written > min(WRITING_SHARE * self._writing, LONGEST):
+            self.flush()
+        else:
+            self._write_history()
+        return _epoch_line(epoch, metrics, trainer.settings, score[0], improved)
+
+    def flush(self) -> None:
+        """Write the last finished epoch, to resume from, and the best one, where it is due. Raises OutputError."""
+        if not self._writes or self._unwritten is None or self.best is None:
+            return
+        start = time.perf_counter()
+        best = {**vars(self.best), "card": self.best.card.to_json()}
+        last = {**self._unwritten, "rows": self._rows, "waiting": self.waiting, "best": best}
+        save_snapshot(self.run, last)  # first: the other files can be made from it
+        self._write_history()
+        save_state(self.best.weights, self.best.card, self.run / CHECKPOINT)
+        self._unwritten = None
+        self._written = time.perf_counter()
+        self._writing = self._written - start
+
+    def resume(self, last: dict[str, Any]) -> None:
+        """Take over what a snapshot holds, and bring the folder's other files to the same epoch. Raises OutputError."""
+        card = ModelCard.from_json(last["best"]["card"], self.run)
+        self.best = Best(**{**last["best"], "card": card})
+        self._rows, self.waiting = last["rows"], last["waiting"]
+        if self._writes:
+            for draft in (path for path in self.run.glob(".*") if path.suffix in (".ckpt", ".safetensors", ".csv")):
+                draft.unlink()  # a kill while a file was being written left it
+            self._write_history()
+            save_state(self.best.weights, self.best.card, self.run / CHECKPOINT)
+
+    def finish(self) -> TrainResult:
+        """Write what is left, the curves and the best epoch's report; an epoch must be finished. Raises OutputError."""
+        if self.best is None:
+            raise ValueError("no epoch is finished")
+        result = self._result(self.best.title, self.best.card, self.best.probabilities.numpy())
+        chosen = f"the best epoch was chosen on these very images, by {self._monitor}, so all figures flatter it"
+        result = replace(result, notes=(chosen,))
+        if not self._writes:
+            return TrainResult(self.run, result, measure(result, resamples=0))
+        self.flush()
+        write_bytes(self.run / "curves.png", curves_png([read_run(self.run)]))
+        return TrainResult(self.run, result, self._report(result, self.best.card))
+
+    def _report(self, result: EvaluationResult, card: ModelCard) -> Metrics:
+        """Write the best epoch's report. Raises OutputError."""
+        source, layout = self._table.name, self._table.layout
+        origin = Origin(card=card, run=self.run, source=source, layout=layout, split=VALID, own=True)
+        gallery = make_gallery(result, card.pixels, ReportConfig(), Screen(Console(quiet=True)))
+        return save_report(result, self.run / "report", ReportConfig(), origin, gallery)
+
+    def _write_history(self) -> None:
+        if self._writes:
+            write_text(self.run / HISTORY, csv_text([list(self._rows[0]), *(list(row.values()) for row in self._rows)]))
+
+    def _result(self, title: str, card: ModelCard, probabilities: np.ndarray) -> EvaluationResult:
+        return EvaluationResult(
+            title=title,
+            classes=self._table.classes,
+            ordered=card.ordered,
+            paths=self._table.paths,
+            truth=self._table.labels,
+            probabilities=probabilities,
+            groups=self._table.groups,
+            files=tuple(self._table.files()),
+        )
+
+
+def monitor_of(name: str, table: Table) -> Monitor:
+    """How to read the monitored metric off a Metrics. Raises ConfigError for a class that is not there."""
+    if not name.startswith("recall:"):
+        fields = {"accuracy": "accuracy", "balanced-accuracy": "balanced_accuracy", "f1": "macro_f1"}
+        return lambda metrics: _value(getattr(metrics, fields[name]))
+    known, wanted = class_index(table.classes), name.removeprefix("recall:")
+    if wanted not in known:
+        raise ConfigError(f"--monitor {name}: the classes are {listed([str(item) for item in table.classes])}")
+    if VALID in table.splits and not table.counts(VALID)[known[wanted]]:
+        raise ConfigError(f"--monitor {name}: no validation image is of that class; monitor another metric")
+    return lambda metrics: _value(metrics.per_class[known[wanted]].recall)
+
+
+def new_run(runs: Path, architecture: str, now: datetime) -> Path:
+    """Make `runs`/ARCH-YYYYMMDD-HHMMSS; a second run in the same second gets -2, and so on. Raises OutputError."""
+    make_folder(runs)
+    name = f"{architecture}-{now:%Y%m%d-%H%M%S}"
+    for number in count(1):
+        run = runs / (name if number == 1 else f"{name}-{number}")
+        try:
+            run.mkdir()
+            return run
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise cannot_write(run, error) from error
+    raise AssertionError("count() does not end")
+
+
+def duration(seconds: float) -> str:
+    """A time for people: 45 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _value(estimate: Estimate) -> float:
+    """The value of a metric that is defined wherever there are validation images."""
+    return float("nan") if estimate.value is None else estimate.value
+
+
+def _validation(epoch: Epoch, metrics: Metrics) -> dict[str, float | int]:
+    return {
+        "epoch": epoch.number,
+        "images": metrics.images,
+        "accuracy": _value(metrics.accuracy),
+        "balanced_accuracy": _value(metrics.balanced_accuracy),
+        "macro_f1": _value(metrics.macro_f1),
+    }
+
+
+def _history_row(epoch: Epoch, metrics: Metrics, monitored: float, improved: bool) -> dict[str, float | int]:
+    return {
+        "epoch": epoch.number,
+        "learning_rate": epoch.learning_rate,
+        "train_loss": epoch.train_loss,
+        "train_accuracy": epoch.train_accuracy,
+        "valid_loss": epoch.valid_loss,
+        "valid_accuracy": _value(metrics.accuracy),
+        "valid_balanced_accuracy": _value(metrics.balanced_accuracy),
+        "valid_f1": _value(metrics.macro_f1),
+        "monitored": monitored,
+        "best": int(improved),
+        "seconds": round(epoch.seconds, 3),
+        "images_per_second": round(epoch.images_per_second, 1),
+    }
+
+
+def _epoch_line(epoch: Epoch, metrics: Metrics, settings: ResolvedConfig, monitored: float, improved: bool) -> str:
+    other = "" if settings.monitor == "accuracy" else f"  {settings.monitor} {monitored:.2%}"
+    return (
+        f"epoch {epoch.number:3}  loss {epoch.train_loss:.4f} valid {epoch.valid_loss:.4f}  "
+        f"accuracy {epoch.train_accuracy:.2%} valid {_value(metrics.accuracy):.2%}{other}  "
+        f"{epoch.images_per_second:.0f} images/s  {duration(epoch.seconds)}{'  best' if improved else ''}"
+    )

@@ -1,0 +1,60 @@
+"""What a stage starts from: the device, how files become pixels, the card."""
+
+import platform
+from importlib.metadata import version
+
+import torch
+
+from infer import __version__
+from infer.core.errors import ConfigError, DeviceError
+from infer.dataset.table import TRAIN
+from infer.images.preprocess import PixelSpec
+from infer.model.card import ModelCard
+from trainer.augment.parse import crop_paddings, parse_steps, reach
+from trainer.config import ResolvedConfig
+from trainer.data.cache import Canvases
+from trainer.data.normalization import normalization_of
+from trainer.data.pixel_spec import pixel_spec
+
+
+def pick_device(wanted: str) -> torch.device:
+    """The device to train on; `auto` is CUDA where torch can use it. Raises DeviceError."""
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise DeviceError(f"--device cuda: torch {torch.__version__} finds no usable NVIDIA GPU; choose --device cpu")
+    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+
+
+def spec_of(settings: ResolvedConfig) -> PixelSpec:
+    """How a stage turns a file into a canvas that is large enough for its augmentation. Raises ConfigError."""
+    steps = parse_steps(settings.augment)
+    spec = pixel_spec(settings, reach(steps))
+    for padding in crop_paddings(steps):
+        if not padding and spec.canvas == spec.window:
+            raise ConfigError("--augment: crop has no room: give crop(padding), or --fit shorter")
+        if padding * 2 > settings.image_size:
+            raise ConfigError(f"--augment: crop({padding}) may leave nothing of a window of {settings.image_size} px")
+    return spec
+
+
+def make_card(settings: ResolvedConfig, canvases: Canvases) -> ModelCard:
+    """The card of what a stage trains, with the normalisation computed from its training images."""
+    table, spec = canvases.table, spec_of(settings)
+    rows = table.rows(TRAIN)
+    data = {
+        "name": table.name,
+        "fingerprint": table.fingerprint(),
+        "layout": table.layout,
+        "train": table.counts(TRAIN),
+    }
+    packages = {name: version(name) for name in ("torchvision", "numpy", "pillow")}
+    versions = {"lab": __version__, "python": platform.python_version(), "torch": torch.__version__, **packages}
+    told = {"recipe": settings.recipe, "monitor": settings.monitor, "seed": settings.seed}
+    return ModelCard(
+        architecture=settings.architecture,
+        classes=table.classes,
+        pixels=spec,
+        normalization=normalization_of(settings.normalization, settings.grayscale, canvases.pixels_nhwc, rows, spec),
+        ordered=settings.ordered,
+        provenance={"data": data, **told, "versions": versions},
+    )
