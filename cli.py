@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from exporter.config import ExportConfig as Export
-from infer import __version__
 from infer.config import CompareConfig as Compare
 from infer.config import EvaluateConfig as Evaluate
 from infer.config import PredictConfig as Predict
 from infer.config import VerifyConfig as Verify
-from infer.config import bad_list, report_folder
 from infer.core.errors import LabError, MissingExtraError
 from infer.core.options import typed, with_options
+from infer.core.output_paths import bad_list, report_folder
 from infer.dataset.config import DataCheckConfig as DataCheck
 from infer.dataset.config import DataSplitConfig as DataSplit
+from infer.version import __version__
 from trainer.config import ARCHITECTURE_NAMES
 from trainer.options import RANGED, VIEWED, configured, resumed, with_train_options
 from trainer.recipe import DEFAULT, load_recipe
@@ -335,7 +335,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    from infer.core.console import shown
+    from infer.core.text import shown
 
     print(f"error: {shown(message)}", file=sys.stderr)  # noqa: T201
     sys.exit(code)

@@ -22,7 +22,7 @@ from exporter.config import ExportConfig, Precision  # noqa: E402
 from exporter.export import export  # noqa: E402
 from infer.core.console import Screen  # noqa: E402
 from infer.core.cpu import instructions  # noqa: E402
-from infer.model.session import runtime_version  # noqa: E402
+from infer.model.onnx_session import runtime_version  # noqa: E402
 
 COLUMNS = ("network", "precision", "size", "provider", "batch", "images", "max diff", "99.9%", "error", "flips")
 HEAD = (*COLUMNS, "accuracy, network", "accuracy, file", "difference, points")

@@ -17,8 +17,8 @@ from machine import machine
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from infer.core.files import list_images  # noqa: E402
-from infer.model.session import runtime_version  # noqa: E402
+from infer.images.listing import list_images  # noqa: E402
+from infer.model.onnx_session import runtime_version  # noqa: E402
 
 SCRIPT = """
 import resource, sys, cli

@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from infer.core.cpu import instructions  # noqa: E402
-from infer.model.session import Session, runtime_version  # noqa: E402
+from infer.model.onnx_session import runtime_version  # noqa: E402
+from infer.model.session import Session  # noqa: E402
 
 
 def main() -> None:
@@ -71,8 +72,7 @@ def make_models(arch: str, size: int, folder: Path, precisions: Sequence[str] = 
     """A network with random weights as a file of each precision."""
     import torch
 
-    from exporter.export import at_precision
-    from exporter.graph import build_graph, finish
+    from exporter.graph import at_precision, build_graph, finish
     from exporter.quantize import quantize
     from infer.images.preprocess import PixelSpec
     from infer.model.card import IMAGENET, ClassName, ModelCard

@@ -38,10 +38,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from infer.core.cpu import cores  # noqa: E402
-from infer.core.files import list_images  # noqa: E402
+from infer.images.listing import list_images  # noqa: E402
 from infer.images.preprocess import read_window  # noqa: E402
 from infer.model.cuda import CPU  # noqa: E402
-from infer.model.session import Session, runtime_version  # noqa: E402
+from infer.model.onnx_session import runtime_version  # noqa: E402
+from infer.model.session import Session  # noqa: E402
 from infer.pipeline.batches import read_batches  # noqa: E402
 from infer.pipeline.classify import classify  # noqa: E402
 from infer.pipeline.gpu_decode import GpuReader  # noqa: E402

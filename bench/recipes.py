@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from infer.core.console import Screen
-from infer.core.files import read_csv
+from infer.core.csv_files import read_csv
 from infer.dataset.layouts import read_table
 from infer.dataset.table import TEST, Table
 from infer.images.preprocess import read_window

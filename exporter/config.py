@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from infer.config import FULL_BATCH, GATE_DEVICE, GATE_IMAGES, MOST_BATCH, Device, require_file_name
+from infer.config import FULL_BATCH, GATE_DEVICE, GATE_IMAGES, MOST_BATCH, Device
 from infer.core.errors import ConfigError
 from infer.core.knob import check, knob, option, require
+from infer.core.output_paths import require_file_name
 from trainer.config import ARCHITECTURE_NAMES, Fit
 
 Precision = Literal["fp32", "fp16", "int8"]

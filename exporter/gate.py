@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from exporter.parity import LOGITS, Check, Parity, judge, rule_of
-from exporter.reference import Reference
+from exporter.graph import at_precision
+from exporter.parity import LOGITS, Check, Parity, judge, parity_table, rule_line, rule_of
+from exporter.reference import Reference, Watch, ask
 from infer.config import Device
+from infer.core.arrays import Floats, Pixels
 from infer.core.console import Screen
-from infer.core.errors import DeviceError, ModelError
-from infer.dataset.table import spread
-from infer.images.preprocess import Pixels
-from infer.model.card import ModelCard
-from infer.model.session import Floats, Session, gpu_problem
+from infer.core.errors import DataError, DeviceError, ModelError, ParityError
+from infer.core.text import listed
+from infer.dataset.table import Table, spread
+from infer.model.card import ModelCard, read_card
+from infer.model.session import Session, gpu_problem
+from trainer.model.network import PixelNet
 
 SMALL_BATCHES = (1, 2, 7)
 SMALL_REPEATS = 8
@@ -142,3 +145,57 @@ def gate_devices(wanted: Device, precision: str, screen: Screen) -> list[Device]
     if problem:
         screen.say(f"gate: CPU provider alone ({problem})")
     return ["cpu"] if problem else ["cpu", "cuda"]
+
+
+ADVICE = {"fp16": "; export fp32", "int8": "; try more --calibration-images, or export fp32"}
+"""What else can be done about a network that a precision does not suit."""
+
+
+SHOWN = 5
+"""Labels that differ are shown up to this number; the evidence lists more."""
+
+
+def ask_network(
+    network: PixelNet, table: Table, card: ModelCard, precision: str, limit: int | None, screen: Screen
+) -> Reference:
+    """The network's answers to the table's images, or to `limit` of them, spread evenly.
+
+    Raises:
+        DataError: there are none, or half of them or more cannot be read.
+        ParityError: `precision` is fp16, and its numbers cannot hold what the network computes.
+    """
+    if not len(table):
+        raise DataError(f"{table.root} has no validation images for the gate; name a data set that has, with --data")
+    table = table.take(spread(len(table), limit))
+    watch = Watch(at_precision(network, "fp32")) if precision == "fp16" else None
+    with screen.bar("asking the network", len(table)) as bar:
+        reference = ask(network, table.files(), table.labels, card.pixels, watch, bar.step)
+    if reference.unreadable:
+        names = listed([str(error) for error in reference.unreadable])
+        screen.say(f"{len(reference.unreadable)} of the gate's images cannot be read and are left out: {names}")
+    # looked at here, since ONNX Runtime computes fp16 in float32 on a CPU, where nothing overflows
+    if watch and (problem := watch.beyond_half()):
+        raise ParityError(f"half precision cannot hold what this network computes: {problem}; export fp32")
+    return reference
+
+
+def pass_gate(
+    file: Path, reference: Reference, batch_size: int, devices: Sequence[Device], screen: Screen, outcome: str
+) -> Parity:
+    """Run the gate and show what it found. Raises ParityError, which ends with `outcome`, where it does not pass."""
+    with screen.bar("gate", len(reference.files)) as bar:
+        parity = run_gate(file, reference, batch_size, devices, bar.step)
+    screen.say(
+        f"parity with the network on {parity.images} images (flips: labels that differ; network, file: accuracy; "
+        "difference: of accuracy, 95% interval)"
+    )
+    screen.show(parity_table(parity))
+    screen.say(rule_line(parity))
+    classes, whole = read_card(file).classes, max(parity.checks, key=lambda check: check.images)
+    for flip in whole.flips[:SHOWN]:
+        names = f"the network says {classes[flip.network]}, the file {classes[flip.file]}"
+        screen.say(f"differs: {reference.files[flip.image]}: {names}, by a margin of {flip.margin:.2g} in the logits")
+    if parity.failures:
+        why, advice = listed(parity.failures, 3), ADVICE.get(parity.precision, "")
+        raise ParityError(f"the file does not answer as the network did: {why}; {outcome}{advice}")
+    return parity

@@ -11,6 +11,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
+from copy import deepcopy
 
 import onnx
 import onnx.checker
@@ -18,10 +19,12 @@ import onnx.version_converter
 import torch
 from onnx import helper, numpy_helper
 from onnx.external_data_helper import uses_external_data
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from infer import __version__
 from infer.core.errors import ConfigError, ExportError
 from infer.model.card import CARD_KEY, ModelCard
+from infer.version import __version__
 from trainer.model.network import PixelNet
 
 OLDEST_OPSET = 17
@@ -231,3 +234,22 @@ def _runtime_reads(opset: int) -> bool:
     except Exception:  # noqa: BLE001  # ONNX Runtime's exceptions have no common base but this
         return False
     return True
+
+
+def at_precision(network: PixelNet, precision: str) -> PixelNet:
+    """A copy with batch normalisation folded into the convolutions, whose ResNet computes in this precision.
+
+    Folding comes first, in float32: statistics of a batch may lie beyond half precision's 65,504 where the folded
+    weights do not. Pixel normalisation and softmax stay float32.
+    """
+    copied = deepcopy(network).eval()
+    for module in copied.resnet.modules():
+        children = dict(module.named_children())
+        for conv_name, norm_name in (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1")):
+            conv, norm = children.get(conv_name), children.get(norm_name)
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
+                setattr(module, norm_name, nn.Identity())
+    if precision == "fp16":
+        copied.resnet.half()
+    return copied

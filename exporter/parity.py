@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from rich import box
 from rich.table import Table as RichTable
 
+from infer.core.arrays import Floats
 from infer.metrics.intervals import paired_difference
 from infer.metrics.metrics import softmax
 from infer.model.card import ModelCard
-from infer.model.session import Floats
 
 LOGITS = {"fp32": 1e-4, "fp16": 4e-3}
 """Logits agree to this share of max(1, magnitude), the largest sum of |weight * feature| behind a logit.

@@ -15,10 +15,11 @@ import onnx
 
 from exporter.graph import captured
 from exporter.parity import INT8_NOISE, relative_error
+from infer.core.arrays import Floats, Pixels
 from infer.core.errors import DataError, ExportError, ImageError
 from infer.images.parallel_map import read_ahead
-from infer.images.preprocess import Pixels, PixelSpec, read_window
-from infer.model.session import Floats, Session
+from infer.images.preprocess import PixelSpec, read_window
+from infer.model.session import Session
 
 FEWEST = 16
 """With fewer images than this the measured ranges mean nothing."""

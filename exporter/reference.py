@@ -9,12 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from infer.core.errors import DataError, ImageError, listed
+from infer.core.arrays import Floats, Pixels
+from infer.core.errors import DataError, ImageError
+from infer.core.text import listed
 from infer.images.archive import File
 from infer.images.parallel_map import read_ahead
-from infer.images.preprocess import Pixels, PixelSpec, read_window
+from infer.images.preprocess import PixelSpec, read_window
 from infer.model.evidence import images_sha256, view_digest
-from infer.model.session import Floats
 from trainer.model.network import PixelNet
 
 BATCH = 64

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.model.session import Floats
+from infer.core.arrays import Floats
 
 LIMIT = 20.0
 """A temperature above this, or below its inverse, is no temperature: the likelihood has no maximum."""

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.reference import Reference
+from infer.core.arrays import Floats
 from infer.core.console import Screen
 from infer.dataset.table import VALID, Table
 from infer.metrics.metrics import softmax
 from infer.model.card import ModelCard, OperatingPoint
-from infer.model.session import Floats
 
 
 def with_threshold(card: ModelCard, reference: Reference, table: Table, screen: Screen) -> ModelCard:

@@ -7,8 +7,8 @@ from typing import Any
 import onnx
 
 from exporter.cam import check_cam, has_cam
-from exporter.export import ask_network, check_file, pass_gate
-from exporter.gate import gate_devices
+from exporter.finish import check_file
+from exporter.gate import ask_network, gate_devices, pass_gate
 from exporter.graph import check_precision
 from exporter.parity import Parity
 from exporter.reference import Reference
@@ -16,9 +16,9 @@ from exporter.source import load_all
 from infer.config import VerifyConfig
 from infer.core.console import Screen
 from infer.core.errors import ConfigError, ExportError, ParityError
+from infer.dataset.held_out import held_out_images, run_table
 from infer.dataset.layouts import read_table
 from infer.dataset.table import VALID, Table
-from infer.evaluate import held_out_images, run_table
 from infer.model.card import ModelCard, read_card
 from infer.model.runs import CHECKPOINT, find_checkpoint
 from infer.verify import model_file, say_evidence

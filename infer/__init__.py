@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from infer.config import Decode, Device, Tta
     from infer.predictor import Predictor
 
-__version__ = "0.1.0"
-
 
 def load(
     *models: str | PathLike[str], device: "Device" = "auto", tta: "Tta" = "none", decode: "Decode" = "cpu"

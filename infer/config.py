@@ -6,7 +6,7 @@ from typing import Literal
 
 from infer.core.errors import ConfigError
 from infer.core.knob import check, knob
-from infer.core.remote import uri_of
+from infer.core.output_paths import bad_list, progress_file, require_file_name
 
 Device = Literal["auto", "cuda", "cpu"]
 BadImages = Literal["fail", "skip", "guess"]
@@ -166,26 +166,3 @@ class VerifyConfig:
 
     def __post_init__(self) -> None:
         check(self, VerifyConfig)
-
-
-def bad_list(out: Path) -> Path:
-    """Where the images that could not be read are listed: beside the CSV."""
-    return out.with_suffix(".bad.csv")
-
-
-def progress_file(out: Path) -> Path:
-    """Where a prediction keeps its answers until it is finished: beside the CSV, or here where that is a URI."""
-    return (Path(out.name) if uri_of(out) else out).with_suffix(".progress")
-
-
-def report_folder(out: Path) -> Path:
-    """Where the report of a prediction goes: beside the CSV."""
-    return out.with_suffix(".report")
-
-
-def require_file_name(option: str, path: Path) -> None:
-    """Raises ConfigError for a path that is a folder, a device, or no name at all."""
-    if not path.name or (path.exists() and not path.is_file()):
-        raise ConfigError(
-            f"{option} must be a file's name, got {path}; a folder or a device cannot be replaced by a file"
-        )

@@ -14,14 +14,14 @@ from PIL import features
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from infer import __version__
-from infer.core.console import shown
 from infer.core.cpu import EIGHT_BITS, cores, instructions, int8_problem
 from infer.core.errors import LabError
 from infer.core.files import cache_folder
+from infer.core.text import shown
 from infer.images.preprocess import PixelSpec
 from infer.model.cuda import CPU, CUDA, find_problem, told_versions
 from infer.model.onnx_writer import Node, Value, small_model
+from infer.version import __version__
 
 EXTRAS = {
     "train": ("torch", "torchvision", "onnx", "onnxscript", "safetensors"),

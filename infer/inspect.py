@@ -7,12 +7,13 @@ from typing import Any
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from infer.core.console import shown
 from infer.core.errors import ModelError
+from infer.core.text import shown
 from infer.model.card import ModelCard, read_card
 from infer.model.evidence import Evidence, read_evidence
 from infer.model.onnx_reader import read_graph, read_header
 from infer.model.runs import CHECKPOINT, find_model
+from infer.reports.metric_text import threshold_in_words
 
 
 def describe(path: Path) -> RichTable:
@@ -110,14 +111,6 @@ def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
         ("threshold", threshold_in_words(card)),
         *_flat(card.provenance),
     ]
-
-
-def threshold_in_words(card: ModelCard) -> str:
-    """The card's threshold and what it was chosen on, or why there is none."""
-    point = card.operating_point
-    if point is None:
-        return "none" if len(card.classes) == 2 else "none, as there are several classes"
-    return f"{point.threshold:.4f} of {card.classes[1]}, by Youden's index on {point}"
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -9,32 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from infer.config import PredictConfig, progress_file, report_folder
+from infer.config import PredictConfig
+from infer.core.arrays import Floats
 from infer.core.console import Screen
-from infer.core.errors import ConfigError, DataError, ImageError, listed
+from infer.core.errors import ConfigError, DataError, ImageError
+from infer.core.output_paths import progress_file, report_folder
 from infer.core.remote import require_reachable, uri_of
 from infer.core.remote import told as told_path
+from infer.core.text import listed
+from infer.dataset.class_labels import to_indices, unknown_labels
 from infer.images.parallel_map import read_ahead
 from infer.images.preprocess import read_window
 from infer.images.tta import COUNTS, averaged_in_words
 from infer.model.card import ModelCard
 from infer.model.open_models import open_models
-from infer.model.runs import remove_report
-from infer.model.session import Floats, Session
+from infer.model.session import Session
 from infer.pipeline.engine import answers_of
+from infer.reports.files import remove_report
 from infer.tables.inputs import Inputs, read_inputs
-from infer.tables.labels import read_groups, read_truth, to_indices, unknown_labels
-from infer.tables.submission import (
-    Form,
-    find_sample,
-    plain_form,
-    probabilities_form,
-    require_parquet,
-    sample_form,
-    write_bad,
-    writing,
-    writing_csv,
-)
+from infer.tables.labels import read_groups, read_truth
+from infer.tables.row_writers import require_parquet, writing, writing_csv
+from infer.tables.submission import Form, find_sample, plain_form, probabilities_form, sample_form, write_bad
 
 if TYPE_CHECKING:
     from infer.metrics.metrics import Metrics

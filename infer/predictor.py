@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from infer.config import Decode, Device, Tta
+from infer.core.arrays import Floats
 from infer.core.errors import ConfigError, ImageError
 from infer.core.knob import require
 from infer.images.archive import File
@@ -16,7 +17,7 @@ from infer.images.tta import check_tta
 from infer.model.card import ModelCard
 from infer.model.open_models import require_same_classes
 from infer.model.runs import find_model
-from infer.model.session import Floats, Session
+from infer.model.session import Session
 from infer.pipeline.classify import Answer, classify
 from infer.tables.inputs import read_inputs
 

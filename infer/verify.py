@@ -5,9 +5,9 @@ from pathlib import Path
 from infer.config import VerifyConfig
 from infer.core.console import Screen
 from infer.core.errors import ConfigError, ParityError
+from infer.dataset.held_out import held_out_images
 from infer.dataset.layouts import read_table
 from infer.dataset.table import Table, spread
-from infer.evaluate import classify_table, held_out_images
 from infer.images.parallel_map import read_ahead
 from infer.images.preprocess import PixelSpec, read_window
 from infer.metrics.intervals import wilson
@@ -15,6 +15,7 @@ from infer.model.card import read_card
 from infer.model.evidence import Evidence, images_sha256, read_evidence, view_digest
 from infer.model.runs import find_model, newest_model
 from infer.model.session import Session
+from infer.pipeline.classify_table import classify_table
 
 
 def recheck(config: VerifyConfig, screen: Screen) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import cli
-from infer import __version__
 from infer.core.knob import knobs, option
+from infer.version import __version__
 from trainer.config import TrainConfig
 from trainer.recipe import load_recipe, recipe_names
 

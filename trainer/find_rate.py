@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from infer.config import require_file_name
 from infer.core.console import Screen
+from infer.core.csv_files import csv_text
 from infer.core.errors import ConfigError, DataError
-from infer.core.files import csv_text, write_bytes, write_text
+from infer.core.files import write_bytes, write_text
+from infer.core.output_paths import require_file_name
 from infer.reports.plot_style import new_figure, plain_style, png
 from trainer.config import TrainConfig
 from trainer.data.load import load_data, read_data

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from infer.core.console import Screen, shown
+from infer.core.arrays import Pixels
+from infer.core.console import Screen
 from infer.core.errors import ImageError
 from infer.core.files import write_bytes
+from infer.core.text import shown
 from infer.dataset.table import TRAIN, Table
-from infer.images.preprocess import Pixels, PixelSpec, read_canvas, read_window
+from infer.images.preprocess import PixelSpec, read_canvas, read_window
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.colour import LUMA
 from trainer.augment.parse import parse_steps

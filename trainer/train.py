@@ -15,7 +15,7 @@ from infer.core.console import Screen
 from infer.core.errors import DataError, DeviceError, LabError, TrainingError
 from infer.dataset.table import Table
 from infer.model.card import ModelCard
-from infer.model.session import is_out_of_memory
+from infer.model.onnx_session import is_out_of_memory
 from trainer.config import ResolvedConfig, TrainConfig
 from trainer.data.cache import Canvases
 from trainer.data.cache_limit import require_bound

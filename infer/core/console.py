@@ -11,11 +11,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-
-def shown(text: str) -> str:
-    """The text with line breaks, control characters and undecodable bytes made visible, so that it stays one line."""
-    safe = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in safe)
+from infer.core.text import shown
 
 
 class Terminal(Console):

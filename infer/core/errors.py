@@ -15,8 +15,6 @@
 A message says what is wrong, what was found, and what to do about it.
 """
 
-from collections.abc import Sequence
-
 
 class LabError(Exception):
     """An error to show to the user as one line."""
@@ -76,9 +74,3 @@ class ParityError(ExportError):
 
 class MissingExtraError(LabError):
     """An optional part of lab is not installed."""
-
-
-def listed(names: Sequence[str], limit: int = 5) -> str:
-    """The first few of many names for a one-line message: `a, b, c and 7 more`."""
-    shown = ", ".join(names[:limit])
-    return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown

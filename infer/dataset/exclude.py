@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from infer.core.console import Screen
-from infer.core.errors import DataError, listed
-from infer.core.files import csv_text, is_image, read_csv, write_text
+from infer.core.csv_files import csv_text, read_csv
+from infer.core.errors import DataError
+from infer.core.files import write_text
+from infer.core.text import listed
 from infer.dataset.layouts import read_listed, read_one_table
 from infer.dataset.table import Table
 from infer.dataset.validation import check_listed
+from infer.images.listing import is_image
 
 HEADER = ("Path", "split", "reason")
 

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from infer.core.arrays import Pixels
 from infer.core.console import Screen
 from infer.core.cpu import cores
 from infer.core.errors import ImageError
 from infer.dataset.near_duplicates import SIDE, SIGNATURE, signature
 from infer.images.archive import File, read_content
 from infer.images.parallel_map import FEW, in_order
-from infer.images.preprocess import FORMATS, Pixels, bombs_are_errors, read_rgb
+from infer.images.preprocess import FORMATS, bombs_are_errors, read_rgb
 
 QUANTILES = (5, 25, 50, 75, 95)
 """Of each channel, in percent."""

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from infer.core.errors import DataError, listed
-from infer.core.files import list_images, read_csv
+from infer.core.csv_files import read_csv
+from infer.core.errors import DataError
+from infer.core.text import listed
+from infer.dataset.class_labels import sorted_labels
 from infer.dataset.locate import ImageIndex, Missing, find_all
-from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table, sorted_labels
+from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
 from infer.dataset.validation import check_listed
+from infer.images.listing import list_images
 from infer.model.card import ClassName
 
 SPLIT_NAMES = {TRAIN: ("train", "training"), VALID: ("valid", "val", "validation"), TEST: ("test", "testing")}

@@ -4,8 +4,9 @@ import os
 from collections import defaultdict
 from pathlib import Path
 
-from infer.core.errors import DataError, listed
-from infer.core.files import SUFFIXES, is_image, list_images
+from infer.core.errors import DataError
+from infer.core.text import listed
+from infer.images.listing import SUFFIXES, is_image, list_images
 
 Missing = dict[str, Path]
 """Names for which there is no image, each with the table that names it."""

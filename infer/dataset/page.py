@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from PIL import Image
 
-from infer.core.console import shown
 from infer.core.errors import ImageError
+from infer.core.text import shown
 from infer.dataset.findings import NEAR, PROBLEMS, Findings, Match
 from infer.dataset.report import (
     colour_line,

@@ -9,8 +9,8 @@ import numpy as np
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from infer.core.console import shown
-from infer.core.errors import DataError, listed
+from infer.core.errors import DataError
+from infer.core.text import listed, shown
 from infer.dataset.colour_baseline import ColourBaseline
 from infer.dataset.config import EXCLUDE, PAGE
 from infer.dataset.findings import NEAR, PROBLEMS, UNREADABLE, Findings, Match, exclusions

@@ -10,14 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from infer.core.console import Screen
-from infer.core.errors import DataError, OutputError, listed
-from infer.core.files import cannot_write, csv_text, natural_key, replacing
+from infer.core.csv_files import csv_text
+from infer.core.errors import DataError, OutputError
+from infer.core.files import cannot_write, replacing
+from infer.core.text import listed
 from infer.dataset.config import DataSplitConfig
 from infer.dataset.exclude import read_without
 from infer.dataset.layouts import SPLIT_NAMES, hides_path_csv
 from infer.dataset.stratify import parted
 from infer.dataset.summary import show_table
 from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
+from infer.images.listing import natural_key
 
 NAMES = "classes.csv"
 NOTABLE = 0.02

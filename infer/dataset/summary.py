@@ -3,8 +3,8 @@
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from infer.core.console import Screen, shown
-from infer.core.errors import listed
+from infer.core.console import Screen
+from infer.core.text import listed, shown
 from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
 
 

@@ -1,7 +1,6 @@
 """The one form that every data-set layout is read into: path, label, group, split."""
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,8 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.core.errors import DataError, listed
-from infer.core.files import csv_text, natural_key, read_csv, write_text
+from infer.core.csv_files import csv_text, read_csv
+from infer.core.errors import DataError
+from infer.core.files import write_text
+from infer.core.text import listed
+from infer.images.listing import natural_key
 from infer.model.card import ClassName
 
 TRAIN, VALID, TEST = "train", "valid", "test"
@@ -120,24 +122,10 @@ def read_run_table(path: Path, root: Path, classes: tuple[ClassName, ...]) -> Ta
     )
 
 
-def sorted_labels(labels: set[str]) -> list[str]:
-    """Numbers by value, then everything else in natural order."""
-    return sorted(labels, key=lambda label: (_number(label), natural_key(label)))
-
-
 def spread(count: int, limit: int | None) -> list[int]:
     """Up to `limit` of `count` > 0 rows, spread evenly; all of them where there is no limit."""
     chosen = np.unique(np.linspace(0, count - 1, min(limit or count, count)).round().astype(int))
     return [int(row) for row in chosen]
-
-
-def _number(label: str) -> float:
-    """The label's value; infinity where it is no finite number."""
-    try:
-        value = float(label)
-    except ValueError:
-        return math.inf
-    return value if math.isfinite(value) else math.inf
 
 
 def _in_several_splits(names: Sequence[str], splits: Sequence[str]) -> list[str]:

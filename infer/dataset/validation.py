@@ -1,9 +1,10 @@
 """Whether a data set can be used as it is listed, and trained on."""
 
-from infer.core.errors import DataError, listed
-from infer.core.files import natural_key
+from infer.core.errors import DataError
+from infer.core.text import listed
 from infer.dataset.locate import Missing, not_there
 from infer.dataset.table import TEST, TRAIN, VALID, Table
+from infer.images.listing import natural_key
 
 
 def check_listed(table: Table, missing: Missing) -> None:

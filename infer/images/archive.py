@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from infer.core.errors import DataError, listed
-from infer.core.files import is_image, natural_key
+from infer.core.errors import DataError
 from infer.core.remote import Remote
+from infer.core.text import listed
+from infer.images.listing import is_image, natural_key
 
 ZIP, TAR = ".zip", ".tar"
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")

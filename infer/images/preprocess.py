@@ -12,14 +12,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from infer.core.arrays import Pixels
 from infer.core.errors import ImageError
 from infer.images.archive import File
 from infer.images.enhance import ENHANCEMENTS, Enhancement
-
-Pixels = NDArray[np.uint8]
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
 ORIENTATION = 0x0112

@@ -3,9 +3,10 @@
 import numpy as np
 
 from infer.config import Tta
+from infer.core.arrays import Pixels
 from infer.core.errors import ConfigError
 from infer.images.archive import File
-from infer.images.preprocess import Pixels, PixelSpec, centre_window, read_canvas
+from infer.images.preprocess import PixelSpec, centre_window, read_canvas
 
 COUNTS: dict[str, int] = {"none": 1, "flips": 4, "d4": 8, "five-crop": 5, "ten-crop": 10}
 """Views of an image."""

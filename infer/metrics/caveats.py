@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from infer.core.console import shown
-from infer.core.errors import listed
+from infer.core.text import listed, shown
 from infer.metrics.result import EvaluationResult
 
 FEW_GROUPS = 30

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from infer.core.arrays import Floats
 from infer.metrics.bootstrap import RESAMPLES, bootstrap, numbered
 from infer.metrics.caveats import cautions
 from infer.metrics.intervals import clustered_wilson, unvarying
 from infer.metrics.point_values import BY_CLASS, LOSSES, OVERALL, calibration_error, point_values
 from infer.metrics.resampled import Weighted
 from infer.metrics.result import EvaluationResult
-from infer.model.session import Floats
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.core.errors import DataError, listed
+from infer.core.errors import DataError
+from infer.core.text import listed
 from infer.metrics.bootstrap import RESAMPLES, bootstrap, numbered
 from infer.metrics.intervals import unvarying
 from infer.metrics.metrics import Estimate, metric_range

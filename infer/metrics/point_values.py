@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
+from infer.core.arrays import Floats
 from infer.metrics.resampled import BINS, calibration_bins, image_losses, mean_defined
-from infer.model.session import Floats
 
 OVERALL = (
     *("balanced_accuracy", "macro_f1", "weighted_f1", "matthews"),

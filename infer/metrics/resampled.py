@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.model.session import Floats
+from infer.core.arrays import Floats
 
 BINS = 15
 """Of equal width, for the calibration error; the number in the paper that it comes from."""

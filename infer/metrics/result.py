@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from infer.core.arrays import Floats
 from infer.images.archive import File
 from infer.model.card import ClassName, OperatingPoint
-from infer.model.session import Floats
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,13 +10,12 @@ import numpy as np
 from rich import box
 from rich.table import Table as RichTable
 
+from infer.core.arrays import Floats, Pixels
 from infer.core.console import Screen
 from infer.core.errors import DeviceError, ModelError
-from infer.images.preprocess import Pixels
 from infer.model.cuda_graphs import MOST_IMAGES
-from infer.model.provider_options import RECORDING, Options, choices, remember
-from infer.model.session import Floats, Session
-from infer.pipeline.classify import AT_ONCE
+from infer.model.provider_options import AT_ONCE, RECORDING, Options, choices, remember
+from infer.model.session import Session
 
 ROUNDS = 7
 """Each option runs so often, in turns with the others; the median counts."""

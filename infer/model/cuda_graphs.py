@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.images.preprocess import Pixels
+from infer.core.arrays import Pixels
 
 MOST_IMAGES = 16
 """Of a batch that is worth recording; a larger one keeps the GPU busy for longer than its launches take."""

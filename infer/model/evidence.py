@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infer.core.arrays import Pixels
 from infer.core.errors import ModelError
-from infer.images.preprocess import Pixels
 from infer.model.onnx_reader import metadata_entry, read_header
 
 EVIDENCE_KEY = "lab.evidence"

@@ -8,7 +8,8 @@ import PIL
 from infer.config import Device, PredictConfig
 from infer.core.console import Screen
 from infer.core.cpu import int8_problem
-from infer.core.errors import ConfigError, listed
+from infer.core.errors import ConfigError
+from infer.core.text import listed
 from infer.images.tta import check_tta
 from infer.model.provider_options import default_options
 from infer.model.runs import find_model, newest_model

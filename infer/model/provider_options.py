@@ -99,3 +99,7 @@ def _driver_release() -> str:
     except OSError:
         return ""
     return next((f", driver {word}" for word in words if word[:1].isdigit() and "." in word), "")
+
+
+AT_ONCE = {CUDA: 2}
+"""Batches that a device is given at once: the pixels of one are copied to it while it works on the other."""

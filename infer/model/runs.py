@@ -1,35 +1,20 @@
 """Where runs and their files lie, and which one is meant when none is named."""
 
 import tomllib
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from infer.core.errors import DataError, ModelError
-from infer.core.files import remove
 
 RUNS = Path("runs")
 RECIPE = "recipe.toml"
 HISTORY = "history.csv"
 DATA = "data.csv"
-PICTURES = ("confusion", "roc", "precision-recall", "reliability", "scores", "balance", "learning")
 REPORT = "report"
 """In a run: the folder of the report on its validation images; the reports beside it begin so."""
-REPORT_JSON, PREDICTIONS, PAGE = "report.json", "predictions.csv", "report.html"
-REPORT_FILES = (
-    *(REPORT_JSON, PREDICTIONS, PAGE),
-    *(f"{name}.{kind}" for name in PICTURES for kind in ("png", "svg")),
-)
-"""All that a report may hold."""
 CHECKPOINT = "best.safetensors"
 SNAPSHOT = "last.ckpt"
 MODELS = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
-
-
-def remove_report(folder: Path, keep: Collection[str] = ()) -> None:
-    """Remove the files of an earlier report from `folder`, but for these names, and nothing else."""
-    for name in set(REPORT_FILES) - set(keep):
-        remove(folder / name)
 
 
 def newest_run(runs: Path = RUNS) -> Path:

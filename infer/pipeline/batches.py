@@ -14,10 +14,11 @@ from typing import Protocol
 import numpy as np
 
 from infer.config import Tta
+from infer.core.arrays import Pixels
 from infer.core.errors import ImageError
 from infer.images.archive import File
 from infer.images.parallel_map import FEW, THREADS, in_order
-from infer.images.preprocess import Pixels, PixelSpec, bombs_are_errors
+from infer.images.preprocess import PixelSpec, bombs_are_errors
 from infer.images.tta import COUNTS, read_views
 
 Read = tuple[Pixels, ...] | ImageError

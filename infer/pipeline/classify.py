@@ -8,18 +8,17 @@ from functools import partial
 import numpy as np
 
 from infer.config import Tta
+from infer.core.arrays import Floats, Pixels
 from infer.core.cpu import cores
 from infer.core.errors import DeviceError, ImageError, ModelError
 from infer.images.archive import File
 from infer.images.parallel_map import in_order
-from infer.images.preprocess import Pixels, PixelSpec
+from infer.images.preprocess import PixelSpec
 from infer.images.tta import COUNTS
 from infer.model.cuda import CUDA
-from infer.model.session import Floats, Session
+from infer.model.provider_options import AT_ONCE
+from infer.model.session import Session
 from infer.pipeline.batches import Batch, Reader, read_batches
-
-AT_ONCE = {CUDA: 2}
-"""Batches that a device is given at once: the pixels of one are copied to it while it works on the other."""
 
 
 @dataclass(frozen=True)

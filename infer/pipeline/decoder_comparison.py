@@ -8,12 +8,14 @@ from functools import partial
 import numpy as np
 
 from infer.config import Tta
+from infer.core.arrays import Floats, Pixels
 from infer.core.cpu import cores
-from infer.core.errors import DeviceError, listed
+from infer.core.errors import DeviceError
+from infer.core.text import listed
 from infer.images.archive import File
-from infer.images.preprocess import Pixels, bombs_are_errors
+from infer.images.preprocess import bombs_are_errors
 from infer.images.tta import COUNTS
-from infer.model.session import Floats, Session
+from infer.model.session import Session
 from infer.pipeline.batches import Batch, Reader, read_batches
 from infer.pipeline.classify import Runner, average, images_a_batch, runners_of, specs_of
 

@@ -3,8 +3,9 @@
 from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from infer.config import PredictConfig, progress_file
+from infer.config import PredictConfig
 from infer.core.console import Screen
+from infer.core.output_paths import progress_file
 from infer.images.archive import File
 from infer.model.session import Session
 from infer.pipeline.classify import Answer, classify, images_a_batch

@@ -13,7 +13,8 @@ from infer.config import PredictConfig, ReportConfig
 from infer.core.errors import DataError
 from infer.core.files import sha256_of
 from infer.core.remote import Remote
-from infer.model.session import Session, runtime_version
+from infer.model.onnx_session import runtime_version
+from infer.model.session import Session
 from infer.tables.inputs import Inputs
 
 Identity = Mapping[str, str]

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from infer.core.arrays import Floats, Pixels
 from infer.core.errors import DeviceError
-from infer.images.preprocess import AnyResize, CenterCrop, Pixels, PixelSpec
+from infer.images.preprocess import AnyResize, CenterCrop, PixelSpec
 from infer.model.cuda import CUDA
+from infer.model.onnx_session import is_out_of_memory, open_onnx
 from infer.model.onnx_writer import CODES, Node, Value, small_model
 from infer.model.provider_options import default_options
-from infer.model.session import Floats, is_out_of_memory, open_onnx
 
 Matrix = NDArray[np.float64]
 

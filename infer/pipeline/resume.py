@@ -18,9 +18,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from infer.core.errors import DataError, ImageError, OutputError, listed
+from infer.core.errors import DataError, ImageError, OutputError
 from infer.core.files import cannot_write
 from infer.core.remote import Remote
+from infer.core.text import listed
 from infer.images.archive import File, Member
 from infer.pipeline.classify import Answer
 from infer.pipeline.fingerprint import Identity

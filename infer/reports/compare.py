@@ -8,11 +8,13 @@ from rich.table import Table as RichTable
 
 from infer.config import CompareConfig
 from infer.core.console import Screen
+from infer.core.csv_files import csv_text
 from infer.core.errors import DataError, OutputError
-from infer.core.files import csv_text, remove, write_bytes, write_text
+from infer.core.files import remove, write_bytes, write_text
 from infer.metrics.caveats import about_groups
 from infer.metrics.result import EvaluationResult
-from infer.model.runs import HISTORY, PREDICTIONS, RECIPE, REPORT, REPORT_JSON
+from infer.model.runs import HISTORY, RECIPE, REPORT
+from infer.reports.files import PREDICTIONS, REPORT_JSON
 from infer.reports.model_comparison import (
     Contest,
     confusions_figure,

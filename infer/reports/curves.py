@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from infer.core.arrays import Floats
 from infer.metrics.result import EvaluationResult
-from infer.model.session import Floats
 from infer.reports.plot_style import LINES, Drawn, new_figure, plot_text, short
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from infer.images.preprocess import Pixels
-from infer.model.session import Floats, Session
+from infer.core.arrays import Floats, Pixels
+from infer.model.session import Session
 
 GRID = 8
 """Patches along each side of an image that occlusion covers, one at a time."""

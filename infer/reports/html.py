@@ -4,7 +4,7 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from infer.core.console import shown
+from infer.core.text import shown
 
 
 def text(value: str) -> str:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from infer.core.console import shown
+from infer.core.text import shown
 from infer.metrics.metrics import Estimate, Metrics
 from infer.metrics.result import EvaluationResult
+from infer.model.card import ModelCard
 
 NAMES = {
     "accuracy": "accuracy",
@@ -81,3 +82,11 @@ def _text(estimate: Estimate, value: str, interval: str) -> tuple[str, str]:
         return "-", ""
     known = estimate.low is not None and estimate.high is not None
     return value.format(estimate.value), interval.format(estimate.low, estimate.high) if known else ""
+
+
+def threshold_in_words(card: ModelCard) -> str:
+    """The card's threshold and what it was chosen on, or why there is none."""
+    point = card.operating_point
+    if point is None:
+        return "none" if len(card.classes) == 2 else "none, as there are several classes"
+    return f"{point.threshold:.4f} of {card.classes[1]}, by Youden's index on {point}"

@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from infer.core.console import shown
+from infer.core.text import shown
 from infer.metrics.metrics import Estimate, Metrics, measure
 from infer.metrics.paired import COMPARED, differences, in_common, verdict
 from infer.metrics.result import EvaluationResult

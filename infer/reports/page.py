@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 
-from infer import __version__
 from infer.metrics.metrics import Estimate, Metrics
 from infer.metrics.result import EvaluationResult
 from infer.reports.gallery import gallery_html
@@ -17,6 +16,7 @@ from infer.reports.metric_text import CLASS_COLUMNS, decimal, percent, summary_r
 from infer.reports.pictures import Picture
 from infer.reports.provenance import Origin, data_card, limits, model_card
 from infer.reports.thumbnails import Gallery
+from infer.version import __version__
 
 MOST_BESIDE = 10
 """With more classes the confusion matrix needs the page's whole width, and the balance of classes its height."""

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from infer.core.console import shown
+from infer.core.text import shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

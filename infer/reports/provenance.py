@@ -9,12 +9,12 @@ from infer.core.errors import LabError
 from infer.dataset.table import TRAIN, VALID, Table, read_run_table
 from infer.images.enhance import Enhancement
 from infer.images.preprocess import CenterCrop, PixelSpec, Resize, ResizeLonger, Step
-from infer.inspect import threshold_in_words
 from infer.metrics.metrics import Metrics
 from infer.metrics.result import EvaluationResult
 from infer.model.card import ModelCard, read_card
 from infer.model.evidence import read_evidence
 from infer.model.runs import CHECKPOINT, DATA, read_recipe
+from infer.reports.metric_text import threshold_in_words
 
 Facts = list[tuple[str, str]]
 """Name and value, for people."""

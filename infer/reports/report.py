@@ -10,11 +10,11 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from infer.config import ReportConfig
-from infer.core.console import shown
 from infer.core.files import write_bytes
+from infer.core.text import shown
 from infer.metrics.metrics import Metrics, measure, normalized
 from infer.metrics.result import EvaluationResult
-from infer.model.runs import PAGE, PREDICTIONS, REPORT_JSON, remove_report
+from infer.reports.files import PAGE, PREDICTIONS, REPORT_JSON, remove_report
 from infer.reports.metric_text import CLASS_COLUMNS, stacked, summary_rows
 from infer.reports.page import report_page
 from infer.reports.pictures import draw_pictures

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from infer.core.csv_files import csv_line, read_csv
 from infer.core.errors import DataError
-from infer.core.files import csv_line, read_csv, replacing
+from infer.core.files import replacing
 from infer.metrics.result import EvaluationResult
 from infer.model.card import ClassName, OperatingPoint
-from infer.model.runs import PREDICTIONS, REPORT_JSON
+from infer.reports.files import PREDICTIONS, REPORT_JSON
 
 VERSION = 1
 """Of `report.json`; a reader refuses a higher one."""

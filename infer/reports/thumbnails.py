@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from infer.config import ReportConfig
+from infer.core.arrays import Floats, Pixels
 from infer.core.console import Screen
 from infer.core.errors import ImageError
 from infer.images.parallel_map import read_ahead
-from infer.images.preprocess import Pixels, PixelSpec, read_window
+from infer.images.preprocess import PixelSpec, read_window
 from infer.metrics.result import EvaluationResult
-from infer.model.session import Floats, Session
+from infer.model.session import Session
 from infer.reports.heatmap import heat_maps
 from infer.reports.html import data_uri
 

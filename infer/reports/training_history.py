@@ -8,8 +8,8 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from infer.core.console import shown
 from infer.core.errors import DataError
+from infer.core.text import shown
 from infer.model.card import read_card
 from infer.model.runs import CHECKPOINT, HISTORY
 from infer.reports.plot_style import LINES, new_figure, plain_style, plot_text, png

@@ -10,12 +10,14 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from infer.core.errors import ConfigError, DataError, listed
-from infer.core.files import is_image, list_images, natural_key, read_csv
+from infer.core.csv_files import read_csv
+from infer.core.errors import ConfigError, DataError
 from infer.core.remote import list_remote, uri_of
+from infer.core.text import listed
 from infer.dataset.layouts import GROUP_COLUMNS, paired_labels
 from infer.dataset.locate import ImageIndex, find_all
 from infer.images.archive import File, is_archive, list_members
+from infer.images.listing import is_image, list_images, natural_key
 from infer.model.card import ClassName, class_index
 
 IMAGE_COLUMNS = ("path", "id", "image", "image_id", "filename", "file", "name", "img")

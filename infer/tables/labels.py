@@ -1,38 +1,16 @@
 """The truth of images that are predicted, and their patients: from a CSV beside them."""
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from infer.core.errors import DataError, listed
-from infer.core.files import is_image, read_csv
+from infer.core.csv_files import read_csv
+from infer.core.errors import DataError
+from infer.core.text import listed
 from infer.dataset.layouts import GROUP_COLUMNS, paired_labels
-from infer.model.card import ClassName, class_index
+from infer.tables.image_names import NameMatcher
 from infer.tables.inputs import IMAGE_COLUMNS, LABEL_COLUMNS, Inputs, column_of
 
 TRUTH_COLUMNS = (*LABEL_COLUMNS, "class", "target", "level", "truth")
-
-
-class NameMatcher:
-    """Finds, among the inputs' names, the one that an id means: by relative path, then by name, then by stem."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        """`names` as in Inputs."""
-        self._levels: list[dict[str, list[int]]] = [{}, {}, {}]
-        for position, name in enumerate(names):
-            for level, key in zip(self._levels, self._keys(name), strict=True):
-                level.setdefault(key, []).append(position)
-
-    def find(self, wanted: str) -> list[int]:
-        """Positions of all inputs that fit at the first level where any does; more than one is ambiguous."""
-        for level, key in zip(self._levels, self._keys(wanted), strict=True):
-            if key in level:
-                return level[key]
-        return []
-
-    @staticmethod
-    def _keys(name: str) -> tuple[str, str, str]:
-        path = PurePosixPath(name)
-        return name, path.name, path.stem if is_image(path.name) else path.name
 
 
 def read_truth(file: Path, inputs: Inputs) -> list[str]:
@@ -91,17 +69,3 @@ def _matched(
         if positions and found.setdefault(positions[0], row[column]) != row[column]:
             raise DataError(f"{file} gives {row[image]} two {what}; keep the right one")
     return [found.get(position) for position in range(len(names))]
-
-
-def unknown_labels(labels: Sequence[str], classes: Sequence[ClassName]) -> list[str]:
-    """The labels that are no class's label or name, for people."""
-    return sorted({label or "(empty)" for label in labels} - set(class_index(classes)))
-
-
-def to_indices(labels: Sequence[str], classes: Sequence[ClassName], source: str) -> list[int]:
-    """Labels or class names as text to class indices. Raises DataError for one that the model does not know."""
-    if strange := unknown_labels(labels, classes):
-        have = listed([str(item) for item in classes])
-        raise DataError(f"{source} has the labels {listed(strange)}, the model knows {have}; use the model's labels")
-    known = class_index(classes)
-    return [known[label] for label in labels]

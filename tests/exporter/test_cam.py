@@ -12,8 +12,7 @@ from helpers.networks import SCALE, images, make_card, tiny, traced
 from onnx import numpy_helper
 
 from exporter.cam import add_cam, check_cam, has_cam
-from exporter.export import at_precision
-from exporter.graph import build_graph, finish
+from exporter.graph import at_precision, build_graph, finish
 from exporter.reference import ask
 from infer.core.errors import ExportError, ParityError
 from infer.model.card import read_card

@@ -14,8 +14,7 @@ from helpers.networks import images, tiny, varied
 
 import exporter.export
 from exporter.config import ExportConfig
-from exporter.export import at_precision
-from exporter.graph import weights_sha256
+from exporter.graph import at_precision, weights_sha256
 from infer.core.errors import ConfigError
 from infer.metrics.metrics import softmax
 from infer.model.card import ModelCard, read_card

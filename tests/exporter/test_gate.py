@@ -11,9 +11,8 @@ from helpers.networks import images, make_card, tiny, varied
 from onnx import helper, numpy_helper
 from PIL import Image
 
-from exporter.export import at_precision
 from exporter.gate import gate_devices, run_gate
-from exporter.graph import build_graph
+from exporter.graph import at_precision, build_graph
 from exporter.parity import Parity, parity_table
 from exporter.reference import Reference, ask
 from infer.core.console import Screen

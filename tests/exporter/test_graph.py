@@ -14,9 +14,9 @@ import torch
 from helpers.networks import SCALE, images, make_card, run, tiny, traced, with_statistics
 from onnx import helper, numpy_helper
 
-from exporter.export import at_precision
 from exporter.graph import (
     OLDEST_OPSET,
+    at_precision,
     build_graph,
     check_model,
     check_opset,

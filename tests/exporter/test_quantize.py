@@ -11,8 +11,7 @@ from helpers.networks import images, make_card, run, tiny, varied
 from onnx import numpy_helper
 
 import exporter.quantize
-from exporter.export import at_precision
-from exporter.graph import build_graph, finish, newest_opset
+from exporter.graph import at_precision, build_graph, finish, newest_opset
 from exporter.quantize import FEWEST, SENSITIVE, quantize, read_calibration
 from infer.core.errors import DataError
 from infer.images.preprocess import PixelSpec

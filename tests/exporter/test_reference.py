@@ -10,7 +10,7 @@ import torch
 from helpers.networks import images, tiny
 from torch import nn
 
-from exporter.export import at_precision
+from exporter.graph import at_precision
 from exporter.reference import Reference, Watch, ask
 from infer.core.errors import DataError
 from infer.images.preprocess import PixelSpec, read_window

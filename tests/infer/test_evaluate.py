@@ -10,7 +10,7 @@ import pytest
 
 from infer.config import EvaluateConfig
 from infer.core.errors import ConfigError
-from infer.model.runs import REPORT_FILES
+from infer.reports.files import REPORT_FILES
 
 
 def report(folder: Path) -> dict:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from infer.core.files import read_csv
+from infer.core.csv_files import read_csv
 from trainer.find_rate import HIGHEST, LOWEST, _EndedError, _Sweep
 
 

@@ -14,13 +14,15 @@ from typing import BinaryIO
 import numpy as np
 import PIL
 
+from infer.core.arrays import Pixels
 from infer.core.console import Screen
 from infer.core.errors import ImageError, OutputError
 from infer.core.files import cache_folder, make_folder, replacing, write_text
+from infer.core.text import size_text
 from infer.dataset.table import Table
 from infer.images import preprocess
-from infer.images.preprocess import Pixels, PixelSpec, read_canvas
-from trainer.data.cache_limit import hold, make_room, size_text, usage_text
+from infer.images.preprocess import PixelSpec, read_canvas
+from trainer.data.cache_limit import hold, make_room, usage_text
 from trainer.data.decode import decode_files
 
 CODE = ("preprocess.py", "enhance.py")

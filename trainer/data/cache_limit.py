@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from infer.core.errors import ConfigError, OutputError
+from infer.core.text import size_text
 
 DEFAULT_GB = 50.0
 """All data sets together take no more disk than this; $LAB_CACHE_GB changes it. GB are 10^9 bytes."""
@@ -68,11 +69,6 @@ def require_bound(needed: int, used: int = 0) -> None:
 def usage_text(folder: Path) -> str:
     """What the cache holds and may hold, as one line."""
     return f"{size_text(_used(folder))} of at most {size_text(cache_bound())} in {folder}"
-
-
-def size_text(count: int) -> str:
-    """Bytes for people: `410 MB`, `1.5 GB`, `50 GB`."""
-    return f"{math.ceil(count / 1e6)} MB" if count < 1e9 else f"{count / 1e9:.1f}".removesuffix(".0") + " GB"
 
 
 def hold(file: BinaryIO) -> None:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from infer.images.preprocess import Pixels
+from infer.core.arrays import Pixels
 
 SHARE = 0.4
 """Of the GPU's free memory, what the images may take; the rest is the network's."""

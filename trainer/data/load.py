@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from infer.core.console import Screen
-from infer.core.errors import DataError, listed
+from infer.core.errors import DataError
+from infer.core.text import listed
 from infer.dataset.exclude import read_without
 from infer.dataset.stratify import with_validation
 from infer.dataset.summary import show_table

@@ -6,7 +6,8 @@ The training set's are exact: every pixel of every evaluation window is counted,
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.images.preprocess import Pixels, PixelSpec, centre_window
+from infer.core.arrays import Pixels
+from infer.images.preprocess import PixelSpec, centre_window
 from infer.model.card import IMAGENET, Normalization
 from trainer.augment.colour import LUMA
 from trainer.config import NormalizationKind

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from infer.core.console import Screen
-from infer.core.files import cache_folder, cannot_write, csv_text, write_text
+from infer.core.csv_files import csv_text
+from infer.core.files import cache_folder, cannot_write, write_text
 
 NAME = "synthetic-cells-1"
 """The last part counts the versions of the drawing, so that a new one makes a new folder."""

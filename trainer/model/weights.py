@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from infer.core.console import Screen
-from infer.core.errors import ModelError, listed
+from infer.core.errors import ModelError
+from infer.core.text import listed
 from trainer.config import TrainConfig
 from trainer.model.resnet import ResNet
 

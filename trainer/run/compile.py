@@ -2,9 +2,9 @@
 
 from infer.core.console import Screen
 from infer.core.errors import TrainingError
+from infer.core.text import duration
 from trainer.config import ResolvedConfig
 from trainer.run.loop import Epoch, OnStep, Trainer
-from trainer.run.run_folder import duration
 
 SECONDS = {"resnet18": 40.0, "resnet34": 60.0, "resnet50": 90.0, "resnet101": 150.0, "resnet152": 220.0}
 """What compiling takes: rough guesses, not yet measured; bench/train.py measures it. And ..."""

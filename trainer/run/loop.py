@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from infer.core.arrays import Floats
 from infer.core.errors import TrainingError
 from infer.dataset.table import TRAIN, VALID
 from infer.images.preprocess import PixelSpec, centre_window
-from infer.model.session import Floats
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.parse import parse_steps
 from trainer.config import ResolvedConfig

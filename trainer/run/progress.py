@@ -1,8 +1,9 @@
 """What the user sees while an epoch runs."""
 
 from infer.core.console import Bar, Screen
+from infer.core.text import duration
 from trainer.run.loop import Trainer
-from trainer.run.run_folder import Record, duration
+from trainer.run.run_folder import Record
 
 EARLY = 3.0
 """Seconds of training after which its length can be told."""

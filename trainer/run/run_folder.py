@@ -15,8 +15,10 @@ from torch import Tensor
 
 from infer.config import ReportConfig
 from infer.core.console import Screen
-from infer.core.errors import ConfigError, listed
-from infer.core.files import cannot_write, csv_text, make_folder, write_bytes, write_text
+from infer.core.csv_files import csv_text
+from infer.core.errors import ConfigError
+from infer.core.files import cannot_write, make_folder, write_bytes, write_text
+from infer.core.text import duration, listed
 from infer.dataset.table import VALID, Table
 from infer.metrics.metrics import Estimate, Metrics, measure
 from infer.metrics.result import EvaluationResult
@@ -210,13 +212,6 @@ def new_run(runs: Path, architecture: str, now: datetime) -> Path:
         except OSError as error:
             raise cannot_write(run, error) from error
     raise AssertionError("count() does not end")
-
-
-def duration(seconds: float) -> str:
-    """A time for people: 45 s, 12 min, 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _value(estimate: Estimate) -> float:

@@ -5,11 +5,11 @@ from importlib.metadata import version
 
 import torch
 
-from infer import __version__
 from infer.core.errors import ConfigError, DeviceError
 from infer.dataset.table import TRAIN
 from infer.images.preprocess import PixelSpec
 from infer.model.card import ModelCard
+from infer.version import __version__
 from trainer.augment.parse import crop_paddings, parse_steps, reach
 from trainer.config import ResolvedConfig
 from trainer.data.cache import Canvases

@@ -4,7 +4,8 @@ import os
 import pytest
 from rich.console import Console
 
-from infer.core.console import Screen, errors_kept, shown
+from infer.core.console import Screen, errors_kept
+from infer.core.text import shown
 
 
 def test_markup_in_a_name_is_shown_as_it_is(heard: tuple[Screen, io.StringIO]) -> None:

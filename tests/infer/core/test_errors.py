@@ -7,7 +7,8 @@ import pytest
 
 import infer
 from infer.core import errors
-from infer.core.errors import ConfigError, DataError, ImageError, LabError, listed
+from infer.core.errors import ConfigError, DataError, ImageError, LabError
+from infer.core.text import listed
 
 
 def drawn_tree(text: str) -> dict[str, str | None]:

@@ -5,19 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from infer.core.csv_files import csv_text, read_csv
 from infer.core.errors import DataError, OutputError
-from infer.core.files import (
-    cache_folder,
-    csv_text,
-    is_image,
-    list_images,
-    make_folder,
-    natural_key,
-    read_csv,
-    replacing,
-    write_bytes,
-    write_text,
-)
+from infer.core.files import cache_folder, make_folder, replacing, write_bytes, write_text
+from infer.images.listing import is_image, list_images, natural_key
 
 
 def names_in(folder: Path) -> list[str]:

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from infer.core.errors import DataError
-from infer.core.files import SUFFIXES
 from infer.dataset.locate import ImageIndex, Missing, find_all
+from infer.images.listing import SUFFIXES
 
 
 def tree(root: Path, *names: str) -> ImageIndex:

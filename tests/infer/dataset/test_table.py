@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from infer.core.errors import DataError
-from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table, read_run_table, sorted_labels
+from infer.dataset.class_labels import sorted_labels
+from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table, read_run_table
 from infer.model.card import ClassName
 
 CLASSES = (ClassName("normal", "007"), ClassName("blast", "1"))

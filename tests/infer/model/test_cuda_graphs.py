@@ -59,7 +59,7 @@ def test_what_is_not_recorded_runs_in_a_session_that_does_not_record(
     plain: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
-    open_onnx = infer.model.session.open_onnx
+    open_onnx = infer.model.onnx_session.open_onnx
     monkeypatch.setattr(
         infer.model.session, "open_onnx", lambda *given: opened.append(given[3].get(RECORDING)) or open_onnx(*given)
     )

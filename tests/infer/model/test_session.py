@@ -12,7 +12,8 @@ from infer.core.errors import DeviceError, ModelError
 from infer.model import session as session_module
 from infer.model.card import CARD_KEY
 from infer.model.cuda import CPU, CUDA
-from infer.model.session import Session, is_out_of_memory
+from infer.model.onnx_session import is_out_of_memory
+from infer.model.session import Session
 
 
 def windows(session: Session, count: int) -> np.ndarray:

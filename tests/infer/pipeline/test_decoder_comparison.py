@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from infer.core.errors import DeviceError, ImageError
-from infer.core.files import list_images
 from infer.images.archive import File
+from infer.images.listing import list_images
 from infer.images.preprocess import read_window
 from infer.model.session import Session
 from infer.pipeline.batches import Read, read_each

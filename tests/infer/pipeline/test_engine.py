@@ -12,7 +12,7 @@ import infer.pipeline.engine
 import infer.pipeline.gpu_decode
 from infer.config import PredictConfig
 from infer.core.errors import ConfigError
-from infer.core.files import list_images
+from infer.images.listing import list_images
 from infer.model.cuda import CPU, find_problem
 
 pytest.importorskip("nvidia.nvimgcodec", reason="nvImageCodec is not installed")

@@ -11,7 +11,7 @@ from helpers.results import HOSTILE, named, origin, random_result
 from PIL import Image
 
 from infer.metrics.result import EvaluationResult
-from infer.model.runs import PICTURES
+from infer.reports.files import PICTURES
 from infer.reports.pictures import READING, Picture, draw_pictures
 
 

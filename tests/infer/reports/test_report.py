@@ -14,7 +14,7 @@ import infer.reports.report
 from infer.metrics.metrics import measure
 from infer.metrics.result import EvaluationResult
 from infer.model.card import ClassName, OperatingPoint
-from infer.model.runs import REPORT_FILES
+from infer.reports.files import REPORT_FILES
 from infer.reports.report import report_tables
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from infer.core.errors import DataError
+from infer.dataset.class_labels import to_indices
 from infer.model.card import ClassName
+from infer.tables.image_names import NameMatcher
 from infer.tables.inputs import Inputs, read_inputs
-from infer.tables.labels import NameMatcher, read_groups, read_truth, to_indices
+from infer.tables.labels import read_groups, read_truth
 
 CLASSES = (ClassName("normal", "007"), ClassName("blast", "1"))
 

@@ -10,7 +10,8 @@ import pytest
 from infer.core.errors import DataError, OutputError
 from infer.model.card import ClassName
 from infer.tables.inputs import Inputs
-from infer.tables.submission import ROWS, find_sample, plain_form, probabilities_form, sample_form, writing, writing_csv
+from infer.tables.row_writers import ROWS, writing, writing_csv
+from infer.tables.submission import find_sample, plain_form, probabilities_form, sample_form
 
 CLASSES = (ClassName("normal", "007"), ClassName("blast", "1"), ClassName("other", "2"))
 INPUTS = Inputs(Path("in"), ["a.jpg", "x/b.png", "c.png"], ["", "", ""])

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from infer.core.errors import ConfigError, OutputError
-from trainer.data.cache_limit import FRESH, cache_bound, hold, make_room, require_bound, size_text, usage_text
+from infer.core.text import size_text
+from trainer.data.cache_limit import FRESH, cache_bound, hold, make_room, require_bound, usage_text
 
 MB = 10**6
 

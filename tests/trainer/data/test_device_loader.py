@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import trainer.data.device_loader
-from infer.images.preprocess import Pixels
+from infer.core.arrays import Pixels
 from trainer.data.device_loader import Feed, ResidentFeed, StreamedFeed, open_feed
 
 CPU = torch.device("cpu")

@@ -11,6 +11,7 @@ import torch
 import trainer.model.network
 import trainer.run.run_folder
 from infer.core.errors import ConfigError
+from infer.core.text import duration
 from infer.dataset.layouts import read_table
 from infer.dataset.table import Table
 from infer.images.preprocess import PixelSpec
@@ -22,7 +23,7 @@ from trainer.model.checkpoint import load_checkpoint
 from trainer.model.network import PixelNet, build_network
 from trainer.optim.schedule import Plateau
 from trainer.run.loop import Epoch
-from trainer.run.run_folder import Record, duration, monitor_of, new_run
+from trainer.run.run_folder import Record, monitor_of, new_run
 from trainer.run.snapshot import load_snapshot
 
 pytestmark = pytest.mark.usefixtures("small_networks")

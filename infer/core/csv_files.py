@@ -1,0 +1,40 @@
+"""CSV files: read as text, written for every reader."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from infer.core.errors import DataError
+
+
+def read_csv(path: Path, strip: bool = True) -> list[list[str]]:
+    """The rows of a CSV as text, blank lines left out; a byte-order mark and CR LF are understood.
+
+    Spaces around a cell are stripped, unless `strip` is false.
+
+    Raises:
+        DataError: there is no such file, it cannot be read, or it is no text.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
+            rows = [[cell.strip() if strip else cell for cell in row] for row in csv.reader(lines)]
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}; check the path") from error
+    except csv.Error as error:
+        raise DataError(f"{path} is not a CSV: {error}; save it as comma-separated text") from error
+    if any("\0" in cell for row in rows[:100] for cell in row):
+        raise DataError(f"{path} is not a CSV: it holds NUL bytes; save it as comma-separated text in UTF-8")
+    return [row for row in rows if any(row)]
+
+
+def csv_line(row: Sequence[object]) -> str:
+    """A row as CSV, ended by a line feed. Cells with a quote, comma or line break of either kind are quoted."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(row)  # it quotes what is part of the terminator, so CR and LF
+    return text.getvalue()[:-2] + "\n"
+
+
+def csv_text(rows: Sequence[Sequence[object]]) -> str:
+    """Rows as CSV text."""
+    return "".join(map(csv_line, rows))
