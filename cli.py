@@ -367,17 +367,16 @@ def _print_json(told: dict[str, Any]) -> None:
 
 
 def _predict(config: Predict, screen: "Screen") -> None:
-    from infer.core.remote import told
+    from infer.core.remote import display_path
     from infer.predict import predict as predict_images
 
     done = predict_images(config, screen)
     if done.result and done.metrics:
         _show_report(screen, done.result, done.metrics, config.normalize, report_folder(config.out))
     if done.bad:
-        screen.say(
-            f"{len(done.bad)} images cannot be read ({config.bad_images}): listed in {told(bad_list(config.out))}"
-        )
-    screen.say(f"{done.written} rows: {told(config.out)}")
+        listed = display_path(bad_list(config.out))
+        screen.say(f"{len(done.bad)} images cannot be read ({config.bad_images}): listed in {listed}")
+    screen.say(f"{done.written} rows: {display_path(config.out)}")
     if config.json:
         _print_json(done.to_json(config.out))
 
@@ -385,14 +384,14 @@ def _predict(config: Predict, screen: "Screen") -> None:
 def _show_report(
     screen: "Screen", result: "EvaluationResult", metrics: "Metrics", normalize: str, folder: Path
 ) -> None:
-    from infer.core.remote import told
+    from infer.core.remote import display_path
     from infer.reports.report import report_tables
 
     screen.say(f"\n{result.title}")
     screen.show(*report_tables(result, metrics, normalize, screen.console.width))
     for note in metrics.notes:
         screen.say(f"note: {note}")
-    screen.say(f"report: {told(folder)}")
+    screen.say(f"report: {display_path(folder)}")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,7 @@ from infer.core.arrays import Floats
 from infer.core.console import Screen
 from infer.core.errors import ConfigError, DataError, ImageError
 from infer.core.output_paths import progress_file, report_folder
-from infer.core.remote import require_reachable, uri_of
-from infer.core.remote import told as told_path
+from infer.core.remote import display_path, require_reachable, uri_of
 from infer.core.text import listed
 from infer.dataset.class_labels import to_indices, unknown_labels
 from infer.images.parallel_map import read_ahead
@@ -48,12 +47,12 @@ class Prediction:
 
     def to_json(self, out: Path) -> dict[str, Any]:
         """For machines: the CSV at `out`, its rows, images that cannot be read, and the report where there is one."""
-        told = {"csv": told_path(out), "rows": self.written, "unreadable": [error.path for error in self.bad]}
+        told = {"csv": display_path(out), "rows": self.written, "unreadable": [error.path for error in self.bad]}
         if self.result is None or self.metrics is None:
             return told
         from infer.reports.report import report_json
 
-        return {**told, "report": told_path(report_folder(out)), **report_json(self.result, self.metrics)}
+        return {**told, "report": display_path(report_folder(out)), **report_json(self.result, self.metrics)}
 
 
 def predict(config: PredictConfig, screen: Screen) -> Prediction:

@@ -52,7 +52,7 @@ def uri_of(path: Path) -> str | None:
     return f"file:///{found[2]}" if found[1] == "file" else f"{found[1]}://{found[2]}"
 
 
-def told(path: Path) -> str:
+def display_path(path: Path) -> str:
     """A path, or the URI that it stands for, as the user wrote it."""
     return uri_of(path) or str(path)
 
