@@ -1,4 +1,4 @@
-"""The arrows: cli -> exporter -> trainer -> infer, the order of the rooms inside, and no torch where predictions are made."""
+"""Imports point one way: cli -> exporter -> trainer -> infer, then the rooms inside in their order; infer needs no torch."""
 
 import ast
 from collections.abc import Iterator
