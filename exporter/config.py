@@ -23,25 +23,25 @@ class ExportConfig:
     opset: int = knob(17, "From 17 to the newest that is installed.")
     precision: Precision = knob("fp32", "fp16 is for GPUs, int8 for CPUs with VNNI or AMX.")
     batch: int | None = knob(
-        None, "A file that takes batches of this size alone.", above=0, most=MOST_BATCH, told="any size"
+        None, "A file that takes batches of this size alone.", above=0, maximum=MOST_BATCH, default_text="any size"
     )
     calibrate: bool = knob(False, "Fit a temperature to the validation images, so that probabilities can be believed.")
     cam: bool = knob(False, "A third output, `cam`: the class activation map, for heat maps.")
     calibration_images: int = knob(512, "Training images that int8 measures ranges on.", above=0)
-    data: Path | None = knob(None, "Where the images lie.", told="as in training")
+    data: Path | None = knob(None, "Where the images lie.", default_text="as in training")
     device: Device = knob("auto", GATE_DEVICE)
-    batch_size: int = knob(64, FULL_BATCH, above=0, most=MOST_BATCH, short="-b")
-    gate_images: int | None = knob(None, GATE_IMAGES, above=0, told="all")
-    out: Path | None = knob(None, "File to write, ending in .onnx.", told="model.onnx in the run")
-    arch: str = knob("", f"Of the weights: {', '.join(ARCHITECTURE_NAMES)}.", panel=ELSEWHERE, told="none")
+    batch_size: int = knob(64, FULL_BATCH, above=0, maximum=MOST_BATCH, short="-b")
+    gate_images: int | None = knob(None, GATE_IMAGES, above=0, default_text="all")
+    out: Path | None = knob(None, "File to write, ending in .onnx.", default_text="model.onnx in the run")
+    arch: str = knob("", f"Of the weights: {', '.join(ARCHITECTURE_NAMES)}.", panel=ELSEWHERE, default_text="none")
     classes: str = knob("", "In the order of the outputs: normal,blast or 0=normal,1=blast.", panel=ELSEWHERE)
-    image_size: int | None = knob(None, "Side of what the network sees.", panel=ELSEWHERE, least=32, most=2048)
+    image_size: int | None = knob(None, "Side of what the network sees.", panel=ELSEWHERE, minimum=32, maximum=2048)
     fit: Fit = knob("shorter", "How an image becomes that square, as in lab train.", panel=ELSEWHERE)
     mean: tuple[float, ...] = knob(
-        (0.485, 0.456, 0.406), "Of the normalisation, of 0 to 1.", panel=ELSEWHERE, least=0, most=1
+        (0.485, 0.456, 0.406), "Of the normalisation, of 0 to 1.", panel=ELSEWHERE, minimum=0, maximum=1
     )
     std: tuple[float, ...] = knob(
-        (0.229, 0.224, 0.225), "Of the normalisation, of 0 to 1.", panel=ELSEWHERE, above=0, most=1
+        (0.229, 0.224, 0.225), "Of the normalisation, of 0 to 1.", panel=ELSEWHERE, above=0, maximum=1
     )
     ordered: bool = knob(False, "The classes are grades.", panel=ELSEWHERE)
 

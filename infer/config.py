@@ -43,8 +43,8 @@ class ReportConfig:
         8,
         "On the page, of each class so many mistakes, and as many uncertain images; 0 where images are private.",
         panel=REPORT,
-        least=0,
-        most=100,
+        minimum=0,
+        maximum=100,
     )
     heatmaps: bool = knob(
         False,
@@ -67,21 +67,27 @@ class PredictConfig(ReportConfig):
     source: Path
     """A folder, a zip or tar file, a CSV that names images, a pattern, one image, or `-`: a list on standard input."""
     out: Path = knob(Path("submission.csv"), "CSV to write.")
-    model: tuple[Path, ...] = knob((), f"{MODEL} Several are averaged.", short="-m", told=NEWEST)
+    model: tuple[Path, ...] = knob((), f"{MODEL} Several are averaged.", short="-m", default_text=NEWEST)
     tta: Tta = knob("none", "Views of an image whose probabilities are averaged.")
     device: Device = knob("auto", HONEST)
-    batch_size: int = knob(64, BATCH, above=0, most=MOST_BATCH, short="-b")
+    batch_size: int = knob(64, BATCH, above=0, maximum=MOST_BATCH, short="-b")
     image_column: str | None = knob(
-        None, "Column of a CSV as INPUT that names the images.", told="path, image, id, ..."
+        None, "Column of a CSV as INPUT that names the images.", default_text="path, image, id, ..."
     )
-    sample: Path | None = knob(None, "Sample submission.", told="sample_submission.csv beside INPUT")
+    sample: Path | None = knob(None, "Sample submission.", default_text="sample_submission.csv beside INPUT")
     use_sample: bool = True
     """False: write every image, whatever sample lies there."""
-    truth: Path | None = knob(None, "CSV with Path and label.", told="class folders or a label column")
+    truth: Path | None = knob(None, "CSV with Path and label.", default_text="class folders or a label column")
     probabilities: Path | None = knob(None, "CSV or .parquet for all classes' probabilities.")
-    top_k: int | None = knob(None, "In --probabilities: so many labels, the most probable first.", above=0, told="all")
+    top_k: int | None = knob(
+        None, "In --probabilities: so many labels, the most probable first.", above=0, default_text="all"
+    )
     min_confidence: float | None = knob(
-        None, "Mark images whose best probability is below it, in a column `reject`.", least=0, most=1, told="none"
+        None,
+        "Mark images whose best probability is below it, in a column `reject`.",
+        minimum=0,
+        maximum=1,
+        default_text="none",
     )
     bad_images: BadImages = knob("fail", "On an unreadable image: no CSV, no row, or the most frequent class.")
     tune: bool = knob(False, "First measure what runs this model fastest on this device, and remember it.")
@@ -120,12 +126,14 @@ class EvaluateConfig(ReportConfig):
     data: Path | None = None
     """A data set in any layout; None: the images that the model's run set apart for validation."""
     split: Split | None = knob(
-        None, "Which of the data set's splits; of a run's own images, valid.", told="the first of test, valid, train"
+        None,
+        "Which of the data set's splits; of a run's own images, valid.",
+        default_text="the first of test, valid, train",
     )
-    model: Path | None = knob(None, MODEL, short="-m", told=NEWEST)
+    model: Path | None = knob(None, MODEL, short="-m", default_text=NEWEST)
     device: Device = knob("auto", HONEST)
-    batch_size: int = knob(64, BATCH, above=0, most=MOST_BATCH, short="-b")
-    out: Path | None = knob(None, "Folder of the report.", told="beside the model")
+    batch_size: int = knob(64, BATCH, above=0, maximum=MOST_BATCH, short="-b")
+    out: Path | None = knob(None, "Folder of the report.", default_text="beside the model")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -139,7 +147,7 @@ class CompareConfig:
     paths: tuple[Path, ...] = ()
     """Runs and reports."""
     out: Path = knob(Path("compare"), "Folder for the pictures and the list of disagreements.")
-    last: int | None = knob(None, "Draw so many last epochs of each run.", above=0, told="all")
+    last: int | None = knob(None, "Draw so many last epochs of each run.", above=0, default_text="all")
     json: bool = knob(False, AS_JSON)
 
     def __post_init__(self) -> None:
@@ -155,14 +163,14 @@ class VerifyConfig:
     file: Path | None = None
     """An ONNX file that lab exported, or a run; None: the newest exported file below `runs`."""
     run: Path | None = knob(
-        None, "The run, or the weights, that the file was made from.", told="the folder in which FILE lies"
+        None, "The run, or the weights, that the file was made from.", default_text="the folder in which FILE lies"
     )
     data: Path | None = knob(
         None, "With --run: where its images lie now. Without: measure the accuracy on this data set with FILE alone."
     )
     device: Device = knob("auto", GATE_DEVICE)
-    batch_size: int = knob(64, FULL_BATCH, above=0, most=MOST_BATCH, short="-b")
-    gate_images: int | None = knob(None, GATE_IMAGES, above=0, told="all")
+    batch_size: int = knob(64, FULL_BATCH, above=0, maximum=MOST_BATCH, short="-b")
+    gate_images: int | None = knob(None, GATE_IMAGES, above=0, default_text="all")
 
     def __post_init__(self) -> None:
         check(self, VerifyConfig)

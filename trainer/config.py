@@ -62,15 +62,15 @@ class TrainConfig:
     stages: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
     """What differs in each stage of the run, by field; none: one stage with the values above."""
 
-    data: str = knob("", "Folder of the data set.", panel=DATA, told="built-in synthetic cells", whole_run=True)
-    fold: int | None = knob(None, "C-NMC's validation fold.", panel=DATA, told="2", least=0, whole_run=True)
-    exclude: str = knob("", LEFT_OUT, panel=DATA, told="none", whole_run=True)
+    data: str = knob("", "Folder of the data set.", panel=DATA, default_text="built-in synthetic cells", whole_run=True)
+    fold: int | None = knob(None, "C-NMC's validation fold.", panel=DATA, default_text="2", minimum=0, whole_run=True)
+    exclude: str = knob("", LEFT_OUT, panel=DATA, default_text="none", whole_run=True)
     seed: int = knob(
         0,
         "Of weights, order, augmentation, and a split that has to be made.",
         panel=DATA,
-        least=0,
-        most=2**32 - 1,
+        minimum=0,
+        maximum=2**32 - 1,
         whole_run=True,
     )
     out: str = knob("runs", "Folder in which the run's folder is made.", panel=DATA, whole_run=True)
@@ -82,7 +82,12 @@ class TrainConfig:
     weights: str = knob("", "Start from a local .pth or .safetensors.", panel=DATA, whole_run=True)
 
     image_size: int | None = knob(
-        None, "Side of the window in pixels.", panel=VIEW, least=32, most=2048, told=_by_device("image_size")
+        None,
+        "Side of the window in pixels.",
+        panel=VIEW,
+        minimum=32,
+        maximum=2048,
+        default_text=_by_device("image_size"),
     )
     fit: Fit = knob(
         "shorter",
@@ -94,9 +99,9 @@ class TrainConfig:
         None,
         "Cut this many pixels from the centre of the file's image, then resize; instead of --fit.",
         panel=VIEW,
-        least=8,
-        most=8192,
-        told="none",
+        minimum=8,
+        maximum=8192,
+        default_text="none",
     )
     enhance: tuple[str, ...] = knob(
         (),
@@ -116,10 +121,10 @@ class TrainConfig:
     grayscale: bool = knob(False, "The network sees grey levels only.", panel=VIEW)
 
     epochs: int | None = knob(
-        None, "Passes over the training images.", panel=LEARN, above=0, short="-e", told=_by_device("epochs")
+        None, "Passes over the training images.", panel=LEARN, above=0, short="-e", default_text=_by_device("epochs")
     )
     batch_size: int | None = knob(
-        None, "Images a step, over all GPUs.", panel=LEARN, least=2, short="-b", told=_by_device("batch_size")
+        None, "Images a step, over all GPUs.", panel=LEARN, minimum=2, short="-b", default_text=_by_device("batch_size")
     )
     accumulate: int = knob(1, "Parts into which a batch that does not fit is cut.", panel=LEARN, above=0)
     optimizer: Optimizer = knob("sgd", "Of torch.optim.", panel=LEARN, short="-o")
@@ -129,40 +134,40 @@ class TrainConfig:
         panel=LEARN,
         above=0,
         short="-r",
-        told=f"{LEARNING_RATE['sgd']:g} with sgd, {LEARNING_RATE['adamw']:g} with adamw",
+        default_text=f"{LEARNING_RATE['sgd']:g} with sgd, {LEARNING_RATE['adamw']:g} with adamw",
     )
     rate_scaling: RateScaling = knob(
         "none", "How the rate grows where --batch-size differs from the recipe's.", panel=LEARN
     )
     base_batch_size: int | None = knob(
-        None, "The batch size that the rate is meant for.", panel=LEARN, above=0, told="the recipe's"
+        None, "The batch size that the rate is meant for.", panel=LEARN, above=0, default_text="the recipe's"
     )
-    momentum: float = knob(0.9, "Of sgd and rmsprop.", panel=LEARN, least=0, below=1)
+    momentum: float = knob(0.9, "Of sgd and rmsprop.", panel=LEARN, minimum=0, below=1)
     nesterov: bool = knob(False, "Nesterov's form of sgd's momentum.", panel=LEARN)
-    weight_decay: float = knob(5e-4, "On the weights of convolutions and head.", panel=LEARN, least=0)
+    weight_decay: float = knob(5e-4, "On the weights of convolutions and head.", panel=LEARN, minimum=0)
     decay_all: bool = knob(False, "Weight decay on biases and normalisation too.", panel=LEARN)
     schedule: Schedule = knob("constant", "Of the learning rate.", panel=LEARN)
-    warmup: float = knob(0.0, "Epochs in which the rate rises from 0; one-cycle has its own.", panel=LEARN, least=0)
+    warmup: float = knob(0.0, "Epochs in which the rate rises from 0; one-cycle has its own.", panel=LEARN, minimum=0)
     milestones: tuple[float, ...] = knob(
         (0.6, 0.85), "Of step: where the rate drops, as shares of the epochs.", panel=LEARN, above=0, below=1
     )
     drop: float = knob(0.1, "Of step and plateau: what the rate is multiplied by.", panel=LEARN, above=0, below=1)
     plateau: int = knob(5, "Of plateau: epochs without a better metric before a drop.", panel=LEARN, above=0)
-    clip_norm: float | None = knob(None, "Largest norm of all gradients.", panel=LEARN, above=0, told="none")
+    clip_norm: float | None = knob(None, "Largest norm of all gradients.", panel=LEARN, above=0, default_text="none")
     ema: float = knob(
         0.0,
         "Decay a step of an average of the weights, which is then what is judged and kept.",
         panel=LEARN,
-        least=0,
+        minimum=0,
         below=1,
     )
-    freeze: int = knob(0, "First epochs in which only the head learns.", panel=LEARN, least=0, whole_run=True)
+    freeze: int = knob(0, "First epochs in which only the head learns.", panel=LEARN, minimum=0, whole_run=True)
     patience: int | None = knob(
-        None, "Stop after so many epochs without a better metric.", panel=LEARN, above=0, told="never", whole_run=True
+        None, "Stop after epochs without a better metric.", panel=LEARN, above=0, default_text="never", whole_run=True
     )
     stage_start: StageStart = knob("last", "Which weights of the stage before.", panel=LEARN, option=False)
 
-    label_smoothing: float = knob(0.0, "Share of the truth spread over all classes.", panel=BALANCE, least=0, below=1)
+    label_smoothing: float = knob(0.0, "Share of the truth spread over all classes.", panel=BALANCE, minimum=0, below=1)
     class_weights: ClassWeights = knob(
         "none", "Of the loss: n/(K n_class), 1 - n_class/n, or by effective number.", panel=BALANCE
     )
@@ -172,7 +177,7 @@ class TrainConfig:
         "auto", "cuda fails where CUDA cannot be had; auto says what it chose.", panel=MACHINE, whole_run=True
     )
     workers: int | None = knob(
-        None, "Processes that decode images.", panel=MACHINE, above=0, told="all cores", whole_run=True
+        None, "Processes that decode images.", panel=MACHINE, above=0, default_text="all cores", whole_run=True
     )
     compile: Compile = knob("auto", "torch.compile; auto: on CUDA where the work ahead pays for it.", panel=MACHINE)
     sync_bn: bool = knob(False, "Batch normalisation over all GPUs.", panel=MACHINE, whole_run=True)

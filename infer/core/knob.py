@@ -24,13 +24,13 @@ class Knob:
     help: str
     panel: str = ""
     """Under which heading the option stands; "" is the first."""
-    least: float = -math.inf
+    minimum: float = -math.inf
     above: float = -math.inf
     """The value is larger than this."""
-    most: float = math.inf
+    maximum: float = math.inf
     below: float = math.inf
     """The value is smaller than this."""
-    told: str = ""
+    default_text: str = ""
     """The default for people, where it is not simply the value."""
     short: str = ""
     """The option's one-letter form."""
@@ -41,15 +41,15 @@ class Knob:
 
     def range(self) -> str:
         """For people: `above 0`, `from 0 to 1`, `at least 0 and below 1`."""
-        if self.least > -math.inf and self.most < math.inf:
-            return f"from {self.least:.12g} to {self.most:.12g}"
-        limits = ((self.least, "at least"), (self.above, "above"), (self.most, "at most"), (self.below, "below"))
+        if self.minimum > -math.inf and self.maximum < math.inf:
+            return f"from {self.minimum:.12g} to {self.maximum:.12g}"
+        limits = ((self.minimum, "at least"), (self.above, "above"), (self.maximum, "at most"), (self.below, "below"))
         return " and ".join(f"{word} {value:.12g}" for value, word in limits if math.isfinite(value)) or "finite"
 
     def holds(self, value: float) -> bool:
         """Whether a number is finite and in range."""
         finite = isinstance(value, int) or math.isfinite(value)  # a large whole number has no float
-        return finite and self.least <= value <= self.most and self.above < value < self.below
+        return finite and self.minimum <= value <= self.maximum and self.above < value < self.below
 
 
 def knob(default: Any, help: str, **more: Any) -> Any:  # noqa: A002  # the field's usual name

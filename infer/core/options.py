@@ -73,7 +73,7 @@ def _parameter(name: str, what: Knob, kind: Any, default: object) -> inspect.Par
     wanted = plain_type(kind)
     if wanted is bool:
         names = (f"{option(name)}/--no-{name.replace('_', '-')}",)
-    told = what.told if default is None or (what.told and not default) else _told(default)
+    told = what.default_text if default is None or (what.default_text and not default) else _told(default)
     listed = get_origin(wanted) is tuple and wanted not in (tuple[str, ...], tuple[Path, ...])
     text = f"{what.help[:-1]}, {LIST}." if listed else what.help
     info = typer.Option(*names, help=text, rich_help_panel=what.panel or None, show_default=told or False)

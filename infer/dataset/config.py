@@ -20,14 +20,14 @@ class DataCheckConfig:
 
     data: Path
     """A data set in any layout."""
-    out: Path | None = knob(None, "Folder of the report.", told="data-check-NAME, by the data set's name")
+    out: Path | None = knob(None, "Folder of the report.", default_text="data-check-NAME, by the data set's name")
     json: bool = knob(False, "Print the JSON report, and nothing else.")
-    exclude: Path | None = knob(None, LEFT_OUT, told="none")
+    exclude: Path | None = knob(None, LEFT_OUT, default_text="none")
     near: float = knob(
-        0.99, "How alike pictures are that pass for the same, whatever way up; 1 is identical.", least=0.9, most=1
+        0.99, "How alike pictures are that pass for the same, whatever way up; 1 is identical.", minimum=0.9, maximum=1
     )
-    empty: float = knob(4.0, "Near-empty: brightness has a smaller standard deviation, of 255.", least=0, most=128)
-    tiny: int = knob(32, "Tiny: the shorter side has fewer pixels.", least=0)
+    empty: float = knob(4.0, "Near-empty: brightness has a smaller standard deviation, of 255.", minimum=0, maximum=128)
+    tiny: int = knob(32, "Tiny: the shorter side has fewer pixels.", minimum=0)
     odd_aspect: float = knob(2.0, "Odd-shaped: so many times more, or less, elongated than the median.", above=1)
     odd_size: float = knob(4.0, "Odd-shaped: its size differs from the median by more than this factor.", above=1)
 
@@ -47,15 +47,15 @@ class DataSplitConfig:
     source: Path
     """A data set in any layout, or a CSV with Path, label and perhaps a patient."""
     out: Path = knob(Path("split"), "Folder for train.csv, valid.csv and test.csv.")
-    valid: float = knob(0.15, "Share of the images for validation.", least=0, below=1)
-    test: float | None = knob(None, "Share of the images for the test.", least=0, below=1, told="0.15")
+    valid: float = knob(0.15, "Share of the images for validation.", minimum=0, below=1)
+    test: float | None = knob(None, "Share of the images for the test.", minimum=0, below=1, default_text="0.15")
     keep_test: bool = knob(False, "Keep the data set's own test split, and part only the rest.")
     group_pattern: str = knob(
         "", "Regular expression whose first group in an image's path is the patient, such as '([^_/]*)_[^/]*$'.",
-        told="the patient column, or C-NMC's subjects",
+        default_text="the patient column, or C-NMC's subjects",
     )  # fmt: skip
-    exclude: Path | None = knob(None, LEFT_OUT, told="none")
-    seed: int = knob(0, "Of the split.", least=0, most=2**32 - 1)
+    exclude: Path | None = knob(None, LEFT_OUT, default_text="none")
+    seed: int = knob(0, "Of the split.", minimum=0, maximum=2**32 - 1)
     force: bool = knob(False, "Overwrite a split that lies there.")
 
     def __post_init__(self) -> None:

@@ -15,8 +15,8 @@ class Settings:
 
     plain: int = 1
     count: int = knob(1, "Whole.", panel="p", above=0)
-    share: float = knob(0.5, "Share.", panel="p", least=0, below=1)
-    side: int | None = knob(None, "Side.", panel="p", least=32, most=2048, told="what suits")
+    share: float = knob(0.5, "Share.", panel="p", minimum=0, below=1)
+    side: int | None = knob(None, "Side.", panel="p", minimum=32, maximum=2048, default_text="what suits")
     rates: tuple[float, ...] = knob((), "Rates.", panel="p", above=0, below=1)
     names: tuple[str, ...] = knob((), "Names.", panel="p")
     text: str = knob("", "Text.", panel="p")
@@ -96,7 +96,7 @@ def test_knobs_are_the_fields_that_were_declared_as_such_with_types_and_defaults
     names = ("count", "share", "side", "rates", "names", "text", "switch", "kind", "free", "path", "maybe")
     assert tuple(found) == names
     what, kind, default = found["side"]
-    assert (what.help, what.panel, what.told, kind, default) == ("Side.", "p", "what suits", int | None, None)
+    assert (what.help, what.panel, what.default_text, kind, default) == ("Side.", "p", "what suits", int | None, None)
 
 
 def test_every_range_can_be_told() -> None:
@@ -104,9 +104,9 @@ def test_every_range_can_be_told() -> None:
         return Knob(help="", panel="", **limits).range()
 
     assert told() == "finite"
-    assert told(least=0.001) == "at least 0.001"
-    assert told(above=0, most=2) == "above 0 and at most 2"
-    assert told(least=0, most=2**32 - 1) == "from 0 to 4294967295"
+    assert told(minimum=0.001) == "at least 0.001"
+    assert told(above=0, maximum=2) == "above 0 and at most 2"
+    assert told(minimum=0, maximum=2**32 - 1) == "from 0 to 4294967295"
 
 
 def test_an_options_name_has_hyphens() -> None:
