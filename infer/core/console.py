@@ -73,7 +73,7 @@ class Screen:
 
 
 @contextlib.contextmanager
-def errors_kept() -> Iterator[list[str]]:
+def captured_stderr() -> Iterator[list[str]]:
     """What libraries write to standard error meanwhile, past Python's own; as lines, once it is over."""
     said: list[str] = []
     with tempfile.TemporaryFile() as file:

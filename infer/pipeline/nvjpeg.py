@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from infer.core.console import errors_kept
+from infer.core.console import captured_stderr
 from infer.core.errors import DeviceError, MissingExtraError
 from infer.images.jpeg_header import Frame
 from infer.model.cuda import CUDA, load_driver
@@ -33,7 +33,7 @@ class JpegDecoder:
     def __init__(self, provider: str) -> None:
         """Open it; with the CPU's provider it decodes on the processor. Raises MissingExtraError, DeviceError."""
         self._on_gpu = provider == CUDA
-        with errors_kept() as said:
+        with captured_stderr() as said:
             nvimgcodec = _import()
             kinds = nvimgcodec.BackendKind
             allowed = [kinds.HW_GPU_ONLY, kinds.GPU_ONLY, kinds.HYBRID_CPU_GPU] if self._on_gpu else [kinds.CPU_ONLY]

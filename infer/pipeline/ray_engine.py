@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infer.config import Device, PredictConfig, Tta
-from infer.core.console import errors_kept
+from infer.core.console import captured_stderr
 from infer.core.cpu import cores
 from infer.core.errors import DeviceError, LabError, MissingExtraError
 from infer.images.archive import File
@@ -169,7 +169,7 @@ def start_pool(device: Device) -> Pool:
     stopped = signal.getsignal(signal.SIGTERM)
     try:
         if not ray.is_initialized():
-            with errors_kept():  # it tells of the level that was just asked for
+            with captured_stderr():  # it tells of the level that was just asked for
                 ray.init(
                     num_cpus=None if joins else cores(),
                     include_dashboard=False,

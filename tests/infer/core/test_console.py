@@ -4,7 +4,7 @@ import os
 import pytest
 from rich.console import Console
 
-from infer.core.console import Screen, errors_kept
+from infer.core.console import Screen, captured_stderr
 from infer.core.text import shown
 
 
@@ -39,7 +39,7 @@ def test_a_progress_bar_on_a_terminal_shows_its_note_as_it_is() -> None:
 
 
 def test_what_libraries_write_past_python_is_kept_and_later_errors_are_seen(capfd: pytest.CaptureFixture[str]) -> None:
-    with errors_kept() as said:
+    with captured_stderr() as said:
         os.write(2, b"missing: libx\nand more\n")
     assert said == ["missing: libx", "and more"]
     os.write(2, b"seen\n")
@@ -47,7 +47,7 @@ def test_what_libraries_write_past_python_is_kept_and_later_errors_are_seen(capf
 
 
 def test_an_error_ends_the_keeping(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ValueError, match="wrong"), errors_kept():
+    with pytest.raises(ValueError, match="wrong"), captured_stderr():
         raise ValueError("wrong")
     os.write(2, b"seen\n")
     assert capfd.readouterr().err == "seen\n"
