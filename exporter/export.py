@@ -23,7 +23,7 @@ from exporter.temperature import fit_temperature
 from exporter.threshold import with_threshold
 from infer.core.arrays import Pixels
 from infer.core.console import Screen
-from infer.core.files import replacing, write_text
+from infer.core.files import atomic_write, write_text
 from infer.dataset.table import spread
 from infer.metrics.metrics import softmax
 from infer.metrics.point_values import calibration_error
@@ -52,7 +52,7 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
     card = with_threshold(card, reference, source.gate, screen)
     model = _build(config, source.network, card, calibration, screen)
     target = config.out or source.model
-    with replacing(target) as draft:
+    with atomic_write(target) as draft:
         draft.write_bytes(model.SerializeToString(deterministic=True))
         check_file(draft, config.opset)
         parity = pass_gate(draft, reference, config.batch_size, devices, screen, "no file was left")

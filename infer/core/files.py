@@ -15,7 +15,7 @@ from infer.core.remote import delete, upload, uri_of
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a draft beside `path`; rename it to `path` at the end, or delete it if anything failed.
 
     The draft keeps the suffix. A reader sees the old file or the new one, never half of one.
@@ -59,7 +59,7 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file at once, atomically. Raises OutputError."""
-    with replacing(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_bytes(content)
 
 

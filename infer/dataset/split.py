@@ -12,7 +12,7 @@ import numpy as np
 from infer.core.console import Screen
 from infer.core.csv_files import csv_text
 from infer.core.errors import DataError, OutputError
-from infer.core.files import cannot_write, replacing
+from infer.core.files import atomic_write, cannot_write
 from infer.core.text import listed
 from infer.dataset.config import DataSplitConfig
 from infer.dataset.exclude import read_without
@@ -191,7 +191,7 @@ def _write_together(texts: Mapping[Path, str | None]) -> None:
     with contextlib.ExitStack() as drafts:
         for path, text in texts.items():
             if text is not None:
-                with drafts.enter_context(replacing(path)).open("wb") as draft:
+                with drafts.enter_context(atomic_write(path)).open("wb") as draft:
                     draft.write(text.encode("utf-8", "surrogateescape"))
                     draft.flush()
                     os.fsync(draft.fileno())

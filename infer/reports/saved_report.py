@@ -8,7 +8,7 @@ import numpy as np
 
 from infer.core.csv_files import csv_line, read_csv
 from infer.core.errors import DataError
-from infer.core.files import replacing
+from infer.core.files import atomic_write
 from infer.metrics.result import EvaluationResult
 from infer.model.card import ClassName, OperatingPoint
 from infer.reports.files import PREDICTIONS, REPORT_JSON
@@ -27,7 +27,7 @@ def write_predictions(result: EvaluationResult, path: Path) -> None:
     labels = [item.label for item in result.classes]
     groups = result.groups or ("",) * len(result.paths)
     rows = zip(result.paths, result.truth, groups, result.predicted, result.probabilities, strict=True)
-    with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with atomic_write(path) as draft, draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         file.write(csv_line([*COLUMNS, *labels]))
         for name, truth, group, predicted, probabilities in rows:
             file.write(csv_line([name, labels[truth], group, labels[predicted], *probabilities]))

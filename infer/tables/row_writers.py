@@ -14,7 +14,7 @@ import numpy as np
 
 from infer.core.csv_files import csv_line
 from infer.core.errors import MissingExtraError
-from infer.core.files import replacing
+from infer.core.files import atomic_write
 
 Cell = str | int | np.float32
 
@@ -40,7 +40,7 @@ def is_parquet(path: Path) -> bool:
 def writing_csv(path: Path, header: Sequence[str]) -> Iterator[Write]:
     """Yield what writes a row; the file appears whole when the block ends well, or not at all. Raises OutputError."""
     with (
-        replacing(path) as draft,
+        atomic_write(path) as draft,
         draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         file.write(csv_line(header))
@@ -66,7 +66,7 @@ def writing_parquet(path: Path, header: Sequence[str]) -> Iterator[Write]:
 
     waiting: list[Sequence[Cell]] = []
     writer: pyarrow.parquet.ParquetWriter | None = None
-    with replacing(path) as draft:
+    with atomic_write(path) as draft:
 
         def flush() -> None:
             nonlocal writer

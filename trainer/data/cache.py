@@ -17,7 +17,7 @@ import PIL
 from infer.core.arrays import Pixels
 from infer.core.console import Screen
 from infer.core.errors import ImageError, OutputError
-from infer.core.files import cache_folder, make_folder, replacing, write_text
+from infer.core.files import atomic_write, cache_folder, make_folder, write_text
 from infer.core.text import size_text
 from infer.dataset.table import Table
 from infer.images import preprocess
@@ -87,7 +87,7 @@ def _decode(files: Sequence[str], spec: PixelSpec, path: Path, workers: int | No
             old.unlink(missing_ok=True)
     row_bytes = 3 * math.prod(spec.canvas)
     make_room(make_folder(path.parent), len(files) * row_bytes)
-    with replacing(path) as draft, draft.open("w+b") as out, screen.bar("decoding", len(files)) as bar:
+    with atomic_write(path) as draft, draft.open("w+b") as out, screen.bar("decoding", len(files)) as bar:
         hold(out)
         offset = _write_header(out, len(files), spec)
         out.truncate(offset + len(files) * row_bytes)

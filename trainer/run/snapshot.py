@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from infer.core.errors import ModelError
-from infer.core.files import replacing
+from infer.core.files import atomic_write
 from infer.model.runs import SNAPSHOT
 
 VERSION = 1
@@ -34,7 +34,7 @@ def cloned(state: Any) -> Any:
 
 def save_snapshot(run: Path, state: dict[str, Any]) -> None:
     """Write a run's last.ckpt, atomically. Raises OutputError."""
-    with replacing(run / SNAPSHOT) as draft:
+    with atomic_write(run / SNAPSHOT) as draft:
         torch.save({"version": VERSION, **state}, draft)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from infer.core.csv_files import csv_text, read_csv
 from infer.core.errors import DataError, OutputError
-from infer.core.files import cache_folder, make_folder, replacing, write_bytes, write_text
+from infer.core.files import atomic_write, cache_folder, make_folder, write_bytes, write_text
 from infer.images.listing import is_image, list_images, natural_key
 
 
@@ -30,7 +30,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, stop: BaseException)
     path.write_text("old")
 
     def write_half() -> None:
-        with replacing(path) as draft:
+        with atomic_write(path) as draft:
             draft.write_text("half")
             raise stop
 
@@ -43,7 +43,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, stop: BaseException)
 def test_until_the_end_readers_see_the_old_file_and_the_draft_is_a_hidden_neighbour_of_its_kind(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_text("old")
-    with replacing(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_text("new")
         assert path.read_text() == "old"
         assert draft.parent == path.parent
@@ -62,7 +62,7 @@ def test_a_reader_who_has_the_old_file_open_keeps_all_of_it(tmp_path: Path) -> N
 
 
 def test_two_writers_of_one_file_do_not_share_a_draft(tmp_path: Path) -> None:
-    with replacing(tmp_path / "a") as one, replacing(tmp_path / "a") as two:
+    with atomic_write(tmp_path / "a") as one, atomic_write(tmp_path / "a") as two:
         one.write_text("one")
         two.write_text("two")
     assert (tmp_path / "a").read_text() == "one"
@@ -71,7 +71,7 @@ def test_two_writers_of_one_file_do_not_share_a_draft(tmp_path: Path) -> None:
 def test_a_full_disk_is_named_with_the_remedy(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     remedy = r"disk is full and .*a\.csv was not written; free some space or .*--out"
-    with pytest.raises(OutputError, match=remedy), replacing(path):
+    with pytest.raises(OutputError, match=remedy), atomic_write(path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert names_in(tmp_path) == []
 
