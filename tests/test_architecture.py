@@ -1,4 +1,4 @@
-"""Imports point one way: cli -> exporter -> trainer -> infer, then the rooms inside in their order; infer needs no torch."""
+"""Imports point one way: cli -> exporter -> trainer -> infer, and down the rooms inside; infer never imports torch."""
 
 import ast
 from collections.abc import Iterator
