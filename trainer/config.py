@@ -66,12 +66,7 @@ class TrainConfig:
     fold: int | None = knob(None, "C-NMC's validation fold.", panel=DATA, default_text="2", minimum=0, whole_run=True)
     exclude: str = knob("", LEFT_OUT, panel=DATA, default_text="none", whole_run=True)
     seed: int = knob(
-        0,
-        "Of weights, order, augmentation, and a split that has to be made.",
-        panel=DATA,
-        minimum=0,
-        maximum=2**32 - 1,
-        whole_run=True,
+        0, "Seed of weights, order, augmentation and split.", panel=DATA, minimum=0, maximum=2**32 - 1, whole_run=True
     )
     out: str = knob("runs", "Folder in which the run's folder is made.", panel=DATA, whole_run=True)
     monitor: str = knob(
@@ -82,12 +77,7 @@ class TrainConfig:
     weights: str = knob("", "Start from a local .pth or .safetensors.", panel=DATA, whole_run=True)
 
     image_size: int | None = knob(
-        None,
-        "Side of the window in pixels.",
-        panel=VIEW,
-        minimum=32,
-        maximum=2048,
-        default_text=_by_device("image_size"),
+        None, "Input side in pixels.", panel=VIEW, minimum=32, maximum=2048, default_text=_by_device("image_size")
     )
     fit: Fit = knob(
         "shorter",
