@@ -18,7 +18,7 @@ from PIL import Image
 from rich.console import Console
 
 from infer.core.console import Screen
-from infer.dataset.image_facts import survey
+from infer.dataset.image_facts import measure_images
 from infer.dataset.layouts import read_listed
 from infer.dataset.near_duplicates import SIDE, SIGNATURE, Floats, likeness, near_pairs, signature
 from infer.images.preprocess import read_rgb
@@ -53,7 +53,7 @@ def main() -> None:
 def measure(folder: Path, copies: int) -> None:
     """Print how alike different pictures are, and copies."""
     table, _ = read_listed(folder)
-    facts, _ = survey(folder, table.paths, Screen(Console(quiet=True)))
+    facts, _ = measure_images(folder, table.paths, Screen(Console(quiet=True)))
     _, first = np.unique(facts["pixels"], return_index=True)
     near, below = near_pairs(facts["signature"][first], 0.99)
     print(f"{folder.name}: {len(first)} different pictures, {len(near.likeness)} pairs at 0.99 or more")
@@ -81,7 +81,7 @@ def search(pictures: int) -> None:
 
 
 def reduced(image: Image.Image) -> Floats:
-    """The signature of an image, as the survey takes it."""
+    """The signature of an image, as measure_image computes it."""
     return signature(np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)))
 
 

@@ -1,4 +1,4 @@
-"""`lab data check`: every image decoded, and what is wrong with them, or between them, found."""
+"""`lab data check`: decode every image, and find bad images, copies and leakage between splits."""
 
 from collections import Counter, defaultdict
 from dataclasses import replace
@@ -10,7 +10,7 @@ from infer.core.errors import DataError
 from infer.core.files import write_text
 from infer.dataset.colour_baseline import ColourBaseline, colour_baseline
 from infer.dataset.config import EXCLUDE, PAGE, REPORT, DataCheckConfig
-from infer.dataset.exclude import leave_out, write_exclusions
+from infer.dataset.exclude import without_excluded, write_exclusions
 from infer.dataset.findings import (
     CUT,
     EMPTY,
@@ -27,7 +27,7 @@ from infer.dataset.findings import (
     Problem,
     exclusions,
 )
-from infer.dataset.image_facts import Facts, survey
+from infer.dataset.image_facts import Facts, measure_images
 from infer.dataset.layouts import parts, read_listed
 from infer.dataset.near_duplicates import MOST_PAIRS, near_pairs
 from infer.dataset.page import check_page
@@ -35,89 +35,100 @@ from infer.dataset.report import json_text
 from infer.dataset.table import TEST, UNKNOWN, Table
 
 UNIFORM = 0.99
-"""Near-empty: a larger share of the pixels is of one brightness. Cells cut out on black have 0.8."""
+"""An image is near-empty if a larger share of its pixels has one brightness; cells cut out on black have 0.8."""
 CUT_OFF = 0.05
-"""Cut off: a larger share of the rows is what a decoder puts where the file ends."""
+"""An image is cut off if a larger share of its rows is the grey that a decoder fills in where the file ends."""
 
 
 def check_data(config: DataCheckConfig, screen: Screen) -> Findings:
-    """Look at all images of a data set and write the report: JSON, HTML and the list of images to leave out.
+    """Check all images of a data set and write the report: JSON, HTML and the list of images to leave out.
 
     Raises:
         DataError: the data set cannot be read, or holds no image.
         OutputError: the report cannot be written.
     """
     table, _ = read_listed(config.data)
-    table = leave_out(table, config.exclude, screen)
+    table = without_excluded(table, config.exclude, screen)
     if not len(table):
         raise DataError(f"no images found in {table.root}; lab reads JPEG, PNG, BMP, TIFF, WebP and GIF")
     screen.say(f"data: {table.root} ({table.layout})")
-    found = find_all(table, config, screen)
-    write_text(config.folder / REPORT, json_text(found))
-    write_text(config.folder / PAGE, check_page(found))
-    write_exclusions(config.folder / EXCLUDE, exclusions(found))
-    return found
+    findings = inspect_table(table, config, screen)
+    write_text(config.folder / REPORT, json_text(findings))
+    write_text(config.folder / PAGE, check_page(findings))
+    write_exclusions(config.folder / EXCLUDE, exclusions(findings))
+    return findings
 
 
-def find_all(table: Table, config: DataCheckConfig, screen: Screen) -> Findings:
-    """Decode every image of a table once and compare them."""
+def inspect_table(table: Table, config: DataCheckConfig, screen: Screen) -> Findings:
+    """Decode every image of a table once, and compare all of them."""
     paths = list(dict.fromkeys(table.paths))
-    place_of = {path: place for place, path in enumerate(paths)}
-    places = np.array([place_of[path] for path in table.paths])
-    facts, why = survey(table.root, paths, screen)
-    facts = facts[places]
-    unreadable = {row: why[place] for row, place in enumerate(places.tolist()) if place in why}
+    index_of = {path: index for index, path in enumerate(paths)}
+    indices = np.array([index_of[path] for path in table.paths])
+    facts, reasons = measure_images(table.root, paths, screen)
+    facts = facts[indices]
+    unreadable = {row: reasons[index] for row, index in enumerate(indices.tolist()) if index in reasons}
     problems = find_problems(table, facts, unreadable, config)
-    named = parts(table)
+    row_parts = parts(table)
     blank = {problem.row for problem in problems if problem.kind in (UNREADABLE, EMPTY)}
     with screen.bar("comparing", len(table)) as bar:
-        matches, closest, complete = _find_matches(table, named, facts, blank, config.near, bar)
+        matches, closest, complete = _find_matches(table, row_parts, facts, blank, config.near, bar)
     return Findings(
         table=table,
-        parts=named,
+        parts=row_parts,
         facts=facts,
         problems=tuple(problems),
         matches=tuple(sorted(matches, key=lambda match: (not match.crosses, -match.likeness, match.rows))),
         closest=tuple(closest),
         complete=complete,
-        crossing_groups=_crossing_groups(table, named),
+        crossing_groups=_crossing_groups(table, row_parts),
         colours=_colours(table, facts, unreadable),
     )
 
 
 def find_problems(table: Table, facts: Facts, unreadable: dict[int, str], config: DataCheckConfig) -> list[Problem]:
-    """What is wrong with images by themselves; `unreadable` tells why of each row that cannot be read."""
+    """Find what is wrong with single images; `unreadable` gives the reason for each row that cannot be read."""
     readable = [row for row in range(len(table)) if row not in unreadable]
     side = np.sqrt(facts["height"] * facts["width"].astype(np.float64))
-    long = np.maximum(facts["height"], facts["width"]) / np.maximum(1, np.minimum(facts["height"], facts["width"]))
-    middle = (float(np.median(side[readable])), float(np.median(long[readable]))) if readable else (1.0, 1.0)
-    found = [Problem(row, UNREADABLE, why) for row, why in unreadable.items()]
+    aspect = np.maximum(facts["height"], facts["width"]) / np.maximum(1, np.minimum(facts["height"], facts["width"]))
+    median_side, median_aspect = (float(np.median(v[readable])) if readable else 1.0 for v in (side, aspect))
+    problems = [Problem(row, UNREADABLE, reason) for row, reason in unreadable.items()]
     for row in range(len(table)):
         if table.labels[row] == UNKNOWN and table.splits[row] != TEST:
-            found.append(Problem(row, NO_LABEL, f"in {table.splits[row]}"))
+            problems.append(Problem(row, NO_LABEL, f"in {table.splits[row]}"))
     for row in readable:
-        one = facts[row]
-        size = f"{one['width']} x {one['height']} pixels"
-        if one["contrast"] < config.empty or one["uniform"] > UNIFORM:
-            told = f"brightness has std {one['contrast']:.1f}, {one['uniform']:.1%} of the pixels are of one brightness"
-            found.append(Problem(row, EMPTY, told))
-        elif one["cut"] > CUT_OFF:
-            found.append(Problem(row, CUT, f"the lower {one['cut']:.0%} is what decoders put where a file ends"))
-        if min(one["height"], one["width"]) < config.tiny:
-            found.append(Problem(row, TINY, size))
-        elif _far(side[row], middle[0], config.odd_size) or _far(long[row], middle[1], config.odd_aspect):
-            found.append(Problem(row, ODD, f"{size}; the median is {middle[0]:.0f} a side, {middle[1]:.2f} to 1"))
-    return found
+        image = facts[row]
+        size = f"{image['width']} x {image['height']} pixels"
+        if image["contrast"] < config.empty or image["uniform"] > UNIFORM:
+            detail = (
+                f"brightness has std {image['contrast']:.1f}, {image['uniform']:.1%} of the pixels have one brightness"
+            )
+            problems.append(Problem(row, EMPTY, detail))
+        elif image["cut"] > CUT_OFF:
+            detail = f"the lower {image['cut']:.0%} is the grey that decoders fill in where a file ends"
+            problems.append(Problem(row, CUT, detail))
+        if min(image["height"], image["width"]) < config.tiny:
+            problems.append(Problem(row, TINY, size))
+        elif _differs(side[row], median_side, config.odd_size) or _differs(
+            aspect[row], median_aspect, config.odd_aspect
+        ):
+            detail = f"{size}; the median side is {median_side:.0f} pixels, the median aspect ratio {median_aspect:.2f}"
+            problems.append(Problem(row, ODD, detail))
+    return problems
 
 
-def _far(value: float, middle: float, factor: float) -> bool:
-    return bool(value > middle * factor or value < middle / factor)
+def _differs(value: float, median: float, factor: float) -> bool:
+    """Whether a value differs from the median by more than a factor."""
+    return bool(value > median * factor or value < median / factor)
 
 
 def _find_matches(
-    table: Table, named: tuple[str, ...], facts: Facts, blank: set[int], limit: float, bar: Bar
+    table: Table, row_parts: tuple[str, ...], facts: Facts, blank: set[int], limit: float, bar: Bar
 ) -> tuple[list[Match], list[Match], bool]:
-    """Rows that show one picture, or nearly, which `blank` ones do not; the closest others; whether all were found."""
+    """Find rows that show the same picture, or nearly; `blank` rows are compared with nothing.
+
+    Returns:
+        The matches, the closest pairs below `limit`, and whether the search was complete.
+    """
     rows_of: dict[str, list[int]] = defaultdict(list)
     for row, digest in enumerate(facts["pixels"].tolist()):
         rows_of[digest.decode() or f"unreadable {table.paths[row]}"].append(row)
@@ -126,20 +137,20 @@ def _find_matches(
     near, below = near_pairs(facts["signature"][[rows[0] for rows in compared]], limit, bar.step)
 
     def match(rows: list[int], kind: str, likeness: float) -> Match:
-        crosses = len({named[row] for row in rows}) > 1
+        crosses = len({row_parts[row] for row in rows}) > 1
         labels = {int(table.labels[row]) for row in rows} - {UNKNOWN}
         return Match(tuple(sorted(rows)), kind, likeness, crosses, len(labels) > 1)
 
     exact = [match(rows, _kind(rows, table, facts), 1.0) for rows in pictures if len(rows) > 1]
-    alike = [
+    similar = [
         match(compared[first] + compared[second], NEAR, float(value))
-        for (first, second), value in zip(near.places.tolist(), near.likeness, strict=True)
+        for (first, second), value in zip(near.indices.tolist(), near.likeness, strict=True)
     ]
-    others = [
+    closest = [
         Match((compared[first][0], compared[second][0]), NEAR, float(value), crosses=False, contradicts=False)
-        for (first, second), value in zip(below.places.tolist(), below.likeness, strict=True)
+        for (first, second), value in zip(below.indices.tolist(), below.likeness, strict=True)
     ]
-    return exact + alike, others, len(near.likeness) <= MOST_PAIRS
+    return exact + similar, closest, len(near.likeness) <= MOST_PAIRS
 
 
 def _kind(rows: list[int], table: Table, facts: Facts) -> str:
@@ -148,16 +159,17 @@ def _kind(rows: list[int], table: Table, facts: Facts) -> str:
     return SAME_BYTES if len(set(facts["file"][rows].tolist())) == 1 else SAME_PIXELS
 
 
-def _crossing_groups(table: Table, named: tuple[str, ...]) -> dict[str, dict[str, int]]:
-    held = {group: Counter[str]() for group in replace(table, splits=named).crossing_groups()}
-    for group, part in zip(table.groups, named, strict=True):
-        if group in held:
-            held[group][part] += 1
-    return {group: dict(counts) for group, counts in held.items()}
+def _crossing_groups(table: Table, row_parts: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    """Count the images in each part, for each group that is in several parts."""
+    counts = {group: Counter[str]() for group in replace(table, splits=row_parts).crossing_groups()}
+    for group, part in zip(table.groups, row_parts, strict=True):
+        if group in counts:
+            counts[group][part] += 1
+    return {group: dict(by_part) for group, by_part in counts.items()}
 
 
 def _colours(table: Table, facts: Facts, unreadable: dict[int, str]) -> ColourBaseline | str:
-    """The baseline on one row of each picture that has a label."""
+    """Measure the colour baseline on one row of each labelled picture."""
     first: dict[bytes, int] = {}
     for row, digest in enumerate(facts["pixels"].tolist()):
         if row not in unreadable and table.labels[row] != UNKNOWN:

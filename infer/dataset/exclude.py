@@ -1,4 +1,4 @@
-"""The list of images to leave out: a CSV of Path, split and reason, which `lab data check` writes and people edit."""
+"""Lists of images to leave out: CSV files of Path, split and reason, which `lab data check` writes and people edit."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -23,11 +23,11 @@ class Exclusion:
     """One image to leave out."""
 
     path: str
-    """As the data set's table has it; a bare name, with its suffix or without, will do where only one image has it."""
+    """As in the data set's table, or a file name with or without its suffix where only one image has it."""
     split: str = ""
-    """Only where it is listed in this split; "" wherever it is listed."""
+    """The split in which it is left out; "" for all splits."""
     reason: str = ""
-    """For people."""
+    """Why it is left out, in words."""
 
 
 def write_exclusions(path: Path, exclusions: Iterable[Exclusion]) -> None:
@@ -36,10 +36,10 @@ def write_exclusions(path: Path, exclusions: Iterable[Exclusion]) -> None:
 
 
 def read_exclusions(file: Path) -> list[Exclusion]:
-    """The list in a file: rows of path, split and reason, or one path a line; a first line `Path...` is a header.
+    """Read a list: rows of path, split and reason, or one path per line; a first line that begins `Path` is a header.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the file cannot be read.
     """
     rows = read_csv(file, strip=False)
     if rows and rows[0][0].strip().lower() == HEADER[0].lower():
@@ -47,63 +47,63 @@ def read_exclusions(file: Path) -> list[Exclusion]:
     return [Exclusion(*[*row, "", ""][:3]) for row in rows if row[0]]
 
 
-def read_without(source: Path, fold: int | None, exclude: Path | None, screen: Screen) -> Table:
-    """`read_table` of a folder, or of one CSV, without the images of a list; what was left out is said.
+def read_without_excluded(source: Path, fold: int | None, exclude: Path | None, screen: Screen) -> Table:
+    """Read and check a data folder or one CSV without the images of the list `exclude`; print how many it leaves out.
 
     Raises:
-        DataError: the data set or the list cannot be read, or nothing is left.
+        DataError: the data set or the list cannot be read, no image is left, or images or labels are missing.
     """
     table, missing = read_one_table(source) if source.is_file() else read_listed(source, fold)
-    table = leave_out(table, exclude, screen)
+    table = without_excluded(table, exclude, screen)
     check_listed(table, missing)
     return table
 
 
-def leave_out(table: Table, exclude: Path | None, screen: Screen) -> Table:
-    """The table without the images of a list, if there is a list; what was left out, and what it was not, is said.
+def without_excluded(table: Table, exclude: Path | None, screen: Screen) -> Table:
+    """Return the table without the images of a list; print how many it leaves out, and which are not in the table.
 
     Raises:
-        DataError: the list cannot be read, or nothing is left.
+        DataError: the list cannot be read, or no image is left.
     """
     if not exclude:
         return table
-    kept, unknown = without(table, read_exclusions(exclude))
+    kept, unknown = remove(table, read_exclusions(exclude))
     if len(table) and not len(kept):
         raise DataError(f"{exclude} leaves out all {len(table)} images of {table.root}; shorten it")
-    screen.say(f"left out: {len(table) - len(kept)} images, by {exclude}")
+    screen.say(f"left out: {len(table) - len(kept)} images, listed in {exclude}")
     if unknown:
         screen.say(f"warning: {exclude} names {len(unknown)} images that are not in {table.root}: {listed(unknown)}")
     return kept
 
 
-def without(table: Table, exclusions: Sequence[Exclusion]) -> tuple[Table, list[str]]:
-    """The table without these images, and the paths of those that are not in it.
+def remove(table: Table, exclusions: Sequence[Exclusion]) -> tuple[Table, list[str]]:
+    """Return the table without these images, and the paths of the list that are not in the table.
 
-    Where an image stays in another row without a patient, it has the one of the row that goes.
+    An image that stays in another row, which has no patient, gets the patient of the row that is removed.
 
     Raises:
-        DataError: a bare name may be several images.
+        DataError: a file name may be several images.
     """
     if not exclusions:
         return table, []
-    named = _rows_by_name(table.paths)
-    out: set[int] = set()
+    rows_by_name = _rows_by_name(table.paths)
+    removed: set[int] = set()
     unknown: list[str] = []
     for item in exclusions:
-        rows = _find(item.path, named)
+        rows = _find(item.path, rows_by_name)
         if len(paths := sorted({table.paths[row] for row in rows})) > 1:
             raise DataError(f"{item.path} may be {listed(paths)}; write the path in the list of images to leave out")
         rows = [row for row in rows if item.split in ("", table.splits[row])]
-        out.update(rows)
+        removed.update(rows)
         unknown += [] if rows else [item.path]
-    kept = table.take([row for row in range(len(table)) if row not in out])
-    known = {table.paths[row]: table.groups[row] for row in out}
-    groups = [group or known.get(path, "") for path, group in zip(kept.paths, kept.groups, strict=True)]
+    kept = table.take([row for row in range(len(table)) if row not in removed])
+    removed_groups = {table.paths[row]: table.groups[row] for row in removed}
+    groups = [group or removed_groups.get(path, "") for path, group in zip(kept.paths, kept.groups, strict=True)]
     return replace(kept, groups=tuple(groups)), unknown
 
 
 def _rows_by_name(paths: Sequence[str]) -> list[dict[str, list[int]]]:
-    """The rows that have a path, that have a file name, and that have a file name without its suffix."""
+    """Return three dictionaries: the rows of each path, of each file name, and of each file name without its suffix."""
     levels: list[dict[str, list[int]]] = [defaultdict(list) for _ in range(3)]
     for row, path in enumerate(paths):
         file = PurePosixPath(path)
@@ -112,8 +112,8 @@ def _rows_by_name(paths: Sequence[str]) -> list[dict[str, list[int]]]:
     return levels
 
 
-def _find(wanted: str, named: list[dict[str, list[int]]]) -> list[int]:
-    """The rows that an entry means: with a folder or a suffix it never means an image that has another."""
-    path = wanted.removeprefix("./")
-    levels = named[:1] if "/" in wanted else named[:2] if is_image(path) else named
+def _find(name: str, rows_by_name: list[dict[str, list[int]]]) -> list[int]:
+    """Return the rows that an entry means; one with a folder or a suffix never means an image with another."""
+    path = name.removeprefix("./")
+    levels = rows_by_name[:1] if "/" in name else rows_by_name[:2] if is_image(path) else rows_by_name
     return next((level[path] for level in levels if path in level), [])

@@ -1,4 +1,4 @@
-"""The labelled images that a model is held to."""
+"""The labelled images on which a model is evaluated or checked."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,43 +15,49 @@ from infer.model.runs import DATA, RECIPE, read_recipe
 
 
 def run_table(run: Path, card: ModelCard, root: Path | None = None) -> Table:
-    """The table that a run was trained with, its images below `root` or where they lay then. Raises DataError."""
+    """Read the table that a run was trained with; `root` is where its images are now, if they were moved.
+
+    Raises:
+        DataError: the folder is not a run, its table cannot be read, or its images are gone.
+    """
     if not (run / RECIPE).is_file():
-        raise DataError(f"{run} is no run, so its validation images are not known; name a data set")
-    place = root or Path(str(read_recipe(run).get("data", "")))
-    if not place.is_dir():
-        raise DataError(f"the images that {run} was trained with are not at {place} any more; say where with --data")
-    return read_run_table(run / DATA, place, card.classes)
+        raise DataError(f"{run} is not a run folder, so its validation images are not known; name a data set")
+    folder = root or Path(str(read_recipe(run).get("data", "")))
+    if not folder.is_dir():
+        raise DataError(
+            f"the images that {run} was trained with are no longer in {folder}; name their folder by --data"
+        )
+    return read_run_table(run / DATA, folder, card.classes)
 
 
 def choose_split(table: Table, order: Sequence[str]) -> str:
-    """The first of these splits that has labelled images. Raises DataError where none has."""
+    """Return the first of these splits that has labelled images. Raises DataError where none has."""
     for split in order:
         if any(table.counts(split)):
             return split
-    raise DataError(f"{table.root} has no labelled images, and the truth is needed; give a data set with labels")
+    raise DataError(f"{table.root} has no labelled images, which are needed here; give a data set with labels")
 
 
 def labelled_images(table: Table, split: str, classes: tuple[ClassName, ...], screen: Screen) -> Table:
-    """The labelled images of a split, which are said; their labels are indices into a model's `classes`.
+    """Return the labelled images of a split, with labels that are indices into a model's `classes`; print their number.
 
     Raises:
-        DataError: there are none, or they have labels that the model does not know.
+        DataError: there are none, or they have labels that the model does not have.
     """
-    found = table.split(split)
-    found = found.take(np.flatnonzero(found.labels != UNKNOWN))
-    if not len(found):
-        own_split = "; leave DATA out for the images that lab set apart" if split == VALID else ""
+    images = table.split(split)
+    images = images.take(np.flatnonzero(images.labels != UNKNOWN))
+    if not len(images):
+        own_split = "; leave DATA out to use the run's own validation split" if split == VALID else ""
         raise DataError(f"{table.root} has no labelled images in its {split} split; choose another --split{own_split}")
-    screen.say(f"data: {split} split of {table.name}, {len(found)} images ({table.layout})")
-    labels = to_indices([table.classes[label].label for label in found.labels], classes, str(table.root))
-    return replace(found, labels=np.array(labels, dtype=np.int64), classes=classes)
+    screen.say(f"data: {split} split of {table.name}, {len(images)} images ({table.layout})")
+    labels = to_indices([table.classes[label].label for label in images.labels], classes, str(table.root))
+    return replace(images, labels=np.array(labels, dtype=np.int64), classes=classes)
 
 
 def held_out_images(table: Table, classes: tuple[ClassName, ...], screen: Screen) -> Table:
-    """`labelled_images` of the split to hold a model to: the first of valid, test and train that has any."""
+    """Return the `labelled_images` of the first of valid, test and train that has any. Raises DataError."""
     split = choose_split(table, (VALID, TEST, TRAIN))
-    found = labelled_images(table, split, classes, screen)
+    images = labelled_images(table, split, classes, screen)
     if split == TRAIN:
-        screen.say("note: these may be the very images that the network was trained on")
-    return found
+        screen.say("note: these may be the images that the network was trained on")
+    return images

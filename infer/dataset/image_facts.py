@@ -1,4 +1,4 @@
-"""What a look at every image of a data set tells: one fixed-size record of facts an image."""
+"""Facts measured on every image of a data set: size, hashes, colour statistics; one fixed-size record per image."""
 
 import hashlib
 import io
@@ -19,15 +19,16 @@ from infer.images.parallel_map import FEW, in_order
 from infer.images.preprocess import FORMATS, bombs_are_errors, read_rgb
 
 QUANTILES = (5, 25, 50, 75, 95)
-"""Of each channel, in percent."""
+"""Quantiles measured of each channel, in percent."""
 COLOURS = 3 * (2 + len(QUANTILES))
+"""Colour statistics per image: mean, standard deviation and QUANTILES of each of 3 channels."""
 LEVELS = np.arange(256)
 NEAR = 8
-"""Levels of luma that pass for one colour."""
+"""Width of the range of luma levels that counts as one brightness."""
 CHUNK = 8
-"""Images a task of those that are spread over the cores."""
+"""Images per task when images are spread over the cores."""
 CUT_GREY = 128
-"""What JPEG decoders fill the rows with that a file no longer has."""
+"""Grey level with which JPEG decoders fill the rows that a file lacks."""
 
 FACTS = np.dtype(
     [
@@ -36,72 +37,76 @@ FACTS = np.dtype(
         ("kind", "U16"),  # file format and mode, such as `JPEG RGB`
         ("file", "S64"),  # sha256 of the file's bytes, as hexadecimal
         ("pixels", "S64"),  # sha256 of the decoded RGB pixels and their shape
-        ("signature", "f4", (SIGNATURE, SIGNATURE)),  # of infer/dataset/near_duplicates.py
+        ("signature", "f4", (SIGNATURE, SIGNATURE)),  # as in infer/dataset/near_duplicates.py
         ("colour", "f4", (COLOURS,)),  # mean, std and QUANTILES of each channel, 0 to 255
         ("contrast", "f4"),  # std of the luma (ITU-R BT.601), 0 to 255
         ("uniform", "f4"),  # largest share of pixels within NEAR levels of luma
         ("cut", "f4"),  # share of rows at the lower edge that are CUT_GREY throughout
     ]
 )
-"""1.3 KB an image."""
+"""One image's facts, 1.3 KB."""
 Facts = NDArray[np.void]
 Floats = NDArray[np.float64]
 
 
-def facts_of(file: File) -> Facts:
-    """The facts of one image: an array of FACTS, []. Raises ImageError."""
+def measure_image(file: File) -> Facts:
+    """Measure one image: an array of FACTS, []. Raises ImageError."""
     image = read_rgb(file)
-    found = np.zeros((), dtype=FACTS)
+    facts = np.zeros((), dtype=FACTS)
     pixels_hwc = np.asarray(image)
-    found["height"], found["width"] = pixels_hwc.shape[:2]
+    facts["height"], facts["width"] = pixels_hwc.shape[:2]
     content = read_content(file)
-    found["file"] = hashlib.sha256(content).hexdigest()
+    facts["file"] = hashlib.sha256(content).hexdigest()
     with Image.open(io.BytesIO(content), formats=FORMATS) as header:
-        found["kind"] = f"{header.format} {header.mode}"
-    found["pixels"] = hashlib.sha256(repr(pixels_hwc.shape).encode() + pixels_hwc.tobytes()).hexdigest()
+        facts["kind"] = f"{header.format} {header.mode}"
+    facts["pixels"] = hashlib.sha256(repr(pixels_hwc.shape).encode() + pixels_hwc.tobytes()).hexdigest()
     grey = image.convert("L")
-    found["signature"] = signature(np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX)))
-    mean, std, quantiles = _look(np.array(image.histogram()).reshape(3, -1))
-    found["colour"] = np.concatenate([mean, std, quantiles.ravel()])
-    levels = np.array(grey.histogram())
-    found["contrast"] = _look(levels[None])[1][0]
-    found["uniform"] = _largest_share(levels)
-    found["cut"] = _grey_end(pixels_hwc)
-    return found
+    facts["signature"] = signature(np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX)))
+    mean, std, quantiles = _statistics(np.array(image.histogram()).reshape(3, -1))
+    facts["colour"] = np.concatenate([mean, std, quantiles.ravel()])
+    histogram = np.array(grey.histogram())
+    facts["contrast"] = _statistics(histogram[None])[1][0]
+    facts["uniform"] = _largest_share(histogram)
+    facts["cut"] = _grey_end(pixels_hwc)
+    return facts
 
 
-def survey(root: Path, paths: Sequence[str], screen: Screen) -> tuple[Facts, dict[int, str]]:
-    """Decode every image: facts [n], and for each that cannot be read, by its place, why; its facts are zeros."""
+def measure_images(root: Path, paths: Sequence[str], screen: Screen) -> tuple[Facts, dict[int, str]]:
+    """Decode and measure every image.
+
+    Returns:
+        Facts, [n], zeros where an image cannot be read; and the reason for each such image, by its index.
+    """
     facts = np.zeros(len(paths), dtype=FACTS)
     unreadable: dict[int, str] = {}
     files = [str(root / path) for path in paths]
     chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
-    place, count = 0, cores()
+    index, count = 0, cores()
     processes = count > 1 and len(files) >= FEW
     with bombs_are_errors(), screen.bar("decoding", len(paths)) as bar:
-        for some in in_order(_facts_of_each, chunks, count, 2 * count, processes):
-            for found in some:
-                if isinstance(found, ImageError):
-                    unreadable[place] = found.reason
+        for results in in_order(_measure_chunk, chunks, count, 2 * count, processes):
+            for result in results:
+                if isinstance(result, ImageError):
+                    unreadable[index] = result.reason
                 else:
-                    facts[place] = found
-                place += 1
-            bar.step(place)
+                    facts[index] = result
+                index += 1
+            bar.step(index)
     return facts, unreadable
 
 
-def _facts_of_each(files: Sequence[File]) -> list[Facts | ImageError]:
-    found: list[Facts | ImageError] = []
+def _measure_chunk(files: Sequence[File]) -> list[Facts | ImageError]:
+    results: list[Facts | ImageError] = []
     for file in files:
         try:
-            found.append(facts_of(file))
+            results.append(measure_image(file))
         except ImageError as error:
-            found.append(error)
-    return found
+            results.append(error)
+    return results
 
 
-def _look(counts: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
-    """Of [n, 256] pixels at each level: mean and std, [n], and QUANTILES, [q, n], each 0 to 255."""
+def _statistics(counts: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
+    """From histograms [n, 256]: mean and std, [n], and QUANTILES, [q, n], each 0 to 255."""
     shares = counts / counts.sum(axis=1, keepdims=True)
     mean = shares @ LEVELS
     std = np.sqrt(np.maximum(shares @ LEVELS**2 - mean**2, 0))
@@ -110,15 +115,15 @@ def _look(counts: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
 
 
 def _largest_share(counts: NDArray[np.int64]) -> float:
-    """Of the pixels, the largest share within NEAR levels, from [256] pixels at each level."""
+    """Return the largest share of pixels within NEAR adjacent levels of a histogram, [256]."""
     below = np.concatenate([[0], counts.cumsum()])
     return float((below[NEAR:] - below[:-NEAR]).max() / below[-1])
 
 
 def _grey_end(pixels_hwc: Pixels) -> float:
-    """The share of rows at the lower edge that are CUT_GREY throughout."""
+    """Return the share of rows at the lower edge that consist of CUT_GREY only."""
     height = len(pixels_hwc)
-    end = next(
+    intact = next(
         (row for row in range(height, 0, -1) if np.abs(pixels_hwc[row - 1].astype(np.int16) - CUT_GREY).max() > 1), 0
     )
-    return (height - end) / height
+    return (height - intact) / height

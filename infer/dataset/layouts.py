@@ -1,4 +1,4 @@
-"""Readers of data-set layouts: each recognises its own form of a folder and gives the same Table."""
+"""Readers of data-set layouts: each recognises how a folder is laid out and returns a Table."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -23,14 +23,14 @@ CNMC_FOLDERS = {"hem": 0, "all": 1}
 CNMC_FOLD = 2
 
 Row = tuple[str, str | None, str, str]
-"""path, label (None: not known), group, split"""
+"""Path, label (None: not known), group and split of an image."""
 
 
 def read_table(folder: Path, fold: int | None = None) -> Table:
     """Read a data set in any layout that lab knows; `fold` is C-NMC's validation fold (2 when None).
 
     Raises:
-        DataError: no layout is recognised, images are missing, labels do not fit the images or contradict each other.
+        DataError: no layout is recognised, images or labels are missing, or an image has two labels.
     """
     table, missing = read_listed(folder, fold)
     check_listed(table, missing)
@@ -38,29 +38,29 @@ def read_table(folder: Path, fold: int | None = None) -> Table:
 
 
 def read_listed(folder: Path, fold: int | None = None) -> tuple[Table, Missing]:
-    """`read_table` without its checks; an image that is missing keeps its row, under the name that its table gives it.
+    """Read a data set without checking it; a missing image keeps its row, under the name that its table gives it.
 
     Raises:
         DataError: no layout is recognised, or a table cannot be read.
     """
     if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise DataError(f"the data folder {folder} {what}; check the path")
+        problem = "is a file" if folder.exists() else "does not exist"
+        raise DataError(f"the data folder {folder} {problem}; check the path")
     read = next((reader for recognises, reader in LAYOUTS if recognises(folder)), None)
     if read is None:
-        inside = sorted(path.name for path in folder.iterdir())
+        content = sorted(path.name for path in folder.iterdir())
         raise DataError(
-            f"no data set recognised in {folder}, which holds {listed(inside) or 'nothing'}; lab reads class folders, "
+            f"no data set recognised in {folder}, which holds {listed(content) or 'nothing'}; lab reads class folders, "
             "train.csv, train_img.csv with train_label.csv, and C-NMC's training_data/fold_*"
         )
     if fold is not None and read is not _read_cnmc:
-        raise DataError(f"--fold is for C-NMC's folds, and {folder} is laid out otherwise; leave it out")
+        raise DataError(f"--fold chooses one of C-NMC's folds, but {folder} has another layout; leave --fold out")
     missing: Missing = {}
     return (read(folder, missing) if fold is None else _read_cnmc(folder, missing, fold)), missing
 
 
 def read_one_table(file: Path) -> tuple[Table, Missing]:
-    """`read_listed` of one CSV with Path, label and perhaps a patient, all of it training.
+    """Read one CSV with Path, label and optionally a patient as training images, without checking them.
 
     Raises:
         DataError: it cannot be read, or lacks a column.
@@ -71,12 +71,15 @@ def read_one_table(file: Path) -> tuple[Table, Missing]:
 
 
 def hides_path_csv(folder: Path) -> bool:
-    """Whether `read_table` would not take a train.csv with Path and label in this folder, but what else is there."""
+    """Whether `read_table` would ignore a train.csv with Path and label in this folder for another layout there."""
     return _is_cnmc(folder) or _is_column_files(folder)
 
 
 def parts(table: Table) -> tuple[str, ...]:
-    """Of each row, what shares no patient and no picture with another: its split, or in C-NMC's tree its fold."""
+    """Return the part of each row, [n]: its split, or its fold in C-NMC's layout.
+
+    Parts must share no patient and no picture.
+    """
     if not _is_cnmc(table.root):
         return table.splits
     folds = [re.match(r"training_data/(fold_\d+)/", path) for path in table.paths]
@@ -88,7 +91,7 @@ def _is_cnmc(folder: Path) -> bool:
 
 
 def _read_cnmc(folder: Path, missing: Missing, fold: int = CNMC_FOLD) -> Table:
-    """C-NMC 2019 as distributed: `hem` is 0, normal, and `all` is 1, blast; the subject follows `UID_`."""
+    """Read C-NMC 2019 as distributed: `hem` is 0, normal, and `all` is 1, blast; the subject follows `UID_`."""
     rows: list[Row] = []
     for path in list_images(folder):
         parts = path.split("/")
@@ -99,13 +102,13 @@ def _read_cnmc(folder: Path, missing: Missing, fold: int = CNMC_FOLD) -> Table:
         if match is None:
             raise DataError(
                 f"{folder / path} is not named as C-NMC distributes it, fold_N/all or hem/UID_SUBJECT_...; "
-                "rename it or take it out"
+                "rename it or move it elsewhere"
             )
         label = CNMC_CLASSES[CNMC_FOLDERS[match[2]]].label
         rows.append((path, label, match[3], VALID if int(match[1]) == fold else TRAIN))
     if not any(row[3] == VALID for row in rows):
-        found = sorted(path.name for path in (folder / "training_data").glob("fold_*"))
-        raise DataError(f"there is no fold {fold} in {folder}, only {listed(found)}; give one of them with --fold")
+        folds = sorted(path.name for path in (folder / "training_data").glob("fold_*"))
+        raise DataError(f"there is no fold {fold} in {folder}, only {listed(folds)}; give one of them with --fold")
     return _table(folder, f"C-NMC 2019, validation on fold {fold}", rows, CNMC_CLASSES)
 
 
@@ -114,7 +117,7 @@ def _is_column_files(folder: Path) -> bool:
 
 
 def _read_column_files(folder: Path, missing: Missing) -> Table:
-    """`train_img.csv` and `train_label.csv` (and valid_, test_): one value a line, no header, suffix left off."""
+    """Read `train_img.csv` and `train_label.csv` (and valid_, test_): one value per line, no header, no suffix."""
     index = ImageIndex(folder)
     rows: list[Row] = []
     for split, name in [(split, name) for split, names in SPLIT_NAMES.items() for name in names]:
@@ -131,7 +134,7 @@ def _read_column_files(folder: Path, missing: Missing) -> Table:
 
 
 def paired_labels(images: Path, names: list[str], labels: Path) -> list[str]:
-    """The labels of `<split>_label.csv`, one a line, for the names of `<split>_img.csv`.
+    """Read the labels of `<split>_label.csv`, one per line, for the names of `<split>_img.csv`.
 
     Raises:
         DataError: the label file is missing or differs in length.
@@ -139,7 +142,7 @@ def paired_labels(images: Path, names: list[str], labels: Path) -> list[str]:
     values = [row[0] for row in read_csv(labels)]
     if len(values) != len(names):
         raise DataError(
-            f"{labels} has {len(values)} labels for the {len(names)} images of {images}; make them one line each"
+            f"{labels} has {len(values)} labels for the {len(names)} images of {images}; give one label per image"
         )
     return values
 
@@ -149,7 +152,7 @@ def _is_path_csv(folder: Path) -> bool:
 
 
 def _read_path_csv(folder: Path, missing: Missing) -> Table:
-    """`train.csv` and `valid.csv` with Path and label; any `*_test.csv` with Path, and a label where known."""
+    """Read `train.csv` and `valid.csv` with Path and label, and any `*_test.csv` with Path and an optional label."""
     index = ImageIndex(folder)
     rows: list[Row] = []
     test_files = sorted(file for file in folder.glob("*test.csv") if re.fullmatch(r"([^.].*_)?test\.csv", file.name))
@@ -162,16 +165,16 @@ def _read_path_csv(folder: Path, missing: Missing) -> Table:
 
 
 def _merged(rows: list[Row]) -> list[Row]:
-    """One row for each path of several files, with the label and the group that any of them gives.
+    """Merge the rows of several files into one per path, with the label and the group that any of them gives.
 
-    Two labels for one path stay two rows, which are refused later.
+    Two labels for one path stay two rows, which `check_listed` refuses.
     """
     labels: dict[str, dict[str | None, None]] = {}
     groups: dict[str, str] = {}
     for path, label, group, _ in rows:
         labels.setdefault(path, {}).update({label: None} if label is not None else {})
         groups[path] = groups.get(path) or group
-    return [(path, label, groups[path], TEST) for path, given in labels.items() for label in given or {None: None}]
+    return [(path, label, groups[path], TEST) for path, known in labels.items() for label in known or {None: None}]
 
 
 def _read_one_csv(file: Path, split: str, index: ImageIndex, missing: Missing) -> list[Row]:
@@ -179,8 +182,8 @@ def _read_one_csv(file: Path, split: str, index: ImageIndex, missing: Missing) -
     columns = {name.lower(): position for position, name in enumerate(header)}
     needed = ("path",) if split == TEST else ("path", "label")
     if not set(needed) <= set(columns):
-        want = " and ".join(name.capitalize() if name == "path" else name for name in needed)
-        raise DataError(f"{file} has the columns {listed(header) or 'none'}; it needs {want} in its first line")
+        names = " and ".join(name.capitalize() if name == "path" else name for name in needed)
+        raise DataError(f"{file} has the columns {listed(header) or 'none'}; it needs {names} in its first line")
     if short := next((line for line in lines if len(line) < len(header)), None):
         raise DataError(f"{file}: the row {short} has fewer values than the {len(header)} columns; complete it")
     paths = find_all(index, [line[columns["path"]] for line in lines], file, missing)
@@ -201,16 +204,18 @@ def _is_class_folders(folder: Path) -> bool:
 
 
 def _read_class_folders(folder: Path, missing: Missing) -> Table:
-    """A folder per class, below train, valid and test folders or without them; a test folder may be flat."""
+    """Read a folder per class, below train, valid and test folders or without them; a test folder may be flat."""
     names = {path.name.lower(): path.name for path in folder.iterdir() if path.is_dir()}
-    found = {split: next((names[n] for n in options if n in names), None) for split, options in SPLIT_NAMES.items()}
-    train = found[TRAIN]
-    if not any(found.values()):
+    split_folders = {
+        split: next((names[name] for name in usual if name in names), None) for split, usual in SPLIT_NAMES.items()
+    }
+    train = split_folders[TRAIN]
+    if not any(split_folders.values()):
         rows: list[Row] = [(path, path.split("/")[0], "", TRAIN) for path in list_images(folder) if "/" in path]
         return _table(folder, "a folder per class, no splits", rows)
     rows = []
     classes = {path.name for path in (folder / train).iterdir() if path.is_dir()} if train else set()
-    for split, name in found.items():
+    for split, name in split_folders.items():
         paths = list_images(folder / name) if name else []
         labels = [path.split("/")[0] if "/" in path else None for path in paths]
         flat = split == TEST and train is not None and not classes & set(labels)
@@ -226,15 +231,15 @@ LAYOUTS: tuple[tuple[Callable[[Path], bool], Callable[[Path, Missing], Table]], 
     (_is_path_csv, _read_path_csv),
     (_is_class_folders, _read_class_folders),
 )
-"""How to recognise a layout, and its reader; the first that fits is taken."""
+"""How to recognise each layout, and its reader; the first that matches is used."""
 
 
 def _table(folder: Path, layout: str, rows: list[Row], classes: tuple[ClassName, ...] = ()) -> Table:
-    """Rows to a Table; classes not given are the labels, named by `classes.csv` (label, name) where there is one."""
+    """Make a Table of rows; without `classes` they are the labels, with the names of `classes.csv` (label, name)."""
     if not classes:
         labels = sorted_labels({label for _, label, _, _ in rows if label is not None})
-        named = folder / "classes.csv"
-        names = {row[0]: row[1] for row in read_csv(named) if len(row) == 2} if named.is_file() else {}
+        names_file = folder / "classes.csv"
+        names = {row[0]: row[1] for row in read_csv(names_file) if len(row) == 2} if names_file.is_file() else {}
         classes = tuple(ClassName(names.get(label, label), label) for label in labels)
     known = {item.label: index for index, item in enumerate(classes)}
     return Table(

@@ -1,4 +1,4 @@
-"""From the name of an image in a table to the file that it means."""
+"""Find the file that a table means by the name of an image."""
 
 import os
 from collections import defaultdict
@@ -9,14 +9,14 @@ from infer.core.text import listed
 from infer.images.listing import SUFFIXES, is_image, list_images
 
 Missing = dict[str, Path]
-"""Names for which there is no image, each with the table that names it."""
+"""Names for which no image was found, each with the table that has it."""
 
 
 class ImageIndex:
-    """All images below a data folder, listed once, so that a table of any length needs no look at the disk per row."""
+    """All images below a data folder, listed once, so that looking up a row does not touch the disk."""
 
     def __init__(self, root: Path) -> None:
-        """`root` is the data folder; found paths are relative to it."""
+        """List the images below the data folder `root`; paths that are found are relative to it."""
         self.root = root
         self._base = os.path.abspath(root)
         self.paths = list_images(root)
@@ -30,17 +30,17 @@ class ImageIndex:
         self._known = set(self.paths)
 
     def find(self, name: str, folder: str = "") -> str | None:
-        """The path of the image that a table in `folder` (relative to root) calls `name`, or None.
+        """Return the path of the image that a table in `folder` (relative to root) calls `name`, or None.
 
-        Looked for beside the table, below the data folder, and in an `images` folder of either; a bare file name, or
-        an absolute path of another machine, then by its file name anywhere below the data folder. A name without a
-        known suffix is tried with each, `.jpeg` first. A hidden image is found by its absolute path alone.
+        It is looked up relative to the table's folder, to the data folder, and to the folder `images` in either; then a
+        bare file name, or an absolute path of another machine, by its file name anywhere below the data folder. A name
+        without a known suffix is tried with each, `.jpeg` first. A hidden image is found only by its absolute path.
 
         Raises:
             DataError: it is a bare file name that several folders have.
         """
-        for place in (folder, "", os.path.join(folder, "images"), "images"):
-            full = os.path.normpath(os.path.join(self._base, place, name))
+        for parent in (folder, "", os.path.join(folder, "images"), "images"):
+            full = os.path.normpath(os.path.join(self._base, parent, name))
             if full.startswith(self._base + os.sep):
                 path = full[len(self._base) + 1 :].replace(os.sep, "/")
                 if path in self._known:
@@ -52,36 +52,38 @@ class ImageIndex:
                 outside = next(filter(os.path.isfile, names), None)
                 if outside:
                     return outside
-        alone = os.path.basename(name) if os.path.isabs(name) else name
-        fitting = self._by_name.get(alone, [])
-        if len(fitting) > 1:
-            raise DataError(f"{name!r} may be {listed(fitting)} in {self.root}; write the path in the table")
-        return fitting[0] if fitting else None
+        file_name = os.path.basename(name) if os.path.isabs(name) else name
+        candidates = self._by_name.get(file_name, [])
+        if len(candidates) > 1:
+            raise DataError(f"{name!r} may be {listed(candidates)} in {self.root}; write the path in the table")
+        return candidates[0] if candidates else None
 
 
 def _preference(path: str) -> int:
-    """Of files that differ in their suffix alone, which to take first."""
+    """Rank of a file among files that differ only in their suffix; the lowest is taken."""
     return SUFFIXES.index(os.path.splitext(path)[1].lower())
 
 
 def find_all(index: ImageIndex, names: list[str], table: Path, missing: Missing | None = None) -> list[str]:
-    """The path of each name in a table's column; with `missing`, a name without image stands there for itself.
+    """Return the path of each name in a column of `table`.
+
+    With `missing`, a name without an image is added there and returned as it is.
 
     Raises:
-        DataError: images are missing (the first few are named) and cannot go into `missing`, or a name is ambiguous.
+        DataError: images are missing and there is no `missing` to add them to, or a name is ambiguous.
     """
     folder = os.path.relpath(table.resolve().parent, index.root.resolve()).replace(os.sep, "/")
-    found = [index.find(name, "" if folder == "." else folder) for name in names]
-    lost = [name for name, path in zip(names, found, strict=True) if path is None]
+    paths = [index.find(name, "" if folder == "." else folder) for name in names]
+    absent = [name for name, path in zip(names, paths, strict=True) if path is None]
     if missing is not None:
-        missing.update(dict.fromkeys(lost, table))
-    elif lost:
-        raise not_there(lost, table, index.root)
-    return [name if path is None else path for name, path in zip(names, found, strict=True)]
+        missing.update(dict.fromkeys(absent, table))
+    elif absent:
+        raise missing_images(absent, table, index.root)
+    return [name if path is None else path for name, path in zip(names, paths, strict=True)]
 
 
-def not_there(names: list[str], table: Path, root: Path) -> DataError:
-    """The error for names in a table that no image has."""
+def missing_images(names: list[str], table: Path, root: Path) -> DataError:
+    """Make the error for names in a table for which there is no image."""
     return DataError(
         f"{table} names {len(names)} images that are not below {root}: {listed(names)}; "
         "put them there, or correct the table"

@@ -1,4 +1,4 @@
-"""The findings of `lab data check` as one HTML file that needs nothing else: for screens, telephones and paper."""
+"""The findings of `lab data check` as one self-contained HTML file, for screens, telephones and paper."""
 
 import base64
 import html
@@ -24,11 +24,11 @@ from infer.dataset.report import (
 from infer.images.preprocess import read_rgb
 
 THUMBNAIL = 144
-"""Longer side, in pixels."""
+"""Longer side of a thumbnail, in pixels."""
 PICTURED = 60
-"""Images, or matches, that are drawn of each kind; the JSON report has them all."""
+"""Images, or matches, that are shown of each kind; the JSON report has all of them."""
 OF_MATCH = 6
-"""Images that are drawn of one match."""
+"""Images that are shown of one match."""
 STYLE = """
 :root { color-scheme: light dark; --line: #8886; --soft: #8882; --bad: #c62828; --good: #2e7d32; }
 * { box-sizing: border-box; }
@@ -54,30 +54,30 @@ h2 { break-after: avoid; }
 """
 
 
-def check_page(found: Findings) -> str:
-    """The whole page."""
-    title = f"data check: {safe(found.table.name)}"
+def check_page(findings: Findings) -> str:
+    """Return the page as HTML."""
+    title = f"data check: {safe(findings.table.name)}"
     body = [
         f"<h1>{title}</h1>",
-        f"<p class=note>{safe(str(found.table.root))} &middot; {safe(found.table.layout)}</p>",
-        _verdict(found),
+        f"<p class=note>{safe(str(findings.table.root))} &middot; {safe(findings.table.layout)}</p>",
+        _verdict(findings),
         "<ul>",
-        *(f"<li>{safe(line)}</li>" for line in summary_lines(found)),
+        *(f"<li>{safe(line)}</li>" for line in summary_lines(findings)),
         "</ul>",
-        _counts(found),
-        _patients(found),
-        _matches("Leaks: one picture in several parts", found.leaks, found),
-        _problems(found),
-        _matches("Copies within a part", [match for match in found.matches if not match.crosses], found),
-        _matches("Closest of the different pictures", found.closest, found),
-        "<p class=note>The last are not counted as copies. Look at them: the same object photographed twice, or cut "
-        "out twice a little apart, is more alike than others, and does not pass for the same picture.</p>"
-        if found.closest
+        _counts(findings),
+        _patients(findings),
+        _matches("Leaks: one picture in several parts", findings.leaks, findings),
+        _problems(findings),
+        _matches("Copies within a part", [match for match in findings.matches if not match.crosses], findings),
+        _matches("Closest of the different pictures", findings.closest, findings),
+        "<p class=note>These are not counted as copies. Look at them: an object that was photographed twice, or cut "
+        "out twice a few pixels apart, is more similar than others, but below the limit.</p>"
+        if findings.closest
         else "",
         "<h2>Colours alone</h2>",
-        f"<p>{safe(colour_line(found.colours))}</p>",
-        "<p class=note>A linear model of each image's colour statistics, judged on images that it has not seen. What "
-        "it reaches needs no shape: a difference of stain, lamp or camera between the classes would do.</p>",
+        f"<p>{safe(colour_line(findings.colours))}</p>",
+        "<p class=note>A linear model of each image's colour statistics, cross-validated. Its accuracy needs no shape: "
+        "a difference of stain, lamp or camera between the classes is enough.</p>",
     ]
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -87,15 +87,15 @@ def check_page(found: Findings) -> str:
 
 
 def safe(text: str) -> str:
-    """Text from outside, as HTML shows it."""
+    """Escape text from outside for HTML."""
     return html.escape(shown(text))
 
 
-def _verdict(found: Findings) -> str:
-    if not found.leaky:
+def _verdict(findings: Findings) -> str:
+    if not findings.leaky:
         return "<p class=verdict>No picture and no known patient is in more than one part.</p>"
     return (
-        f'<p class="verdict bad">Leakage: {found.crossing()} in more than one part. '
+        f'<p class="verdict bad">Leakage: {findings.crossing()} in more than one part. '
         "Accuracy measured on such a split is too high.</p>"
     )
 
@@ -106,58 +106,60 @@ def _rows(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return f"<div class=wide><table><tr>{heads}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table></div>"
 
 
-def _counts(found: Findings) -> str:
-    held, named, known = counts(found), found.names_of_parts(), patients(found)
+def _counts(findings: Findings) -> str:
+    by_part, part_names, patient_counts = counts(findings), findings.names_of_parts(), patients(findings)
     rows: list[Sequence[object]] = [
-        [str(item), *(held[part].get(item.label, 0) for part in named)] for item in found.table.classes
+        [str(item), *(by_part[part].get(item.label, 0) for part in part_names)] for item in findings.table.classes
     ]
-    rows += (
-        [["not labelled", *(held[part].get("", 0) for part in named)]] if any("" in h for h in held.values()) else []
+    if any("" in count for count in by_part.values()):
+        rows.append(["not labelled", *(by_part[part].get("", 0) for part in part_names)])
+    if patient_counts:
+        rows.append([f"patients ({patient_counts['all']})", *(patient_counts[part] for part in part_names)])
+    ranges = "; ".join(
+        f"{name} {low} to {high}, median {median}" for name, (low, median, high) in sizes(findings).items()
     )
-    rows += [[f"patients ({known['all']})", *(known[part] for part in named)]] if known else []
-    told = "; ".join(f"{name} {low} to {high}, median {middle}" for name, (low, middle, high) in sizes(found).items())
     formats = [
-        [kind, *(count.get(item.label, 0) for item in found.table.classes), count.get("", 0)]
-        for kind, count in kinds(found).items()
+        [kind, *(count.get(item.label, 0) for item in findings.table.classes), count.get("", 0)]
+        for kind, count in kinds(findings).items()
     ]
-    names = [str(item) for item in found.table.classes]
+    names = [str(item) for item in findings.table.classes]
     return (
         "<h2>Images</h2>"
-        + _rows(["class", *named], rows)
-        + f"<p>{safe(told)} pixels</p>"
+        + _rows(["class", *part_names], rows)
+        + f"<p>{safe(ranges)} pixels</p>"
         + _rows(["file format", *names, "not labelled"], formats)
     )
 
 
-def _patients(found: Findings) -> str:
-    if not found.crossing_groups:
+def _patients(findings: Findings) -> str:
+    if not findings.crossing_groups:
         return ""
-    named = found.names_of_parts()
-    rows = [[group, *(held.get(part, 0) for part in named)] for group, held in found.crossing_groups.items()]
-    return "<h2>Patients in several parts</h2>" + _rows(["patient", *named], rows[:1000]) + _more(len(rows), 1000)
+    part_names = findings.names_of_parts()
+    rows = [[group, *(count.get(part, 0) for part in part_names)] for group, count in findings.crossing_groups.items()]
+    return "<h2>Patients in several parts</h2>" + _rows(["patient", *part_names], rows[:1000]) + _more(len(rows), 1000)
 
 
-def _problems(found: Findings) -> str:
-    held = Counter(item.kind for item in found.problems)
+def _problems(findings: Findings) -> str:
+    by_kind = Counter(item.kind for item in findings.problems)
     text = ""
     for kind in PROBLEMS:
-        items = [item for item in found.problems if item.kind == kind]
-        figures = [_figure(item.row, found, item.detail) for item in items[:PICTURED]]
+        items = [item for item in findings.problems if item.kind == kind]
+        figures = [_figure(item.row, findings, item.detail) for item in items[:PICTURED]]
         if items:
-            text += f"<h2>{safe(kind.capitalize())}: {held[kind]}</h2><div class=grid>{''.join(figures)}</div>"
+            text += f"<h2>{safe(kind.capitalize())}: {by_kind[kind]}</h2><div class=grid>{''.join(figures)}</div>"
             text += _more(len(items), PICTURED)
     return text
 
 
-def _matches(title: str, matches: Sequence[Match], found: Findings) -> str:
+def _matches(title: str, matches: Sequence[Match], findings: Findings) -> str:
     if not matches:
         return ""
     text = f"<h2>{title}: {len(matches)}</h2><div class=grid>"
     for match in matches[:PICTURED]:
         tags = ["leak"] * match.crosses + ["two labels"] * match.contradicts
-        how = f"likeness {match.likeness:.4f}" if match.kind == NEAR else match.kind
-        figures = [_figure(row, found, "") for row in match.rows[:OF_MATCH]]
-        head = f"<span class=tag>{' &middot; '.join(tags)}</span> {how}"
+        kind = f"likeness {match.likeness:.4f}" if match.kind == NEAR else match.kind
+        figures = [_figure(row, findings, "") for row in match.rows[:OF_MATCH]]
+        head = f"<span class=tag>{' &middot; '.join(tags)}</span> {kind}"
         more = _more(len(match.rows), OF_MATCH)
         text += f"<div class=match><p>{head}</p><div class=grid>{''.join(figures)}</div>{more}</div>"
     return text + "</div>" + _more(len(matches), PICTURED)
@@ -167,19 +169,19 @@ def _more(count: int, limit: int) -> str:
     return f"<p class=note>and {count - limit} more: see the JSON report</p>" if count > limit else ""
 
 
-def _figure(row: int, found: Findings, detail: str) -> str:
-    """A thumbnail with its name, its part and label, and what was found."""
-    path = found.table.paths[row]
-    words = [safe(path), safe(part_and_label(row, found)), safe(detail)]
-    caption = "<br>".join(word for word in words if word)
-    name = safe(f"{path}, {label_of(row, found)}")
-    picture = _thumbnail(str(found.table.root / path))
+def _figure(row: int, findings: Findings, detail: str) -> str:
+    """Return a thumbnail with a caption: path, part and label, and the problem's detail."""
+    path = findings.table.paths[row]
+    lines = [safe(path), safe(part_and_label(row, findings)), safe(detail)]
+    caption = "<br>".join(line for line in lines if line)
+    name = safe(f"{path}, {label_of(row, findings)}")
+    picture = _thumbnail(str(findings.table.root / path))
     image = f'<img alt="{name}" src="{picture}">' if picture else "<span class=none>no picture</span>"
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
 
 def _thumbnail(file: str) -> str | None:
-    """A small JPEG as a data: address; None where the file cannot be read."""
+    """Return a small JPEG as a data: URL; None where the file cannot be read."""
     try:
         image = read_rgb(file)
     except ImageError:

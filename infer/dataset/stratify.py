@@ -1,4 +1,4 @@
-"""Splits, stratified, by patient where patients are known, by seed: for validation alone, or of any shares."""
+"""Stratified random splits that keep patients together: a validation split, or splits of any shares."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,14 +9,14 @@ from infer.core.errors import DataError
 from infer.dataset.table import TRAIN, VALID, Table
 
 FOLDS = 5
-"""One fifth of the training images becomes the validation split."""
+"""The validation split is one of this many folds of the training images."""
 
 
 def with_validation(table: Table, seed: int) -> Table:
-    """The table itself if it has a validation split, otherwise one with a fifth of its training images in one.
+    """Return the table itself if it has a validation split, otherwise one with a fifth of its training images moved.
 
-    Classes keep their shares as far as they can, and all images of a group stay together. A class that would be left
-    without training images stays in training.
+    The split is stratified by class, and all images of a group stay together. A class that would lose all its training
+    images stays in training.
 
     Raises:
         DataError: there are too few images or groups to split.
@@ -29,7 +29,7 @@ def with_validation(table: Table, seed: int) -> Table:
     labels = table.labels[rows]
     groups = np.array([table.groups[row] or f"\0{row}" for row in rows])
     too_few = DataError(
-        f"{len(rows)} training images in {len(set(groups))} groups are too few to set some apart for validation; "
+        f"{len(rows)} training images in {len(set(groups))} groups are too few to split off a validation split; "
         "give a validation split of your own"
     )
     if len(set(groups)) < FOLDS or max(table.counts(TRAIN)) < FOLDS:
@@ -41,54 +41,54 @@ def with_validation(table: Table, seed: int) -> Table:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class of fewer than FOLDS images: kept in training below
-        _, chosen = next(iter(folds.split(rows, labels, groups)))
-    chosen = _without_last_of_class(chosen, labels, groups)
-    if not len(chosen):
+        _, held_out = next(iter(folds.split(rows, labels, groups)))
+    held_out = _keep_every_class_in_training(held_out, labels, groups)
+    if not len(held_out):
         raise too_few
     splits = list(table.splits)
-    for position in chosen:
+    for position in held_out:
         splits[rows[position]] = VALID
-    how = "a fifth of training, stratified" + (" by group" if grouped else "")
-    return replace(table, splits=tuple(splits), layout=f"{table.layout}; validation: {how}, seed {seed}")
+    method = "a fifth of training, stratified" + (" by group" if grouped else "")
+    return replace(table, splits=tuple(splits), layout=f"{table.layout}; validation: {method}, seed {seed}")
 
 
-def parted(table: Table, shares: Mapping[str, float], seed: int) -> list[str]:
-    """The split of each row of a labelled table, [n], of the names in `shares`, which add up to 1; the first is TRAIN.
+def stratified_splits(table: Table, shares: Mapping[str, float], seed: int) -> list[str]:
+    """Assign each row of a labelled table to a split, [n].
 
-    Groups are taken in turn, those of many images first and among these those of uneven classes, each into the split
-    that then comes closest to its share of every class: what scikit-learn's StratifiedGroupKFold does for equal shares,
-    but for its order, in which a large group of even classes may come last, when nothing is left to make up for it.
-    Where every image is a group of its own this is Webster's apportionment, exact to one image of a class. A class that
-    would be left without training images gets all of its own there.
+    Groups are assigned one after another, those with many images first and among these those with uneven classes, each
+    to the split that then comes closest to its share of every class. scikit-learn's StratifiedGroupKFold does this for
+    equal shares, but in another order, in which a large group of even classes may come last, when nothing is left to
+    balance it. Where every image is a group of its own this is Webster's apportionment, exact to one image per class. A
+    class that would have no training images is moved to training as a whole.
+
+    Args:
+        table: its labels are all known.
+        shares: the share of the images of each split; they add up to 1, and the first split is TRAIN.
+        seed: the seed of the order among equal groups.
     """
     names = list(shares)
-    keys = {key: number for number, key in enumerate(dict.fromkeys(_groups(table)))}
-    of_row = np.array([keys[key] for key in _groups(table)])
-    held = np.zeros((len(keys), len(table.classes)))  # images of each group and class
-    np.add.at(held, (of_row, table.labels), 1)
-    wanted = np.outer(list(shares.values()), held.sum(axis=0))
-    scale = np.maximum(wanted, 1e-9)
-    given = np.zeros_like(wanted)
-    chosen = np.zeros(len(keys), dtype=np.int64)
-    shuffled = np.random.default_rng(seed).permutation(len(keys))
-    for group in shuffled[np.lexsort((-held[shuffled].std(axis=1), -held[shuffled].sum(axis=1)))]:
-        worse = (
-            held[group] * (held[group] + 2 * (given - wanted)) / scale
-        )  # the change of sum (given - wanted)^2 / wanted
-        chosen[group] = worse.sum(axis=1).argmin()
-        given[chosen[group]] += held[group]
-    for label in np.flatnonzero((given[0] == 0) & (given.sum(axis=0) > 0)):
-        chosen[held[:, label] > 0] = 0
-    return [names[split] for split in chosen[of_row]]
+    group_names = [group or f"\0{row}" for row, group in enumerate(table.groups)]  # an image without a group is its own
+    group_indices = {name: index for index, name in enumerate(dict.fromkeys(group_names))}
+    group_of_row = np.array([group_indices[name] for name in group_names])
+    counts = np.zeros((len(group_indices), len(table.classes)))  # images of each group and class
+    np.add.at(counts, (group_of_row, table.labels), 1)
+    target = np.outer(list(shares.values()), counts.sum(axis=0))
+    scale = np.maximum(target, 1e-9)
+    assigned = np.zeros_like(target)
+    split_of_group = np.zeros(len(group_indices), dtype=np.int64)
+    shuffled = np.random.default_rng(seed).permutation(len(group_indices))
+    for group in shuffled[np.lexsort((-counts[shuffled].std(axis=1), -counts[shuffled].sum(axis=1)))]:
+        # the change of sum (assigned - target)^2 / target
+        increase = counts[group] * (counts[group] + 2 * (assigned - target)) / scale
+        split_of_group[group] = increase.sum(axis=1).argmin()
+        assigned[split_of_group[group]] += counts[group]
+    for label in np.flatnonzero((assigned[0] == 0) & (assigned.sum(axis=0) > 0)):
+        split_of_group[counts[:, label] > 0] = 0
+    return [names[split] for split in split_of_group[group_of_row]]
 
 
-def _groups(table: Table) -> list[str]:
-    """The group of each row; an image without one is its own."""
-    return [group or f"\0{row}" for row, group in enumerate(table.groups)]
-
-
-def _without_last_of_class(chosen: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """The chosen positions without the groups of any class that would have none left."""
-    left = set(np.delete(labels, chosen))
-    bare = [position for position in chosen if labels[position] not in left]
-    return np.array([p for p in chosen if groups[p] not in set(groups[bare])], dtype=np.int64)
+def _keep_every_class_in_training(held_out: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the held-out positions without the groups of any class that would have no training images left."""
+    trained = set(np.delete(labels, held_out))
+    exhausted = [position for position in held_out if labels[position] not in trained]
+    return np.array([p for p in held_out if groups[p] not in set(groups[exhausted])], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What a data set holds, for the terminal, before anyone believes a number made from it."""
+"""Summary of a data set for the terminal: layout, images per class and split, leakage between splits."""
 
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -9,14 +9,14 @@ from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
 
 
 def show_table(table: Table, screen: Screen) -> None:
-    """Print the layout that was recognised, images per class and split, and whatever crosses splits."""
+    """Print the layout that was recognised, images per class and split, and leakage between splits."""
     screen.say(f"data: {table.root} ({table.layout})")
     screen.show(_counts(table))
-    for what, crossing in (("groups", table.crossing_groups()), ("images", table.crossing_paths())):
+    for kind, crossing in (("groups", table.crossing_groups()), ("images", table.crossing_paths())):
         if crossing:
             screen.say(
-                f"warning: {len(crossing)} {what} are in more than one split, so accuracy may be flattered: "
-                f"{listed(crossing)}"
+                f"warning: leakage between splits: {len(crossing)} {kind} are in more than one split, so accuracy may "
+                f"be too high: {listed(crossing)}"
             )
 
 
@@ -34,6 +34,6 @@ def _counts(table: Table) -> RichTable:
         summary.add_row(Text("not labelled", "dim"), *map(str, unknown))
     groups = {group for group in table.groups if group}
     if groups:
-        held = [len({g for g in table.split(split).groups if g}) for split in splits]
-        summary.add_row(Text(f"groups ({len(groups)})", "dim"), *map(str, held))
+        by_split = [len(set(table.split(split).groups) - {""}) for split in splits]
+        summary.add_row(Text(f"groups ({len(groups)})", "dim"), *map(str, by_split))
     return summary

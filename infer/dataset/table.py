@@ -1,4 +1,4 @@
-"""The one form that every data-set layout is read into: path, label, group, split."""
+"""The table that every data set is read into: path, label, group and split of each image."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,25 +17,25 @@ from infer.model.card import ClassName
 
 TRAIN, VALID, TEST = "train", "valid", "test"
 UNKNOWN = -1
-"""The label of an image whose class is not known."""
+"""Class index of an image whose class is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Images with what is known of them; all columns are of one length, n."""
+    """The images of a data set, one row each; all columns have the same length, n."""
 
     name: str
-    """The data set's, for people: its folder's name."""
+    """The data set's name in messages: the name of its folder."""
     layout: str
-    """Which form it was recognised as, for people."""
+    """The layout that was recognised, in words; model cards keep it."""
     root: Path
     classes: tuple[ClassName, ...]
     paths: tuple[str, ...]
     """Relative to root, or absolute where the file lies elsewhere; `/` between folders."""
     labels: NDArray[np.int64]
-    """[n] index into classes, or UNKNOWN."""
+    """[n] indices into classes, or UNKNOWN."""
     groups: tuple[str, ...]
-    """The patient, or "" where not known."""
+    """The patient of each image; "" where not known."""
     splits: tuple[str, ...]
     """train, valid or test."""
 
@@ -47,11 +47,11 @@ class Table:
         return len(self.paths)
 
     def files(self) -> list[str]:
-        """The path of each image from where the program runs."""
+        """The path of each image relative to the working directory, or absolute."""
         return [str(self.root / path) for path in self.paths]
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> "Table":
-        """The table of these rows, in this order."""
+        """Return a table of these rows, in this order."""
         return replace(
             self,
             paths=tuple(self.paths[row] for row in rows),
@@ -61,28 +61,31 @@ class Table:
         )
 
     def split(self, name: str) -> "Table":
-        """The rows of one split."""
+        """Return the table of one split."""
         return self.take(self.rows(name))
 
     def rows(self, split: str) -> NDArray[np.int64]:
-        """The numbers of one split's rows, [n]."""
+        """Return the row indices of one split, [m]."""
         return np.flatnonzero(np.array(self.splits, dtype=object) == split)
 
     def counts(self, split: str) -> list[int]:
-        """Images of each class in a split, [K]."""
+        """Count the images of each class in a split, [K]."""
         labels = self.split(split).labels
         return [int((labels == index).sum()) for index in range(len(self.classes))]
 
     def crossing_groups(self) -> list[str]:
-        """Groups with images in more than one split, in natural order."""
+        """Return the groups with images in more than one split, in natural order."""
         return _in_several_splits(self.groups, self.splits)
 
     def crossing_paths(self) -> list[str]:
-        """Images that are listed in more than one split, in natural order."""
+        """Return the paths that are listed in more than one split, in natural order."""
         return _in_several_splits(self.paths, self.splits)
 
     def fingerprint(self) -> str:
-        """sha256 over path, label, group, split and size of every image, in any order; the same wherever root lies."""
+        """Return the SHA-256 of path, label, group, split and file size of all images, as hexadecimal digits.
+
+        It depends neither on the order of the rows nor on where root lies.
+        """
         rows = sorted(
             f"{path}\0{self.classes[label].label if label >= 0 else ''}\0{group}\0{split}\0{_size(self.root / path)}\n"
             for path, label, group, split in zip(self.paths, self.labels, self.groups, self.splits, strict=True)
@@ -90,26 +93,28 @@ class Table:
         return hashlib.sha256("".join(rows).encode("utf-8", "surrogateescape")).hexdigest()
 
     def write(self, path: Path) -> None:
-        """Write path, label, group and split as CSV, for `read_run_table`."""
-        rows = zip(self.paths, self.labels, self.groups, self.splits, strict=True)
-        named = [(p, self.classes[label].label if label >= 0 else "", group, split) for p, label, group, split in rows]
-        write_text(path, csv_text([("path", "label", "group", "split"), *named]))
+        """Write path, label, group and split as CSV, for `read_run_table`. Raises OutputError."""
+        labels = [self.classes[label].label if label >= 0 else "" for label in self.labels]
+        rows = zip(self.paths, labels, self.groups, self.splits, strict=True)
+        write_text(path, csv_text([("path", "label", "group", "split"), *rows]))
 
 
 def read_run_table(path: Path, root: Path, classes: tuple[ClassName, ...]) -> Table:
-    """The table that a training run wrote, so that later stages see the very same split.
+    """Read the table that a training run wrote, so that later stages use the same split.
 
     Raises:
-        DataError: the file is missing, damaged, or names other classes than the model.
+        DataError: the file is missing, damaged, or has labels that the model does not have.
     """
     header, *rows = read_csv(path, strip=False) or [[]]
     complete = all(len(row) == 4 and row[3] in (TRAIN, VALID, TEST) for row in rows)
     if header != ["path", "label", "group", "split"] or not complete:
         raise DataError(f"{path} is not a run's data table; train again, or name the data set")
     known = {item.label: index for index, item in enumerate(classes)} | {"": UNKNOWN}
-    if strange := sorted({row[1] for row in rows} - set(known)):
+    if unknown := sorted({row[1] for row in rows} - set(known)):
         own = listed([item.label for item in classes])
-        raise DataError(f"{path} has the labels {listed(strange)}, the model {own}; give the model its own run's table")
+        raise DataError(
+            f"{path} has the labels {listed(unknown)}, but the model has {own}; use the table of the model's own run"
+        )
     return Table(
         name=root.name,
         layout="as the run split it",
@@ -123,9 +128,9 @@ def read_run_table(path: Path, root: Path, classes: tuple[ClassName, ...]) -> Ta
 
 
 def spread(count: int, limit: int | None) -> list[int]:
-    """Up to `limit` of `count` > 0 rows, spread evenly; all of them where there is no limit."""
-    chosen = np.unique(np.linspace(0, count - 1, min(limit or count, count)).round().astype(int))
-    return [int(row) for row in chosen]
+    """Return up to `limit` of `count` > 0 row indices, evenly spaced; all of them where there is no limit."""
+    rows = np.unique(np.linspace(0, count - 1, min(limit or count, count)).round().astype(int))
+    return [int(row) for row in rows]
 
 
 def _in_several_splits(names: Sequence[str], splits: Sequence[str]) -> list[str]:

@@ -43,7 +43,7 @@ def test_on_other_images_there_is_no_verdict(lab: Callable, alone: Path, cells: 
     assert ran.code == 0, ran.err
     assert "so no verdict" in ran.out
     assert "data: train split of other, 12 images" in ran.out
-    assert "may be the very images that the network was trained on" in ran.out
+    assert "note: these may be the images that the network was trained on" in ran.out
 
 
 def test_a_file_that_is_less_accurate_than_it_was_on_the_same_pixels_fails(

@@ -5,7 +5,7 @@ from pathlib import Path
 from infer.core.console import Screen
 from infer.core.errors import DataError
 from infer.core.text import listed
-from infer.dataset.exclude import read_without
+from infer.dataset.exclude import read_without_excluded
 from infer.dataset.stratify import with_validation
 from infer.dataset.summary import show_table
 from infer.dataset.table import TEST, TRAIN, VALID, Table
@@ -29,7 +29,7 @@ def read_data(settings: ResolvedConfig, screen: Screen) -> Table:
         folder = builtin_data(screen)
         screen.say("no --data given: the built-in SYNTHETIC cells, which are drawings and no patients' cells")
     exclude = Path(settings.exclude).expanduser() if settings.exclude else None
-    table = read_without(folder, settings.fold, exclude, screen)
+    table = read_without_excluded(folder, settings.fold, exclude, screen)
     check_trainable(table)
     table = with_validation(table, settings.seed)
     show_table(table, screen)

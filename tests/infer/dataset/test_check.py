@@ -91,8 +91,8 @@ def found(sick: Path, out: Path) -> Findings:
 
 
 def test_each_planted_problem_is_found_and_no_sound_image_is_called_one(found: Findings) -> None:
-    told = {(found.table.paths[item.row].removeprefix("images/"), item.kind) for item in found.problems}
-    assert told == {
+    reported = {(found.table.paths[item.row].removeprefix("images/"), item.kind) for item in found.problems}
+    assert reported == {
         ("truncated.png", UNREADABLE),
         ("gone.png", UNREADABLE),
         ("nolabel.png", NO_LABEL),
@@ -105,11 +105,11 @@ def test_each_planted_problem_is_found_and_no_sound_image_is_called_one(found: F
 
 
 def test_each_planted_copy_is_found_and_no_other_pair_is_called_one(found: Findings) -> None:
-    told = {
+    reported = {
         (match.kind, frozenset(Path(found.table.paths[row]).name for row in match.rows), match.crosses)
         for match in found.matches
     }
-    assert told == {
+    assert reported == {
         (SAME_BYTES, frozenset({"0.png", "bytes.png"}), False),
         (SAME_PIXELS, frozenset({"1.png", "pixels.bmp"}), False),
         (NEAR, frozenset({"2.png", "near.jpg"}), True),
@@ -118,7 +118,7 @@ def test_each_planted_copy_is_found_and_no_other_pair_is_called_one(found: Findi
     }
 
 
-def test_leaks_come_first_and_labels_that_contradict_are_told(found: Findings) -> None:
+def test_leaks_come_first_and_contradictory_labels_are_reported(found: Findings) -> None:
     assert [match.crosses for match in found.matches] == [True, True, True, False, False]
     (torn,) = [match for match in found.matches if match.contradicts]
     assert {Path(found.table.paths[row]).name for row in torn.rows} == {"3.png", "leak.png"}
@@ -156,8 +156,8 @@ def test_the_command_prints_json_alone_and_exits_with_1_on_leakage(lab: Callable
     assert ran.code == 1
     assert json.loads(ran.out)["leakage"] is True
     assert ran.out == (tmp_path / "data-check.json").read_text()
-    told = ran.err.splitlines()[-1]
-    assert told.startswith("error: leakage: 3 pictures and 2 patients in more than one of train, valid, test;")
+    reported = ran.err.splitlines()[-1]
+    assert reported.startswith("error: leakage: 3 pictures and 2 patients in more than one of train, valid, test;")
 
 
 def test_a_sound_set_exits_with_0(lab: Callable, cells: Path, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_sound_set_exits_with_0(lab: Callable, cells: Path, tmp_path: Path) ->
     assert (tmp_path / "exclude.csv").read_text() == "Path,split,reason\n"
 
 
-def test_limits_that_are_given_are_those_that_count(sick: Path, tmp_path: Path, quiet: Screen) -> None:
+def test_limits_are_those_of_the_options(sick: Path, tmp_path: Path, quiet: Screen) -> None:
     limits = {"tiny": 10, "odd_aspect": 5.0, "odd_size": 20.0, "empty": 0.0, "near": 1.0}
     found = check_data(DataCheckConfig(data=sick, out=tmp_path, **limits), quiet)  # type: ignore[arg-type]
     kinds = {item.kind for item in found.problems}
@@ -205,13 +205,13 @@ def test_in_cnmcs_tree_a_duplicate_a_leak_and_a_truncated_file_are_each_found(la
     shutil.copy(images[2], root / "training_data" / "fold_1" / "all" / "UID_99_1_1_all.bmp")
     images[4].write_bytes(images[4].read_bytes()[:1000])
     ran = lab("data", "check", root, "--out", tmp_path / "out", "--json")
-    told = json.loads(ran.out)
+    reported = json.loads(ran.out)
     assert ran.code == 1
-    assert sorted((match["kind"], match["crosses"]) for match in told["matches"]) == [
+    assert sorted((match["kind"], match["crosses"]) for match in reported["matches"]) == [
         (SAME_BYTES, False),
         (SAME_BYTES, True),
     ]
-    (bad,) = told["problems"]
+    (bad,) = reported["problems"]
     assert (bad["kind"], Path(bad["path"]).name) == (UNREADABLE, images[4].name)
 
 
@@ -224,7 +224,7 @@ def test_a_set_of_which_nothing_can_be_read_is_reported(tmp_path: Path, heard: t
     assert isinstance(found.colours, str)
 
 
-def test_a_folder_without_images_is_one_line(tmp_path: Path, quiet: Screen) -> None:
+def test_a_folder_without_images_is_an_error(tmp_path: Path, quiet: Screen) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(DataError, match="no images found"):
         check_data(DataCheckConfig(data=tmp_path), quiet)

@@ -7,7 +7,7 @@ import pytest
 
 from infer.core.console import Screen
 from infer.core.errors import DataError
-from infer.dataset.exclude import Exclusion, read_exclusions, read_without, without, write_exclusions
+from infer.dataset.exclude import Exclusion, read_exclusions, read_without_excluded, remove, write_exclusions
 from infer.dataset.table import Table
 from infer.model.card import ClassName
 
@@ -36,7 +36,7 @@ def test_a_list_is_read_as_it_was_written(path: str, tmp_path: Path) -> None:
     assert read_exclusions(tmp_path / "e.csv") == written
 
 
-def test_a_list_of_one_path_a_line_will_do(tmp_path: Path) -> None:
+def test_a_list_may_have_one_path_per_line(tmp_path: Path) -> None:
     (tmp_path / "e.txt").write_text("a/1.png\n\nb/2.png\n")
     assert read_exclusions(tmp_path / "e.txt") == [Exclusion("a/1.png"), Exclusion("b/2.png")]
 
@@ -46,40 +46,40 @@ def test_a_list_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_exclusions(tmp_path / "none.csv")
 
 
-def test_a_path_goes_wherever_it_is_listed_or_in_the_split_that_is_named() -> None:
-    kept, unknown = without(SOME, [Exclusion("./a/1.png")])
+def test_a_path_is_removed_wherever_it_is_listed_or_only_in_the_split_that_is_named() -> None:
+    kept, unknown = remove(SOME, [Exclusion("./a/1.png")])
     assert (kept.paths, unknown) == (("a/2.png", "b/2.png"), [])
-    kept, unknown = without(SOME, [Exclusion("a/1.png", "train")])
+    kept, unknown = remove(SOME, [Exclusion("a/1.png", "train")])
     assert (kept.paths, unknown) == (("a/2.png", "b/2.png", "a/1.png"), [])
 
 
-def test_a_bare_name_will_do_where_one_image_has_it() -> None:
-    assert without(SOME, [Exclusion("1")])[0].paths == ("a/2.png", "b/2.png")
+def test_a_file_name_is_enough_where_one_image_has_it() -> None:
+    assert remove(SOME, [Exclusion("1")])[0].paths == ("a/2.png", "b/2.png")
     with pytest.raises(DataError, match=r"2\.png may be a/2\.png, b/2\.png; write the path"):
-        without(SOME, [Exclusion("2.png")])
+        remove(SOME, [Exclusion("2.png")])
 
 
 @pytest.mark.parametrize("path", ["b/1.png", "a/1.jpg", "a/1", "./1.png", "/y/a/1.png", "1.jpg"])
 def test_a_folder_or_a_suffix_that_no_image_has_means_no_other_image(path: str) -> None:
-    kept, unknown = without(SOME, [Exclusion(path)])
+    kept, unknown = remove(SOME, [Exclusion(path)])
     assert (kept.paths, unknown) == (SOME.paths, [path])
 
 
 def test_a_path_of_the_table_means_that_image_though_others_have_its_name() -> None:
     several = table(("2.png", "train"), ("a/2.png", "train"), ("a/2.jpg", "train"))
-    assert without(several, [Exclusion("2.png")])[0].paths == ("a/2.png", "a/2.jpg")
-    assert without(several, [Exclusion("2.jpg")])[0].paths == ("2.png", "a/2.png")
+    assert remove(several, [Exclusion("2.png")])[0].paths == ("a/2.png", "a/2.jpg")
+    assert remove(several, [Exclusion("2.jpg")])[0].paths == ("2.png", "a/2.png")
     with pytest.raises(DataError, match=r"2 may be 2\.png, a/2\.jpg, a/2\.png"):
-        without(several, [Exclusion("2")])
+        remove(several, [Exclusion("2")])
 
 
-def test_a_patient_that_only_a_row_left_out_told_stays_with_the_image() -> None:
+def test_a_patient_that_only_an_excluded_row_gives_stays_with_the_image() -> None:
     some = replace(SOME, groups=("p1", "p2", "p3", ""))
-    assert without(some, [Exclusion("a/1.png", "train")])[0].groups == ("p2", "p3", "p1")
+    assert remove(some, [Exclusion("a/1.png", "train")])[0].groups == ("p2", "p3", "p1")
 
 
-def test_names_that_are_not_in_the_table_are_told() -> None:
-    kept, unknown = without(SOME, [Exclusion("c.png"), Exclusion("b/2.png", "train")])
+def test_names_that_are_not_in_the_table_are_returned() -> None:
+    kept, unknown = remove(SOME, [Exclusion("c.png"), Exclusion("b/2.png", "train")])
     assert len(kept) == 4
     assert unknown == ["c.png", "b/2.png"]
 
@@ -96,18 +96,18 @@ def broken(tmp_path: Path) -> Path:
 def test_what_is_left_out_is_not_checked(broken: Path, heard: tuple[Screen, io.StringIO]) -> None:
     screen, text = heard
     (broken / "e.csv").write_text("c.png\ngone.png\nnever.png\n")
-    assert read_without(broken, None, broken / "e.csv", screen).paths == ("a.png", "b.png")
+    assert read_without_excluded(broken, None, broken / "e.csv", screen).paths == ("a.png", "b.png")
     assert "left out: 3 images" in text.getvalue()
     assert "names 1 images that are not in" in text.getvalue()
     assert "never.png" in text.getvalue()
 
 
-def test_without_a_list_the_data_set_is_checked_as_ever(broken: Path, quiet: Screen) -> None:
+def test_without_a_list_the_data_set_is_checked(broken: Path, quiet: Screen) -> None:
     with pytest.raises(DataError, match=r"names 1 images that are not below .*: gone\.png"):
-        read_without(broken, None, None, quiet)
+        read_without_excluded(broken, None, None, quiet)
 
 
 def test_a_list_of_everything_is_refused(broken: Path, quiet: Screen) -> None:
     (broken / "e.csv").write_text("a\nb\nc\ngone.png\n")
     with pytest.raises(DataError, match=r"leaves out all 5 images of .*; shorten it"):
-        read_without(broken, None, broken / "e.csv", quiet)
+        read_without_excluded(broken, None, broken / "e.csv", quiet)

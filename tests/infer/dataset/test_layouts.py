@@ -82,7 +82,9 @@ def test_a_cnmc_name_without_a_subject_is_refused(files: Files) -> None:
 
 
 def test_a_fold_is_refused_for_any_other_layout(files: Files) -> None:
-    with pytest.raises(DataError, match=r"--fold is for C-NMC's folds, and .* is laid out otherwise; leave it out"):
+    with pytest.raises(
+        DataError, match=r"--fold chooses one of C-NMC's folds, but .* has another layout; leave --fold out"
+    ):
         read_table(files("a/1.png", "b/2.png"), fold=1)
 
 
@@ -115,7 +117,7 @@ def test_column_files_may_know_the_tests_labels(files: Files) -> None:
 @pytest.mark.parametrize("labels", ["0\n", "0\n1\n1\n", "0\n\n"])
 def test_column_files_of_different_lengths_are_refused(labels: str, files: Files) -> None:
     root = files("a.png", "b.png", train_img="a\nb\n", train_label=labels)
-    with pytest.raises(DataError, match=r"train_label\.csv has \d labels for the 2 images of .*train_img\.csv; make"):
+    with pytest.raises(DataError, match=r"train_label\.csv has \d labels for the 2 images of .*train_img\.csv; give"):
         read_table(root)
 
 

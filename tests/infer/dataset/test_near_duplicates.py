@@ -67,7 +67,7 @@ def test_all_near_pairs_are_found_however_they_are_turned_and_wherever_they_lie(
     signatures[BLOCK + 7] = signatures[3].T * signs
     signatures[20] = signatures[10] * signs[:, None]
     near, _ = near_pairs(signatures, 0.99)
-    assert sorted(map(tuple, near.places.tolist())) == [(3, BLOCK + 7), (10, 20)]
+    assert sorted(map(tuple, near.indices.tolist())) == [(3, BLOCK + 7), (10, 20)]
     assert near.likeness == pytest.approx(1, abs=1e-5)
 
 
@@ -77,7 +77,7 @@ def test_near_pairs_are_those_that_comparing_each_with_each_finds() -> None:
     first, second = np.triu_indices(len(signatures), 1)
     every = likeness(signatures[first], signatures[second])
     near, below = near_pairs(signatures, 0.9)
-    assert {tuple(pair) for pair in near.places.tolist()} == set(
+    assert {tuple(pair) for pair in near.indices.tolist()} == set(
         zip(first[every >= 0.9].tolist(), second[every >= 0.9].tolist(), strict=True)
     )
     assert len(near.likeness) >= 30

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infer.core.console import Screen
-from infer.dataset.check import find_all
+from infer.dataset.check import inspect_table
 from infer.dataset.config import DataCheckConfig
 from infer.dataset.layouts import read_listed
 from infer.dataset.page import PICTURED, check_page
@@ -17,7 +17,7 @@ HOSTILE = "<img src=x onerror=alert(1)>.png"
 
 def page(root: Path, screen: Screen) -> str:
     table, _ = read_listed(root)
-    return check_page(find_all(table, DataCheckConfig(data=root), screen))
+    return check_page(inspect_table(table, DataCheckConfig(data=root), screen))
 
 
 @pytest.fixture

@@ -98,15 +98,15 @@ def test_the_summary_counts_what_crosses_and_warns_of_colours(found: Findings) -
     assert "0 groups of copies, 1 pairs nearly the same; 1 of them across parts, 1 with two labels" in lines[1]
     assert "patients: 1, 1 in more than one of train, valid, test" in lines
     assert lines[-2].startswith(
-        "warning: colours alone: accuracy 90.0% (95%: 82.0% to 95.0%; one answer for all: 60.0%)"
+        "warning: colours alone: accuracy 90.0% (95%: 82.0% to 95.0%; majority-class baseline: 60.0%)"
     )
     calm = replace(found, colours=replace(COLOURS, balanced_accuracy=0.6))
     assert summary_lines(calm)[-2].startswith("colours alone: accuracy 90.0%")
-    assert lines[-1] == "better left out: 2 images, in exclude.csv; for lab train --exclude"
+    assert lines[-1] == "better left out: 2 images, listed in exclude.csv; use it with lab train --exclude"
 
 
-def test_a_search_that_was_cut_short_is_said(found: Findings) -> None:
-    assert any("not all were looked for" in line for line in summary_lines(replace(found, complete=False)))
+def test_a_search_that_was_stopped_is_reported(found: Findings) -> None:
+    assert any("the search was stopped" in line for line in summary_lines(replace(found, complete=False)))
 
 
 def test_leakage_is_an_error_that_says_what_to_do(found: Findings) -> None:

@@ -131,7 +131,7 @@ def test_an_image_that_is_listed_in_the_test_too_is_kept_there_and_its_patient_l
     assert made.crossing_groups() == []
 
 
-def test_two_patients_for_one_image_are_refused_unless_a_pattern_tells(
+def test_two_patients_for_one_image_are_refused_unless_a_pattern_gives_the_patient(
     twice: Path, tmp_path: Path, quiet: Screen
 ) -> None:
     (twice / "test.csv").write_text("Path,label,patient\n0.png,0,p7\n39.png,1,p19\n")
@@ -140,7 +140,7 @@ def test_two_patients_for_one_image_are_refused_unless_a_pattern_tells(
     assert set(split(twice, quiet, out=tmp_path / "out", group_pattern=r"(\d+)").groups) >= {"0", "39"}
 
 
-def test_images_without_a_label_are_left_out_and_said(
+def test_images_without_a_label_are_left_out_and_counted(
     cells: Path, tmp_path: Path, heard: tuple[Screen, "object"]
 ) -> None:
     made = split(cells, heard[0], out=tmp_path / "out")
@@ -226,11 +226,11 @@ def test_the_table_that_is_read_is_never_overwritten(folders: Path, quiet: Scree
     ("given", "message"),
     [
         ({"group_pattern": r"dog(\d+)_"}, r"finds no patient in 60 paths: cat/cat0_0\.png"),
-        ({"group_pattern": r"^(cat|dog)"}, "too few to part: nothing is left for valid, test"),
+        ({"group_pattern": r"^(cat|dog)"}, "too few to split: nothing is left for valid, test"),
         ({"keep_test": True}, "no labelled test split to keep"),
     ],
 )
-def test_what_cannot_be_parted_is_one_line(
+def test_what_cannot_be_split_is_an_error(
     given: dict, message: str, folders: Path, tmp_path: Path, quiet: Screen
 ) -> None:
     with pytest.raises(DataError, match=message):
@@ -257,19 +257,18 @@ def test_images_below_hidden_folders_and_folders_with_outer_spaces_are_read_back
     assert rows(read_table(tmp_path / "out")) == rows(made)
 
 
-def test_shares_that_were_not_reached_are_said_and_those_that_were_are_not(
+def test_shares_that_were_not_reached_are_reported_and_others_are_not(
     folders: Path, tmp_path: Path, heard: tuple[Screen, io.StringIO]
 ) -> None:
     screen, text = heard
     split(folders, screen, out=tmp_path / "out")
-    assert "asked" not in text.getvalue()
+    assert "requested" not in text.getvalue()
     made = split(folders, screen, out=tmp_path / "few", group_pattern=r"(\d)_")  # 10 patients, of 8 or 12 images
     reached = {name: sum(made.counts(name)) for name in (TRAIN, VALID, TEST)}  # of 100
     assert abs(reached[TRAIN] - 70) > 2
-    told = (
-        f"train {reached[TRAIN]}.0% (asked: 70.0%), valid {reached[VALID]}.0% (asked: 15.0%), test {reached[TEST]}.0%"
-    )
-    assert told in text.getvalue()
+    requested = {TRAIN: 70, VALID: 15, TEST: 15}
+    shares = [f"{name} {reached[name]}.0% (requested: {share}.0%)" for name, share in requested.items()]
+    assert ", ".join(shares) in " ".join(text.getvalue().split())
 
 
 def test_a_seed_gives_one_split_and_another_seed_another(folders: Path, tmp_path: Path, quiet: Screen) -> None:

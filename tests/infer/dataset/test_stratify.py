@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from infer.core.errors import DataError
-from infer.dataset.stratify import parted, with_validation
+from infer.dataset.stratify import stratified_splits, with_validation
 from infer.dataset.table import TEST, TRAIN, VALID, Table
 from infer.model.card import ClassName
 
@@ -129,7 +129,7 @@ def counted(table: Table, splits: list[str]) -> list[list[int]]:
 def test_single_images_are_parted_to_within_one_image_of_every_class(seed: int) -> None:
     labels = [0] * 103 + [1] * 40 + [2] * 7
     table = made(labels)
-    for share, found in zip(SHARES.values(), counted(table, parted(table, SHARES, seed)), strict=True):
+    for share, found in zip(SHARES.values(), counted(table, stratified_splits(table, SHARES, seed)), strict=True):
         assert found == pytest.approx([103 * share, 40 * share, 7 * share], abs=1)
 
 
@@ -140,7 +140,7 @@ def test_patients_of_uneven_size_stay_whole_and_classes_come_near_their_shares(s
         [patient % 2 for patient, size in enumerate(sizes) for _ in range(size)],
         [f"p{patient}" for patient, size in enumerate(sizes) for _ in range(size)],
     )
-    splits = parted(table, SHARES, seed)
+    splits = stratified_splits(table, SHARES, seed)
     assert replace(table, splits=tuple(splits)).crossing_groups() == []
     totals = np.bincount(table.labels)
     for share, found in zip(SHARES.values(), counted(table, splits), strict=True):
@@ -154,12 +154,12 @@ def test_a_large_patient_of_even_classes_takes_no_split_beyond_its_share(seed: i
         [k % 2 for size in sizes for k in range(size)],
         [f"p{patient}" for patient, size in enumerate(sizes) for _ in range(size)],
     )
-    assert counted(table, parted(table, SHARES, seed)) == [[35, 35], [10, 10], [5, 5]]
+    assert counted(table, stratified_splits(table, SHARES, seed)) == [[35, 35], [10, 10], [5, 5]]
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_every_class_is_in_training(seed: int) -> None:
     table = made([0] * 40 + [1] + [2] * 5 + [0] * 5, [f"p{k // 4}" for k in range(40)] + ["a"] + ["b"] * 10)
-    train = counted(table, parted(table, SHARES, seed))[0]
+    train = counted(table, stratified_splits(table, SHARES, seed))[0]
     assert min(train) > 0
     assert train[2] == 5

@@ -35,11 +35,11 @@ def test_layout_and_images_per_class_and_split_are_printed(heard: tuple[Screen, 
 def test_groups_that_cross_splits_are_named(heard: tuple[Screen, io.StringIO]) -> None:
     screen, text = heard
     show_table(table(("p1", "p2", "p2", "")), screen)
-    assert "warning: 1 groups are in more than one split" in text.getvalue()
+    assert "warning: leakage between splits: 1 groups are in more than one split" in text.getvalue()
     assert "p2" in text.getvalue()
 
 
 def test_images_that_cross_splits_are_named(heard: tuple[Screen, io.StringIO]) -> None:
     screen, text = heard
     show_table(table(("", "", "", ""), paths=("a", "b", "b", "d")), screen)
-    assert "warning: 1 images are in more than one split" in text.getvalue()
+    assert "warning: leakage between splits: 1 images are in more than one split" in text.getvalue()
