@@ -18,6 +18,7 @@ from infer.core.cpu import EIGHT_BITS, cores, instructions, int8_problem
 from infer.core.errors import LabError
 from infer.core.files import cache_folder
 from infer.core.text import shown
+from infer.images.formats import FORMATS, ImageFormat
 from infer.images.preprocess import PixelSpec
 from infer.model.cuda import CPU, CUDA, find_problem, told_versions
 from infer.model.onnx_writer import Node, Value, small_model
@@ -139,12 +140,15 @@ def _gpus() -> str:
 
 
 def _decoders() -> str:
-    libraries = {"JPEG": "libjpeg_turbo", "PNG": "zlib", "WebP": "webp", "TIFF": "libtiff"}
-    told = [
-        f"{kind} ({name} {features.version(name)})" if features.check(name) else f"no {kind}"
-        for kind, name in libraries.items()
-    ]
-    return f"Pillow {PIL.__version__}: {', '.join(told)}"
+    decoders = [_decoder(item) for item in FORMATS if item.library]
+    return f"Pillow {PIL.__version__}: {', '.join(decoders)}"
+
+
+def _decoder(image_format: ImageFormat) -> str:
+    library = image_format.library
+    if not features.check(library):
+        return f"no {image_format.name}"
+    return f"{image_format.name} ({library} {features.version(library)})"
 
 
 def _extra(names: Sequence[str]) -> str:

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 
 from infer.core.console import Bar, Screen
-from infer.core.errors import DataError
 from infer.core.files import write_text
 from infer.dataset.colour_baseline import ColourBaseline, colour_baseline
 from infer.dataset.config import EXCLUDE, PAGE, REPORT, DataCheckConfig
@@ -33,6 +32,7 @@ from infer.dataset.near_duplicates import MOST_PAIRS, near_pairs
 from infer.dataset.page import check_page
 from infer.dataset.report import json_text
 from infer.dataset.table import TEST, UNKNOWN, Table
+from infer.images.listing import no_images
 
 UNIFORM = 0.99
 """An image is near-empty if a larger share of its pixels has one brightness; cells cut out on black have 0.8."""
@@ -50,7 +50,7 @@ def check_data(config: DataCheckConfig, screen: Screen) -> Findings:
     table, _ = read_listed(config.data)
     table = without_excluded(table, config.exclude, screen)
     if not len(table):
-        raise DataError(f"no images found in {table.root}; lab reads JPEG, PNG, BMP, TIFF, WebP and GIF")
+        raise no_images(table.root)
     screen.say(f"data: {table.root} ({table.layout})")
     findings = inspect_table(table, config, screen)
     write_text(config.folder / REPORT, json_text(findings))

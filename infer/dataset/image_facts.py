@@ -15,8 +15,9 @@ from infer.core.cpu import cores
 from infer.core.errors import ImageError
 from infer.dataset.near_duplicates import SIDE, SIGNATURE, signature
 from infer.images.archive import File, read_content
+from infer.images.formats import pillow_names
 from infer.images.parallel_map import FEW, in_order
-from infer.images.preprocess import FORMATS, bombs_are_errors, read_rgb
+from infer.images.preprocess import bombs_are_errors, read_rgb
 
 QUANTILES = (5, 25, 50, 75, 95)
 """Quantiles measured of each channel, in percent."""
@@ -57,7 +58,7 @@ def measure_image(file: File) -> Facts:
     facts["height"], facts["width"] = pixels_hwc.shape[:2]
     content = read_content(file)
     facts["file"] = hashlib.sha256(content).hexdigest()
-    with Image.open(io.BytesIO(content), formats=FORMATS) as header:
+    with Image.open(io.BytesIO(content), formats=pillow_names()) as header:
         facts["kind"] = f"{header.format} {header.mode}"
     facts["pixels"] = hashlib.sha256(repr(pixels_hwc.shape).encode() + pixels_hwc.tobytes()).hexdigest()
     grey = image.convert("L")

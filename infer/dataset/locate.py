@@ -6,7 +6,8 @@ from pathlib import Path
 
 from infer.core.errors import DataError
 from infer.core.text import listed
-from infer.images.listing import SUFFIXES, is_image, list_images
+from infer.images.formats import suffixes
+from infer.images.listing import is_image, list_images
 
 Missing = dict[str, Path]
 """Names for which no image was found, each with the table that has it."""
@@ -48,7 +49,7 @@ class ImageIndex:
                 if path in self._stems and not is_image(path):
                     return min(self._stems[path], key=_preference)
             if os.path.isabs(name) or not full.startswith(self._base + os.sep):
-                names = [full] if is_image(full) else [full + suffix for suffix in SUFFIXES]
+                names = [full] if is_image(full) else [full + suffix for suffix in suffixes()]
                 outside = next(filter(os.path.isfile, names), None)
                 if outside:
                     return outside
@@ -61,7 +62,7 @@ class ImageIndex:
 
 def _preference(path: str) -> int:
     """Rank of a file among files that differ only in their suffix; the lowest is taken."""
-    return SUFFIXES.index(os.path.splitext(path)[1].lower())
+    return suffixes().index(os.path.splitext(path)[1].lower())
 
 
 def find_all(index: ImageIndex, names: list[str], table: Path, missing: Missing | None = None) -> list[str]:

@@ -4,7 +4,7 @@ from infer.core.errors import DataError
 from infer.core.text import listed
 from infer.dataset.locate import Missing, missing_images
 from infer.dataset.table import TEST, TRAIN, VALID, Table
-from infer.images.listing import natural_key
+from infer.images.listing import natural_key, no_images
 
 
 def check_listed(table: Table, missing: Missing) -> None:
@@ -13,7 +13,7 @@ def check_listed(table: Table, missing: Missing) -> None:
         file = missing[absent[0]]
         raise missing_images([path for path in absent if missing[path] == file], file, table.root)
     if not len(table):
-        raise DataError(f"no images found in {table.root}; lab reads JPEG, PNG, BMP, TIFF, WebP and GIF")
+        raise no_images(table.root)
     unlabelled = [p for p, y, s in zip(table.paths, table.labels, table.splits, strict=True) if y < 0 and s != TEST]
     if unlabelled:
         raise DataError(f"{len(unlabelled)} images have no label: {listed(unlabelled)}; label them or leave them out")

@@ -5,9 +5,7 @@ import re
 from pathlib import Path
 
 from infer.core.errors import DataError
-
-SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
-"""Known image suffixes, in the order in which a name without one is tried."""
+from infer.images.formats import format_names, suffixes
 
 
 def natural_key(name: str) -> str:
@@ -56,5 +54,10 @@ def _is_loop(top: str, where: str, name: str) -> bool:
 
 
 def is_image(name: str) -> bool:
-    """Whether the name ends as a known kind of image does."""
-    return name.lower().endswith(SUFFIXES)
+    """Whether the name has the suffix of a format in `infer.images.formats`, in any case."""
+    return name.lower().endswith(suffixes())
+
+
+def no_images(source: object) -> DataError:
+    """The error for a folder, archive or data set that holds no image."""
+    return DataError(f"no images found in {source}; lab reads {format_names()}")

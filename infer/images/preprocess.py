@@ -18,8 +18,8 @@ from infer.core.arrays import Pixels
 from infer.core.errors import ImageError
 from infer.images.archive import File
 from infer.images.enhance import ENHANCEMENTS, Enhancement
+from infer.images.formats import pillow_names
 
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
 ORIENTATION = 0x0112
 """The EXIF tag. A turned JPEG is decoded at full scale."""
 MAX_PIXELS = 80_000_000
@@ -215,7 +215,7 @@ def _decode(file: File, resize: Step | None) -> tuple[Image.Image, Box | None]:
     """
     path = str(file)
     try:
-        with Image.open(file if isinstance(file, str) else file.open(), formats=FORMATS) as image:
+        with Image.open(file if isinstance(file, str) else file.open(), formats=pillow_names()) as image:
             if problem := size_problem(*image.size):
                 raise ImageError(path, problem)
             drafted = None

@@ -17,7 +17,7 @@ from infer.core.text import listed
 from infer.dataset.layouts import GROUP_COLUMNS, paired_labels
 from infer.dataset.locate import ImageIndex, find_all
 from infer.images.archive import File, is_archive, list_members
-from infer.images.listing import is_image, list_images, natural_key
+from infer.images.listing import is_image, list_images, natural_key, no_images
 from infer.model.card import ClassName, class_index
 
 IMAGE_COLUMNS = ("path", "id", "image", "image_id", "filename", "file", "name", "img")
@@ -90,7 +90,7 @@ def read_inputs(source: Path, classes: Sequence[ClassName], image_column: str | 
     if is_archive(source):
         members = list_members(source)
         if not members:
-            raise DataError(f"no images found in {source}; lab reads JPEG, PNG, BMP, TIFF, WebP and GIF")
+            raise no_images(source)
         return _as_folder(source.parent, [member.name for member in members], members, classes)
     if is_csv:
         return _from_csv(source, image_column)
@@ -102,7 +102,7 @@ def read_inputs(source: Path, classes: Sequence[ClassName], image_column: str | 
 def _from_folder(folder: Path, classes: Sequence[ClassName]) -> Inputs:
     names = list_images(folder)
     if not names:
-        raise DataError(f"no images found in {folder}; lab reads JPEG, PNG, BMP, TIFF, WebP and GIF")
+        raise no_images(folder)
     return _as_folder(folder, names, Below(folder, names), classes)
 
 

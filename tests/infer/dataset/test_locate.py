@@ -5,7 +5,7 @@ import pytest
 
 from infer.core.errors import DataError
 from infer.dataset.locate import ImageIndex, Missing, find_all
-from infer.images.listing import SUFFIXES
+from infer.images.formats import suffixes
 
 
 def tree(root: Path, *names: str) -> ImageIndex:
@@ -39,7 +39,7 @@ def test_a_name_is_looked_for_beside_the_table_below_the_root_in_images_and_then
 
 
 def test_a_name_without_suffix_is_tried_with_each_and_jpeg_first(tmp_path: Path) -> None:
-    names = [f"d/a{suffix}" for suffix in SUFFIXES]
+    names = [f"d/a{suffix}" for suffix in suffixes()]
     for start, name in enumerate(names):
         root = tmp_path / str(start)
         assert tree(root, *names[start:]).find("d/a") == name

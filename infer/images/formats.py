@@ -1,0 +1,46 @@
+"""The image formats that lab reads: one table, from which listing, decoding and messages are made."""
+
+import functools
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ImageFormat:
+    """A kind of image file that Pillow can decode."""
+
+    name: str
+    """For people: `JPEG`."""
+    pillow: str
+    """Pillow's name for it, as in `PIL.Image.open(..., formats=...)`."""
+    suffixes: tuple[str, ...]
+    """In lower case, with the dot."""
+    library: str = ""
+    """The library with which Pillow decodes it, by its name in `PIL.features`; "" where Pillow needs none."""
+
+
+FORMATS: tuple[ImageFormat, ...] = (
+    ImageFormat("JPEG", "JPEG", (".jpeg", ".jpg"), "libjpeg_turbo"),
+    ImageFormat("PNG", "PNG", (".png",), "zlib"),
+    ImageFormat("BMP", "BMP", (".bmp",)),
+    ImageFormat("TIFF", "TIFF", (".tif", ".tiff"), "libtiff"),
+    ImageFormat("WebP", "WEBP", (".webp",), "webp"),
+    ImageFormat("GIF", "GIF", (".gif",)),
+)
+"""In the order in which a name without a suffix is tried. Any other format is refused, whatever Pillow could read."""
+
+
+@functools.cache
+def suffixes() -> tuple[str, ...]:
+    """All suffixes, in the order of the table. Cached: every name in a listing is compared with them."""
+    return tuple(suffix for item in FORMATS for suffix in item.suffixes)
+
+
+def pillow_names() -> list[str]:
+    """What to give to `PIL.Image.open` as `formats`."""
+    return [item.pillow for item in FORMATS]
+
+
+def format_names() -> str:
+    """For messages: `JPEG, PNG, BMP, TIFF, WebP and GIF`."""
+    *first, last = (item.name for item in FORMATS)
+    return f"{', '.join(first)} and {last}"
