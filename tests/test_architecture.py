@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("infer", "trainer", "exporter", "cli")
+PACKAGES = ("infer", "trainer", "exporter", "lab", "cli")
 FORBIDDEN = {
-    "infer": {"trainer", "exporter", "cli", "torch", "torchvision", "onnx", "onnxscript", "safetensors"},
-    "trainer": {"exporter", "cli"},
-    "exporter": {"cli"},
-    "cli": set(),
+    "infer": {"trainer", "exporter", "cli", "lab", "torch", "torchvision", "onnx", "onnxscript", "safetensors"},
+    "trainer": {"exporter", "cli", "lab"},
+    "exporter": {"cli", "lab"},
+    "cli": {"lab"},
+    "lab": {"trainer", "exporter"},
 }
 ORDER = {
     "infer": (

@@ -30,7 +30,7 @@ FEW = 400
 """For fewer images than this, starting processes costs more than they gain."""
 THREADS = 8
 """More threads than these do not decode faster."""
-START = "import sys; sys.path[:] = {!r}; from infer.images.parallel_map import serve; serve()"
+START = "import sys; sys.path[:] = {!r}; from {} import serve; serve()"
 
 Process = subprocess.Popen[bytes]
 
@@ -120,7 +120,7 @@ def _processes(count: int, shared: Sequence[int]) -> Iterator[Call]:
         finally:
             free.put(process)
 
-    command = [sys.executable, "-c", START.format(sys.path)]
+    command = [sys.executable, "-c", START.format(sys.path, __name__)]
     try:
         for _ in range(count):
             process = None

@@ -28,9 +28,7 @@ def report_page(
     result: EvaluationResult, metrics: Metrics, pictures: Sequence[Picture], gallery: Gallery, origin: Origin
 ) -> str:
     """A report as HTML."""
-    style, script = (
-        files("infer.reports").joinpath(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js")
-    )
+    style, script = (files(__package__).joinpath(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     sections = (
         ("metrics", "Metrics", _metrics_table(result, metrics)),
         ("classes", "By class", _class_table(result, metrics)),

@@ -3,9 +3,6 @@
 import base64
 import hashlib
 import re
-import subprocess
-import sys
-import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -108,26 +105,6 @@ def test_an_undefined_metric_is_a_dash_and_sorts_as_nothing() -> None:
     result = random_result(3, 6)
     page = page_of(replace(result, truth=np.zeros(6, dtype=np.int64)))
     assert '<td class="number" data-value="">-' in page
-
-
-def test_a_wheel_holds_the_pages_style_and_script(tmp_path: Path) -> None:
-    root = Path(__file__).parents[3]
-    script = (
-        "import sys; from setuptools import build_meta as b; from pathlib import Path\n"
-        "print(b.build_wheel(sys.argv[1]))"
-    )
-    source = tmp_path / "source"
-    for name in ("infer", "trainer", "exporter"):
-        files = [path for path in (root / name).rglob("*") if path.suffix in (".py", ".toml", ".css", ".js")]
-        for path in files:
-            target = source / path.relative_to(root)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(path.read_bytes())
-    for name in ("pyproject.toml", "README.md", "LICENSE", "cli.py"):
-        (source / name).write_bytes((root / name).read_bytes())
-    subprocess.run([sys.executable, "-c", script, tmp_path], cwd=source, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    assert {"infer/reports/page.css", "infer/reports/page.js"} <= set(zipfile.ZipFile(wheel).namelist())
 
 
 pytest_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
