@@ -1,39 +1,38 @@
-"""The commands of lab: parse, build a config, import lazily, one call, print. No logic in here."""
+"""The commands of lab: each gets its config, imports what is heavy, makes one call and prints. No logic in here."""
 
 import contextlib
 import io
 import signal
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from exporter.config import ExportConfig as Export
-from infer.config import CompareConfig as Compare
-from infer.config import EvaluateConfig as Evaluate
-from infer.config import PredictConfig as Predict
-from infer.config import VerifyConfig as Verify
+from exporter.config import ExportConfig
+from infer.config import CompareConfig, EvaluateConfig, PredictConfig, VerifyConfig
 from infer.core.errors import LabError, MissingExtraError
-from infer.core.options import typed, with_options
+from infer.core.options import options_of
 from infer.core.output_paths import bad_list, report_folder
-from infer.dataset.config import DataCheckConfig as DataCheck
-from infer.dataset.config import DataSplitConfig as DataSplit
+from infer.dataset.config import DataCheckConfig, DataSplitConfig
 from infer.version import __version__
-from trainer.config import ARCHITECTURE_NAMES
-from trainer.options import RANGED, VIEWED, configured, resumed, with_train_options
+from trainer.config import TrainConfig
+from trainer.options import (
+    PREVIEWED,
+    RANGE_TESTED,
+    PreviewOptions,
+    RangeTestOptions,
+    TrainOptions,
+    build_config,
+    train_options,
+)
 from trainer.recipe import DEFAULT, load_recipe
 
 if TYPE_CHECKING:
     from infer.core.console import Screen
     from infer.metrics.metrics import Metrics
     from infer.metrics.result import EvaluationResult
-
-RecipeOption = Annotated[
-    str, typer.Option(help="A name that lab recipes lists, or a TOML file. Defaults below are those of lab.")
-]
 
 app = typer.Typer(
     name="lab",
@@ -45,7 +44,7 @@ app = typer.Typer(
         "token_normalize_func": lambda token: token.replace("_", "-"),
     },
 )
-data_app = typer.Typer(help="Look at data before believing it.", no_args_is_help=True)
+data_app = typer.Typer(help="Check, split and preview data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 
@@ -65,30 +64,22 @@ def lab(
 
 
 @app.command()
-@with_train_options
-def train(
-    arch: Annotated[
-        str, typer.Argument(metavar="ARCH", help=f"{', '.join(ARCHITECTURE_NAMES)}; or ResNet50.", show_default=False)
-    ] = "",
-    recipe: RecipeOption = DEFAULT,
-    resume: Annotated[Path | None, typer.Option(help="Go on with it.", metavar="RUN", show_default="none")] = None,
-    **given: Any,
-) -> None:
-    """Train ARCH on a data set; the best epoch stays in a new folder in runs/."""
-    config = resumed(resume, arch, recipe, given) if resume else configured(arch, recipe, given)
+@train_options(TrainOptions)
+def train(config: TrainConfig, options: TrainOptions) -> None:
+    """Train ARCH on a data set; the best epoch is kept in a new folder in runs/."""
     with _train_extra("lab train"):
-        from trainer.train import train as run
+        from trainer.train import train as train_network
     screen = _screen()
-    done = run(config, screen, resume)
-    _show_report(screen, done.result, done.metrics, "none", done.run / "report")
-    screen.say(f"best checkpoint, curves and history: {done.run}\nnext: lab export {done.run}")
+    training = train_network(config, screen, options.resume)
+    _show_report(screen, training.result, training.metrics, "none", training.run / "report")
+    screen.say(f"best checkpoint, curves and history: {training.run}\nnext: lab export {training.run}")
 
 
 @app.command()
 def recipes(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Print this one, with the reason for each value.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Recipe to print, with the reasons for its values.")] = "",
 ) -> None:
-    """List the recipes of lab train, with what their reports reached, or print one."""
+    """List the recipes of lab train with the results of their reports, or print one."""
     from trainer.recipe import recipe_table
 
     screen = _screen()
@@ -96,36 +87,29 @@ def recipes(
         screen.say(load_recipe(name).text.rstrip())
         return
     screen.show(recipe_table())
-    screen.say("lab recipes NAME prints one, with the reason for each value; train ARCH --recipe NAME uses it")
+    screen.say("lab recipes NAME prints one with the reasons for its values; lab train ARCH --recipe NAME uses it")
 
 
 @data_app.command()
-@partial(with_options, config=DataCheck)
-def check(data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.")], **given: Any) -> None:
-    """Decode every image; find bad ones, copies, what crosses splits, and what colours alone tell. 1 on leakage."""
-    config = DataCheck(data=data, **given)
+@options_of(DataCheckConfig)
+def check(config: DataCheckConfig) -> None:
+    """Decode every image; report bad files, duplicates, leakage between splits (exit code 1) and what colours tell."""
     from infer.dataset.check import check_data
     from infer.dataset.report import check_tables, json_text, require_no_leaks, summary_lines
 
     screen = _screen(config.json)
-    found = check_data(config, screen)
-    screen.show(*check_tables(found))
-    screen.say("\n".join([*summary_lines(found), f"report: {config.folder}"]))
+    findings = check_data(config, screen)
+    screen.show(*check_tables(findings))
+    screen.say("\n".join([*summary_lines(findings), f"report: {config.folder}"]))
     if config.json:
-        typer.echo(json_text(found), nl=False)
-    require_no_leaks(found, config.folder)
+        typer.echo(json_text(findings), nl=False)
+    require_no_leaks(findings, config.folder)
 
 
 @data_app.command()
-@partial(with_options, config=DataSplit)
-def split(
-    source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="Folder of the data set, or a CSV with Path and label.")
-    ],
-    **given: Any,
-) -> None:
-    """Part a data set into train, valid and test, stratified, no patient in two of them, as CSV files."""
-    config = DataSplit(source=source, **given)
+@options_of(DataSplitConfig)
+def split(config: DataSplitConfig) -> None:
+    """Split a data set into train, valid and test CSVs, stratified, with no patient in two of them."""
     from infer.dataset.split import split_data
 
     screen = _screen()
@@ -134,52 +118,31 @@ def split(
 
 
 @data_app.command()
-@partial(with_train_options, names=VIEWED)
-def preview(
-    folder: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.")],
-    recipe: RecipeOption = DEFAULT,
-    images: Annotated[int, typer.Option(min=1, max=100, help="Of each class.")] = 4,
-    draws: Annotated[int, typer.Option(min=0, max=20, help="Augmented views of each.")] = 4,
-    out: Annotated[Path, typer.Option(help="Folder for the sheets.")] = Path("preview"),
-    **given: Any,
-) -> None:
+@train_options(PreviewOptions, PREVIEWED)
+def preview(config: TrainConfig, options: PreviewOptions) -> None:
     """Draw what the network sees: per class a sheet of images as they are, enhanced, and augmented."""
-    config = configured("resnet18", recipe, {**given, "data": str(folder)})
     with _train_extra("lab data preview"):
         from trainer.preview import preview as draw_sheets
     screen = _screen()
-    for path in draw_sheets(config, out, images, draws, screen):
+    for path in draw_sheets(config, options.out, options.images, options.draws, screen):
         screen.say(f"sheet: {path}")
 
 
 @app.command()
-@partial(with_train_options, names=RANGED)
-def find_rate(
-    arch: Annotated[str, typer.Argument(metavar="ARCH")],
-    recipe: RecipeOption = DEFAULT,
-    out: Annotated[Path, typer.Option(help="PNG to write; a CSV goes beside it.")] = Path("learning-rate.png"),
-    **given: Any,
-) -> None:
-    """Find a learning rate: train while it rises until the loss diverges, draw the loss, and suggest one."""
-    config = configured(arch, recipe, given)
+@train_options(RangeTestOptions, RANGE_TESTED)
+def find_rate(config: TrainConfig, options: RangeTestOptions) -> None:
+    """Suggest a learning rate: raise it in training until the loss diverges, and plot the loss."""
     with _train_extra("lab find-rate"):
-        from trainer.find_rate import find_rate as run
+        from trainer.find_rate import find_rate as test_range
     screen = _screen()
-    found = run(config, out, screen)
-    screen.say(f"suggested: --learning-rate {found.suggested:g}\nloss over learning rate: {out}")
+    result = test_range(config, options.out, screen)
+    screen.say(f"suggested: --learning-rate {result.suggested:g}\nloss over learning rate: {options.out}")
 
 
 @app.command()
-@partial(with_options, config=Export)
-def export(
-    run: Annotated[
-        Path | None,
-        typer.Argument(help="A run; or weights, with --arch.", show_default="the newest in runs/", metavar="RUN"),
-    ] = Export.run,
-    **given: Any,
-) -> None:
+@options_of(ExportConfig)
+def export(config: ExportConfig) -> None:
     """Export a run's best checkpoint to one ONNX file, proven equal to the network on validation images."""
-    config = Export(run=run, **typed(Export, given))
     with _train_extra("lab export"):
         from exporter.export import export as export_run
     screen = _screen()
@@ -188,16 +151,9 @@ def export(
 
 
 @app.command()
-@partial(with_options, config=Verify)
-def verify(
-    file: Annotated[
-        Path | None,
-        typer.Argument(metavar="FILE", help="ONNX file or run.", show_default="newest export in runs/"),
-    ] = Verify.file,
-    **given: Any,
-) -> None:
-    """Prove a finished file again, on this machine: against its run, or with --data alone by its accuracy."""
-    config = Verify(file=file, **given)
+@options_of(VerifyConfig)
+def verify(config: VerifyConfig) -> None:
+    """Verify an exported file on this machine: against its run, or by its accuracy with --data alone."""
     screen = _screen()
     if config.data and not config.run:
         from infer.verify import recheck
@@ -207,34 +163,20 @@ def verify(
     with _train_extra("lab verify against a run"):
         from exporter.verify import verify as verify_file
     verify_file(config, screen)
-    screen.say("the file answers as the network did")
+    screen.say("verified: the outputs of the file agree with the network's")
 
 
 @app.command()
-@partial(with_options, config=Predict)
-def predict(
-    source: Annotated[
-        Path,
-        typer.Argument(metavar="INPUT", help="Folder, zip, tar, CSV with image names, pattern, image; -: a list."),
-    ],
-    no_sample: Annotated[bool, typer.Option("--no-sample", help="Follow no sample, even if one lies there.")] = False,
-    **given: Any,
-) -> None:
-    """Predict images and write a Kaggle CSV; where the truth is known, a report beside it."""
-    config = Predict(source=source, use_sample=not no_sample, **typed(Predict, given))
+@options_of(PredictConfig)
+def predict(config: PredictConfig) -> None:
+    """Predict images and write a Kaggle CSV, and a report where the truth is known."""
     _predict(config, _screen(config.json))
 
 
 @app.command()
-@partial(with_options, config=Evaluate)
-def evaluate(
-    data: Annotated[
-        Path | None, typer.Argument(help="Data set.", show_default="the run's validation images", metavar="DATA")
-    ] = Evaluate.data,
-    **given: Any,
-) -> None:
-    """Run the exported model on a labelled split and report."""
-    config = Evaluate(data=data, **given)
+@options_of(EvaluateConfig)
+def evaluate(config: EvaluateConfig) -> None:
+    """Evaluate an exported model on a labelled split and write a report."""
     from infer.evaluate import evaluate as evaluate_split
     from infer.reports.report import report_json
 
@@ -246,13 +188,9 @@ def evaluate(
 
 
 @app.command()
-@partial(with_options, config=Compare)
-def compare(
-    paths: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs and reports, by their folders.")],
-    **given: Any,
-) -> None:
-    """Runs and reports side by side: curves, metrics, whether one is better, and where they disagree."""
-    config = Compare(paths=tuple(paths), **given)
+@options_of(CompareConfig)
+def compare(config: CompareConfig) -> None:
+    """Compare runs and reports: curves, metrics, which is better, and where they disagree."""
     from infer.reports.compare import compare as compare_all
 
     screen = _screen(config.json)
@@ -264,9 +202,9 @@ def compare(
 
 @app.command()
 def inspect(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="ONNX file, checkpoint or run.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="ONNX files, checkpoints or runs.")],
 ) -> None:
-    """Print what a model file or checkpoint says of itself."""
+    """Print the metadata of a model file or checkpoint."""
     from infer.inspect import describe
 
     _screen().show(*map(describe, files))
@@ -274,7 +212,7 @@ def inspect(
 
 @app.command()
 def doctor() -> None:
-    """Explain this machine: what lab can do on it, what is missing, and what to install."""
+    """Diagnose this machine: what lab can do on it, what is missing, and what to install."""
     from infer.doctor import examine, findings_table
 
     screen = _screen()
@@ -286,7 +224,7 @@ def doctor() -> None:
 
 @app.command()
 def demo(out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("lab-demo")) -> None:
-    """Run the whole path on the built-in synthetic cells: train, export, predict, report."""
+    """Run the whole path on built-in synthetic cells: train, export, predict, report."""
     with _train_extra("lab demo"):
         from exporter.export import export as export_run
         from trainer.data.synthetic import builtin_data
@@ -294,13 +232,13 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for everything it makes.
     screen = _screen()
     runs, csv = out / "runs", out / "submission.csv"
     screen.say(f"1. lab train resnet18 --out {runs}")
-    run = train_network(configured("resnet18", DEFAULT, {"out": str(runs)}), screen).run
+    run = train_network(build_config("resnet18", DEFAULT, {"out": str(runs)}), screen).run
     screen.say(f"\n2. lab export {run} --opset 17")
-    model, _ = export_run(Export(run=run, opset=17), screen)
+    model, _ = export_run(ExportConfig(run=run, opset=17), screen)
     cells = builtin_data(screen)
     truth = cells / "test_labels.csv"
     screen.say(f"\n3. lab predict {cells / 'test'} --model {model} --truth {truth} --out {csv}")
-    _predict(Predict(source=cells / "test", out=csv, model=(model,), truth=truth), screen)
+    _predict(PredictConfig(source=cells / "test", out=csv, model=(model,), truth=truth), screen)
     screen.say(
         f"\nThese are SYNTHETIC cells: {cells}\n"
         f"the run, its curves and validation report: {run}\n"
@@ -314,11 +252,11 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for everything it makes.
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command; a LabError is one line on standard error and its exit code."""
+    """Run a command; print a LabError as one line on standard error and exit with its code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # an arrow that the terminal cannot show is no reason to stop
-    with contextlib.suppress(ValueError):  # only the main thread may; then drafts are tidied up as after Ctrl-C
+            stream.reconfigure(errors="replace")  # a character that the terminal cannot show must not stop the work
+    with contextlib.suppress(ValueError):  # only the main thread can set it; temporary files are removed as on Ctrl-C
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         app(arguments)
@@ -329,7 +267,7 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         _fail(f"{error.strerror or error}: {error.filename or 'the standard output'}", 1)
     except SystemExit as end:
-        if end.code == 130:  # typer's answer to Ctrl-C, which says nothing
+        if end.code == 130:  # Typer exits on Ctrl-C with this code and prints nothing
             _fail("stopped", 130)
         raise
 
@@ -343,7 +281,7 @@ def _fail(message: str, code: int) -> NoReturn:
 
 @contextlib.contextmanager
 def _train_extra(command: str) -> Iterator[None]:
-    """Turn the absence of a package of the `train` extra into one line."""
+    """Report a missing package of the `train` extra in one line, with the command that installs it."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -360,25 +298,25 @@ def _screen(on_errors: bool = False) -> "Screen":
     return open_screen(on_errors)
 
 
-def _print_json(told: dict[str, Any]) -> None:
+def _print_json(content: dict[str, Any]) -> None:
     import json
 
-    typer.echo(json.dumps(told, allow_nan=False))
+    typer.echo(json.dumps(content, allow_nan=False))
 
 
-def _predict(config: Predict, screen: "Screen") -> None:
+def _predict(config: PredictConfig, screen: "Screen") -> None:
     from infer.core.remote import display_path
     from infer.predict import predict as predict_images
 
-    done = predict_images(config, screen)
-    if done.result and done.metrics:
-        _show_report(screen, done.result, done.metrics, config.normalize, report_folder(config.out))
-    if done.bad:
+    prediction = predict_images(config, screen)
+    if prediction.result and prediction.metrics:
+        _show_report(screen, prediction.result, prediction.metrics, config.normalize, report_folder(config.out))
+    if prediction.bad:
         listed = display_path(bad_list(config.out))
-        screen.say(f"{len(done.bad)} images cannot be read ({config.bad_images}): listed in {listed}")
-    screen.say(f"{done.written} rows: {display_path(config.out)}")
+        screen.say(f"{len(prediction.bad)} images cannot be read ({config.bad_images}): listed in {listed}")
+    screen.say(f"{prediction.written} rows: {display_path(config.out)}")
     if config.json:
-        _print_json(done.to_json(config.out))
+        _print_json(prediction.to_json(config.out))
 
 
 def _show_report(

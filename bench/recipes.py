@@ -32,7 +32,7 @@ from infer.dataset.table import TEST, Table
 from infer.images.preprocess import read_window
 from infer.model.card import class_index
 from trainer.model.checkpoint import load_checkpoint
-from trainer.recipe import DEFAULT, configure, load_recipe, recipe_names
+from trainer.recipe import DEFAULT, apply_recipe, load_recipe, recipe_names
 from trainer.train import train
 
 RESAMPLES = 10_000
@@ -93,7 +93,7 @@ def run_once(args: argparse.Namespace, data: Path, epochs: int, recipe: str, see
         "device": args.device, "out": str(args.out / "runs"),
     }  # fmt: skip
     start = time.perf_counter()
-    config = configure(args.arch, load_recipe(recipe), given)
+    config = apply_recipe(args.arch, load_recipe(recipe), given)
     done = train(config, Screen(Console(quiet=True)))
     network, card = load_checkpoint(done.run / "best.safetensors")
     answers: list[int] = []

@@ -33,7 +33,7 @@ from trainer.config import ResolvedConfig
 from trainer.data.cache import load_canvases
 from trainer.data.synthetic import make_set
 from trainer.model.network import build_network
-from trainer.recipe import configure, load_recipe
+from trainer.recipe import apply_recipe, load_recipe
 from trainer.run.loop import Trainer
 from trainer.run.setup import make_card, pick_device, spec_of
 
@@ -68,7 +68,7 @@ def main() -> None:
         sizes = args.batch_size * len(args.arch) if len(args.batch_size) == 1 else args.batch_size
         for arch, size in zip(args.arch, sizes, strict=True):
             given = {"image_size": args.image_size, "batch_size": size, "device": device.type}
-            settings = configure(arch, load_recipe("lab"), given).resolved(device.type)[0]
+            settings = apply_recipe(arch, load_recipe("lab"), given).resolved(device.type)[0]
             results[f"{arch}, batch {size}"] = {
                 **lab_rows(settings, table, device, args),
                 **peer_rows(settings, table, device, args),

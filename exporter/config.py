@@ -1,49 +1,69 @@
-"""Every knob of export, with its default. Light to import: the CLI reads it at start-up."""
+"""The config of export. Light to import: the command line reads it at start-up."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from infer.config import FULL_BATCH, GATE_DEVICE, GATE_IMAGES, MOST_BATCH, Device
+from infer.config import GATE_BATCH_HELP, GATE_DEVICE_HELP, GATE_IMAGES_HELP, LARGEST_BATCH, Device
 from infer.core.errors import ConfigError
-from infer.core.knob import check, knob, option, require
+from infer.core.knob import argument, check, knob, option, require
 from infer.core.output_paths import require_file_name
 from trainer.config import ARCHITECTURE_NAMES, Fit
 
 Precision = Literal["fp32", "fp16", "int8"]
-ELSEWHERE = "A network trained elsewhere"
+FILE, GATE, ELSEWHERE = "Exported file", "Parity gate", "Network trained elsewhere"
+"""Panels of the options in help, beside the first one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """What `lab export` is asked for."""
+    """What `lab export` does."""
 
-    run: Path | None = None
-    """A run's folder or its best.safetensors, or with `arch` a file of weights; None: the newest finished run."""
-    opset: int = knob(17, "From 17 to the newest that is installed.")
-    precision: Precision = knob("fp32", "fp16 is for GPUs, int8 for CPUs with VNNI or AMX.")
-    batch: int | None = knob(
-        None, "A file that takes batches of this size alone.", above=0, maximum=MOST_BATCH, default_text="any size"
+    run: Path | None = argument(
+        "RUN", "Run to export; with --arch, a file of weights.", default=None, default_text="the newest in runs/"
     )
-    calibrate: bool = knob(False, "Fit a temperature to the validation images, so that probabilities can be believed.")
-    cam: bool = knob(False, "A third output, `cam`: the class activation map, for heat maps.")
-    calibration_images: int = knob(512, "Training images that int8 measures ranges on.", above=0)
-    data: Path | None = knob(None, "Where the images lie.", default_text="as in training")
-    device: Device = knob("auto", GATE_DEVICE)
-    batch_size: int = knob(64, FULL_BATCH, above=0, maximum=MOST_BATCH, short="-b")
-    gate_images: int | None = knob(None, GATE_IMAGES, above=0, default_text="all")
+    """A run's folder or its best.safetensors, or with `arch` a file of weights; None: the newest finished run."""
+    opset: int = knob(17, "ONNX opset, from 17 to the newest that is installed.")
+    precision: Precision = knob("fp32", "Precision: fp32, fp16 (for GPUs) or int8 (for CPUs with VNNI or AMX).")
+    batch: int | None = knob(
+        None,
+        "Fixed batch size of the exported model, in images.",
+        panel=FILE,
+        above=0,
+        maximum=LARGEST_BATCH,
+        default_text="any size",
+    )
+    calibrate: bool = knob(False, "Fit a temperature to the validation images.", panel=FILE)
+    cam: bool = knob(False, "Add an output `cam`: the class activation map, for heat maps.", panel=FILE)
+    calibration_images: int = knob(512, "Training images on which int8 measures ranges.", panel=FILE, above=0)
+    data: Path | None = knob(None, "Folder in which the images are now.", default_text="as in training")
+    device: Device = knob("auto", GATE_DEVICE_HELP, panel=GATE)
+    batch_size: int = knob(64, GATE_BATCH_HELP, panel=GATE, above=0, maximum=LARGEST_BATCH, short="-b")
+    gate_images: int | None = knob(None, GATE_IMAGES_HELP, panel=GATE, above=0, default_text="all")
     out: Path | None = knob(None, "File to write, ending in .onnx.", default_text="model.onnx in the run")
-    arch: str = knob("", f"Of the weights: {', '.join(ARCHITECTURE_NAMES)}.", panel=ELSEWHERE, default_text="none")
-    classes: str = knob("", "In the order of the outputs: normal,blast or 0=normal,1=blast.", panel=ELSEWHERE)
-    image_size: int | None = knob(None, "Side of what the network sees.", panel=ELSEWHERE, minimum=32, maximum=2048)
-    fit: Fit = knob("shorter", "How an image becomes that square, as in lab train.", panel=ELSEWHERE)
+    arch: str = knob("", f"Architecture: {', '.join(ARCHITECTURE_NAMES)}.", panel=ELSEWHERE, default_text="none")
+    classes: str = knob(
+        "", "Classes in the order of the outputs, such as normal,blast or 0=normal,1=blast.", panel=ELSEWHERE
+    )
+    image_size: int | None = knob(None, "Input side in pixels.", panel=ELSEWHERE, minimum=32, maximum=2048)
+    fit: Fit = knob(
+        "shorter", "How images become square: shorter, longer or stretch, as in lab train.", panel=ELSEWHERE
+    )
     mean: tuple[float, ...] = knob(
-        (0.485, 0.456, 0.406), "Of the normalisation, of 0 to 1.", panel=ELSEWHERE, minimum=0, maximum=1
+        (0.485, 0.456, 0.406),
+        "Mean of each channel (0 to 1), separated by commas.",
+        panel=ELSEWHERE,
+        minimum=0,
+        maximum=1,
     )
     std: tuple[float, ...] = knob(
-        (0.229, 0.224, 0.225), "Of the normalisation, of 0 to 1.", panel=ELSEWHERE, above=0, maximum=1
+        (0.229, 0.224, 0.225),
+        "Standard deviation of each channel, likewise.",
+        panel=ELSEWHERE,
+        above=0,
+        maximum=1,
     )
-    ordered: bool = knob(False, "The classes are grades.", panel=ELSEWHERE)
+    ordered: bool = knob(False, "Treat the classes as grades.", panel=ELSEWHERE)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arch", self.arch.lower().replace("-", "").replace("_", ""))
@@ -59,11 +79,13 @@ class ExportConfig:
             require(self.arch in ARCHITECTURE_NAMES, "--arch", f"one of {', '.join(ARCHITECTURE_NAMES)}", self.arch)
         if self.arch or (self.run and self.run.suffix in (".pth", ".pt")):
             self._check_elsewhere()
-        elif given := self._given("classes", "image_size", "fit", "mean", "std", "ordered"):
-            raise ConfigError(f"{given[0]} is for weights that were trained elsewhere, and needs --arch; leave it out")
+        elif changed := self._changed("classes", "image_size", "fit", "mean", "std", "ordered"):
+            raise ConfigError(
+                f"{changed[0]} is for weights that were trained elsewhere, and needs --arch; leave it out"
+            )
         if self.calibrate and self.gate_images is not None:
             raise ConfigError("--calibrate fits to all validation images, which --gate-images would leave out")
-        if self.precision != "int8" and self._given("calibration_images"):
+        if self.precision != "int8" and self._changed("calibration_images"):
             raise ConfigError("--calibration-images has no effect here: it needs --precision int8")
 
     def _check_elsewhere(self) -> None:
@@ -75,6 +97,6 @@ class ExportConfig:
                 "resnet50.pth --arch resnet50 --classes 0=normal,1=blast --image-size 224 --data cells/"
             )
 
-    def _given(self, *names: str) -> list[str]:
-        """The options among these whose value is not the default."""
+    def _changed(self, *names: str) -> list[str]:
+        """The options of these fields whose value is not the default."""
         return [option(name) for name in names if getattr(self, name) != getattr(ExportConfig, name)]

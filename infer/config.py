@@ -1,11 +1,11 @@
-"""Every knob of predict, evaluate and verify, with its default. Light to import: the CLI reads it at start-up."""
+"""The configs of predict, evaluate, compare and verify. Light to import: the command line reads them at start-up."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from infer.core.errors import ConfigError
-from infer.core.knob import check, knob
+from infer.core.knob import argument, check, knob
 from infer.core.output_paths import bad_list, progress_file, require_file_name
 
 Device = Literal["auto", "cuda", "cpu"]
@@ -17,123 +17,144 @@ Decode = Literal["cpu", "gpu"]
 Tta = Literal["none", "flips", "d4", "five-crop", "ten-crop"]
 
 
-MODEL = "ONNX file or run."
+INPUT, OUTPUT, MODEL, REPORT = "Input", "Output", "Model and device", "Report"
+"""Panels of the options in help, beside the first one."""
+
+MODEL_HELP = "ONNX file or run."
 NEWEST = "newest export in runs/"
-HONEST = "cuda fails where CUDA cannot be had; auto says what it chose."
-BATCH = "Images a batch."
-MOST_BATCH = 65_536
-SCALE = "Scale of the confusion matrix."
-AS_JSON = "Print one JSON object alone; everything else goes to standard error."
-LEFT_OUT = "CSV of images to leave out, as lab data check writes it."
-GATE_DEVICE = "Where the gate runs it: auto is the CPU, and CUDA too where it is there."
-FULL_BATCH = "The gate's full batch."
-GATE_IMAGES = "Validation images for the gate, spread evenly."
-
-
-REPORT = "Report"
+DEVICE_HELP = "Device: auto, cuda or cpu. Auto reports its choice; cuda never falls back to the CPU."
+BATCH_HELP = "Batch size, in images."
+LARGEST_BATCH = 65_536
+JSON_HELP = "Print one JSON object, and everything else to standard error."
+EXCLUDE_HELP = "CSV of images to leave out, as lab data check writes it."
+GATE_DEVICE_HELP = "Device of the gate: auto, cuda or cpu. Auto is the CPU, and CUDA too if available."
+GATE_BATCH_HELP = "Full batch size of the gate, in images."
+GATE_IMAGES_HELP = "Number of validation images for the gate, evenly spread."
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """How a report looks; what every command that makes one is asked for."""
+    """How a report looks; part of the config of every command that makes one."""
 
-    normalize: Normalize = knob("none", SCALE, panel=REPORT)
-    pictures: bool = knob(True, "Pictures and the page report.html; without, the numbers alone.", panel=REPORT)
+    normalize: Normalize = knob(
+        "none", "Normalise the confusion matrix over: true labels, pred labels, all, or none.", panel=REPORT
+    )
+    pictures: bool = knob(True, "Draw pictures and write report.html, not the numbers alone.", panel=REPORT)
     thumbnails: int = knob(
         8,
-        "On the page, of each class so many mistakes, and as many uncertain images; 0 where images are private.",
+        "Mistakes, and uncertain images, shown per class; 0 for private images.",
         panel=REPORT,
         minimum=0,
         maximum=100,
     )
     heatmaps: bool = knob(
-        False,
-        "Beside them, what speaks for the prediction: by the output of lab export --cam, or by covering parts.",
-        panel=REPORT,
+        False, "Draw heat maps of them: class activation (lab export --cam) or occlusion.", panel=REPORT
     )
-
-    json: bool = knob(False, AS_JSON, panel=REPORT)
+    json: bool = knob(False, JSON_HELP, panel=REPORT)
 
     def __post_init__(self) -> None:
         check(self, ReportConfig)
         if self.heatmaps and not (self.pictures and self.thumbnails):
-            raise ConfigError("--heatmaps are drawn beside thumbnails on the page; leave out what turns those off")
+            raise ConfigError("--heatmaps needs thumbnails; leave out --no-pictures and --thumbnails 0")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig(ReportConfig):
-    """What `lab predict` is asked for."""
+    """What `lab predict` does. Field names, order and values are part of a prediction's fingerprint."""
 
-    source: Path
-    """A folder, a zip or tar file, a CSV that names images, a pattern, one image, or `-`: a list on standard input."""
+    source: Path = argument("INPUT", "Folder, zip, tar, CSV of image names, glob pattern or image; - reads a list.")
+    """`-`: names of images on standard input, one per line."""
     out: Path = knob(Path("submission.csv"), "CSV to write.")
-    model: tuple[Path, ...] = knob((), f"{MODEL} Several are averaged.", short="-m", default_text=NEWEST)
-    tta: Tta = knob("none", "Views of an image whose probabilities are averaged.")
-    device: Device = knob("auto", HONEST)
-    batch_size: int = knob(64, BATCH, above=0, maximum=MOST_BATCH, short="-b")
-    image_column: str | None = knob(
-        None, "Column of a CSV as INPUT that names the images.", default_text="path, image, id, ..."
+    model: tuple[Path, ...] = knob(
+        (), "ONNX file or run; repeat it to average several models.", short="-m", default_text=NEWEST
     )
-    sample: Path | None = knob(None, "Sample submission.", default_text="sample_submission.csv beside INPUT")
-    use_sample: bool = True
-    """False: write every image, whatever sample lies there."""
-    truth: Path | None = knob(None, "CSV with Path and label.", default_text="class folders or a label column")
-    probabilities: Path | None = knob(None, "CSV or .parquet for all classes' probabilities.")
+    tta: Tta = knob("none", "Test-time augmentation by views: none, flips, d4, five-crop or ten-crop.", panel=MODEL)
+    device: Device = knob("auto", DEVICE_HELP)
+    batch_size: int = knob(64, BATCH_HELP, above=0, maximum=LARGEST_BATCH, short="-b")
+    image_column: str | None = knob(
+        None, "Column of the image names if INPUT is a CSV.", panel=INPUT, default_text="path, image, id, ..."
+    )
+    sample: Path | None = knob(
+        None, "Sample submission to follow.", panel=INPUT, default_text="sample_submission.csv beside INPUT"
+    )
+    use_sample: bool = knob(True, "Ignore any sample submission.", panel=INPUT, off_switch="--no-sample")
+    """False: write every image, even if a sample submission lies beside the input."""
+    truth: Path | None = knob(
+        None,
+        "CSV of the true labels, with columns Path and label.",
+        default_text="class folders or a label column",
+    )
+    probabilities: Path | None = knob(None, "CSV or .parquet file for the probabilities of all classes.", panel=OUTPUT)
     top_k: int | None = knob(
-        None, "In --probabilities: so many labels, the most probable first.", above=0, default_text="all"
+        None, "Classes in --probabilities, the most probable first.", panel=OUTPUT, above=0, default_text="all"
     )
     min_confidence: float | None = knob(
         None,
-        "Mark images whose best probability is below it, in a column `reject`.",
+        "Probability below which a column `reject` marks the image.",
+        panel=OUTPUT,
         minimum=0,
         maximum=1,
         default_text="none",
     )
-    bad_images: BadImages = knob("fail", "On an unreadable image: no CSV, no row, or the most frequent class.")
-    tune: bool = knob(False, "First measure what runs this model fastest on this device, and remember it.")
-    decode: Decode = knob("cpu", "gpu: plain JPEGs on the GPU; what that changes is measured and said.")
-    engine: Engine = knob("local", "ray: on a cluster, that of $RAY_ADDRESS or one that is started here.")
-    restart: bool = knob(False, "Begin anew, whatever an unfinished prediction left there.")
+    bad_images: BadImages = knob(
+        "fail", "Unreadable images: fail (no CSV), skip (no row) or guess (the most frequent class).", panel=INPUT
+    )
+    tune: bool = knob(
+        False, "First measure the fastest settings for this model and device, and save them.", panel=MODEL
+    )
+    decode: Decode = knob(
+        "cpu", "Decode on the cpu, or plain JPEGs on the gpu; the effect is measured and reported.", panel=MODEL
+    )
+    engine: Engine = knob(
+        "local", "Run on this machine (local) or a cluster (ray): $RAY_ADDRESS, or one started here.", panel=MODEL
+    )
+    restart: bool = knob(False, "Start over instead of resuming an unfinished prediction.", panel=OUTPUT)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self, PredictConfig)
         if self.tune and self.engine == "ray":
-            raise ConfigError("--tune measures this machine, and --engine ray runs on others; leave one out")
+            raise ConfigError("--tune measures this machine, but --engine ray uses others; leave one of them out")
         if self.decode == "gpu" and (self.engine == "ray" or self.device == "cpu"):
             other = "--engine ray" if self.engine == "ray" else "--device cpu"
-            raise ConfigError(f"--decode gpu needs the GPU of this machine, and {other} uses none; leave one out")
+            raise ConfigError(
+                f"--decode gpu needs the GPU of this machine, which {other} does not use; leave one of them out"
+            )
         if self.sample and not self.use_sample:
-            raise ConfigError("--sample and --no-sample contradict each other; leave one out")
+            raise ConfigError("--sample and --no-sample contradict each other; leave one of them out")
         require_file_name("--out", self.out)
         if self.probabilities:
             require_file_name("--probabilities", self.probabilities)
         elif self.top_k is not None:
-            raise ConfigError("--top-k is about --probabilities; give that too")
-        beside = (bad_list(self.out), progress_file(self.out))
-        outputs = [path.resolve() for path in (self.out, *beside, self.probabilities) if path]
-        inputs = [path.resolve() for path in (self.source, self.sample, self.truth, *self.model) if path]
-        if both := set(outputs) & set(inputs):
-            raise ConfigError(f"{both.pop()} is read and would be overwritten; give another --out")
+            raise ConfigError("--top-k needs --probabilities, the file that it limits; add it")
+        self._check_files()
+
+    def _check_files(self) -> None:
+        """Raise ConfigError if a file would be written twice, or be overwritten although it is an input."""
+        written = (self.out, bad_list(self.out), progress_file(self.out), self.probabilities)
+        outputs = [path.resolve() for path in written if path]
+        inputs = {path.resolve() for path in (self.source, self.sample, self.truth, *self.model) if path}
+        if overwritten := inputs.intersection(outputs):
+            raise ConfigError(f"{overwritten.pop()} is an input and would be overwritten; give another --out")
         if len(set(outputs)) < len(outputs):
             raise ConfigError(f"--probabilities {self.probabilities} is written by --out too; give another name")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(ReportConfig):
-    """What `lab evaluate` is asked for."""
+    """What `lab evaluate` does."""
 
-    data: Path | None = None
-    """A data set in any layout; None: the images that the model's run set apart for validation."""
+    data: Path | None = argument("DATA", "Data set.", default=None, default_text="the run's validation images")
+    """A data set in any layout; None: the validation split of the run that the model was exported from."""
     split: Split | None = knob(
         None,
-        "Which of the data set's splits; of a run's own images, valid.",
+        "Split to evaluate: train, valid or test; without DATA, valid.",
         default_text="the first of test, valid, train",
     )
-    model: Path | None = knob(None, MODEL, short="-m", default_text=NEWEST)
-    device: Device = knob("auto", HONEST)
-    batch_size: int = knob(64, BATCH, above=0, maximum=MOST_BATCH, short="-b")
-    out: Path | None = knob(None, "Folder of the report.", default_text="beside the model")
+    model: Path | None = knob(None, MODEL_HELP, short="-m", default_text=NEWEST)
+    device: Device = knob("auto", DEVICE_HELP)
+    batch_size: int = knob(64, BATCH_HELP, above=0, maximum=LARGEST_BATCH, short="-b")
+    out: Path | None = knob(None, "Folder for the report.", default_text="beside the model")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -142,13 +163,12 @@ class EvaluateConfig(ReportConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class CompareConfig:
-    """What `lab compare` is asked for."""
+    """What `lab compare` does."""
 
-    paths: tuple[Path, ...] = ()
-    """Runs and reports."""
+    paths: tuple[Path, ...] = argument("RUN...", "Folders of runs and reports.")
     out: Path = knob(Path("compare"), "Folder for the pictures and the list of disagreements.")
-    last: int | None = knob(None, "Draw so many last epochs of each run.", above=0, default_text="all")
-    json: bool = knob(False, AS_JSON)
+    last: int | None = knob(None, "Draw only this many last epochs of each run.", above=0, default_text="all")
+    json: bool = knob(False, JSON_HELP)
 
     def __post_init__(self) -> None:
         check(self, CompareConfig)
@@ -158,19 +178,19 @@ class CompareConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyConfig:
-    """What `lab verify` is asked for."""
+    """What `lab verify` does."""
 
-    file: Path | None = None
+    file: Path | None = argument("FILE", MODEL_HELP, default=None, default_text=NEWEST)
     """An ONNX file that lab exported, or a run; None: the newest exported file below `runs`."""
     run: Path | None = knob(
-        None, "The run, or the weights, that the file was made from.", default_text="the folder in which FILE lies"
+        None, "Run, or weights, that the file was exported from.", default_text="the folder of FILE"
     )
     data: Path | None = knob(
-        None, "With --run: where its images lie now. Without: measure the accuracy on this data set with FILE alone."
+        None, "With --run: where its images are now. Alone: data set to measure the accuracy of FILE on."
     )
-    device: Device = knob("auto", GATE_DEVICE)
-    batch_size: int = knob(64, FULL_BATCH, above=0, maximum=MOST_BATCH, short="-b")
-    gate_images: int | None = knob(None, GATE_IMAGES, above=0, default_text="all")
+    device: Device = knob("auto", GATE_DEVICE_HELP)
+    batch_size: int = knob(64, GATE_BATCH_HELP, above=0, maximum=LARGEST_BATCH, short="-b")
+    gate_images: int | None = knob(None, GATE_IMAGES_HELP, above=0, default_text="all")
 
     def __post_init__(self) -> None:
         check(self, VerifyConfig)

@@ -4,12 +4,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-import cli
-from infer.core.knob import knobs, option
+import trainer.options
+from exporter.config import ExportConfig
+from infer.config import EvaluateConfig, PredictConfig
+from infer.core.knob import choices_of, knobs, option
 from infer.version import __version__
 from trainer.config import TrainConfig
 from trainer.recipe import load_recipe, recipe_names
@@ -19,6 +22,7 @@ COMMANDS = (
     *("train", "recipes", "find-rate", "data", "data check", "data split", "data preview"),
     *("export", "verify", "predict", "evaluate", "compare", "inspect", "doctor", "demo"),
 )
+CONFIGS = (("train", TrainConfig), ("export", ExportConfig), ("predict", PredictConfig), ("evaluate", EvaluateConfig))
 HEAVY = {"torch", "torchvision", "onnxruntime", "onnx", "pandas", "sklearn", "matplotlib"}
 
 
@@ -48,6 +52,89 @@ def test_no_command_is_missing_from_these_tests(lab: Callable) -> None:
     assert set(told) == {command.partition(" ")[0] for command in COMMANDS}
 
 
+@dataclass(frozen=True)
+class Entry:
+    """An argument, an option or a command, as help shows it."""
+
+    panel: str
+    names: str
+    lines: tuple[str, ...]
+    """The help text and the default, as they are wrapped."""
+
+    @property
+    def text(self) -> str:
+        """The help text without the default."""
+        return re.sub(r" ?\[(default: .*|required)\]$", "", " ".join(self.lines))
+
+
+def help_entries(lab: Callable, command: str) -> list[Entry]:
+    """All entries in the panels of a command's help; a line that begins in the last column goes on with the entry."""
+    entries: list[Entry] = []
+    for title, panel in re.findall(r"^╭─ (.*?) ─+╮\n((?:│.*\n)+)╰", lab(*command.split(), "--help").out, re.MULTILINE):
+        lines = [line.strip("│").rstrip() for line in panel.splitlines()]
+        last_column = max(re.match(r"(.*  )?", line).end() for line in lines)
+        for line in lines:
+            if names := line[:last_column].strip():
+                entries.append(Entry(title, names, ()))
+            entries[-1] = replace(entries[-1], lines=(*entries[-1].lines, line[last_column:]))
+    return entries
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_at_80_columns_no_entry_of_help_takes_more_than_three_lines(
+    lab: Callable, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    entries = help_entries(lab, command)
+    assert any(entry.names.startswith("--help") for entry in entries)
+    assert [entry for entry in entries if len(entry.lines) > 3] == []
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_written_in_sentences_with_single_brackets(
+    lab: Callable, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    ran = lab(*command.split(), "--help")
+    assert "[[" not in ran.out
+    assert "[default: (" not in ran.out
+    for entry in help_entries(lab, command):
+        assert entry.text.endswith("."), entry
+        assert not entry.text.startswith("Of "), entry
+        assert all(sentence[0].isupper() for sentence in entry.text.split(". ")), entry
+
+
+@pytest.mark.parametrize(("command", "config"), CONFIGS)
+def test_help_names_every_choice_of_an_option(
+    lab: Callable, monkeypatch: pytest.MonkeyPatch, command: str, config: type
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    texts = {names.split()[0]: text for names, text in ((item.names, item.text) for item in help_entries(lab, command))}
+    choices = {option(name): choices_of(item.type) for name, item in knobs(config).items() if item.knob.option}
+    assert len(choices["--device"]) == 3
+    for name, values in choices.items():
+        for value in values:
+            assert re.search(rf"\b{value}\b", texts[name], re.IGNORECASE), (name, value)
+
+
+@pytest.mark.parametrize(
+    ("command", "common"),
+    [
+        ("train", {"--recipe", "--resume", "--data", "--epochs", "--batch-size", "--learning-rate", "--device"}),
+        ("predict", {"--out", "--model", "--device", "--batch-size", "--truth"}),
+        ("export", {"--opset", "--precision", "--out"}),
+    ],
+)
+def test_the_common_options_are_in_the_first_panel(lab: Callable, command: str, common: set[str]) -> None:
+    entries = help_entries(lab, command)
+    panels = list(dict.fromkeys(entry.panel for entry in entries))
+    assert panels[:2] == ["Arguments", "Options"]
+    assert len(panels) > 4
+    first = {entry.names.split()[0] for entry in entries if entry.panel == "Options"}
+    assert common < first
+    assert len(first) <= 13
+
+
 def told_by_help(lab: Callable, command: str) -> str:
     """The words of a command's help, without the frames around them."""
     return " ".join(lab(command, "--help").out.replace("│", " ").split())
@@ -69,7 +156,7 @@ def test_help_tells_the_values_of_the_recipe_lab_as_defaults(lab: Callable, monk
         (line,) = [line for line in lines if f" {option(name)} " in line]
         items = value if isinstance(value, list) else [value]
         words = ", ".join({"True": "yes", "False": "no"}.get(str(item), str(item)) for item in items)
-        assert f"[default: ({words})]" in line
+        assert f"[default: {words}]" in line
 
 
 def test_the_version_is_that_of_the_package(lab: Callable) -> None:
@@ -170,7 +257,7 @@ def test_an_interrupted_command_says_so_and_exits_with_130(lab: Callable, monkey
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "configured", interrupt)
+    monkeypatch.setattr(trainer.options, "build_config", interrupt)
     ran = lab("train", "resnet18")
     assert (ran.code, ran.err) == (130, "error: stopped\n")
 

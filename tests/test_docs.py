@@ -20,7 +20,7 @@ from infer.model.card import read_card
 from infer.model.evidence import read_evidence
 from trainer.augment.parse import STEPS
 from trainer.data.pixel_spec import pixel_spec
-from trainer.options import configured
+from trainer.options import build_config
 from trainer.recipe import recipe_names
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -109,7 +109,7 @@ def test_the_python_example_predicts_as_lab_does(
     changed = onnx.load(model)
     (prop,) = [item for item in changed.metadata_props if item.key == "lab.card"]
     card = json.loads(prop.value)
-    spec = pixel_spec(configured("resnet18", "lab", {"image_size": 32, "fit": fit}).resolved("cpu")[0], 1.0)
+    spec = pixel_spec(build_config("resnet18", "lab", {"image_size": 32, "fit": fit}).resolved("cpu")[0], 1.0)
     prop.value = json.dumps({**card, "pixels": spec.to_json()})
     onnx.save(changed, tmp_path / "model.onnx")
     expected = probabilities_of(lab, tmp_path / "model.onnx", pictures[0].parent, tmp_path / "out.csv")

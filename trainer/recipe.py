@@ -1,4 +1,4 @@
-"""Recipes: named sets of training values, as TOML files whose comments say where each value comes from."""
+"""Recipes: named sets of training values, as TOML files whose comments give the source of each value."""
 
 import tomllib
 from collections.abc import Mapping
@@ -19,38 +19,43 @@ DEFAULT = "lab"
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe file, read."""
+    """The content of a recipe file."""
 
     name: str
     text: str
-    """The file as it is, with its comments."""
+    """The file's text, with its comments."""
     about: str
-    """One line: what it is for."""
+    """One line: the purpose of the recipe."""
     reached: str
-    """One line: what its report reached; empty where there is none."""
+    """One line: the result of its report; empty if there is none."""
     values: Mapping[str, Any]
-    """Of TrainConfig's fields, and `stages`."""
+    """Values of TrainConfig's fields, and `stages`."""
     architecture: str
-    """The network that a run's own file names; empty in others."""
+    """The network of a run's own recipe.toml; empty in other recipes."""
     by_architecture: Mapping[str, Mapping[str, Any]]
-    """What is different for some architectures."""
+    """The values that are different for some architectures."""
 
-    def of(self, architecture: str) -> dict[str, Any]:
+    def values_for(self, architecture: str) -> dict[str, Any]:
         """The values for one architecture."""
         return {**self.values, **self.by_architecture.get(architecture, {})}
 
 
 def recipe_names() -> list[str]:
-    """The built-in recipes: the default one, then the others by name."""
+    """The names of the built-in recipes: the default one, then the others in alphabetical order."""
     names = sorted(path.stem for path in FOLDER.glob("*.toml"))
     return sorted(names, key=lambda name: name != DEFAULT)
+
+
+def recipe_values(name: str) -> dict[str, Any]:
+    """The values of a built-in recipe, as its file has them; light enough for `lab --help`."""
+    return tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def load_recipe(name: str) -> Recipe:
     """A built-in recipe by its name, or one in a TOML file by its path, such as a run's recipe.toml.
 
     Raises:
-        ConfigError: there is no such recipe, it is no TOML, or it holds a value that makes no sense.
+        ConfigError: there is no such recipe, the file is not TOML, or it has an unknown name or an invalid value.
     """
     path = FOLDER / f"{name}.toml" if name in recipe_names() else Path(name).expanduser()
     if not path.is_file():
@@ -60,59 +65,63 @@ def load_recipe(name: str) -> Recipe:
         content = tomllib.loads(text)
     except (OSError, ValueError) as error:
         raise ConfigError(f"the recipe {path} cannot be read: {error}; check it") from error
-    known = set(knobs(TrainConfig)) | {"stages"}
     by_architecture = {key: content.pop(key) for key in ARCHITECTURE_NAMES if key in content}
     about, reached = str(content.pop("about", "")), str(content.pop("reached", ""))
-    content.pop("recipe", None)  # a run's own file names it, and the network
+    content.pop("recipe", None)  # a run's recipe.toml contains the name of its recipe, and its network
     architecture = str(content.pop("architecture", ""))
-    for key, place in by_architecture.items():
-        if not isinstance(place, dict):
-            raise ConfigError(f"the recipe {path}: {key} must be a table of values, headed [{key}], got {place}")
-    if strange := sorted({key for place in (content, *by_architecture.values()) for key in place} - known):
-        meant = strange[0].replace("-", "_")
-        remedy = f"write {meant}" if meant in known else "see lab train --help"
-        raise ConfigError(f"the recipe {path} holds {', '.join(strange)}, which lab does not know; {remedy}")
-    short = path.stem if path.parent == FOLDER else name
-    recipe = Recipe(short, text, about, reached, content, architecture, by_architecture)
+    _check_names(path, content, by_architecture)
+    short_name = path.stem if path.parent == FOLDER else name
+    recipe = Recipe(short_name, text, about, reached, content, architecture, by_architecture)
     try:
-        for each in ARCHITECTURE_NAMES:
-            configure(each, recipe, {})
+        for architecture_name in ARCHITECTURE_NAMES:
+            apply_recipe(architecture_name, recipe, {})
     except ConfigError as error:
         raise ConfigError(f"the recipe {path}: {error}") from None
     return recipe
 
 
-def configure(architecture: str, recipe: Recipe, given: Mapping[str, Any]) -> TrainConfig:
-    """The config of a recipe for one architecture, in which what the user has given replaces the recipe's values.
+def _check_names(path: Path, values: Mapping[str, Any], by_architecture: Mapping[str, Any]) -> None:
+    """Raise ConfigError unless each name in a recipe is a field of TrainConfig, or the table of an architecture."""
+    for key, table in by_architecture.items():
+        if not isinstance(table, dict):
+            raise ConfigError(f"the recipe {path}: {key} must be a table of values, headed [{key}], got {table}")
+    known = {*knobs(TrainConfig), "stages"}
+    if unknown := sorted({key for table in (values, *by_architecture.values()) for key in table} - known):
+        meant = unknown[0].replace("-", "_")
+        remedy = f"write {meant}" if meant in known else "see lab train --help"
+        raise ConfigError(f"the recipe {path} contains {', '.join(unknown)}, which lab does not know; {remedy}")
 
-    A value that was given holds in every stage. Where the batch size is given, the recipe's is what its learning rate
-    is meant for.
+
+def apply_recipe(architecture: str, recipe: Recipe, changes: Mapping[str, Any]) -> TrainConfig:
+    """The config of a recipe for one architecture; the user's changes replace the recipe's values in every stage.
+
+    If the batch size is changed, the recipe's own becomes the one that its learning rate is scaled from.
 
     Raises:
-        ConfigError: a value makes no sense.
+        ConfigError: a value is invalid.
     """
     plain = TrainConfig(architecture=architecture, recipe=recipe.name)
-    values = recipe.of(plain.architecture)
-    for one, other in (("weights", "pretrained"), ("pretrained", "weights")):  # only one of them can be
-        if given.get(one):
-            values.pop(other, None)
+    values = recipe.values_for(plain.architecture)
+    for name, exclusive in (("weights", "pretrained"), ("pretrained", "weights")):
+        if changes.get(name):
+            values.pop(exclusive, None)
     named = {"architecture": plain.architecture, "recipe": recipe.name}
-    stages = [_replaced(stage, given) for stage in tables(values, "stages")]
-    return read_config({**_replaced(values, given), **from_toml(TrainConfig, given), **named, "stages": stages})
+    stages = [_unchanged(stage, changes) for stage in tables(values, "stages")]
+    return read_config({**_unchanged(values, changes), **from_toml(TrainConfig, changes), **named, "stages": stages})
 
 
-def _replaced(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that are not given, and their batch size as the base of their learning rate.
+def _unchanged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are not changed, with their batch size as the base of their learning rate.
 
-    Of `fit` and `crop` one stands for the other.
+    Changing either of `fit` and `crop` replaces both.
     """
     base = {"base_batch_size": values["batch_size"]} if "batch_size" in values else {}
-    out = {*given, *(("fit", "crop") if {"fit", "crop"} & set(given) else ())}
-    return {name: value for name, value in {**base, **values}.items() if name not in out}
+    replaced = {*changes, *(("fit", "crop") if {"fit", "crop"} & set(changes) else ())}
+    return {name: value for name, value in {**base, **values}.items() if name not in replaced}
 
 
 def recipe_table() -> "Table":
-    """The built-in recipes, for the terminal."""
+    """A table of the built-in recipes for the terminal."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,136 +1,175 @@
-"""A knob: one value of a configuration, with all that is to be said of it in one place. Standard library only.
+"""A knob: one value of a configuration, with its default, range and help in one place. Standard library only.
 
-`field: int = knob(0, "what it does", ...)` declares a dataclass field; its check and its option on the command line are
-both read from there.
+`batch_size: int = knob(64, "Batch size.", above=0)` declares a dataclass field. `check` validates it, and
+infer/core/options.py makes its option on the command line.
 """
 
 import dataclasses
 import functools
+import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from infer.core.errors import ConfigError
 
-WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
+TYPE_TEXT = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
+COMMON = "Options"
+"""The first panel of a command's help: the options that most users need."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Knob:
-    """What a value means and which values make sense."""
+    """What a value means, which values are valid, and how a command line takes it."""
 
     help: str
-    panel: str = ""
-    """Under which heading the option stands; "" is the first."""
+    panel: str = COMMON
+    """Heading of the option in the command's help."""
     minimum: float = -math.inf
     above: float = -math.inf
-    """The value is larger than this."""
+    """Exclusive minimum."""
     maximum: float = math.inf
     below: float = math.inf
-    """The value is smaller than this."""
+    """Exclusive maximum."""
     default_text: str = ""
-    """The default for people, where it is not simply the value."""
+    """The default as help shows it, where it is not simply the value."""
     short: str = ""
-    """The option's one-letter form."""
+    """One-letter form of the option."""
+    metavar: str = ""
+    """Placeholder of the value in usage and help; made from the type if empty."""
+    argument: bool = False
+    """Whether the value is a positional argument, which `metavar` names."""
+    off_switch: str = ""
+    """The only option of a value that is on by default, such as `--no-sample`."""
     whole_run: bool = False
-    """Whether it is the same for all stages of a run."""
+    """Whether the value is the same in all stages of a training run."""
     option: bool = True
-    """Whether there is an option for it."""
+    """Whether the command line takes the value."""
 
     def range(self) -> str:
-        """For people: `above 0`, `from 0 to 1`, `at least 0 and below 1`."""
+        """The valid numbers in words: `above 0`, `from 0 to 1`, `at least 0 and below 1`."""
         if self.minimum > -math.inf and self.maximum < math.inf:
             return f"from {self.minimum:.12g} to {self.maximum:.12g}"
-        limits = ((self.minimum, "at least"), (self.above, "above"), (self.maximum, "at most"), (self.below, "below"))
-        return " and ".join(f"{word} {value:.12g}" for value, word in limits if math.isfinite(value)) or "finite"
+        limits = (
+            (self.minimum, "at least"),
+            (self.above, "above"),
+            (self.maximum, "at most"),
+            (self.below, "below"),
+        )
+        return " and ".join(f"{words} {limit:.12g}" for limit, words in limits if math.isfinite(limit)) or "finite"
 
-    def holds(self, value: float) -> bool:
+    def contains(self, number: float) -> bool:
         """Whether a number is finite and in range."""
-        finite = isinstance(value, int) or math.isfinite(value)  # a large whole number has no float
-        return finite and self.minimum <= value <= self.maximum and self.above < value < self.below
+        finite = isinstance(number, int) or math.isfinite(number)  # a large int cannot be converted to float
+        return finite and self.minimum <= number <= self.maximum and self.above < number < self.below
+
+    def typed_name(self, field: str) -> str:
+        """What the user types to set a field: `INPUT`, `--batch-size`, `--no-sample`."""
+        return self.metavar if self.argument else self.off_switch or option(field)
+
+
+class Setting(NamedTuple):
+    """A field of a config that is a knob."""
+
+    knob: Knob
+    type: Any
+    """The field's type hint."""
+    default: Any
+    """`dataclasses.MISSING` if the value is required."""
 
 
 def knob(default: Any, help: str, **more: Any) -> Any:  # noqa: A002  # the field's usual name
-    """A dataclass field with a Knob as metadata; `more` are the Knob's fields."""
+    """A dataclass field with a Knob as metadata; `more` are fields of Knob."""
     return dataclasses.field(default=default, metadata={"knob": Knob(help=help, **more)})
 
 
+def argument(metavar: str, help: str, default: Any = MISSING, **more: Any) -> Any:  # noqa: A002
+    """A knob that is a positional argument; required unless it has a default."""
+    return knob(default, help, metavar=metavar, argument=True, **more)
+
+
 @functools.cache
-def knobs(config: type) -> dict[str, tuple[Knob, Any, Any]]:
-    """Of every field that is a knob: the Knob, its type and its default."""
+def knobs(config: type) -> Mapping[str, Setting]:
+    """The fields of a config class that are knobs, by name, in the order of the fields."""
     hints = get_type_hints(config)
-    found = [item for item in dataclasses.fields(config) if "knob" in item.metadata]
-    return {item.name: (item.metadata["knob"], hints[item.name], item.default) for item in found}
+    declared = [field for field in dataclasses.fields(config) if "knob" in field.metadata]
+    return {field.name: Setting(field.metadata["knob"], hints[field.name], field.default) for field in declared}
 
 
-def option(name: str) -> str:
-    """A field's option: `batch_size` -> `--batch-size`."""
-    return f"--{name.replace('_', '-')}"
+def option(field: str) -> str:
+    """The option of a field: `batch_size` -> `--batch-size`."""
+    return f"--{field.replace('_', '-')}"
 
 
-def check(config: object, kind_of_config: type) -> None:
-    """See that every knob that a class of config declares has a value of its type and range. Raises ConfigError."""
-    for name, (what, kind, _) in knobs(kind_of_config).items():
-        check_value(option(name), what, kind, getattr(config, name))
+def check(config: object, config_class: type) -> None:
+    """Check the type and range of every knob that a class of config declares. Raises ConfigError."""
+    for field, setting in knobs(config_class).items():
+        check_value(setting.knob.typed_name(field), setting, getattr(config, field))
 
 
-def check_value(name: str, what: Knob, kind: Any, value: object) -> None:
-    """See that one value is of its knob's type and range. Raises ConfigError."""
-    if value is None and type(None) in get_args(kind):
+def check_value(name: str, setting: Setting, value: object) -> None:
+    """Check the type and range of one value; `name` is what the user typed. Raises ConfigError."""
+    if value is None and type(None) in get_args(setting.type):
         return
-    choices = _choices(kind)
-    if choices:
+    if choices := choices_of(setting.type):
         require(value in choices, name, f"one of {', '.join(map(str, choices))}", value)
         return
-    several = _is(kind, tuple)
-    if several:
+    is_list = _is(setting.type, tuple)
+    if is_list:
         require(isinstance(value, tuple), name, "a list", value)
-    single = next(item for item in WORDS if _is(kind, item))
-    for item in value if several else (value,):  # type: ignore[attr-defined]  # seen to be a tuple
-        right = isinstance(item, (int, float) if single is float else single)
-        require(right and isinstance(item, bool) is (single is bool), name, WORDS[single], item)
-        if single in (int, float):
-            require(what.holds(item), name, what.range(), item)
+    item_type = next(kind for kind in TYPE_TEXT if _is(setting.type, kind))
+    for item in value if is_list else (value,):  # type: ignore[attr-defined]  # a tuple, as required above
+        has_type = isinstance(item, (int, float) if item_type is float else item_type)
+        require(has_type and isinstance(item, bool) is (item_type is bool), name, TYPE_TEXT[item_type], item)
+        if item_type in (int, float):
+            require(setting.knob.contains(item), name, setting.knob.range(), item)
 
 
 def from_toml(config: type, values: Mapping[str, object]) -> dict[str, object]:
-    """TOML values as field values: lists become tuples, whole numbers floats where the field is one."""
-    types = {name: kind for name, (_, kind, _) in knobs(config).items()}
+    """TOML values as field values: lists become tuples, and integers floats where the field is a float."""
+    settings = knobs(config)
+    return {name: _field_value(settings[name].type if name in settings else None, values[name]) for name in values}
 
-    def read(name: str, value: object) -> object:
-        kind = types.get(name)
-        if _is(kind, tuple):
-            items = value if isinstance(value, list | tuple) else [value]
-            return tuple(_as_float(v) if _is(kind, float) else v for v in items)
-        return _as_float(value) if _is(kind, float) else value
 
-    return {name: read(name, value) for name, value in values.items()}
+def to_toml(values: Mapping[str, object]) -> str:
+    """Field values as lines of TOML; values that are None are left out."""
+    texts = {name: json.dumps(value, ensure_ascii=False) for name, value in values.items() if value is not None}
+    return "".join(f"{name} = {text}\n" for name, text in texts.items()).replace("\x7f", "\\u007f")
 
 
 def tables(values: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """The list of tables that TOML values hold under a name, empty where there is none. Raises ConfigError."""
+    """The array of tables under a name in TOML values; empty if there is none. Raises ConfigError."""
     found = values.get(name, ())
-    right = isinstance(found, list | tuple) and all(isinstance(item, Mapping) for item in found)
-    require(right, name, f"tables, each headed [[{name}]]", found)
+    valid = isinstance(found, list | tuple) and all(isinstance(table, Mapping) for table in found)
+    require(valid, name, f"tables, each headed [[{name}]]", found)
     return list(found)
 
 
 def require(holds: bool, name: str, needed: str, got: object) -> None:
-    """Raises ConfigError unless it holds."""
+    """Raise ConfigError unless a condition holds: `name` must be `needed`, got `got`."""
     if not holds:
         raise ConfigError(f"{name} must be {needed}, got {got}")
 
 
-def _choices(kind: Any) -> tuple[object, ...]:
-    found = next((item for item in (kind, *get_args(kind)) if get_origin(item) is Literal), None)
-    return get_args(found)
+def choices_of(kind: Any) -> tuple[object, ...]:
+    """The values of a `Literal`, or of a `Literal | None`; empty for other types."""
+    literal = next((item for item in (kind, *get_args(kind)) if get_origin(item) is Literal), None)
+    return get_args(literal)
 
 
 def _is(kind: Any, wanted: type) -> bool:
     """Whether a type hint is `wanted`, `wanted | None`, or a tuple of it."""
     return kind is wanted or get_origin(kind) is wanted or any(_is(item, wanted) for item in get_args(kind))
+
+
+def _field_value(kind: Any, value: object) -> object:
+    is_float = _is(kind, float)
+    if not _is(kind, tuple):
+        return _as_float(value) if is_float else value
+    items = value if isinstance(value, list | tuple) else [value]
+    return tuple(_as_float(item) if is_float else item for item in items)
 
 
 def _as_float(value: object) -> object:

@@ -1,8 +1,14 @@
-"""The options of a command, made from the knobs of its config, so that each is written once. Light to import."""
+"""Command-line options made from the knobs of a config, so that each is declared once. Light to import.
+
+@app.command()
+@options_of(VerifyConfig)
+def verify(config: VerifyConfig) -> None: ...
+"""
 
 import inspect
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -10,55 +16,71 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import typer
 
 from infer.core.errors import ConfigError
-from infer.core.knob import Knob, knobs, option
+from infer.core.knob import Setting, choices_of, knobs, option
 
-Command = TypeVar("Command", bound=Callable[..., None])
-LIST = "separated by commas"
-
-
-def with_options(
-    command: Command, config: type, names: Sequence[str] | None = None, defaults: Mapping[str, object] | None = None
-) -> Command:
-    """A command whose `**given` takes an option for every knob of `config`; what the user leaves out is not in it.
-
-    `names`: only these knobs. `defaults`: what help tells as defaults, where that is not the config's own.
-    """
-    known = {name: item for name, item in knobs(config).items() if item[0].option}
-    chosen = [name for name in known if names is None or name in names]
-    own = [item for item in inspect.signature(command).parameters.values() if item.kind is not item.VAR_KEYWORD]
-    told = {name: default for name, (_, _, default) in known.items()} | dict(defaults or {})
-    made = [_parameter(name, *known[name][:2], told[name]) for name in chosen]
-
-    @wraps(command)
-    def run(**values: Any) -> None:
-        given = {name: values.pop(name) for name in chosen}
-        command(**values, **{name: value for name, value in given.items() if value is not None})
-
-    run.__signature__ = inspect.Signature([*own, *made])  # type: ignore[attr-defined]
-    return run  # type: ignore[return-value]
+Config = TypeVar("Config")
+Values = dict[str, Any]
 
 
-def typed(config: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Texts as the values they stand for: `0.6,0.85` -> (0.6, 0.85), steps -> one text of steps, if there are any.
+def options_of(config: type[Config]) -> Callable[[Callable[[Config], None]], Callable[..., None]]:
+    """Give a command the arguments and options of a config class; the command is called with the config."""
+
+    def decorate(command: Callable[[Config], None]) -> Callable[..., None]:
+        return with_settings(command, settings_of(config), lambda values: command(config(**values)))
+
+    return decorate
+
+
+def settings_of(config: type) -> dict[str, Setting]:
+    """The settings that a config class has on the command line; its own come before inherited ones."""
+    own = config.__annotations__
+    settings = knobs(config)
+    return {
+        name: settings[name]
+        for name in sorted(settings, key=lambda name: name not in own)
+        if settings[name].knob.option
+    }
+
+
+def with_settings(
+    command: Callable[..., None], settings: Mapping[str, Setting], run: Callable[[Values], None]
+) -> Callable[..., None]:
+    """A Typer command with the name and help of `command` and one parameter per setting.
+
+    It calls `run` with the typed value of each setting that the user gave.
 
     Raises:
-        ConfigError: a text is no list of numbers.
+        ConfigError: a list contains something that is not a number.
     """
-    read: dict[str, Any] = {}
-    for name, value in given.items():
-        kind = plain_type(knobs(config)[name][1])
-        if kind == tuple[str, ...]:
-            read[name] = (value,) if value.strip() else ()
-        elif kind == tuple[Path, ...]:
-            read[name] = tuple(value)
-        elif get_origin(kind) is tuple:
-            try:
-                read[name] = tuple(float(item) for item in value.split(","))
-            except ValueError:
-                raise ConfigError(f"{option(name)} must be numbers {LIST}, got {value}") from None
-        else:
-            read[name] = value
-    return read
+
+    @wraps(command)
+    def typer_command(**values: Any) -> None:
+        run({name: parse_value(name, settings[name], value) for name, value in values.items() if value is not None})
+
+    parameters = [_parameter(name, setting) for name, setting in settings.items()]
+    typer_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return typer_command
+
+
+def parse_value(name: str, setting: Setting, value: Any) -> Any:
+    """A value from Typer as the field's type: `0.6,0.85` becomes (0.6, 0.85), and a list of paths a tuple.
+
+    Augmentation steps stay one text in a tuple, which is empty if the text is blank.
+
+    Raises:
+        ConfigError: a list contains something that is not a number.
+    """
+    kind = plain_type(setting.type)
+    if kind == tuple[str, ...]:
+        return (value,) if value.strip() else ()
+    if kind == tuple[Path, ...]:
+        return tuple(value)
+    if get_origin(kind) is not tuple:
+        return value
+    try:
+        return tuple(float(item) for item in value.split(","))
+    except ValueError:
+        raise ConfigError(f"{setting.knob.typed_name(name)} must be numbers separated by commas, got {value}") from None
 
 
 def plain_type(kind: Any) -> Any:
@@ -68,22 +90,54 @@ def plain_type(kind: Any) -> Any:
     return kind
 
 
-def _parameter(name: str, what: Knob, kind: Any, default: object) -> inspect.Parameter:
-    names = (option(name), *([what.short] if what.short else []))
-    wanted = plain_type(kind)
-    if wanted is bool:
-        names = (f"{option(name)}/--no-{name.replace('_', '-')}",)
-    told = what.default_text if default is None or (what.default_text and not default) else _told(default)
-    listed = get_origin(wanted) is tuple and wanted not in (tuple[str, ...], tuple[Path, ...])
-    text = f"{what.help[:-1]}, {LIST}." if listed else what.help
-    info = typer.Option(*names, help=text, rich_help_panel=what.panel or None, show_default=told or False)
-    several = wanted == tuple[Path, ...]
-    typed: Any = list[Path] if several else str if get_origin(wanted) is tuple else wanted
-    annotation = Annotated[typed | None, info]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-
-
-def _told(default: object) -> str:
+def default_text(setting: Setting) -> str:
+    """The default as help shows it: yes or no, lists with commas; empty if there is nothing to show."""
+    default = setting.default
+    if setting.knob.off_switch:
+        return ""
+    if default is None or default is MISSING or (setting.knob.default_text and not default):
+        return setting.knob.default_text
     if isinstance(default, bool):
         return "yes" if default else "no"
     return ", ".join(map(str, default)) if isinstance(default, tuple | list) else str(default)
+
+
+def _parameter(name: str, setting: Setting) -> inspect.Parameter:
+    kind, required = plain_type(setting.type), setting.default is MISSING
+    info = _argument(setting) if setting.knob.argument else _option(name, setting, kind)
+    annotation: Any = Annotated[_typer_type(kind) if required else _typer_type(kind) | None, info]
+    default = inspect.Parameter.empty if required else None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _typer_type(kind: Any) -> Any:
+    """What Typer reads for a field: a list of paths, one text for any other list, otherwise the field's type."""
+    if get_origin(kind) is not tuple:
+        return kind
+    return list[Path] if kind == tuple[Path, ...] else str
+
+
+def _argument(setting: Setting) -> Any:
+    return typer.Argument(help=_help(setting), metavar=setting.knob.metavar, show_default=False)
+
+
+def _option(name: str, setting: Setting, kind: Any) -> Any:
+    knob = setting.knob
+    names = [option(name), *([knob.short] if knob.short else [])]
+    if kind is bool:
+        names = [f" /{knob.off_switch}" if knob.off_switch else f"{option(name)}/--no-{name.replace('_', '-')}"]
+    metavar = knob.metavar or _metavar(kind)
+    return typer.Option(*names, help=_help(setting), metavar=metavar, rich_help_panel=knob.panel, show_default=False)
+
+
+def _metavar(kind: Any) -> str | None:
+    """The placeholder of a value's type, where Typer's own would be long: its help names the choices."""
+    if choices_of(kind):
+        return "<choice>"
+    return "<path>" if kind == tuple[Path, ...] else None
+
+
+def _help(setting: Setting) -> str:
+    """The help with the default, in rich's markup, in which an opening bracket is escaped."""
+    text, default = (part.replace("[", r"\[") for part in (setting.knob.help, default_text(setting)))
+    return rf"{text} [dim]\[default: {default}][/dim]" if default else text

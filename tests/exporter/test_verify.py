@@ -26,7 +26,7 @@ def test_a_good_file_passes_against_the_run_in_which_it_lies(lab: Callable, copi
     assert ran.code == 0, ran.err
     assert "evidence: passed on 12 images (CPU), labels that differ: 0; not a byte has changed since" in ran.out
     assert "the same pixels as at the export" in ran.out
-    assert "the file answers as the network did" in ran.out
+    assert "verified: the outputs of the file agree with the network's" in ran.out
     assert {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == before
 
 

@@ -59,7 +59,7 @@ def test_without_pictures_there_are_numbers_alone_and_without_thumbnails_no_imag
 def test_heat_maps_without_images_to_draw_them_beside_are_a_usage_error(lab: Callable) -> None:
     ran = lab("evaluate", "--heatmaps", "--thumbnails", "0")
     assert ran.code == 2
-    assert ran.err.startswith("error: --heatmaps are drawn beside thumbnails")
+    assert ran.err.startswith("error: --heatmaps needs thumbnails")
 
 
 def test_a_data_folder_and_a_split_can_be_named(lab: Callable, copied: Path, cells: Path, tmp_path: Path) -> None:

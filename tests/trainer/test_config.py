@@ -87,7 +87,7 @@ def test_a_word_that_is_none_of_the_choices_is_refused_with_all_of_them(name: st
         ({"augment": ("rotation(181)",)}, "--augment: rotation: degrees must be from 0 to 180, got 181"),
         ({"augment": ("rotate(20)",)}, "--augment: there is no step rotate; there are rotation, "),
         ({"batch_size": 9, "accumulate": 2}, "--accumulate must be a divisor of --batch-size, got 2"),
-        ({"batch_size": 4, "accumulate": 4}, "--accumulate must be such that parts have 2 images or more, got 4"),
+        ({"batch_size": 4, "accumulate": 4}, "--accumulate must be such that every step has 2 images or more, got 4"),
         ({"milestones": (0.5, 0.5)}, r"--milestones must be different, got \(0.5, 0.5\)"),
         ({"milestones": ()}, "--milestones must be"),
         ({"nesterov": 1}, "--nesterov must be true or false, got 1"),
@@ -257,8 +257,11 @@ def test_toml_read_back_is_the_same_config(config: TrainConfig) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "a recipe holds what lab does not know: .*architecture"),
-        ({"architecture": "resnet18", "rotation": 20}, "a recipe holds what lab does not know: .*rotation"),
+        ({}, "a recipe's architecture must be one of .*resnet152, got none"),
+        (
+            {"architecture": "resnet18", "rotation": 20},
+            "a recipe contains rotation, which lab does not know; see lab train --help",
+        ),
         ({"architecture": "resnet18", "stages": 3}, "stages must be tables"),
         ({"architecture": "resnet18", "stages": ["epochs"]}, "stages must be tables"),
         ({"architecture": "resnet18", "milestones": [[0.5]]}, r"--milestones must be a number, got \[0.5\]"),

@@ -12,7 +12,15 @@ import trainer.train
 from infer.core.errors import ConfigError, DataError, LabError
 from infer.core.knob import knobs, option
 from trainer.config import TrainConfig
-from trainer.options import ANY_TIME, RANGED, VIEWED, configured, resumed, with_train_options
+from trainer.options import (
+    PREVIEWED,
+    RANGE_TESTED,
+    WITH_RESUME,
+    TrainOptions,
+    build_config,
+    resume_config,
+    train_options,
+)
 
 Typed = Callable[..., TrainConfig]
 
@@ -132,7 +140,7 @@ def test_a_switch_can_be_turned_on_and_off(typed: Typed, name: str) -> None:
 
 
 def test_without_options_the_config_is_the_recipe_labs(typed: Typed) -> None:
-    assert typed("ResNet-18") == typed("resnet18", "--recipe", "lab") == configured("resnet18", "lab", {})
+    assert typed("ResNet-18") == typed("resnet18", "--recipe", "lab") == build_config("resnet18", "lab", {})
 
 
 def test_short_forms_mean_their_long_ones(typed: Typed) -> None:
@@ -227,7 +235,7 @@ def test_in_a_stage_with_a_batch_of_its_own_the_rate_is_scaled_from_that(typed: 
 
 def test_a_missing_architecture_is_told_with_an_example() -> None:
     with pytest.raises(ConfigError, match=r"ARCH is missing; for example: lab train resnet18"):
-        configured("", "lab", {})
+        build_config("", "lab", {})
 
 
 @pytest.fixture
@@ -252,18 +260,18 @@ def test_resuming_takes_all_values_from_the_run(typed: Typed, stopped: Path) -> 
 def test_resuming_takes_what_changes_no_result(typed: Typed, stopped: Path) -> None:
     others = ("--data", "new", "--exclude", "list.csv", "--workers", "2", "--compile", "off", "--tensorboard")
     others = (*others, "--device", "auto")
-    assert {name for name in ANY_TIME if option(name) in others} == set(ANY_TIME)
+    assert {name for name in WITH_RESUME if option(name) in others} == set(WITH_RESUME)
     config = typed("--resume", stopped, *others)
     assert config.exclude == "list.csv"
     found = (config.data, config.workers, config.compile, config.tensorboard, config.device, config.epochs)
     assert found == ("new", 2, "off", True, "auto", 9)
 
 
-@pytest.mark.parametrize("name", [name for name in WRITTEN if name not in ANY_TIME])
+@pytest.mark.parametrize("name", [name for name in WRITTEN if name not in WITH_RESUME])
 def test_resuming_refuses_what_would_make_it_another_run(lab: Callable, stopped: Path, name: str) -> None:
     ran = lab("train", "--resume", stopped, option(name), WRITTEN[name][0])
     assert ran.code == 2
-    assert f"--resume goes on as the run began, so {option(name)} cannot be given" in ran.err
+    assert f"--resume continues a run with its own values, so {option(name)} cannot be given" in ran.err
 
 
 def test_resuming_names_all_that_it_refuses_and_what_it_takes(lab: Callable, stopped: Path) -> None:
@@ -276,22 +284,23 @@ def test_resuming_names_all_that_it_refuses_and_what_it_takes(lab: Callable, sto
 
 def test_a_run_that_cannot_be_resumed_is_named_in_one_line(tmp_path: Path, stopped: Path) -> None:
     with pytest.raises(ConfigError, match=r"--resume must be a run's folder, got .*nowhere"):
-        resumed(tmp_path / "nowhere", "", "lab", {})
+        resume_config(tmp_path / "nowhere", "", "lab", {})
     (stopped / "recipe.toml").write_text("epochs = \n")
     with pytest.raises(DataError, match=r"recipe\.toml cannot be read"):
-        resumed(stopped, "", "lab", {})
+        resume_config(stopped, "", "lab", {})
     (stopped / "recipe.toml").write_text('architecture = "resnet18"\nrotation = 20\n')
     with pytest.raises(ConfigError, match="rotation"):
-        resumed(stopped, "", "lab", {})
+        resume_config(stopped, "", "lab", {})
 
 
 def test_a_command_may_take_some_of_the_options() -> None:
-    def command(folder: str, **given: Any) -> None: ...
+    def command(config: TrainConfig, options: TrainOptions) -> None: ...
 
-    some = with_train_options(command, ("seed", "augment"))
-    assert list(inspect.signature(some).parameters) == ["folder", "seed", "augment"]
-    assert set(inspect.signature(with_train_options(command)).parameters) == {"folder", *WRITTEN, *SWITCHES}
-    assert set(VIEWED) | set(RANGED) <= {*WRITTEN, *SWITCHES}
+    own = ["arch", "recipe", "resume"]
+    some = train_options(TrainOptions, ("seed", "augment"))(command)
+    assert list(inspect.signature(some).parameters) == [*own, "seed", "augment"]
+    assert set(inspect.signature(train_options(TrainOptions)(command)).parameters) == {*own, *WRITTEN, *SWITCHES}
+    assert set(PREVIEWED) | set(RANGE_TESTED) <= {*WRITTEN, *SWITCHES}
 
 
 @pytest.mark.parametrize(
@@ -299,33 +308,33 @@ def test_a_command_may_take_some_of_the_options() -> None:
     [
         ({"warmup": 2.0}, "--warmup has no effect here: it needs --schedule constant or cosine or step or plateau"),
         ({"plateau": 3, "schedule": "cosine"}, "--plateau has no effect here: it needs --schedule plateau"),
-        ({"milestones": "0.5"}, "--milestones has no effect here: it needs --schedule step"),
+        ({"milestones": (0.5,)}, "--milestones has no effect here: it needs --schedule step"),
         ({"nesterov": True, "optimizer": "adamw"}, "--nesterov has no effect here: it needs --optimizer sgd"),
         ({"fit": "longer", "crop": 100}, "--fit has no effect here: it needs no --crop, which is 100"),
     ],
 )
 def test_an_option_that_would_do_nothing_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        configured("resnet18", "lab", given)
+        build_config("resnet18", "lab", given)
 
 
 def test_an_option_that_one_stage_uses_is_taken(tmp_path: Path) -> None:
     recipe = tmp_path / "two.toml"
     recipe.write_text('[[stages]]\nschedule = "step"\n[[stages]]\nschedule = "cosine"\n')
-    assert configured("resnet18", str(recipe), {"milestones": "0.5"}).milestones == (0.5,)
+    assert build_config("resnet18", str(recipe), {"milestones": (0.5,)}).milestones == (0.5,)
 
 
 def test_freezing_a_network_without_weights_is_refused() -> None:
     with pytest.raises(ConfigError, match="--freeze needs --pretrained or --weights"):
-        configured("resnet18", "lab", {"freeze": 2})
+        build_config("resnet18", "lab", {"freeze": 2})
 
 
 def test_the_network_may_be_named_by_the_recipe_of_a_run(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(configured("resnet50", "lab", {"epochs": 3}).to_toml())
-    assert configured("", str(recipe), {}).architecture == "resnet50"
-    assert configured("resnet34", str(recipe), {}).architecture == "resnet34"
+    recipe.write_text(build_config("resnet50", "lab", {"epochs": 3}).to_toml())
+    assert build_config("", str(recipe), {}).architecture == "resnet50"
+    assert build_config("resnet34", str(recipe), {}).architecture == "resnet34"
 
 
 def test_a_fit_replaces_a_recipes_crop() -> None:
-    assert configured("resnet18", "leukemia-centercrop", {"fit": "longer"}).crop is None
+    assert build_config("resnet18", "leukemia-centercrop", {"fit": "longer"}).crop is None

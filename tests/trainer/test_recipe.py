@@ -23,7 +23,7 @@ from infer.images.preprocess import read_window
 from infer.model.card import read_card
 from trainer.config import ARCHITECTURE_NAMES, TrainConfig
 from trainer.data.synthetic import draw_cell, make_set
-from trainer.recipe import DEFAULT, FOLDER, configure, load_recipe, recipe_names
+from trainer.recipe import DEFAULT, FOLDER, apply_recipe, load_recipe, recipe_names
 from trainer.run.loop import Epoch, OnStep, Trainer
 from trainer.train import train
 
@@ -101,7 +101,7 @@ def test_the_names_are_the_default_and_the_five_reports() -> None:
 )
 def test_a_recipe_has_its_reports_values(name: str, architecture: str, stages: list[dict[str, Any]]) -> None:
     for device in ("cpu", "cuda"):
-        resolved = configure(architecture, load_recipe(name), {}).resolved(device)
+        resolved = apply_recipe(architecture, load_recipe(name), {}).resolved(device)
         found = [{key: getattr(stage, key) for key in wanted} for stage, wanted in zip(resolved, stages, strict=True)]
         assert found == stages
 
@@ -109,7 +109,7 @@ def test_a_recipe_has_its_reports_values(name: str, architecture: str, stages: l
 @pytest.mark.parametrize("name", REPORTS)
 def test_a_report_has_no_schedule_but_where_it_says_so_and_scales_no_rate(name: str) -> None:
     for architecture in ARCHITECTURE_NAMES:
-        first, *later = configure(architecture, load_recipe(name), {}).resolved("cuda")
+        first, *later = apply_recipe(architecture, load_recipe(name), {}).resolved("cuda")
         assert (first.schedule, first.warmup, first.ema, first.nesterov) == ("constant", 0, 0, False)
         assert [stage.schedule for stage in later] == ["step"] * len(later)
         assert first.peak_rate == first.learning_rate
@@ -173,10 +173,10 @@ def test_a_path_to_a_toml_works_as_a_name(tmp_path: Path) -> None:
     name = written(tmp_path / "own.toml", 'about = "ours"\nepochs = 7\nmilestones = [0.5]\n[resnet50]\nepochs = 9\n')
     recipe = load_recipe(name)
     assert (recipe.name, recipe.about, recipe.reached) == (name, "ours", "")
-    assert configure("ResNet-18", recipe, {}) == TrainConfig(
+    assert apply_recipe("ResNet-18", recipe, {}) == TrainConfig(
         architecture="resnet18", recipe=name, epochs=7, milestones=(0.5,)
     )
-    assert configure("ResNet-50", recipe, {}).epochs == 9
+    assert apply_recipe("ResNet-50", recipe, {}).epochs == 9
 
 
 def test_a_file_of_the_same_name_in_this_folder_is_not_taken_for_a_built_in_recipe(
@@ -191,17 +191,17 @@ def test_a_file_of_the_same_name_in_this_folder_is_not_taken_for_a_built_in_reci
 @pytest.mark.parametrize("architecture", ["resnet18", "resnet152"])
 def test_a_runs_own_recipe_gives_the_same_run_again(tmp_path: Path, architecture: str, scaling: str) -> None:
     given = {"rate_scaling": scaling, "batch_size": 16, "data": "cells", "seed": 3}
-    config = configure(architecture, load_recipe("leukemia-clahe"), given)
-    again = configure(architecture, load_recipe(written(tmp_path / "recipe.toml", config.to_toml())), {})
+    config = apply_recipe(architecture, load_recipe("leukemia-clahe"), given)
+    again = apply_recipe(architecture, load_recipe(written(tmp_path / "recipe.toml", config.to_toml())), {})
     assert vars(again) == {**vars(config), "recipe": str(tmp_path / "recipe.toml")}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = 3", "holds epoch, which lab does not know; see lab train --help"),
-        ("[resnet50]\nrotation = 20\nflips = 'both'", "holds flips, rotation, which lab does not know"),
-        ("resnet-50 = 3", "holds resnet-50, which lab does not know"),
+        ("epoch = 3", "contains epoch, which lab does not know; see lab train --help"),
+        ("[resnet50]\nrotation = 20\nflips = 'both'", "contains flips, rotation, which lab does not know"),
+        ("resnet-50 = 3", "contains resnet-50, which lab does not know"),
         ("resnet50 = 3", r"resnet50 must be a table of values, headed \[resnet50\], got 3"),
         ("epochs = 0", "--epochs must be above 0, got 0"),
         ("epochs = 2.5", "--epochs must be a whole number, got 2.5"),
@@ -442,7 +442,7 @@ def test_stages_go_on_from_the_weights_they_name_and_the_card_is_the_best_epochs
     monkeypatch.setattr(trainer.run.run_folder, "monitor_of", lambda name, table: lambda metrics: next(told))
     recipe = load_recipe(written(tmp_path / "staged.toml", STAGED.format(start=start)))
     given = {"data": str(path_csv), "device": "cpu", "workers": 1, "out": str(tmp_path / "runs")}
-    run = train(configure("resnet18", recipe, given), quiet).run
+    run = train(apply_recipe("resnet18", recipe, given), quiet).run
 
     rows = history(run)
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]

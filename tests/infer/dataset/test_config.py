@@ -21,7 +21,7 @@ def test_the_report_is_named_after_the_data_set(tmp_path: Path, monkeypatch: pyt
         ({"valid": 0.0, "keep_test": True}, "--valid and --test together"),
         ({"valid": 1.5}, "--valid must be at least 0 and below 1"),
         ({"test": 0.2, "keep_test": True}, "--test and --keep-test contradict each other"),
-        ({"group_pattern": "("}, "--group-pattern is no regular expression"),
+        ({"group_pattern": "("}, "--group-pattern is not a regular expression"),
         ({"group_pattern": "p[0-9]+"}, "--group-pattern needs a group in brackets"),
     ],
 )

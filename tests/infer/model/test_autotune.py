@@ -122,5 +122,5 @@ def test_predict_tunes_tells_and_writes_the_same_file(
 
 
 def test_a_cluster_is_not_tuned_for() -> None:
-    with pytest.raises(ConfigError, match="leave one out"):
+    with pytest.raises(ConfigError, match="leave one of them out"):
         PredictConfig(source=Path("a"), tune=True, engine="ray")

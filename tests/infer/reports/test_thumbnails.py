@@ -113,5 +113,5 @@ def test_heat_maps_are_of_the_predicted_class_and_say_how_they_were_found(
 
 def test_heat_maps_without_thumbnails_are_refused() -> None:
     for given in ({"thumbnails": 0}, {"pictures": False}):
-        with pytest.raises(ConfigError, match="--heatmaps are drawn beside thumbnails"):
+        with pytest.raises(ConfigError, match="--heatmaps needs thumbnails"):
             ReportConfig(heatmaps=True, **given)

@@ -27,7 +27,7 @@ from infer.core.console import Screen
 from infer.core.errors import DataError, ModelError, TrainingError
 from trainer.config import TrainConfig, read_config
 from trainer.model.checkpoint import load_checkpoint
-from trainer.options import resumed
+from trainer.options import resume_config
 from trainer.run.loop import Trainer
 from trainer.run.progress import Progress
 from trainer.run.snapshot import cloned, load_snapshot, save_snapshot
@@ -111,7 +111,7 @@ def whole(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[st
 
 
 def resume(run: Path, screen: Screen | None = None, **given: Any) -> Path:
-    return train(resumed(run, "", "lab", given), screen or Screen(), run).run
+    return train(resume_config(run, "", "lab", given), screen or Screen(), run).run
 
 
 def rows(run: Path) -> list[dict[str, str]]:
