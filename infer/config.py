@@ -135,7 +135,7 @@ class PredictConfig(ReportConfig):
         outputs = [path.resolve() for path in written if path]
         inputs = {path.resolve() for path in (self.source, self.sample, self.truth, *self.model) if path}
         if overwritten := inputs.intersection(outputs):
-            raise ConfigError(f"{overwritten.pop()} is an input and would be overwritten; give another --out")
+            raise ConfigError(f"{overwritten.pop()} is read and would be overwritten; give another --out")
         if len(set(outputs)) < len(outputs):
             raise ConfigError(f"--probabilities {self.probabilities} is written by --out too; give another name")
 

@@ -442,7 +442,7 @@ def test_what_is_read_without_being_named_is_never_overwritten(
         before = out.read_bytes()
         ran = lab("predict", source, "--model", own, "--out", out)
         assert ran.code == 2
-        assert "is an input and would be overwritten" in ran.err
+        assert "is read and would be overwritten" in ran.err
         assert out.read_bytes() == before
 
 
