@@ -37,15 +37,14 @@ from startup import run as seconds_of
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from infer.core.cpu import cores  # noqa: E402
 from infer.images.listing import list_images  # noqa: E402
 from infer.images.preprocess import read_window  # noqa: E402
 from infer.model.cuda import CPU  # noqa: E402
 from infer.model.onnx_session import runtime_version  # noqa: E402
 from infer.model.session import Session  # noqa: E402
-from infer.pipeline.batches import read_batches  # noqa: E402
-from infer.pipeline.classify import classify  # noqa: E402
-from infer.pipeline.gpu_decode import GpuReader  # noqa: E402
+from infer.pipeline.batches import CpuDecoder, read_batches  # noqa: E402
+from infer.pipeline.classify import Ensemble, classify  # noqa: E402
+from infer.pipeline.gpu_decode import GpuDecoder  # noqa: E402
 
 COLUMNS = (
     *("network", "precision", "decoded on", "decode", "network alone", "bound", "lab", "lab / bound"),
@@ -93,12 +92,13 @@ def row(arch: str, file: Path, files: Sequence[str], decode: str, args: argparse
     peer = (files, arch, args.image_size, args.batch_size, device, args.workers)
     spec = session.card.pixels
     pixels = np.stack([read_window(path, spec) for path in files[: args.batch_size]])
-    reader = GpuReader([spec], "none") if decode == "gpu" else None
-    decoded = partial(read_batches, files, [spec], "none", args.batch_size, cores(), reader=reader)
+    decoder = GpuDecoder([spec], "none") if decode == "gpu" else CpuDecoder([spec], "none", len(files))
+    decoded = partial(read_batches, files, decoder, args.batch_size)
+    ensemble = Ensemble([session], len(files), args.batch_size)
     rows: dict[str, Callable[[], float]] = {
         "decode": partial(rate, lambda: sum(len(batch.errors) for batch in decoded())),
         "network": partial(rate, lambda: repeat(session, pixels, len(files))),
-        "lab": partial(rate, lambda: sum(1 for _ in classify([session], files, args.batch_size, reader=reader))),
+        "lab": partial(rate, lambda: sum(1 for _ in classify(ensemble, files, decoder))),
         "lab report": partial(lab_report_prediction, *peer),
     }
     with contextlib.suppress(ModuleNotFoundError):

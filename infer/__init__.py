@@ -1,6 +1,6 @@
-"""What ships to the machine that predicts: the contract, the pipeline and the reports. No torch in here.
+"""Prediction and reports, with all that they need: the package runs without torch.
 
-For programs: `from infer import load; load("model.onnx").predict("cells/")`.
+From a program: `from infer import load; load("model.onnx").predict("cells/")`.
 """
 
 from os import PathLike
@@ -14,13 +14,19 @@ if TYPE_CHECKING:
 def load(
     *models: str | PathLike[str], device: "Device" = "auto", tta: "Tta" = "none", decode: "Decode" = "cpu"
 ) -> "Predictor":
-    """Open an exported ONNX file, or a run's, for prediction; several are averaged. See `infer.predictor.Predictor`.
+    """Open models for prediction; the probabilities of several are averaged. See `infer.predictor.Predictor`.
+
+    Args:
+        models: ONNX files, or runs that have one.
+        device: "cuda" fails where CUDA is not available; "auto" then takes the CPU.
+        tta: test-time augmentation: the views of each image whose probabilities are averaged.
+        decode: "gpu" decodes plain JPEGs on the GPU.
 
     Raises:
-        ModelError: there is no such model, or it cannot be used.
-        DeviceError: CUDA was asked for and cannot be had; the message says what is missing.
-        ConfigError: the models' classes differ, or their pixels do not allow the views of `tta`, or `decode`.
-        MissingExtraError: nvImageCodec is not installed, and decode is "gpu".
+        ModelError: a model does not exist, or cannot be used.
+        DeviceError: `device` is "cuda", or `decode` is "gpu", and CUDA is not available.
+        ConfigError: the models' classes differ, or their pixel specs do not allow `tta` or `decode`.
+        MissingExtraError: `decode` is "gpu", and nvImageCodec is not installed.
     """
     from pathlib import Path
 

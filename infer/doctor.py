@@ -102,10 +102,10 @@ def tried(provider: str) -> str:
 
 def tried_decoder() -> str:
     """Why JPEGs cannot be decoded on the GPU; "" where one has just been."""
-    from infer.pipeline.gpu_decode import GpuReader
+    from infer.pipeline.gpu_decode import GpuDecoder
 
     try:
-        GpuReader([PixelSpec.default(16)], "none")
+        GpuDecoder([PixelSpec.default(16)], "none")
     except LabError as error:
         return str(error).removeprefix("--decode gpu").lstrip(": ")
     return ""

@@ -1,4 +1,4 @@
-"""`lab evaluate`: the exported model on a labelled split, to a report."""
+"""`lab evaluate`: predict a labelled split with an exported model, and write a report."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,20 +19,23 @@ from infer.reports.thumbnails import make_gallery
 
 
 def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, Metrics, Path]:
-    """Predict a labelled split and write its report; the result, its metrics and the report's folder.
+    """Predict a labelled split and write its report.
+
+    Returns:
+        The predictions with their true labels, the metrics, and the report's folder.
 
     Raises:
-        LabError: see the tree; no report has been written then.
+        LabError: any subclass; no report has been written then.
     """
     session = open_model(config.model, config.device, screen)
     card = session.card
     own = config.data is None
     table = read_table(config.data) if config.data else run_table(session.path.parent, card)
     split = config.split or choose_split(table, (VALID, TEST) if own else (TEST, VALID, TRAIN))
-    chosen = labelled_images(table, split, card.classes, screen)
-    result = classify_table(session, chosen, config.batch_size, f"{split} split of {table.name}", screen)
+    images = labelled_images(table, split, card.classes, screen)
+    result = classify_table(session, images, config.batch_size, f"{split} split of {table.name}", screen)
     own = own or table.fingerprint() == card.provenance.get("data", {}).get("fingerprint")
-    result = replace(result, notes=(*_seen_before(split, own, card), *result.notes))
+    result = replace(result, notes=(*_notes_on_reuse(split, own, card), *result.notes))
     folder = config.out or session.path.parent / f"report-{table.name}-{split}"
     origin = Origin(
         card=card,
@@ -47,13 +50,13 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
     return result, save_report(result, folder, config, origin, gallery), folder
 
 
-def _seen_before(split: str, own: bool, card: ModelCard) -> tuple[str, ...]:
-    """What must be said of images that had a part in making the model, which then flatter it."""
+def _notes_on_reuse(split: str, own: bool, card: ModelCard) -> tuple[str, ...]:
+    """Notes on images that were used to make the model, whose figures are then too good; `own`: this is certain."""
     if split == TRAIN:
-        return ("these may be the very images that the network was trained on: then all figures flatter it",)
+        return ("the model may have been trained on these very images; then all figures are better than on new ones",)
     if split != VALID:
         return ()
     chosen = "the best epoch and the threshold were chosen" if card.operating_point else "the best epoch was chosen"
     if own:
-        return (f"{chosen} on these very images, so all figures flatter the model; a test set tells more",)
-    return (f"if {chosen} on these very images, all figures flatter the model; a test set tells more",)
+        return (f"{chosen} on these very images, so all figures are better than on new ones; evaluate a test split",)
+    return (f"if {chosen} on these very images, all figures are better than on new ones; evaluate a test split",)

@@ -1,8 +1,7 @@
-"""`lab predict`: images to a Kaggle CSV; where the truth is known, to a report beside it as well."""
+"""`lab predict`: images to a CSV for Kaggle and, where the true labels are known, a report beside it."""
 
 import contextlib
-import os
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,21 +13,23 @@ from infer.core.arrays import Floats
 from infer.core.console import Screen
 from infer.core.errors import ConfigError, DataError, ImageError
 from infer.core.output_paths import progress_file, report_folder
-from infer.core.remote import display_path, require_reachable, uri_of
+from infer.core.remote import display_path
 from infer.core.text import listed
-from infer.dataset.class_labels import to_indices, unknown_labels
 from infer.images.parallel_map import read_ahead
 from infer.images.preprocess import read_window
 from infer.images.tta import COUNTS, averaged_in_words
 from infer.model.card import ModelCard
 from infer.model.open_models import open_models
 from infer.model.session import Session
-from infer.pipeline.engine import answers_of
+from infer.pipeline.batches import Decoder
+from infer.pipeline.classify import Ensemble, ImagePrediction, classify
+from infer.pipeline.fingerprint import Fingerprint
+from infer.pipeline.resume import Progress
 from infer.reports.files import remove_report
 from infer.tables.inputs import Inputs, read_inputs
-from infer.tables.labels import read_groups, read_truth
-from infer.tables.row_writers import require_parquet, writing, writing_csv
-from infer.tables.submission import Form, find_sample, plain_form, probabilities_form, sample_form, write_bad
+from infer.tables.labels import Labels, find_truth, read_groups
+from infer.tables.row_writers import CsvWriter, RowWriter, open_writer, require_parquet, writer_for
+from infer.tables.submission import Form, check_outputs, choose_form, probabilities_form, write_bad
 
 if TYPE_CHECKING:
     from infer.metrics.metrics import Metrics
@@ -36,194 +37,222 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What `lab predict` made."""
+class PredictResult:
+    """What `lab predict` wrote."""
 
     written: int
-    """Rows in the CSV."""
+    """The number of rows in the CSV."""
     bad: tuple[ImageError, ...]
+    """The images that cannot be read."""
     result: "EvaluationResult | None" = None
+    """The predictions with their true labels, where a report was written."""
     metrics: "Metrics | None" = None
 
     def to_json(self, out: Path) -> dict[str, Any]:
-        """For machines: the CSV at `out`, its rows, images that cannot be read, and the report where there is one."""
-        told = {"csv": display_path(out), "rows": self.written, "unreadable": [error.path for error in self.bad]}
+        """The output of --json: the path of the CSV, `out`, its number of rows, unreadable images, and the report."""
+        values = {"csv": display_path(out), "rows": self.written, "unreadable": [error.path for error in self.bad]}
         if self.result is None or self.metrics is None:
-            return told
+            return values
         from infer.reports.report import report_json
 
-        return {**told, "report": display_path(report_folder(out)), **report_json(self.result, self.metrics)}
+        return {**values, "report": display_path(report_folder(out)), **report_json(self.result, self.metrics)}
 
 
-def predict(config: PredictConfig, screen: Screen) -> Prediction:
-    """Predict every image of the source and write the CSVs, and the report where the truth is known.
+def predict(config: PredictConfig, screen: Screen) -> PredictResult:
+    """Predict every image of INPUT and write the CSVs and, where the true labels are known, the report.
 
     Raises:
-        LabError: see the tree; nothing has been written then.
+        LabError: any subclass; no CSV has been written then.
     """
+    job = _prepare(config, screen)
+    rows = _predict_rows(job)
+    if config.min_confidence is not None:
+        limit = f"{config.min_confidence:g}"
+        screen.say(f"reject: {rows.rejected} of {rows.written} images, with a largest probability below {limit}")
+    prediction = PredictResult(rows.written, tuple(error for _, error in rows.bad))
+    if job.truth is None:
+        remove_report(report_folder(config.out))  # of an earlier prediction, whose CSV this one has replaced
+        return prediction
+    result, metrics = _report(job, job.truth, rows)
+    return replace(prediction, result=result, metrics=metrics)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """The models, the images in the order of the CSV's rows, and the form of these rows."""
+
+    config: PredictConfig
+    sessions: Sequence[Session]
+    inputs: Inputs
+    form: Form
+    truth: Labels | None
+    """[n] class indices of the inputs; None where they are not known, and there is no report."""
+    groups: Sequence[str]
+    """[n] the patient of each input; empty where not known."""
+    screen: Screen
+
+    @property
+    def card(self) -> ModelCard:
+        """The card of the first model; all have its classes."""
+        return self.sessions[0].card
+
+
+def _prepare(config: PredictConfig, screen: Screen) -> _Job:
+    """Open the models, list the images, and check all that can be checked before the first image is read."""
     if config.probabilities:
         require_parquet("--probabilities", config.probabilities)
     sessions = open_models(config, screen)
-    session = sessions[0]
-    if config.top_k and config.top_k > len(session.card.classes):
-        raise ConfigError(f"--top-k {config.top_k}: the model has {len(session.card.classes)} classes; give fewer")
-    inputs = read_inputs(config.source, session.card.classes, config.image_column)
-    _spare_inputs(config, inputs, sessions)
-    form = _form(config, inputs, session.card, screen)
-    inputs = _in_order(inputs, form.order)
-    truth = _truth(config, inputs, session.card, screen)
-    groups = read_groups(config.truth, inputs) if config.truth else inputs.groups
-    rows = _write_rows(config, sessions, inputs, form, keep=truth is not None, screen=screen)
-    if config.min_confidence is not None:
-        limit = f"{config.min_confidence:g}"
-        screen.say(f"reject: {rows.rejected} of {rows.written} images, whose best probability is below {limit}")
-    prediction = Prediction(rows.written, tuple(error for _, error in rows.bad))
-    if truth is None:
-        remove_report(report_folder(config.out))  # of an earlier prediction, whose CSV this one has replaced
-        return prediction
-    result, metrics = _report(config, sessions, inputs, rows, truth, groups, screen)
-    return replace(prediction, result=result, metrics=metrics)
+    classes = sessions[0].card.classes
+    if config.top_k and config.top_k > len(classes):
+        raise ConfigError(f"--top-k must be at most {len(classes)}, as the model has {len(classes)} classes")
+    inputs = read_inputs(config.source, classes, config.image_column)
+    check_outputs(config, inputs, [session.path for session in sessions])
+    form = choose_form(config, inputs, classes, screen)
+    inputs = inputs.in_order(form.order)
+    return _Job(
+        config=config,
+        sessions=sessions,
+        inputs=inputs,
+        form=form,
+        truth=find_truth(config, inputs, classes, screen),
+        groups=read_groups(config.truth, inputs) if config.truth else inputs.groups,
+        screen=screen,
+    )
 
 
 @dataclass
 class _Rows:
-    """What came of writing the CSVs; places and probabilities are kept only where a report follows."""
+    """Counts of the rows written; of the readable images what a report needs, where there will be one."""
 
     written: int = 0
     rejected: int = 0
     bad: list[tuple[int, ImageError]] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
+    """The index and the error of each unreadable image."""
+    readable: list[int] = field(default_factory=list)
     probabilities: list[Floats] = field(default_factory=list)
 
 
-def _write_rows(
-    config: PredictConfig, sessions: Sequence[Session], inputs: Inputs, form: Form, keep: bool, screen: Screen
-) -> _Rows:
-    """Run the images and write each row as its answer comes; the files appear at the end, all or none."""
-    card, rows = sessions[0].card, _Rows()
-    every = probabilities_form(form, card.classes, config.top_k)
-    form = form.with_reject(config.min_confidence)
-    answers = answers_of(config, sessions, inputs, screen)
-    with contextlib.ExitStack() as files, screen.bar("predicting", len(inputs.files)) as bar:
-        files.enter_context(contextlib.closing(answers))
-        writers = [(form, files.enter_context(writing_csv(config.out, form.header)))]
-        if config.probabilities:
-            writers.append((every, files.enter_context(writing(config.probabilities, every.header))))
-        for place, answer in enumerate(answers):
-            bar.step(place + 1)
-            probabilities = answer.probabilities
-            if answer.error:
-                rows.bad.append((place, answer.error))
-                if config.bad_images == "fail":
-                    raise _bad_images_error(place, answer.error, inputs, card)
-                if config.bad_images == "guess":
-                    probabilities = np.eye(len(card.classes), dtype=np.float32)[card.most_frequent]
-            if probabilities is None:
-                continue
-            for shape, write in writers:
-                write(shape.row(place, probabilities, card.classes, guessed=answer.error is not None))
-            rows.written += 1
-            rows.rejected += answer.error is not None or float(probabilities.max()) < (config.min_confidence or 0)
-            if keep and not answer.error:  # a guess is not the model's
-                rows.places.append(place)
-                rows.probabilities.append(probabilities)
-        if len(rows.bad) == len(inputs.files):
-            raise DataError(f"none of the {len(rows.bad)} images can be read: {rows.bad[0][1]}; nothing was written")
-        write_bad(config.out, form, rows.bad)
-    progress_file(config.out).unlink(missing_ok=True)
+def _predict_rows(job: _Job) -> _Rows:
+    """Predict the images and write the CSVs; an interrupted prediction leaves a progress file and is resumed."""
+    config, inputs = job.config, job.inputs
+    decoder = None
+    if config.decode == "gpu":
+        from infer.pipeline.decoder_comparison import open_compared_decoder
+
+        decoder = open_compared_decoder(job.sessions, inputs.files, config.batch_size, config.tta, job.screen)
+    ensemble = Ensemble(job.sessions, len(inputs.files), config.batch_size, config.tta, job.screen.say)
+    progress = Progress(
+        progress_file(config.out),
+        Fingerprint(config, job.sessions, inputs),
+        inputs.files,
+        ensemble.images_per_batch,
+        job.screen.say,
+    )
+    if config.restart:
+        progress.delete()
+    with progress, contextlib.closing(_predictions(job, ensemble, decoder, progress)) as predictions:
+        rows = _write_rows(job, predictions)
+    progress.delete()
+    if decoder:
+        job.screen.say(decoder.summary())
     return rows
 
 
-def _report(
-    config: PredictConfig,
-    sessions: Sequence[Session],
-    inputs: Inputs,
-    rows: _Rows,
-    truth: np.ndarray,
-    groups: Sequence[str],
-    screen: Screen,
-) -> "tuple[EvaluationResult, Metrics]":
-    """Write the report on the images that could be read, beside the CSV."""
+def _predictions(
+    job: _Job, ensemble: Ensemble, decoder: Decoder | None, progress: Progress
+) -> Generator[ImagePrediction, None, None]:
+    """Yield a prediction for each image, in order; those in the progress file first."""
+    yield from progress.saved()
+    files = job.inputs.files[progress.count :]
+    if job.config.engine == "ray":
+        from infer.pipeline.ray_engine import classify_on_cluster
+
+        predictions = classify_on_cluster(ensemble, files, job.config.device)
+    else:
+        predictions = classify(ensemble, files, decoder)
+    yield from progress.saving(predictions)
+
+
+def _write_rows(job: _Job, predictions: Iterable[ImagePrediction]) -> _Rows:
+    """Write a row for each prediction as it comes; all files appear at the end, or none."""
+    config, classes, rows = job.config, job.card.classes, _Rows()
+    outputs: list[tuple[Path, type[RowWriter], Form]]
+    outputs = [(config.out, CsvWriter, job.form.with_reject(config.min_confidence))]
+    if path := config.probabilities:
+        outputs.append((path, writer_for(path), probabilities_form(job.form, classes, config.top_k)))
+    with contextlib.ExitStack() as files, job.screen.bar("predicting", len(job.inputs.files)) as bar:
+        writers = [(form, files.enter_context(open_writer(kind, path, form.header))) for path, kind, form in outputs]
+        for index, prediction in enumerate(predictions):
+            bar.step(index + 1)
+            probabilities, unreadable = prediction.probabilities, prediction.error is not None
+            if prediction.error:
+                rows.bad.append((index, prediction.error))
+                probabilities = _guess(job, index, prediction.error)
+            if probabilities is None:
+                continue
+            for form, writer in writers:
+                writer.write(form.row(index, probabilities, classes, guessed=unreadable))
+            rows.written += 1
+            rows.rejected += unreadable or float(probabilities.max()) < (config.min_confidence or 0)
+            if job.truth is not None and not unreadable:
+                rows.readable.append(index)
+                rows.probabilities.append(probabilities)
+        if len(rows.bad) == len(job.inputs.files):
+            raise DataError(f"none of the {len(rows.bad)} images can be read: {rows.bad[0][1]}; nothing was written")
+        write_bad(config.out, job.form, rows.bad)
+    return rows
+
+
+def _guess(job: _Job, index: int, error: ImageError) -> Floats | None:
+    """What --bad-images says to write for an unreadable image: 1 for the most frequent class, or None for no row.
+
+    Raises:
+        DataError: it says to fail; the images after this one are then decoded too, so that all errors are named.
+    """
+    if job.config.bad_images == "skip":
+        return None
+    if job.config.bad_images == "guess":
+        guess = np.zeros(len(job.card.classes), dtype=np.float32)
+        guess[job.card.most_frequent] = 1
+        return guess
+    files = job.inputs.files
+    later = read_ahead(files[index + 1 :], lambda file: read_window(file, job.card.pixels))
+    errors = [str(item) for item in (error, *later) if isinstance(item, ImageError)]
+    raise DataError(
+        f"{len(errors)} of {len(files)} images cannot be read, so nothing was written: {listed(errors, 3)}; "
+        "repair them, or give --bad-images skip or guess"
+    )
+
+
+def _report(job: _Job, truth: Labels, rows: _Rows) -> "tuple[EvaluationResult, Metrics]":
+    """Write the report on the readable images beside the CSV."""
     from infer.metrics.result import EvaluationResult, unreadable_note
     from infer.reports.provenance import Origin, run_of
     from infer.reports.report import save_report
     from infer.reports.thumbnails import make_gallery
 
-    session = sessions[0]
-    known = config.truth.name if config.truth else inputs.labels_from
-    alone = len(sessions) == COUNTS[config.tta] == 1
+    config, inputs, card, session = job.config, job.inputs, job.card, job.sessions[0]
+    truth_source = config.truth.name if config.truth else inputs.labels_from
+    is_averaged = len(job.sessions) * COUNTS[config.tta] > 1
     result = EvaluationResult(
-        title=f"{config.source.resolve().name} (truth: {known}), trained on {session.card.trained_on}",
-        classes=session.card.classes,
-        ordered=session.card.ordered,
-        temperature=session.card.temperature if alone else 1.0,
-        paths=tuple(inputs.names[place] for place in rows.places),
-        truth=truth[rows.places],
+        title=f"{config.source.resolve().name} (truth: {truth_source}), trained on {card.trained_on}",
+        classes=card.classes,
+        ordered=card.ordered,
+        temperature=1.0 if is_averaged else card.temperature,
+        paths=tuple(inputs.names[index] for index in rows.readable),
+        truth=truth[rows.readable],
         probabilities=np.stack(rows.probabilities),
-        groups=tuple(groups[place] for place in rows.places) if groups else (),
-        files=tuple(inputs.files[place] for place in rows.places),
-        operating_point=session.card.operating_point if alone else None,
+        groups=tuple(job.groups[index] for index in rows.readable) if job.groups else (),
+        files=tuple(inputs.files[index] for index in rows.readable),
+        operating_point=None if is_averaged else card.operating_point,
         notes=unreadable_note(len(rows.bad), len(inputs.names)),
     )
     origin = Origin(
-        card=session.card,
+        card=card,
         model=session.path,
-        run=run_of(session.path, session.card),
+        run=run_of(session.path, card),
         source=config.source.resolve().name,
-        averaged=averaged_in_words(len(sessions), config.tta),
+        averaged=averaged_in_words(len(job.sessions), config.tta),
     )
-    gallery = make_gallery(result, session.card.pixels, config, screen, session, config.batch_size)
+    gallery = make_gallery(result, card.pixels, config, job.screen, session, config.batch_size)
     return result, save_report(result, report_folder(config.out), config, origin, gallery)
-
-
-def _form(config: PredictConfig, inputs: Inputs, card: ModelCard, screen: Screen) -> Form:
-    sample = config.sample or (find_sample(config.source) if config.use_sample else None)
-    if sample is None:
-        return plain_form(inputs)
-    screen.say(f"ids and order: {sample}")
-    return sample_form(sample, inputs, card.classes)
-
-
-def _in_order(inputs: Inputs, order: Sequence[int]) -> Inputs:
-    if isinstance(order, range):  # their own
-        return inputs
-    labels = [inputs.labels[position] for position in order] if inputs.labels else None
-    names = [inputs.names[position] for position in order]
-    groups = [inputs.groups[position] for position in order] if inputs.groups else ()
-    files = [inputs.files[position] for position in order]
-    return replace(inputs, names=names, files=files, labels=labels, groups=groups)
-
-
-def _spare_inputs(config: PredictConfig, inputs: Inputs, sessions: Sequence[Session]) -> None:
-    """Raises ConfigError where an output would overwrite what is read, OutputError where its URI leads nowhere."""
-    sample = find_sample(config.source) if config.use_sample else None
-    read = [sample, inputs.root / inputs.labels_from, *(session.path for session in sessions)]
-    for out in (config.out, config.probabilities):
-        if out and out.resolve() in [path.resolve() for path in read if path]:
-            raise ConfigError(f"{out} is read and would be overwritten; give another name")
-        if out and (uri := uri_of(out)):
-            require_reachable(uri)
-        alike = (file for file in inputs.files if out and isinstance(file, str) and file.endswith(out.name))
-        if out and os.path.abspath(out) in map(os.path.abspath, alike):
-            raise ConfigError(f"{out} is one of the images and would be overwritten; give another name")
-
-
-def _truth(config: PredictConfig, inputs: Inputs, card: ModelCard, screen: Screen) -> np.ndarray | None:
-    if config.truth:
-        return np.array(to_indices(read_truth(config.truth, inputs), card.classes, str(config.truth)))
-    if not inputs.labels:
-        return None
-    if strange := unknown_labels(inputs.labels, card.classes):
-        screen.say(f"no report: {inputs.labels_from} has the labels {listed(strange)}, which the model does not know")
-        return None
-    return np.array(to_indices(inputs.labels, card.classes, str(config.source)))
-
-
-def _bad_images_error(place: int, first: ImageError, inputs: Inputs, card: ModelCard) -> DataError:
-    """After the first bad image: look at the rest without running the network, so that all are named at once."""
-    rest = read_ahead(inputs.files[place + 1 :], lambda file: read_window(file, card.pixels))
-    bad = [first, *(image for image in rest if isinstance(image, ImageError))]
-    return DataError(
-        f"{len(bad)} of {len(inputs.files)} images cannot be read, so nothing was written: "
-        f"{listed([str(error) for error in bad], 3)}; repair them, or give --bad-images skip or guess"
-    )

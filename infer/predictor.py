@@ -1,4 +1,4 @@
-"""`infer.load`: prediction for programs that embed it; the very path of `lab predict`."""
+"""`infer.load`: prediction from a program, by the pipeline of `lab predict`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,53 +18,59 @@ from infer.model.card import ModelCard
 from infer.model.open_models import require_same_classes
 from infer.model.runs import find_model
 from infer.model.session import Session
-from infer.pipeline.classify import Answer, classify
+from infer.pipeline.classify import Ensemble, ImagePrediction, classify
 from infer.tables.inputs import read_inputs
 
 if TYPE_CHECKING:
     from infer.pipeline.decoder_comparison import Difference
-    from infer.pipeline.gpu_decode import GpuReader
+    from infer.pipeline.gpu_decode import GpuDecoder
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What became of n images, in their order."""
+    """Predictions of n images, in order."""
 
     names: tuple[str, ...]
-    """[n] as they were given, or relative to the folder or archive that was."""
+    """[n] the paths as given, or relative to the given folder or archive."""
     labels: tuple[str | None, ...]
-    """[n] the label that goes into a CSV; None where the image cannot be read."""
+    """[n] the most probable label, as in the CSV; None where the image cannot be read."""
     probabilities: Floats
     """[n, K]; NaN where the image cannot be read."""
     errors: dict[int, ImageError]
-    """Why an image cannot be read, by its place."""
+    """The errors of unreadable images, by their index."""
 
 
 class Predictor:
-    """An exported model, or several whose probabilities are averaged, opened once.
+    """One exported model, or several whose probabilities are averaged, opened once.
 
     Attributes:
-        card: what the (first) file says of itself: classes, pixels, provenance.
+        card: the card of the (first) model: classes, pixel spec, provenance.
         provider: "CUDAExecutionProvider" or "CPUExecutionProvider", as ONNX Runtime reports it.
     """
 
     def __init__(
         self, models: Sequence[Path], device: Device = "auto", tta: Tta = "none", decode: Decode = "cpu"
     ) -> None:
-        """Open ONNX files, or those in runs' folders; "gpu" decodes plain JPEGs there (see `compare_decoders`).
+        """Open the models.
+
+        Args:
+            models: ONNX files, or runs that have one.
+            device: "cuda" fails where CUDA is not available; "auto" then takes the CPU.
+            tta: test-time augmentation: the views of each image whose probabilities are averaged.
+            decode: "gpu" decodes plain JPEGs on the GPU, which can change predictions: see `compare_decoders`.
 
         Raises:
-            ModelError: there is no such model, or it cannot be used.
-            DeviceError: CUDA was asked for and cannot be had.
-            ConfigError: a value makes no sense, the models' classes differ, or their pixels do not allow it.
-            MissingExtraError: nvImageCodec is not installed, which decodes on the GPU.
+            ModelError: a model does not exist, or cannot be used.
+            DeviceError: `device` is "cuda", or `decode` is "gpu", and CUDA is not available.
+            ConfigError: an argument is none of its choices, the models' classes differ, or their pixel specs do not
+                allow `tta` or `decode`.
+            MissingExtraError: `decode` is "gpu", and nvImageCodec is not installed.
         """
         if not models:
             raise ConfigError("no model was given; name an exported ONNX file, or a run")
-        given = (("device", device, Device), ("tta", tta, Tta), ("decode", decode, Decode))
-        for name, value, kind in given:
-            known = get_args(kind)
-            require(value in known, name, f"one of {', '.join(known)}", value)
+        for name, value, kind in (("device", device, Device), ("tta", tta, Tta), ("decode", decode, Decode)):
+            choices = get_args(kind)
+            require(value in choices, name, f"one of {', '.join(choices)}", value)
         self._sessions = [Session(find_model(model), device) for model in models]
         self._tta: Tta = tta
         require_same_classes(self._sessions)
@@ -72,60 +78,66 @@ class Predictor:
             check_tta(tta, session.card.pixels)
         self.card: ModelCard = self._sessions[0].card
         self.provider: str = self._sessions[0].provider
-        self._reader: GpuReader | None = None
+        self._decoder: GpuDecoder | None = None
         if decode == "gpu":
-            from infer.pipeline.gpu_decode import open_reader
+            from infer.pipeline.gpu_decode import open_gpu_decoder
 
-            self._reader = open_reader(self._sessions, tta)
+            self._decoder = open_gpu_decoder(self._sessions, tta)
 
     def predict(self, images: str | PathLike[str] | Iterable[str | PathLike[str]], batch_size: int = 64) -> Predictions:
-        """Predict images: a sequence of files, or anything that `lab predict` takes as INPUT but standard input.
+        """Predict images; those that cannot be read are in `errors` of the result.
 
-        An image that cannot be read is no error here: look at `errors`.
+        Args:
+            images: paths, or anything that `lab predict` takes as INPUT, except for standard input.
+            batch_size: the number of images that the device is given at once.
 
         Raises:
-            DataError: a folder, archive, table or pattern that gives no images.
+            DataError: a folder, archive, table or pattern has no images.
             DeviceError: the device cannot run even one image.
         """
         require(batch_size > 0, "batch_size", "above 0", batch_size)
-        names, files = self._listed(images)
-        answers = list(self.stream(files, batch_size))
-        nothing = np.full(len(self.card.classes), np.nan, dtype=np.float32)
-        rows = [nothing if answer.probabilities is None else answer.probabilities for answer in answers]
+        names, files = self._list(images)
+        predictions = list(self.stream(files, batch_size))
+        missing = np.full(len(self.card.classes), np.nan, dtype=np.float32)
+        rows = [missing if item.probabilities is None else item.probabilities for item in predictions]
         return Predictions(
             names=tuple(names),
-            labels=tuple(self._label(answer) for answer in answers),
-            probabilities=np.stack(rows) if rows else np.empty((0, len(nothing)), dtype=np.float32),
-            errors={place: answer.error for place, answer in enumerate(answers) if answer.error},
+            labels=tuple(map(self._label, predictions)),
+            probabilities=np.stack(rows) if rows else np.empty((0, len(missing)), dtype=np.float32),
+            errors={index: item.error for index, item in enumerate(predictions) if item.error},
         )
 
-    def stream(self, files: Sequence[File], batch_size: int = 64) -> Iterator[Answer]:
-        """One answer per file, in order, as they come; memory does not grow with their number. Raises DeviceError."""
-        return classify(self._sessions, files, batch_size, tta=self._tta, reader=self._reader)
-
-    def compare_decoders(self, files: Sequence[File], batch_size: int = 64) -> "Difference":
-        """What decoding on the GPU changes, seen on up to 128 of the files.
+    def stream(self, files: Sequence[File], batch_size: int = 64) -> Iterator[ImagePrediction]:
+        """Predict each file, in order, one batch after another; memory does not grow with their number.
 
         Raises:
-            DeviceError: it gives other pictures.
-            ConfigError: the CPU decodes.
+            DeviceError: the device cannot run even one image.
+        """
+        return classify(Ensemble(self._sessions, len(files), batch_size, self._tta), files, self._decoder)
+
+    def compare_decoders(self, files: Sequence[File], batch_size: int = 64) -> "Difference":
+        """Compare predictions from images decoded on the GPU and on the CPU, on up to 128 of the files.
+
+        Raises:
+            DeviceError: the decoders give different images.
+            ConfigError: the models were opened to decode on the CPU.
         """
         from infer.pipeline.decoder_comparison import compare_decoders
 
-        if self._reader is None:
+        if self._decoder is None:
             raise ConfigError('there is nothing to compare: images are decoded on the CPU; load with decode="gpu"')
-        return compare_decoders(self._sessions, files, batch_size, self._tta, self._reader)
+        return compare_decoders(self._sessions, files, batch_size, self._tta, self._decoder)
 
-    def _listed(
+    def _list(
         self, images: str | PathLike[str] | Iterable[str | PathLike[str]]
     ) -> tuple[Sequence[str], Sequence[File]]:
         if isinstance(images, str | PathLike):
             inputs = read_inputs(Path(images), self.card.classes)
             return inputs.names, inputs.files
-        files = [fspath(image) for image in images]
-        return files, files
+        paths = [fspath(image) for image in images]
+        return paths, paths
 
-    def _label(self, answer: Answer) -> str | None:
-        if answer.probabilities is None:
+    def _label(self, prediction: ImagePrediction) -> str | None:
+        if prediction.probabilities is None:
             return None
-        return self.card.classes[int(answer.probabilities.argmax())].label
+        return self.card.classes[int(prediction.probabilities.argmax())].label

@@ -1,194 +1,223 @@
-"""Decoded batches, in order: a ring of a few batches' memory that threads or processes fill ahead of the device."""
+"""Decoded images in batches, in order: a decoder fills a ring of a few batches' memory ahead of the device."""
 
 import contextlib
 import mmap
 import os
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from math import ceil, prod
-from typing import Protocol
 
 import numpy as np
 
 from infer.config import Tta
 from infer.core.arrays import Pixels
+from infer.core.cpu import cores
 from infer.core.errors import ImageError
 from infer.images.archive import File
 from infer.images.parallel_map import FEW, THREADS, in_order
 from infer.images.preprocess import PixelSpec, bombs_are_errors
 from infer.images.tta import COUNTS, read_views
 
-Read = tuple[Pixels, ...] | ImageError
-"""What became of one file: for each spec its views, uint8 [views, window H, window W, 3], or why there are none."""
-
-
-class Reader(Protocol):
-    """What decodes files on a device of its own, for specs and views that it knows."""
-
-    chunk: int
-    """Images that it is given at once, at most."""
-    lanes: int
-    """Threads that may call it at once."""
-
-    def __call__(self, files: Sequence[File]) -> Sequence[Read]:
-        """What became of each file, in order."""
-
-
-CHUNK = 8
-"""Images a task, at most, where the processor decodes."""
+Views = tuple[Pixels, ...]
+"""The views of one image for each pixel spec, uint8 [views, window H, window W, 3]."""
+CPU_CHUNK = 8
+"""The most files that the CPU decodes in one call."""
 FEW_CORES = 4
-"""On no more cores than these, threads decode as fast as processes do."""
+"""With this number of workers or fewer, threads decode as fast as processes do."""
+
+
+class Decoder(ABC):
+    """Decodes image files to the views that the models take.
+
+    Attributes:
+        specs: the pixel specs of the models.
+        tta: the views made of each image.
+        workers: the number of calls of `decode` that may run at the same time.
+        in_processes: whether processes make these calls, to which the decoder is pickled; otherwise threads do.
+    """
+
+    workers: int
+    in_processes = False
+
+    def __init__(self, specs: Sequence[PixelSpec], tta: Tta) -> None:
+        self.specs, self.tta = tuple(specs), tta
+
+    @abstractmethod
+    def decode(self, files: Sequence[File]) -> Iterable[Views | ImageError]:
+        """Decode each file, in order; an unreadable file gives its error. Raises DeviceError where the device fails."""
+
+    @abstractmethod
+    def chunk(self, batch_size: int) -> int:
+        """The number of files to decode in one call."""
+
+
+class CpuDecoder(Decoder):
+    """Decodes with Pillow: in processes on many cores, and in threads on few, where processes gain nothing."""
+
+    def __init__(
+        self,
+        specs: Sequence[PixelSpec],
+        tta: Tta,
+        count: int,
+        workers: int | None = None,
+        in_processes: bool | None = None,
+    ) -> None:
+        """Choose threads or processes.
+
+        Args:
+            specs: the pixel specs of the models.
+            tta: the views made of each image.
+            count: the number of images to decode in all; for a few, starting processes costs more than it gains.
+            workers: the number of threads or processes; None: one for each core.
+            in_processes: None: whichever is faster here.
+        """
+        super().__init__(specs, tta)
+        workers = workers or cores()
+        if in_processes is None:
+            in_processes = os.name == "posix" and workers > FEW_CORES and count >= FEW
+        self.in_processes = in_processes
+        self.workers = workers if in_processes else min(workers, THREADS)
+
+    def decode(self, files: Sequence[File]) -> Iterator[Views | ImageError]:
+        """Decode each file, in order, one at a time; an unreadable file gives its error."""
+        return map(self.decode_file, files)
+
+    def decode_file(self, file: File) -> Views | ImageError:
+        """Decode one file; an unreadable file gives its error."""
+        try:
+            return tuple(read_views(file, spec, self.tta) for spec in self.specs)
+        except ImageError as error:
+            return error
+
+    def chunk(self, batch_size: int) -> int:
+        """A batch is spread over all workers."""
+        return min(CPU_CHUNK, ceil(batch_size / self.workers))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Decoded images; `pixels_nhwc` is overwritten later, when others are asked for."""
+    """Decoded images; `pixels_nhwc` is overwritten when later batches are read."""
 
-    pixels_nhwc: tuple[Pixels, ...]
-    """For each spec the views of the readable images, uint8 [images x views, window H, window W, 3]."""
+    pixels_nhwc: Views
+    """For each spec the views of all readable images, uint8 [images x views, window H, window W, 3]."""
     errors: tuple[ImageError | None, ...]
-    """Of each image, readable or not."""
+    """For each image its error; None where it is readable."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Some images, and the row of the ring that belongs to the first one."""
+    """Files to decode in one call, and the ring's row for the first of them."""
 
     files: tuple[File, ...]
     row: int
 
 
-@dataclass(frozen=True)
 class Ring:
-    """How rows lie in the ring's memory: for each spec, all rows' views."""
+    """Memory for the views of a fixed number of images. Unpickled in another process, it is the same memory.
 
-    specs: tuple[PixelSpec, ...]
-    tta: Tta
-    rows: int
+    Attributes:
+        arrays: for each spec, uint8 [rows, views, window H, window W, 3].
+    """
 
-    def nbytes(self) -> int:
-        """Bytes of the whole ring."""
-        return sum(map(prod, self._shapes()))
+    def __init__(self, shapes: Sequence[tuple[int, ...]], file: int | None = None) -> None:
+        """Lay out arrays in new memory, or in the open file `file` of `nbytes(shapes)` bytes."""
+        self.shapes, self.file = shapes, file
+        memory = bytearray(nbytes(shapes)) if file is None else mmap.mmap(file, nbytes(shapes))
+        self.arrays: list[Pixels] = []  # the last of them to be deleted unmaps the file
+        for number, shape in enumerate(shapes):
+            flat = np.frombuffer(memory, np.uint8, prod(shape), nbytes(shapes[:number]))
+            self.arrays.append(flat.reshape(shape))
 
-    def arrays(self, memory: mmap.mmap | bytearray) -> list[Pixels]:
-        """The ring's rows for each spec, uint8 [rows, views, window H, window W, 3], in memory of `nbytes()`."""
-        found: list[Pixels] = []
-        for shape in self._shapes():
-            offset = sum(array.nbytes for array in found)
-            found.append(np.frombuffer(memory, np.uint8, prod(shape), offset).reshape(shape))
-        return found
-
-    def _shapes(self) -> list[tuple[int, ...]]:
-        return [(self.rows, COUNTS[self.tta], *spec.window, 3) for spec in self.specs]
+    def __reduce__(self) -> tuple[type["Ring"], tuple[object, ...]]:
+        return Ring, (self.shapes, self.file)
 
 
-def read_batches(
-    files: Sequence[File],
-    specs: Sequence[PixelSpec],
-    tta: Tta,
-    size: int,
-    workers: int,
-    processes: bool | None = None,
-    held: int = 1,
-    reader: Reader | None = None,
-) -> Generator[Batch, None, None]:
-    """All files, `size` > 0 a batch, in order; memory does not grow with their number.
+def nbytes(shapes: Sequence[tuple[int, ...]]) -> int:
+    """The size of uint8 arrays of these shapes."""
+    return sum(map(prod, shapes))
+
+
+def read_batches(files: Sequence[File], decoder: Decoder, size: int, held: int = 1) -> Generator[Batch, None, None]:
+    """Decode all files in batches, in order, ahead of the caller; memory does not grow with their number.
 
     Args:
-        files: where the images lie.
-        specs: how each model sees them.
-        tta: which views of an image are made.
-        size: images a batch; the last one has fewer.
-        workers: threads or processes that decode.
-        processes: rather than threads; None: whichever is faster here.
-        held: so many batches keep their pixels, the last one given and those before it.
-        reader: decodes in place of the processor.
+        files: paths, members of archives, or remote files.
+        decoder: decodes them.
+        size: the number of images in a batch, above 0; the last batch may have fewer.
+        held: the number of batches whose pixels stay valid: the latest one and those before it.
+
+    Raises:
+        DeviceError: the decoder's device fails.
     """
-    if processes is None:
-        processes = os.name == "posix" and workers > FEW_CORES and len(files) >= FEW
-    processes = processes and reader is None
-    if not processes:
-        workers = min(workers, THREADS)
-    size = max(1, min(size, len(files)))
-    chunk = max(1, min(CHUNK, ceil(size / workers)))
-    if reader:
-        workers, chunk = reader.lanes, min(reader.chunk, size)
-    tasks_of_batch = ceil(size / chunk)
-    ahead = tasks_of_batch + 2 * workers
-    slots = min(held + ceil(ahead / tasks_of_batch), ceil(len(files) / size))
-    ring = Ring(tuple(specs), tta, slots * size)
-    with bombs_are_errors(), _memory(ring.nbytes(), processes) as (memory, shared):
-        arrays = ring.arrays(memory)
-        read = reader or partial(read_each, ring.specs, tta)
-        fill = partial(_fill_shared, ring, shared, read) if shared is not None else partial(_fill, arrays, read)
-        told = in_order(fill, _tasks(files, size, chunk, slots), workers, ahead, processes, (shared,) if shared else ())
-        with contextlib.closing(told):
-            for number, start in enumerate(range(0, len(files), size)):
-                count = min(size, len(files) - start)
-                errors = tuple(error for some in islice(told, ceil(count / chunk)) for error in some)
-                first = number % slots * size
-                yield Batch(tuple(_readable(rows[first : first + count], errors) for rows in arrays), errors)
+    if not files:
+        return
+    size = min(size, len(files))
+    chunk = decoder.chunk(size)
+    calls = ceil(size / chunk)  # for each batch
+    ahead = calls + 2 * decoder.workers
+    slots = min(held + ceil(ahead / calls), ceil(len(files) / size))
+    shapes = [(slots * size, COUNTS[decoder.tta], *spec.window, 3) for spec in decoder.specs]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(bombs_are_errors())
+        shared = stack.enter_context(_shared_memory(nbytes(shapes))) if decoder.in_processes else None
+        ring = Ring(shapes, shared)
+        errors_of_calls = in_order(
+            partial(_decode_into, ring, decoder),
+            _tasks(files, size, chunk, slots),
+            decoder.workers,
+            ahead,
+            decoder.in_processes,
+            () if shared is None else (shared,),
+        )
+        stack.enter_context(contextlib.closing(errors_of_calls))
+        for number, start in enumerate(range(0, len(files), size)):
+            count = min(size, len(files) - start)
+            errors = tuple(chain.from_iterable(islice(errors_of_calls, ceil(count / chunk))))
+            row = number % slots * size
+            yield Batch(tuple(_readable(array[row : row + count], errors) for array in ring.arrays), errors)
 
 
 def _tasks(files: Sequence[File], size: int, chunk: int, slots: int) -> Iterator[Task]:
+    """Cut batches of `size` files into chunks; batches take the ring's slots in turn."""
     for number, start in enumerate(range(0, len(files), size)):
         end = min(start + size, len(files))
-        for at in range(start, end, chunk):
-            yield Task(tuple(files[at : min(at + chunk, end)]), number % slots * size + at - start)
+        for position in range(start, end, chunk):
+            row = number % slots * size + position - start
+            yield Task(tuple(files[position : min(position + chunk, end)]), row)
 
 
 def _readable(rows: Pixels, errors: Sequence[ImageError | None]) -> Pixels:
-    """The views of the images without an error, one after the other."""
+    """The views of the images without an error, uint8 [images x views, H, W, 3]."""
     if any(errors):
-        rows = rows[[place for place, error in enumerate(errors) if error is None]]
+        rows = rows[[row for row, error in enumerate(errors) if error is None]]
     return rows.reshape(-1, *rows.shape[2:])
 
 
-def read_each(specs: Sequence[PixelSpec], tta: Tta, files: Sequence[File]) -> Iterator[Read]:
-    """What became of each file, decoded by the processor, one after the other."""
-    for file in files:
-        try:
-            yield tuple(read_views(file, spec, tta) for spec in specs)
-        except ImageError as error:
-            yield error
-
-
-def _fill(
-    arrays: Sequence[Pixels], read: Callable[[Sequence[File]], Iterable[Read]], task: Task
-) -> list[ImageError | None]:
-    """Read a task's images into their rows; the error of each that has one."""
+def _decode_into(ring: Ring, decoder: Decoder, task: Task) -> list[ImageError | None]:
+    """Decode a task's files into the ring's rows; for each file its error, or None."""
     errors: list[ImageError | None] = []
-    for row, found in enumerate(read(task.files), task.row):
-        if isinstance(found, ImageError):
-            errors.append(found)
+    for row, decoded in enumerate(decoder.decode(task.files), task.row):
+        if isinstance(decoded, ImageError):
+            errors.append(decoded)
             continue
-        for array, views in zip(arrays, found, strict=True):
+        for array, views in zip(ring.arrays, decoded, strict=True):
             array[row] = views
         errors.append(None)
     return errors
 
 
-def _fill_shared(
-    ring: Ring, shared: int, read: Callable[[Sequence[File]], Iterable[Read]], task: Task
-) -> list[ImageError | None]:
-    """`_fill` by another process, which inherited the memory as an open file."""
-    return _fill(ring.arrays(mmap.mmap(shared, ring.nbytes())), read, task)  # unmapped with the last array in it
-
-
 @contextlib.contextmanager
-def _memory(nbytes: int, shared: bool) -> Iterator[tuple[mmap.mmap | bytearray, int | None]]:
-    """Memory, and where it is to be shared the open file that it is."""
-    if not shared or not nbytes:
-        yield bytearray(nbytes), None
-        return
+def _shared_memory(size: int) -> Iterator[int]:
+    """Yield an open file of `size` bytes whose content processes can share."""
     with contextlib.ExitStack() as stack:
         if hasattr(os, "memfd_create"):  # not in /dev/shm, which may be small
             file = os.memfd_create("lab")
             stack.callback(os.close, file)
         else:
             file = stack.enter_context(tempfile.TemporaryFile()).fileno()
-        os.ftruncate(file, nbytes)
-        yield mmap.mmap(file, nbytes), file
+        os.ftruncate(file, size)
+        yield file

@@ -1,7 +1,7 @@
-"""Images to probabilities: decoding on all cores runs ahead of the device; answers come in order."""
+"""Images to probabilities: decoding runs ahead of the device on all cores; predictions come in order."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from infer.config import Tta
 from infer.core.arrays import Floats, Pixels
-from infer.core.cpu import cores
 from infer.core.errors import DeviceError, ImageError, ModelError
 from infer.images.archive import File
 from infer.images.parallel_map import in_order
@@ -18,127 +17,133 @@ from infer.images.tta import COUNTS
 from infer.model.cuda import CUDA
 from infer.model.provider_options import AT_ONCE
 from infer.model.session import Session
-from infer.pipeline.batches import Batch, Reader, read_batches
+from infer.pipeline.batches import Batch, CpuDecoder, Decoder, Views, read_batches
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What became of one image: its probabilities, float32 [K], or why it has none."""
+class ImagePrediction:
+    """The probabilities of one image, float32 [K], or the reason why it has none."""
 
     probabilities: Floats | None = None
     error: ImageError | None = None
 
 
-def classify(
-    sessions: Sequence[Session],
-    files: Sequence[File],
-    batch_size: int,
-    workers: int | None = None,
-    say: Callable[[str], None] = lambda text: None,
-    tta: Tta = "none",
-    reader: Reader | None = None,
-    total: int | None = None,
-) -> Iterator[Answer]:
-    """One answer per file, in order; host memory does not grow with their number.
+class Ensemble:
+    """One or several models, ready to run batches; probabilities are averaged over models and views of an image.
 
-    With several sessions, or several views of an image, an answer is the mean of their probabilities. Where a device's
-    memory is exhausted, batches are halved from there on, and `say` is told.
+    Attributes:
+        sessions: the models, of the same classes.
+        batch_size: the largest number of views that a device is given at once.
+        tta: the views of an image that are run.
+        specs: the models' pixel specs, each once.
+        images_per_batch: the number of images that are decoded and run at once.
+    """
+
+    def __init__(
+        self,
+        sessions: Sequence[Session],
+        count: int,
+        batch_size: int,
+        tta: Tta = "none",
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """Prepare the sessions for batches.
+
+        Args:
+            sessions: the models, of the same classes.
+            count: the number of images to predict in all, before and after an interruption; no batch is larger.
+            batch_size: the largest number of views that a device is given at once.
+            tta: the views of an image that are run.
+            say: is called with a line for the user where a batch does not fit the device.
+        """
+        self.sessions, self.batch_size, self.tta, self.say = sessions, batch_size, tta, say
+        self.specs = pixel_specs(sessions)
+        fixed = max(session.batch or 1 for session in sessions)
+        self.images_per_batch = max(1, batch_size // COUNTS[tta] // fixed) * fixed
+        size = min(self.images_per_batch, max(1, count)) * COUNTS[tta]
+        self._runners = [Runner(session, size, say) for session in sessions]
+
+    def probabilities(self, views: Views, count: int) -> Floats:
+        """Mean probabilities, float32 [count, K], of `count` images, from their views for each of `specs`."""
+        total = np.zeros(())
+        for runner in self._runners:
+            of_views = runner.run(views[self.specs.index(runner.session.card.pixels)])
+            total = total + of_views.reshape(count, -1, of_views.shape[1]).mean(axis=1, dtype=np.float64)
+        return np.asarray(total / len(self._runners), dtype=np.float32)
+
+
+def pixel_specs(sessions: Sequence[Session]) -> list[PixelSpec]:
+    """The pixel specs of the models, each once."""
+    return list(dict.fromkeys(session.card.pixels for session in sessions))
+
+
+def classify(
+    ensemble: Ensemble, files: Sequence[File], decoder: Decoder | None = None
+) -> Generator[ImagePrediction, None, None]:
+    """Predict each file, in order; host memory does not grow with their number.
 
     Args:
-        sessions: of the same classes.
-        files: where the images lie.
-        batch_size: images, or views, at once.
-        workers: threads or processes that decode; None: as many as there are cores.
-        say: is told what the user should know.
-        tta: which views of an image are run.
-        reader: decodes in place of the processor, for `specs_of` these sessions and these views.
-        total: of how many files these are the last, where others have been answered for; None: these are all.
+        ensemble: the models.
+        files: paths, members of archives, or remote files.
+        decoder: for the ensemble's specs and views; None: the CPU decodes, on all cores.
 
     Raises:
         DeviceError: a device cannot run even one image.
     """
-    step = images_a_batch(sessions, batch_size, tta)
-    runners = runners_of(sessions, min(step, max(1, total or len(files))) * COUNTS[tta], say)
-    at_once = max(AT_ONCE.get(session.provider, 1) for session in sessions)
-    batches = read_batches(files, specs_of(sessions), tta, step, workers or cores(), held=at_once, reader=reader)
-    done = in_order(partial(_answer, runners), batches, at_once, ahead=at_once)
-    with contextlib.closing(batches), contextlib.closing(done):
-        for answers in done:
-            yield from answers
+    decoder = decoder or CpuDecoder(ensemble.specs, ensemble.tta, len(files))
+    at_once = max(AT_ONCE.get(session.provider, 1) for session in ensemble.sessions)
+    batches = read_batches(files, decoder, ensemble.images_per_batch, held=at_once)
+    predicted = in_order(partial(_predict_batch, ensemble), batches, at_once, ahead=at_once)
+    with contextlib.closing(batches), contextlib.closing(predicted):
+        for predictions in predicted:
+            yield from predictions
 
 
-def _answer(runners: Sequence[tuple[int, "Runner"]], batch: Batch) -> list[Answer]:
-    good = batch.errors.count(None)
-    answers = iter(average(runners, batch.pixels_nhwc, good) if good else ())
-    return [Answer(error=error) if error else Answer(next(answers)) for error in batch.errors]
-
-
-def specs_of(sessions: Sequence[Session]) -> list[PixelSpec]:
-    """How the models see images; each way once."""
-    return list(dict.fromkeys(session.card.pixels for session in sessions))
-
-
-def images_a_batch(sessions: Sequence[Session], batch_size: int, tta: Tta) -> int:
-    """So many images are decoded, and answered for, at once."""
-    fixed = max(session.batch or 1 for session in sessions)
-    return max(1, batch_size // COUNTS[tta] // fixed) * fixed
-
-
-def runners_of(sessions: Sequence[Session], size: int, say: Callable[[str], None]) -> "list[tuple[int, Runner]]":
-    """Each session with batches of `size` views, and the place of its spec in `specs_of` all."""
-    specs = specs_of(sessions)
-    return [(specs.index(session.card.pixels), Runner(session, size, say)) for session in sessions]
+def _predict_batch(ensemble: Ensemble, batch: Batch) -> list[ImagePrediction]:
+    readable = batch.errors.count(None)
+    rows = iter(ensemble.probabilities(batch.pixels_nhwc, readable) if readable else ())
+    return [ImagePrediction(error=error) if error else ImagePrediction(next(rows)) for error in batch.errors]
 
 
 class Runner:
-    """A session with the batch size that its device has room for."""
+    """A session, and the largest batch size that its device has memory for."""
 
     def __init__(self, session: Session, size: int, say: Callable[[str], None]) -> None:
         self.session, self.say = session, say
         self.size = session.batch or size
         try:
             session.prepare(self.size)
-        except (DeviceError, ModelError):  # if it is not the recording alone that fails, the batch itself will find out
-            say(f"batches of {self.size} cannot be recorded as CUDA graphs; going on without")
+        except (DeviceError, ModelError):  # a failure that is not the recording's own appears again with the batch
+            say(f"batches of {self.size} cannot be recorded as CUDA graphs; continuing without")
 
     def run(self, pixels_nhwc: Pixels) -> Floats:
-        """Probabilities [n, K] of n images of any number. Raises DeviceError."""
-        answered: list[Floats] = []
-        at = 0
-        while at < len(pixels_nhwc):
+        """Probabilities, float32 [n, K], of any number n of images. Raises DeviceError."""
+        parts: list[Floats] = []
+        start = 0
+        while start < len(pixels_nhwc):
             size = self.size
-            part = pixels_nhwc[at : at + size]
+            part = pixels_nhwc[start : start + size]
             try:
-                answered.append(_run_padded(self.session, part, size))
+                parts.append(_run_padded(self.session, part, size))
             except DeviceError:
                 if size == 1 or self.session.batch:
                     raise
-                if self.size < size:  # another batch, on the device at the same time, has found out already
-                    continue
-                self.size = (size + 1) // 2
-                self.say(f"the device's memory is exhausted; going on with batches of {self.size}")
+                if self.size == size:  # otherwise another batch, on the device at the same time, has halved it
+                    self.size = (size + 1) // 2
+                    self.say(f"the device's memory is exhausted; continuing with batches of {self.size}")
                 continue
-            at += len(part)
-        return np.concatenate(answered)
-
-
-def average(runners: Sequence[tuple[int, Runner]], views: Sequence[Pixels], count: int) -> Floats:
-    """Probabilities [count, K] of images whose views are given for every spec; averaged over views and sessions."""
-    total = np.zeros(())
-    for spec, runner in runners:
-        answers = runner.run(views[spec])
-        total = total + answers.reshape(count, -1, answers.shape[1]).mean(axis=1, dtype=np.float64)
-    return np.asarray(total / len(runners), dtype=np.float32)
+            start += len(part)
+        return np.concatenate(parts)
 
 
 def _run_padded(session: Session, pixels_nhwc: Pixels, size: int) -> Floats:
-    """Probabilities of a batch. A small one is filled up to `size` where the file takes no other.
+    """Probabilities of a batch, padded to `size` where the file takes no other size, and on CUDA.
 
-    So it is on CUDA too, as each new shape would be tuned anew.
+    CUDA would search for the fastest convolutions again for each new shape.
     """
     count = len(pixels_nhwc)
     if (session.batch or session.provider == CUDA) and count < size:
-        filled = np.zeros((size, *pixels_nhwc.shape[1:]), dtype=np.uint8)
-        filled[:count] = pixels_nhwc
-        pixels_nhwc = filled
+        padded = np.zeros((size, *pixels_nhwc.shape[1:]), dtype=np.uint8)
+        padded[:count] = pixels_nhwc
+        pixels_nhwc = padded
     return session.run(pixels_nhwc)[1][:count]

@@ -1,4 +1,4 @@
-"""The images of a table through a session, to a result with its truth."""
+"""Predictions of a labelled table's images, as an evaluation result."""
 
 import numpy as np
 
@@ -9,42 +9,50 @@ from infer.core.text import listed
 from infer.dataset.table import Table
 from infer.metrics.result import EvaluationResult, unreadable_note
 from infer.model.session import Session
-from infer.pipeline.classify import classify
+from infer.pipeline.classify import Ensemble, classify
 
 
-def classify_table(session: Session, table: Table, batch_size: int, what: str, screen: Screen) -> EvaluationResult:
-    """Classify the images of a table with the session's classes; those that cannot be read are left out and named.
+def classify_table(session: Session, table: Table, batch_size: int, name: str, screen: Screen) -> EvaluationResult:
+    """Predict a table's images; unreadable ones are named on the screen and left out.
+
+    Args:
+        session: the model; its classes are those of the table's labels.
+        table: the images and their labels.
+        batch_size: the number of images that the device is given at once.
+        name: of the images, for the report's title.
+        screen: shows a progress bar and messages.
 
     Raises:
-        DataError: none can be read.
+        DataError: none of the images can be read.
         DeviceError, ModelError: the session cannot run them.
     """
     files = table.files()
     probabilities: list[Floats] = []
-    kept: list[int] = []
-    bad: list[str] = []
+    readable: list[int] = []
+    errors: list[str] = []
+    ensemble = Ensemble([session], len(files), batch_size, say=screen.say)
     with screen.bar("evaluating", len(files)) as bar:
-        for place, answer in enumerate(classify([session], files, batch_size, say=screen.say)):
-            bar.step(place + 1)
-            if answer.probabilities is None:
-                bad.append(str(answer.error))
+        for index, prediction in enumerate(classify(ensemble, files)):
+            bar.step(index + 1)
+            if prediction.probabilities is None:
+                errors.append(str(prediction.error))
             else:
-                kept.append(place)
-                probabilities.append(answer.probabilities)
-    if bad:
-        screen.say(f"{len(bad)} images cannot be read and are left out: {listed(bad)}")
-    if not kept:
+                readable.append(index)
+                probabilities.append(prediction.probabilities)
+    if errors:
+        screen.say(f"{len(errors)} images cannot be read and are left out: {listed(errors)}")
+    if not readable:
         raise DataError(f"none of the {len(files)} images can be read; check {table.root}")
     return EvaluationResult(
-        title=f"{what}, trained on {session.card.trained_on}",
+        title=f"{name}, trained on {session.card.trained_on}",
         classes=session.card.classes,
         ordered=session.card.ordered,
         temperature=session.card.temperature,
-        paths=tuple(table.paths[place] for place in kept),
-        truth=table.labels[kept],
+        paths=tuple(table.paths[index] for index in readable),
+        truth=table.labels[readable],
         probabilities=np.stack(probabilities),
-        groups=tuple(table.groups[place] for place in kept),
-        files=tuple(files[place] for place in kept),
+        groups=tuple(table.groups[index] for index in readable),
+        files=tuple(files[index] for index in readable),
         operating_point=session.card.operating_point,
-        notes=unreadable_note(len(bad), len(files)),
+        notes=unreadable_note(len(errors), len(files)),
     )

@@ -1,8 +1,8 @@
-"""Which prediction it is: what must be the same for answers that were kept to be those of a later one."""
+"""Fingerprint of a prediction: what must match before saved predictions are reused."""
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,50 +17,62 @@ from infer.model.onnx_session import runtime_version
 from infer.model.session import Session
 from infer.tables.inputs import Inputs
 
-Identity = Mapping[str, str]
-"""Each part by what people call it."""
+FREE_TO_CHANGE = {"source", "out", "model", "device", "bad_images", "tune", "restart"}
+"""Options that are not compared, besides those of the report: either another part of the fingerprint covers what they
+choose, or they are applied again to all rows."""
 
 
-def identity_of(config: PredictConfig, sessions: Sequence[Session], inputs: Inputs) -> Callable[[], Identity]:
-    """`identify`, for later: the models must then still be the files that they are now."""
-    opened = [_stamp(session.path) for session in sessions]
+class Fingerprint:
+    """What must match before saved predictions are reused; it takes time to compute and is computed when needed."""
 
-    def told() -> Identity:
-        for session, stamp in zip(sessions, opened, strict=True):
-            if _stamp(session.path) != stamp:
-                raise DataError(f"{session.path} was replaced while it was predicting; predict again")
-        return identify(config, sessions, inputs)
+    def __init__(self, config: PredictConfig, sessions: Sequence[Session], inputs: Inputs) -> None:
+        """Remember which files the models are now."""
+        self._config, self._sessions, self._inputs = config, sessions, inputs
+        self._opened = [_file_identity(session.path) for session in sessions]
 
-    return told
+    def parts(self) -> Mapping[str, str]:
+        """The fingerprint's parts, under the names that a user knows them by.
+
+        Raises:
+            DataError: a model file was replaced since it was opened.
+        """
+        for session, opened in zip(self._sessions, self._opened, strict=True):
+            if _file_identity(session.path) != opened:
+                raise DataError(f"--model {session.path} was replaced during the prediction; predict again")
+        config = self._config
+        compared = [item.name for item in fields(config) if item.name not in _not_compared()]
+        devices = [f"{session.provider} {dict(session.options)}" for session in self._sessions]
+        return {
+            "models": " ".join(sha256_of(session.path) for session in self._sessions),
+            "images": f"{len(self._inputs.files)}, {self._images_digest()}",
+            "options": " ".join(f"{name}={getattr(config, name)}" for name in compared),
+            "device": f"ray, {config.device}" if config.engine == "ray" else " ".join(devices),
+            "versions": ", ".join(_versions(config)),
+        }
+
+    def _images_digest(self) -> str:
+        """SHA-256 of the images' absolute paths and URIs, in order."""
+        folder, digest = os.getcwd(), hashlib.sha256()
+        for file in self._inputs.files:
+            path = str(file) if isinstance(file, Remote) else os.path.join(folder, str(file))
+            digest.update(path.encode("utf-8", "surrogateescape") + b"\0")
+        return digest.hexdigest()
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns
+def _not_compared() -> set[str]:
+    return FREE_TO_CHANGE | {item.name for item in fields(ReportConfig)}
 
 
-def identify(config: PredictConfig, sessions: Sequence[Session], inputs: Inputs) -> Identity:
-    """What must be the same for answers to be those of one prediction.
-
-    What is done about bad images, and how the report looks, may change: it is decided again for all rows.
-    """
-    aside = {*("source", "out", "model", "device", "bad_images", "tune", "restart")}
-    aside |= {item.name for item in fields(ReportConfig)}
-    options = [f"{item.name}={getattr(config, item.name)}" for item in fields(config) if item.name not in aside]
-    here, names = os.getcwd(), hashlib.sha256()
-    for file in inputs.files:
-        place = str(file) if isinstance(file, Remote) else os.path.join(here, str(file))
-        names.update(place.encode("utf-8", "surrogateescape") + b"\0")
-    device = [f"{session.provider} {dict(session.options)}" for session in sessions]
+def _versions(config: PredictConfig) -> list[str]:
     versions = [f"onnxruntime {runtime_version()}", f"pillow {PIL.__version__}", f"numpy {np.__version__}"]
     if config.decode == "gpu":
         from infer.pipeline.nvjpeg import decoder_version
 
         versions.append(f"nvimgcodec {decoder_version()}")
-    return {
-        "models": " ".join(sha256_of(session.path) for session in sessions),
-        "images": f"{len(inputs.files)}, {names.hexdigest()}",
-        "options": " ".join(options),
-        "device": f"ray, {config.device}" if config.engine == "ray" else " ".join(device),
-        "versions": ", ".join(versions),
-    }
+    return versions
+
+
+def _file_identity(path: Path) -> tuple[int, int, int]:
+    """Another file of this name, or another content, has another inode, size or modification time."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,4 +1,4 @@
-"""JPEGs decoded into a GPU's memory by nvImageCodec (https://docs.nvidia.com/cuda/nvimagecodec), which finds nvJPEG."""
+"""JPEGs decoded into a GPU's memory by nvImageCodec (https://docs.nvidia.com/cuda/nvimagecodec), which uses nvJPEG."""
 
 import io
 import os
@@ -15,23 +15,25 @@ from infer.images.jpeg_header import Frame
 from infer.model.cuda import CUDA, load_driver
 
 OPTIONS = ":fancy_upsampling=1"
-"""Colours between those that a file holds are interpolated, as Pillow's decoder does."""
+"""Subsampled chroma is interpolated, as in Pillow's decoder, rather than repeated."""
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """Planes uint8 [3, height, width] on the device; they lie there as long as `owner` lives."""
+class DeviceImage:
+    """A decoded image, planes uint8 [3, height, width] in the device's memory."""
 
     pointer: int
     shape: tuple[int, int]
+    """Height and width."""
     owner: Any
+    """The memory is freed with this object."""
 
 
 class JpegDecoder:
     """nvImageCodec's decoder of JPEGs, for one thread at a time."""
 
     def __init__(self, provider: str) -> None:
-        """Open it; with the CPU's provider it decodes on the processor. Raises MissingExtraError, DeviceError."""
+        """Open the decoder; with the CPU's provider it decodes on the CPU. Raises MissingExtraError, DeviceError."""
         self._on_gpu = provider == CUDA
         with captured_stderr() as said:
             nvimgcodec = _import()
@@ -55,13 +57,17 @@ class JpegDecoder:
         if not works:
             why = next((f" ({line})" for line in said if "nvjpeg" in line.lower()), "")
             raise DeviceError(
-                f"--decode gpu: nvImageCodec decodes no JPEG on this GPU{why}; "
+                f"--decode gpu: nvImageCodec cannot decode JPEGs on this GPU{why}; "
                 "run pip install '.[nvjpeg]' in lab's folder, or choose --decode cpu"
             )
 
-    def decode(self, sources: Sequence[tuple[bytes, Frame]]) -> list[Decoded | None]:
-        """Each file's image, or None where the decoder declines it. Raises DeviceError where the GPU fails."""
-        opened = {place: stream for place, (content, _) in enumerate(sources) if (stream := self._opened(content))}
+    def decode(self, sources: Sequence[tuple[bytes, Frame]]) -> list[DeviceImage | None]:
+        """Decode files, given by content and frame; None where the decoder cannot decode one.
+
+        Raises:
+            DeviceError: the GPU fails.
+        """
+        opened = {index: stream for index, (content, _) in enumerate(sources) if (stream := self._opened(content))}
         try:
             images = dict(zip(opened, self._decoder.decode([*opened.values()], params=self._params), strict=True))
         except RuntimeError as error:
@@ -69,41 +75,43 @@ class JpegDecoder:
             raise DeviceError(f"--decode gpu: {what}; give a smaller --batch-size, or choose --decode cpu") from error
         if self._on_gpu:
             _wait()
-        return [self._decoded(images.get(place), frame) for place, (_, frame) in enumerate(sources)]
+        return [self._checked(images.get(index), frame) for index, (_, frame) in enumerate(sources)]
 
     def _opened(self, content: bytes) -> Any:
         try:
             return self._stream(content)
-        except RuntimeError:  # it finds no image in it
+        except RuntimeError:  # it finds no image in the content
             return None
 
-    def _decoded(self, image: Any, frame: Frame) -> Decoded | None:
+    def _checked(self, image: Any, frame: Frame) -> DeviceImage | None:
+        """The image, where its layout is the one that the file's header promises; otherwise None."""
         if image is None:
             return None
-        told = image.__cuda_array_interface__ if self._on_gpu else image.__array_interface__
+        layout = image.__cuda_array_interface__ if self._on_gpu else image.__array_interface__
         height, width = frame.height, frame.width
-        whole = told["strides"] in (None, (height * width, width, 1))
-        if told["shape"] != (3, height, width) or told["typestr"] != "|u1" or not whole:
+        contiguous = layout["strides"] in (None, (height * width, width, 1))
+        if layout["shape"] != (3, height, width) or layout["typestr"] != "|u1" or not contiguous:
             return None
-        return Decoded(told["data"][0], (height, width), image)
+        return DeviceImage(layout["data"][0], (height, width), image)
 
 
 def _import() -> Any:
-    """NvImageCodec. Raises MissingExtraError."""
-    os.environ.setdefault("PYNVIMGCODEC_VERBOSITY", "0")  # what it cannot decode, the processor will
+    """Import nvImageCodec. Raises MissingExtraError."""
+    os.environ.setdefault("PYNVIMGCODEC_VERBOSITY", "0")  # the CPU decodes what it cannot decode
     try:
         from nvidia import nvimgcodec
     except ImportError as error:
         raise MissingExtraError(
-            f"--decode gpu needs nvImageCodec, which is not there ({error}); pip install '.[nvjpeg]' in lab's folder"
+            f"--decode gpu needs nvImageCodec, which is not installed ({error}); "
+            "run pip install '.[nvjpeg]' in lab's folder"
         ) from error
     return nvimgcodec
 
 
 def _wait() -> None:
-    """Until what was decoded on CUDA's default stream is there. Raises DeviceError."""
+    """Wait for the work on CUDA's default stream to end. Raises DeviceError."""
     if code := load_driver().cuStreamSynchronize(None):
-        raise DeviceError(f"--decode gpu: the GPU failed while it decoded (CUDA error {code}); choose --decode cpu")
+        raise DeviceError(f"--decode gpu: the GPU failed during decoding (CUDA error {code}); choose --decode cpu")
 
 
 def _small_jpeg() -> tuple[bytes, Frame]:
@@ -113,5 +121,5 @@ def _small_jpeg() -> tuple[bytes, Frame]:
 
 
 def decoder_version() -> str:
-    """NvImageCodec's. Raises MissingExtraError."""
+    """The version of nvImageCodec. Raises MissingExtraError."""
     return str(_import().__version__)

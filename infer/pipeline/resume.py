@@ -1,8 +1,9 @@
-"""Answers kept in a file beside the CSV while they come, so that a killed prediction goes on where it stopped.
+"""A progress file beside the CSV, so that a prediction that was killed resumes where it stopped.
 
-The file is a line of JSON that says of which prediction it is, then blocks: a block's length and crc32, eight bytes; a
-line of JSON with its number of images and the errors by place; the probabilities of its readable images, float32. A
-block that was half written when the machine stopped is dropped.
+The file starts with a line of JSON: the prediction's fingerprint and when it began. Blocks follow, one for each batch:
+the block's length and crc32, eight bytes; a line of JSON with its number of images and the errors by their index in the
+batch; the probabilities of its readable images, float32. A block that was only half written when the machine stopped is
+dropped.
 """
 
 import contextlib
@@ -23,112 +24,131 @@ from infer.core.files import cannot_write
 from infer.core.remote import Remote
 from infer.core.text import listed
 from infer.images.archive import File, Member
-from infer.pipeline.classify import Answer
-from infer.pipeline.fingerprint import Identity
+from infer.pipeline.classify import ImagePrediction
+from infer.pipeline.fingerprint import Fingerprint
 
-AFTER = 10.0
-"""Seconds of work that may be lost: a prediction that takes less keeps no file, a longer one writes it as often."""
+INTERVAL = 10.0
+"""Seconds between writes, and the work that can be lost; a prediction that takes less time leaves no file."""
 BLOCK = struct.Struct("<II")
 HEADER_LIMIT = 65_536
+RESTART = "give --restart to discard it"
 
 
-def resuming(
-    path: Path,
-    identity: Callable[[], Identity],
-    files: Sequence[File],
-    size: int,
-    answers: Callable[[int], Iterator[Answer]],
-    say: Callable[[str], None],
-) -> Generator[Answer, None, None]:
-    """The answers for all files, those that `path` keeps first. The caller deletes it once it needs it no more.
+class Progress:
+    """The predictions of an unfinished `lab predict`, in a file; a context manager that closes it.
 
-    Args:
-        path: the file that keeps them.
-        identity: what must be the same for its answers to be those of this prediction, by what people call it.
-        files: where the images lie.
-        size: images a block, so that those which follow are batched as they would have been.
-        answers: those for all files but the first so many.
-        say: is told how many images are done already.
+    First take the predictions that the file holds, `saved()`; then pass those of all later images through `saving()`.
 
-    Raises:
-        DataError: the file belongs to another prediction, or an image has changed since.
-        OutputError: it cannot be written.
+    Attributes:
+        count: the number of images whose predictions `saved()` has yielded.
     """
-    done = end = 0
-    if _has_header(path):
-        with path.open("rb") as file:
-            began = _read_began(path, file, identity())
-            end = file.tell()
+
+    def __init__(
+        self,
+        path: Path,
+        fingerprint: Fingerprint,
+        files: Sequence[File],
+        batch_size: int,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """Nothing is read or written yet.
+
+        Args:
+            path: the progress file.
+            fingerprint: must match that of the file.
+            files: all images of the prediction.
+            batch_size: the number of images in a block; the rest then forms the same batches as in an unbroken run.
+            say: is called with a line for the user where a prediction is resumed.
+        """
+        self.path, self.fingerprint, self.files, self.batch_size = path, fingerprint, files, batch_size
+        self.say = say
+        self.count = 0
+        self._began, self._written = time.time(), time.monotonic()
+        self._valid_bytes = 0
+        self._waiting: list[bytes] = []
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Write what waits, if a file was begun, and close it."""
+        with contextlib.suppress(Exception):  # another error may be on its way; what waits can be predicted again
+            if self._waiting and (self._file or self._valid_bytes):
+                self._flush()
+        if self._file:
+            self._file.close()
+
+    def saved(self) -> Iterator[ImagePrediction]:
+        """Yield the predictions that the file holds, up to the first image to predict again.
+
+        Raises:
+            DataError: the file belongs to another prediction, or an image has changed since.
+        """
+        if not _has_header(self.path):
+            return
+        with self.path.open("rb") as file:
+            began = _read_header(self.path, file, self.fingerprint)
+            self._valid_bytes = file.tell()
             for block in _read_blocks(file):
-                if _may_be_readable_now(files[done : done + len(block)], block, began):
-                    break  # done again from here on
-                _require_unchanged(path, files[done : done + len(block)], block, began)
-                done += len(block)
-                end = file.tell()
+                files = self.files[self.count : self.count + len(block)]
+                if _may_be_readable_now(files, block, began):
+                    break
+                _require_unchanged(self.path, files, block, began)
+                self.count += len(block)
+                self._valid_bytes = file.tell()
                 yield from block
-        say(f"going on: {done} of {len(files)} images had been done, by {path}")
-    keep = _Keeper(path, identity, end)
-    try:
-        rest = answers(done)
-        while block := list(islice(rest, size)):
-            keep.add(block)
-            yield from block
-    finally:
-        keep.close()
+        self.say(f"resuming: {self.count} of {len(self.files)} images are already predicted in {self.path}")
 
+    def saving(self, predictions: Generator[ImagePrediction, None, None]) -> Iterator[ImagePrediction]:
+        """Yield the predictions of the images from `count` on; each block is kept before its first image is yielded.
 
-class _Keeper:
-    """Writes blocks, from AFTER seconds on."""
+        Raises:
+            DataError: a model file was replaced since it was opened.
+            OutputError: the file cannot be written.
+        """
+        with contextlib.closing(predictions):
+            while block := list(islice(predictions, self.batch_size)):
+                self._waiting.append(_packed(block))
+                if time.monotonic() - self._written >= INTERVAL:
+                    self._flush()
+                yield from block
 
-    def __init__(self, path: Path, identity: Callable[[], Identity], whole: int) -> None:
-        """`whole`: bytes of the file that are good; 0 where there is none yet."""
-        self.path, self.identity, self.whole = path, identity, whole
-        self.began, self.written = time.time(), time.monotonic()
-        self.waiting: list[bytes] = []
-        self.file: BinaryIO | None = None
+    def delete(self) -> None:
+        """Delete the file, if there is one."""
+        self.path.unlink(missing_ok=True)
 
-    def add(self, block: Sequence[Answer]) -> None:
-        """Keep some answers; they are on disk AFTER seconds later at the latest. Raises OutputError."""
-        self.waiting.append(_packed(block))
-        if time.monotonic() - self.written >= AFTER:
-            self.flush()
-
-    def flush(self) -> None:
+    def _flush(self) -> None:
         """Write what waits. Raises OutputError."""
         try:
-            if self.file is None:
-                self.file = self._open()
-            self.file.write(b"".join(self.waiting))
-            self.file.flush()
-            os.fsync(self.file.fileno())
+            if self._file is None:
+                self._file = self._open()
+            self._file.write(b"".join(self._waiting))
+            self._file.flush()
+            os.fsync(self._file.fileno())
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        self.waiting.clear()
-        self.written = time.monotonic()
-
-    def close(self) -> None:
-        """Write what waits, if a file was begun or enough has been done."""
-        with contextlib.suppress(Exception):
-            if self.waiting and (self.file or self.whole):
-                self.flush()
-        if self.file:
-            self.file.close()
+        self._waiting.clear()
+        self._written = time.monotonic()
 
     def _open(self) -> BinaryIO:
-        header = b"" if self.whole else json.dumps({"began": self.began, **self.identity()}).encode() + b"\n"
+        """Open the file for this process alone, after its valid bytes; a new one begins with the header."""
+        header = b""
+        if not self._valid_bytes:
+            header = json.dumps({"began": self._began, **self.fingerprint.parts()}).encode() + b"\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = self.path.open("r+b" if self.path.exists() else "xb")
         if not _locked(file):
             file.close()
-            raise OutputError(f"another prediction writes {self.path} just now; wait for it, or give another --out")
-        file.truncate(self.whole)
-        file.seek(self.whole)
+            raise OutputError(f"another prediction is writing {self.path}; wait for it, or give another --out")
+        file.truncate(self._valid_bytes)
+        file.seek(self._valid_bytes)
         file.write(header)
         return file
 
 
 def _locked(file: BinaryIO) -> bool:
-    """Take the file for this process alone, as long as it is open; true too where the system has no locks."""
+    """Lock the file for this process until it is closed; also true where the system has no locks."""
     try:
         import fcntl
 
@@ -138,68 +158,72 @@ def _locked(file: BinaryIO) -> bool:
     return True
 
 
-def _packed(block: Sequence[Answer]) -> bytes:
-    bad = [(place, item.error) for place, item in enumerate(block) if item.error]
-    errors = {place: (error.path, error.reason, error.transient) for place, error in bad}
+def _packed(block: Sequence[ImagePrediction]) -> bytes:
+    bad = [(index, item.error) for index, item in enumerate(block) if item.error]
+    errors = {index: (error.path, error.reason, error.transient) for index, error in bad}
     rows = [item.probabilities for item in block if item.probabilities is not None]
     content = json.dumps([len(block), errors]).encode() + b"\n" + b"".join(row.tobytes() for row in rows)
     return BLOCK.pack(len(content), zlib.crc32(content)) + content
 
 
-def _read_blocks(file: BinaryIO) -> Iterator[list[Answer]]:
-    """The whole blocks from here on; the file stands after each that is yielded."""
+def _read_blocks(file: BinaryIO) -> Iterator[list[ImagePrediction]]:
+    """Yield the complete blocks from the file's position on; it then stands after the block."""
     while len(head := file.read(BLOCK.size)) == BLOCK.size:
         length, checksum = BLOCK.unpack(head)
         content = file.read(length)
         if len(content) < length or zlib.crc32(content) != checksum:
             return
-        told, _, numbers = content.partition(b"\n")
-        count, errors = json.loads(told)
-        good = count - len(errors)
-        rows = iter(np.frombuffer(numbers, np.float32).reshape(good, -1) if good else ())
-        texts = [errors.get(str(place)) for place in range(count)]
-        yield [Answer(error=ImageError(*text)) if text else Answer(next(rows)) for text in texts]
-
-
-def _read_began(path: Path, file: BinaryIO, identity: Identity) -> float:
-    """When the prediction that the file belongs to began, in seconds since 1970; the file then stands at its blocks."""
-    remedy = "give --restart to begin anew"
-    try:
-        found = json.loads(file.readline(HEADER_LIMIT))
-        began = float(found.pop("began"))
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise DataError(f"{path} does not keep a prediction; {remedy}, or another --out") from error
-    if others := [name for name in {**identity, **found} if identity.get(name) != found.get(name)]:
-        raise DataError(
-            f"{path} keeps an unfinished prediction with other {listed(others)}; {remedy}, or repeat that command"
-        )
-    return began
+        line, _, numbers = content.partition(b"\n")
+        count, errors = json.loads(line)
+        readable = count - len(errors)
+        rows = iter(np.frombuffer(numbers, np.float32).reshape(readable, -1) if readable else ())
+        causes = [errors.get(str(index)) for index in range(count)]
+        yield [ImagePrediction(error=ImageError(*why)) if why else ImagePrediction(next(rows)) for why in causes]
 
 
 def _has_header(path: Path) -> bool:
-    """Whether a prediction has got as far as to say which one it is; one that was killed before has kept nothing."""
+    """Whether the file has its first line; a prediction that was killed before it wrote one has saved nothing."""
     if not path.exists():
         return False
     with path.open("rb") as file:
         return file.readline(HEADER_LIMIT).endswith(b"\n")
 
 
-def _may_be_readable_now(files: Sequence[File], block: Sequence[Answer], began: float) -> bool:
-    """Whether an image that could not be read has been mended since, or was not to be had for a reason that passes."""
-    for file, answer in zip(files, block, strict=True):
-        if answer.error is not None:
+def _read_header(path: Path, file: BinaryIO, fingerprint: Fingerprint) -> float:
+    """Read when the prediction began, in seconds since 1970; the file then stands at its first block.
+
+    Raises:
+        DataError: the file has another fingerprint, or none.
+    """
+    expected = fingerprint.parts()
+    try:
+        header = json.loads(file.readline(HEADER_LIMIT))
+        began = float(header.pop("began"))
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise DataError(f"{path} is not a progress file of lab predict; {RESTART}, or give another --out") from error
+    if differing := [name for name in {**expected, **header} if expected.get(name) != header.get(name)]:
+        raise DataError(
+            f"{path} holds an unfinished prediction with other {listed(differing)}; {RESTART}, or repeat that command"
+        )
+    return began
+
+
+def _may_be_readable_now(files: Sequence[File], block: Sequence[ImagePrediction], began: float) -> bool:
+    """Whether an unreadable image was replaced since, or could not be read for a reason that may have passed."""
+    for file, prediction in zip(files, block, strict=True):
+        if prediction.error is not None:
             with contextlib.suppress(OSError):
-                if answer.error.transient or _changed(file) > began:
+                if prediction.error.transient or _changed(file) > began:
                     return True
     return False
 
 
-def _require_unchanged(path: Path, files: Sequence[File], block: Sequence[Answer], began: float) -> None:
-    """Raises DataError where an image that was read has changed since: its answer would be that of another one."""
-    for file, answer in zip(files, block, strict=True):
+def _require_unchanged(path: Path, files: Sequence[File], block: Sequence[ImagePrediction], began: float) -> None:
+    """Raises DataError where an image has changed since it was predicted."""
+    for file, prediction in zip(files, block, strict=True):
         with contextlib.suppress(OSError):
-            if answer.error is None and _changed(file) > began:
-                raise DataError(f"{file} has changed since {path} was begun; give --restart to begin anew")
+            if prediction.error is None and _changed(file) > began:
+                raise DataError(f"{file} has changed since {path} was begun; {RESTART} and predict all images again")
 
 
 def _changed(file: File) -> float:

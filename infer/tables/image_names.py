@@ -1,4 +1,4 @@
-"""Which of the images a name in a table means."""
+"""Images found by the names and ids that tables give them."""
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -7,18 +7,18 @@ from infer.images.listing import is_image
 
 
 class NameMatcher:
-    """Finds, among the inputs' names, the one that an id means: by relative path, then by name, then by stem."""
+    """Finds the image that an id names: by its relative path, then by its file name, then by its stem."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        """`names` as in Inputs."""
+        """Index the images' relative paths."""
         self._levels: list[dict[str, list[int]]] = [{}, {}, {}]
-        for position, name in enumerate(names):
+        for index, name in enumerate(names):
             for level, key in zip(self._levels, self._keys(name), strict=True):
-                level.setdefault(key, []).append(position)
+                level.setdefault(key, []).append(index)
 
-    def find(self, wanted: str) -> list[int]:
-        """Positions of all inputs that fit at the first level where any does; more than one is ambiguous."""
-        for level, key in zip(self._levels, self._keys(wanted), strict=True):
+    def find(self, identifier: str) -> list[int]:
+        """The indices of all images that match in the first way in which any does; more than one is ambiguous."""
+        for level, key in zip(self._levels, self._keys(identifier), strict=True):
             if key in level:
                 return level[key]
         return []

@@ -1,14 +1,10 @@
-"""Rows to CSV or Parquet files that appear whole or not at all."""
+"""Writers of rows to CSV and Parquet files, which appear whole or not at all."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pyarrow
-
-
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,39 +12,102 @@ from infer.core.csv_files import csv_line
 from infer.core.errors import MissingExtraError
 from infer.core.files import atomic_write
 
+if TYPE_CHECKING:
+    import pyarrow
+    import pyarrow.parquet
+
 Cell = str | int | np.float32
+ROW_GROUP = 10_000
+"""Rows that are written to a Parquet file at once."""
 
 
-ROWS = 10_000
-"""Rows of a Parquet file that are written at once."""
+class RowWriter(ABC):
+    """Writes rows of cells to a file."""
+
+    @abstractmethod
+    def __init__(self, path: Path, header: Sequence[str]) -> None: ...
+
+    @abstractmethod
+    def write(self, row: Sequence[Cell]) -> None:
+        """Write one row. Raises OSError."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write what still waits, and close the file. Raises OSError."""
 
 
-Write = Callable[[Sequence[Cell]], object]
+class CsvWriter(RowWriter):
+    """Writes UTF-8 CSV; bytes of a name that are no UTF-8 are kept."""
+
+    def __init__(self, path: Path, header: Sequence[str]) -> None:
+        self._file = path.open("w", newline="", encoding="utf-8", errors="surrogateescape")
+        self.write(header)
+
+    def write(self, row: Sequence[Cell]) -> None:
+        """Write one row. Raises OSError."""
+        self._file.write(csv_line(row))
+
+    def close(self) -> None:
+        """Close the file. Raises OSError."""
+        self._file.close()
 
 
-def writing(path: Path, header: Sequence[str]) -> AbstractContextManager[Write]:
-    """`writing_csv`, or `writing_parquet` where the name ends so."""
-    return writing_parquet(path, header) if is_parquet(path) else writing_csv(path, header)
+class ParquetWriter(RowWriter):
+    """Writes Parquet: text as strings, probabilities as float32, the column `reject` as int8."""
+
+    def __init__(self, path: Path, header: Sequence[str]) -> None:
+        self._path, self._header = path, header
+        self._waiting: list[Sequence[Cell]] = []
+        self._writer: pyarrow.parquet.ParquetWriter | None = None
+
+    def write(self, row: Sequence[Cell]) -> None:
+        """Write one row. Raises OSError."""
+        self._waiting.append(row)
+        if len(self._waiting) >= ROW_GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what still waits, and close the file. Raises OSError."""
+        try:
+            if self._waiting:
+                self._flush()
+        finally:
+            if self._writer is not None:
+                self._writer.close()
+
+    def _flush(self) -> None:
+        import pyarrow.parquet
+
+        table = _table(self._header, self._waiting)
+        if self._writer is None:
+            self._writer = pyarrow.parquet.ParquetWriter(self._path, table.schema)
+        self._writer.write_table(table)
+        self._waiting.clear()
+
+
+def writer_for(path: Path) -> type[RowWriter]:
+    """ParquetWriter where the name ends in .parquet, otherwise CsvWriter."""
+    return ParquetWriter if is_parquet(path) else CsvWriter
+
+
+@contextlib.contextmanager
+def open_writer(writer: type[RowWriter], path: Path, header: Sequence[str]) -> Iterator[RowWriter]:
+    """Yield a writer; its file appears whole when the block ends, or not at all where the block fails.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with atomic_write(path) as draft, contextlib.closing(writer(draft, header)) as opened:
+        yield opened
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether a file of this name is to be Parquet."""
+    """Whether a file of this name is written as Parquet."""
     return path.suffix.lower() == ".parquet"
 
 
-@contextmanager
-def writing_csv(path: Path, header: Sequence[str]) -> Iterator[Write]:
-    """Yield what writes a row; the file appears whole when the block ends well, or not at all. Raises OutputError."""
-    with (
-        atomic_write(path) as draft,
-        draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-    ):
-        file.write(csv_line(header))
-        yield lambda row: file.write(csv_line(row))
-
-
 def require_parquet(option: str, path: Path) -> None:
-    """Raises MissingExtraError where a Parquet file is asked for and pyarrow, which writes it, is not installed."""
+    """Raises MissingExtraError where an option names a Parquet file and pyarrow, which writes it, is not installed."""
     if is_parquet(path):
         try:
             import pyarrow.parquet  # noqa: F401
@@ -59,42 +118,12 @@ def require_parquet(option: str, path: Path) -> None:
             ) from error
 
 
-@contextmanager
-def writing_parquet(path: Path, header: Sequence[str]) -> Iterator[Write]:
-    """`writing_csv` as Parquet: text as strings, probabilities as float32, marks as whole numbers."""
-    import pyarrow.parquet
-
-    waiting: list[Sequence[Cell]] = []
-    writer: pyarrow.parquet.ParquetWriter | None = None
-    with atomic_write(path) as draft:
-
-        def flush() -> None:
-            nonlocal writer
-            table = _table(header, waiting)
-            writer = writer or pyarrow.parquet.ParquetWriter(draft, table.schema)
-            writer.write_table(table)
-            waiting.clear()
-
-        def write(row: Sequence[Cell]) -> None:
-            waiting.append(row)
-            if len(waiting) >= ROWS:
-                flush()
-
-        try:
-            yield write
-            if waiting:
-                flush()
-        finally:
-            if writer is not None:
-                writer.close()
-
-
 def _table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> "pyarrow.Table":
     import pyarrow
 
     columns = []
     for column in zip(*rows, strict=True):
-        if isinstance(column[0], str):  # a name whose bytes are no UTF-8 cannot be a string of Arrow's
+        if isinstance(column[0], str):  # Arrow's strings are UTF-8; a name may hold other bytes
             texts = [str(cell).encode("utf-8", "surrogateescape").decode("utf-8", "replace") for cell in column]
             columns.append(pyarrow.array(texts, pyarrow.string()))
         else:

@@ -1,49 +1,49 @@
-"""The CSV that goes to Kaggle: its header, ids and order follow the sample submission, if there is one."""
+"""The form of the CSV for Kaggle: its header, ids and order follow the sample submission, where there is one."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from infer.config import PredictConfig
 from infer.core.arrays import Floats
+from infer.core.console import Screen
 from infer.core.csv_files import csv_text, read_csv
-from infer.core.errors import DataError, ImageError
+from infer.core.errors import ConfigError, DataError, ImageError
 from infer.core.files import remove, write_text
 from infer.core.output_paths import bad_list
+from infer.core.remote import require_reachable, uri_of
 from infer.core.text import listed
 from infer.model.card import ClassName, class_index
 from infer.tables.image_names import NameMatcher
 from infer.tables.inputs import SAMPLE, Inputs
 from infer.tables.row_writers import Cell
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True)
 class Form:
-    """How the CSV is to look: `ids[i]` is written for the input at `order[i]`."""
+    """The columns, ids and order of a CSV of predictions."""
 
     header: list[str]
     ids: list[str]
+    """The first cell of each row."""
     order: Sequence[int]
+    """For each row the index of its image among the inputs."""
     columns: list[int] | None = None
-    """Class index of each probability column; None: one column with the label."""
+    """The class index of each probability column; None: one column with the label."""
     top: int | None = None
-    """Instead of columns: so many labels, the most probable first, each with its probability."""
+    """In place of `columns`: the number of labels, the most probable first, each followed by its probability."""
     min_confidence: float | None = None
-    """Where given, a last column says whether the largest probability is below it."""
+    """Adds a last column, 1 where the largest probability is below this; None: no such column."""
 
-    def row(
-        self, position: int, probabilities: Floats, classes: Sequence[ClassName], guessed: bool = False
-    ) -> list[Cell]:
-        """The row of the image at `position` in `ids`, from its probabilities [K]; a guess is always to be rejected."""
-        cells: list[Cell] = [self.ids[position]]
+    def row(self, index: int, probabilities: Floats, classes: Sequence[ClassName], guessed: bool = False) -> list[Cell]:
+        """The row at an index, from the probabilities [K] of its image; a guess is always marked to be rejected."""
+        cells: list[Cell] = [self.ids[index]]
         if self.top is not None:
-            best = np.argsort(-probabilities, kind="stable")[: self.top]  # of equal ones the first, as argmax does
-            cells += [cell for index in best for cell in (classes[index].label, probabilities[index])]
+            best = np.argsort(-probabilities, kind="stable")[: self.top]  # ties in the order of classes, as in argmax
+            cells += [cell for k in best for cell in (classes[k].label, probabilities[k])]
         elif self.columns is None:
             cells.append(classes[int(probabilities.argmax())].label)
         else:
@@ -53,66 +53,87 @@ class Form:
         return cells
 
     def with_reject(self, min_confidence: float | None) -> "Form":
-        """The same form with a column `reject`, where there is a confidence to compare with."""
+        """Add a column `reject`; the form stays as it is where `min_confidence` is None."""
         if min_confidence is None:
             return self
         return replace(self, header=[*self.header, "reject"], min_confidence=min_confidence)
 
 
 def plain_form(inputs: Inputs) -> Form:
-    """`ID,label`, with the inputs' own names in their order."""
+    """`ID,label`, with the names and the order of the inputs."""
     return Form(["ID", "label"], inputs.names, range(len(inputs.names)))
 
 
 def probabilities_form(form: Form, classes: Sequence[ClassName], top: int | None = None) -> Form:
-    """The same ids and order with a column of probabilities for every class, or for the `top` most probable ones."""
+    """The ids and order of `form` with a probability for every class, or for the `top` most probable ones."""
     if top is None:
         header = [form.header[0], *(item.label for item in classes)]
         return Form(header, form.ids, form.order, list(range(len(classes))))
-    places = range(1, top + 1)
-    header = [form.header[0], *(f"{what}_{place}" for place in places for what in ("label", "probability"))]
+    ranks = range(1, top + 1)
+    header = [form.header[0], *(f"{column}_{rank}" for rank in ranks for column in ("label", "probability"))]
     return Form(header, form.ids, form.order, top=top)
+
+
+def choose_form(config: PredictConfig, inputs: Inputs, classes: Sequence[ClassName], screen: Screen) -> Form:
+    """The form of the sample submission, given or found, or else the plain one. Raises DataError as `sample_form`."""
+    sample = config.sample or (find_sample(config.source) if config.use_sample else None)
+    if sample is None:
+        return plain_form(inputs)
+    screen.say(f"ids and order: {sample}")
+    return sample_form(sample, inputs, classes)
 
 
 def find_sample(source: Path) -> Path | None:
     """The sample submission in the input folder, or beside the input."""
-    places = (source / SAMPLE, source.absolute().parent / SAMPLE)
-    return next((place for place in places if place.is_file()), None)
+    candidates = (source / SAMPLE, source.absolute().parent / SAMPLE)
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def sample_form(sample: Path, inputs: Inputs, classes: Sequence[ClassName]) -> Form:
     """The form that a sample submission prescribes.
 
     Raises:
-        DataError: its columns are neither an id and a label nor an id and the classes, an id is ambiguous, twice there
-            or without an image, or an image has no id.
+        DataError: its columns are neither an id and a label nor an id and the classes; an id is ambiguous, repeated,
+            or without an image; or an image has no id.
     """
     header, *rows = read_csv(sample) or [["nothing"]]
     columns = _columns(sample, header, classes)
-    matcher = NameMatcher(inputs.names)
     ids = [row[0] for row in rows]
-    found = [matcher.find(wanted) for wanted in ids]
-    advice = "or write all images with --no-sample"
-    if missing := [wanted for wanted, positions in zip(ids, found, strict=True) if not positions]:
+    return Form(header, ids, _order(sample, ids, inputs.names), columns)
+
+
+def _order(sample: Path, ids: Sequence[str], names: Sequence[str]) -> list[int]:
+    """For each id the index of the image that it names. Raises DataError."""
+    matcher = NameMatcher(names)
+    matches = [matcher.find(name) for name in ids]
+    remedy = "or write all images with --no-sample"
+    if missing := [name for name, indices in zip(ids, matches, strict=True) if not indices]:
+        count = len(missing)
+        raise DataError(f"{sample} has {count} ids without an image: {listed(missing)}; add the images, {remedy}")
+    for name, indices in zip(ids, matches, strict=True):
+        if len(indices) > 1:
+            candidates = [names[index] for index in indices]
+            if len(set(candidates)) == 1:
+                times = len(candidates)
+                raise DataError(f"{candidates[0]} is listed {times} times in the input; list it once, {remedy}")
+            fitting = listed(candidates)
+            raise DataError(f"{sample}: the id {name} fits several images: {fitting}; write a relative path, {remedy}")
+    order = [indices[0] for indices in matches]
+    if repeated := _repeated(ids, order):
+        raise DataError(f"{sample} names an image more than once: {listed(repeated)}; remove repeated ids, {remedy}")
+    if extra := sorted(set(range(len(names))) - set(order)):
+        unnamed = listed([names[index] for index in extra])
         raise DataError(
-            f"{sample} has {len(missing)} ids without an image: {listed(missing)}; add the images, {advice}"
+            f"{len(extra)} images have no id in {sample}: {unnamed}; give the sample as INPUT to predict its images "
+            f"alone, {remedy}"
         )
-    for wanted, positions in zip(ids, found, strict=True):
-        if len(positions) > 1:
-            fitting = [inputs.names[position] for position in positions]
-            if len(set(fitting)) == 1:
-                raise DataError(f"{fitting[0]} is listed {len(fitting)} times in the input; list it once, {advice}")
-            raise DataError(f"{sample}: the id {wanted} may be {listed(fitting)}; make it a relative path, {advice}")
-    order = [positions[0] for positions in found]
-    if len(set(order)) < len(order):
-        first: dict[int, int] = {}
-        twice = [ids[place] for place, position in enumerate(order) if first.setdefault(position, place) != place]
-        raise DataError(f"{sample} names one image more than once: {listed(twice)}; remove the repeated ids, {advice}")
-    if extra := sorted(set(range(len(inputs.names))) - set(order)):
-        names = listed([inputs.names[position] for position in extra])
-        what = f"{len(extra)} images have no id in {sample}: {names}"
-        raise DataError(f"{what}; give the sample itself as INPUT for its images alone, {advice}")
-    return Form(header, ids, order, columns)
+    return order
+
+
+def _repeated(ids: Sequence[str], order: Sequence[int]) -> list[str]:
+    """The ids whose image an earlier id names already."""
+    first: dict[int, int] = {}
+    return [ids[row] for row, index in enumerate(order) if first.setdefault(index, row) != row]
 
 
 def _columns(sample: Path, header: list[str], classes: Sequence[ClassName]) -> list[int] | None:
@@ -129,10 +150,26 @@ def _columns(sample: Path, header: list[str], classes: Sequence[ClassName]) -> l
     return columns
 
 
+def check_outputs(config: PredictConfig, inputs: Inputs, models: Sequence[Path]) -> None:
+    """Raises ConfigError where an output would overwrite what is read, OutputError where its URI is not reachable."""
+    sample = find_sample(config.source) if config.use_sample else None
+    read = [path.resolve() for path in (sample, inputs.root / inputs.labels_from, *models) if path]
+    for option, out in (("--out", config.out), ("--probabilities", config.probabilities)):
+        if out is None:
+            continue
+        if out.resolve() in read:
+            raise ConfigError(f"{option} {out} is read and would be overwritten; give another name")
+        if uri := uri_of(out):
+            require_reachable(uri)
+        same_name = (file for file in inputs.files if isinstance(file, str) and file.endswith(out.name))
+        if os.path.abspath(out) in map(os.path.abspath, same_name):
+            raise ConfigError(f"{option} {out} is one of the images and would be overwritten; give another name")
+
+
 def write_bad(out: Path, form: Form, bad: Sequence[tuple[int, ImageError]]) -> None:
-    """List the bad images beside the CSV; a list that an earlier prediction left there goes."""
+    """List the unreadable images, each with the index of its row, beside the CSV; delete an earlier list."""
     if bad:
-        rows = [(form.ids[place], error.path, error.reason) for place, error in bad]
+        rows = [(form.ids[index], error.path, error.reason) for index, error in bad]
         write_text(bad_list(out), csv_text([("ID", "path", "reason"), *rows]))
     else:
         remove(bad_list(out))

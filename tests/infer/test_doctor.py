@@ -66,5 +66,5 @@ def test_whether_int8_suits_the_processor_is_told(
 def test_the_gpu_decoder_is_tried_and_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infer.pipeline.gpu_decode.Resampler", lambda provider: None)
     monkeypatch.setitem(sys.modules, "nvidia", None)
-    assert tried_decoder().startswith("needs nvImageCodec, which is not there")
+    assert tried_decoder().startswith("needs nvImageCodec, which is not installed")
     assert tried_decoder().endswith("pip install '.[nvjpeg]' in lab's folder")

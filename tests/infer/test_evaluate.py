@@ -1,4 +1,4 @@
-"""`lab evaluate`: which images, which split, and the same numbers as counting by hand."""
+"""`lab evaluate`: its images and split, and the same numbers as counting by hand."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ def report(folder: Path) -> dict:
 
 @pytest.fixture
 def copied(run: Path, model: Path, tmp_path: Path) -> Path:
-    """The run with its model, free to be written to."""
+    """A copy of the run with its model, which tests may change."""
     return shutil.copytree(run, tmp_path / "run")
 
 
@@ -56,7 +56,7 @@ def test_without_pictures_there_are_numbers_alone_and_without_thumbnails_no_imag
     assert names == {"report.json", "predictions.csv"}
 
 
-def test_heat_maps_without_images_to_draw_them_beside_are_a_usage_error(lab: Callable) -> None:
+def test_heat_maps_without_thumbnails_are_a_usage_error(lab: Callable) -> None:
     ran = lab("evaluate", "--heatmaps", "--thumbnails", "0")
     assert ran.code == 2
     assert ran.err.startswith("error: --heatmaps needs thumbnails")
@@ -75,7 +75,7 @@ def test_a_data_folder_and_a_split_can_be_named(lab: Callable, copied: Path, cel
     assert report(tmp_path / "p.report")["confusion"] == report(copied / "report-mine-test")["confusion"]
 
 
-def test_images_that_the_network_may_have_trained_on_are_told(lab: Callable, copied: Path, cells: Path) -> None:
+def test_images_that_the_network_may_have_been_trained_on_are_noted(lab: Callable, copied: Path, cells: Path) -> None:
     assert "very images" in lab("evaluate", cells, "--model", copied, "--split", "train").out
 
 
@@ -125,12 +125,12 @@ def test_a_batch_size_of_zero_is_refused() -> None:
         EvaluateConfig(batch_size=0)
 
 
-def test_json_is_all_that_stands_on_standard_output(lab: Callable, copied: Path) -> None:
+def test_json_is_alone_on_standard_output(lab: Callable, copied: Path) -> None:
     ran = lab("evaluate", "--model", copied, "--json")
     assert ran.code == 0, ran.err
-    told = json.loads(ran.out)
-    assert told.pop("report") == str(copied / "report-cells-valid")
-    assert told == report(copied / "report-cells-valid")
+    values = json.loads(ran.out)
+    assert values.pop("report") == str(copied / "report-cells-valid")
+    assert values == report(copied / "report-cells-valid")
     assert "balanced accuracy" in ran.err
 
 
@@ -140,8 +140,8 @@ def test_patients_of_the_data_set_are_resampled_and_counted(
     data = shutil.copytree(cells, tmp_path / "mine")
     with (data / "valid.csv").open(newline="") as file:
         header, *lines = csv.reader(file)
-    told = [[*header, "patient"], *([*line, f"p{place // 3}"] for place, line in enumerate(lines))]
-    (data / "valid.csv").write_text("".join(",".join(line) + "\n" for line in told))
+    rows = [[*header, "patient"], *([*line, f"p{index // 3}"] for index, line in enumerate(lines))]
+    (data / "valid.csv").write_text("".join(",".join(row) + "\n" for row in rows))
     out = lab("evaluate", data, "--split", "valid", "--model", copied, "--out", tmp_path / "out").out
     assert "12 images, 4 patients" in out
     assert report(tmp_path / "out")["groups"] == 4
@@ -149,7 +149,9 @@ def test_patients_of_the_data_set_are_resampled_and_counted(
         assert [row["group"] for row in csv.DictReader(file)][:4] == ["p0", "p0", "p0", "p1"]
 
 
-def test_what_flatters_a_model_is_noted(lab: Callable, copied: Path, cells: Path, tmp_path: Path) -> None:
+def test_images_that_the_model_was_chosen_by_are_noted(
+    lab: Callable, copied: Path, cells: Path, tmp_path: Path
+) -> None:
     own = lab("evaluate", "--model", copied).out
     assert "note: the best epoch and the threshold were chosen on these very images" in own
     named = lab("evaluate", cells, "--split", "valid", "--model", copied, "--out", tmp_path / "a").out

@@ -1,4 +1,4 @@
-"""`lab predict` as a user meets it: files, exit codes, what is printed."""
+"""`lab predict` as a user sees it: files, exit codes, printed lines."""
 
 import csv
 import json
@@ -30,7 +30,7 @@ def rows(path: Path) -> list[list[str]]:
 
 @pytest.fixture
 def folder(tmp_path: Path, cells: Path) -> Path:
-    """The test cells in a folder of their own, without a sample beside them."""
+    """The test cells in a folder of their own, without a sample submission beside it."""
     return shutil.copytree(cells / "test", tmp_path / "images")
 
 
@@ -122,8 +122,8 @@ def test_truth_from_a_file_and_from_a_label_column_give_the_same_report(
     truth = cells / "test_labels.csv"
     lab("predict", folder, "--model", model, "--out", tmp_path / "a.csv", "--truth", truth)
     lab("predict", truth, "--model", model, "--out", tmp_path / "b.csv")
-    one, two = (json.loads((tmp_path / name / "report.json").read_text()) for name in ("a.report", "b.report"))
-    assert one["confusion"] == two["confusion"]
+    first, second = (json.loads((tmp_path / name / "report.json").read_text()) for name in ("a.report", "b.report"))
+    assert first["confusion"] == second["confusion"]
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_bad_images_can_be_guessed_as_the_most_frequent_training_class_and_are_l
     assert [row[0] for row in rows(tmp_path / "out.bad.csv")[1:]] == damaged
 
 
-def test_a_list_of_bad_images_from_an_earlier_prediction_does_not_stay(
+def test_a_list_of_bad_images_from_an_earlier_prediction_is_deleted(
     lab: Callable, model: Path, tmp_path: Path, folder: Path
 ) -> None:
     (tmp_path / "out.bad.csv").write_text("old")
@@ -190,7 +190,7 @@ def test_no_readable_image_at_all_is_an_error_under_every_policy(
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
-def test_a_report_of_an_earlier_prediction_does_not_stay_beside_a_new_csv(
+def test_the_report_of_an_earlier_prediction_is_deleted_with_its_csv(
     lab: Callable, model: Path, tmp_path: Path, cells: Path, folder: Path
 ) -> None:
     arguments = ("predict", folder, "--model", model, "--out", tmp_path / "out.csv")
@@ -220,7 +220,7 @@ def test_an_output_that_is_one_of_the_images_is_refused_and_the_image_stays(
     assert image.read_bytes() == before
 
 
-def test_a_label_column_of_another_data_set_makes_no_report_and_is_told(
+def test_a_label_column_of_another_data_set_makes_no_report_and_is_reported(
     lab: Callable, model: Path, tmp_path: Path, folder: Path
 ) -> None:
     names = sorted(path.name for path in folder.iterdir())
@@ -229,7 +229,7 @@ def test_a_label_column_of_another_data_set_makes_no_report_and_is_told(
     assert ran.code == 0, ran.err
     assert "no report: column label has the labels 4, which the model does not know" in ran.out
     ran = lab("predict", folder, "--model", model, "--out", tmp_path / "out.csv", "--truth", folder / "grades.csv")
-    assert ran.code == 1  # asked for, it is an error
+    assert ran.code == 1  # with --truth it is an error
 
 
 def test_the_csv_is_written_even_if_the_reader_of_the_screen_has_gone(
@@ -246,7 +246,7 @@ def test_the_csv_is_written_even_if_the_reader_of_the_screen_has_gone(
     assert len(rows(tmp_path / "out.csv")) == 13
 
 
-def test_hostile_names_are_written_and_shown_as_they_are(
+def test_unusual_names_are_written_and_shown_as_they_are(
     lab: Callable, model: Path, tmp_path: Path, save_image: Callable[..., Path]
 ) -> None:
     names = ["[/x].png", "[blue]x[/blue].png", 'q"uote,comma.png']
@@ -307,6 +307,12 @@ def test_options_that_contradict_each_other_are_refused(options: dict) -> None:
         PredictConfig(**{"source": Path("in"), **options})
 
 
+@pytest.mark.parametrize(("option", "value"), [("engine", "ray"), ("device", "cpu")])
+def test_decode_gpu_contradicts_options_that_use_no_gpu_of_this_machine(option: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"--{option} {value} uses none"):
+        PredictConfig(source=Path("a"), decode="gpu", **{option: value})
+
+
 WITHOUT_TRAINING_PACKAGES = """
 import sys
 class Missing:
@@ -360,10 +366,10 @@ def test_uncertain_and_guessed_images_are_marked_and_counted(
 ) -> None:
     folder = shutil.copytree(cells / "test", tmp_path / "in")
     (folder / "bad.png").write_bytes(b"no image")
-    every, out = tmp_path / "every.csv", tmp_path / "out.csv"
-    arguments = ("--model", model, "--no-sample", "--out", out, "--bad-images", "guess", "--probabilities", every)
+    all_classes, out = tmp_path / "all.csv", tmp_path / "out.csv"
+    arguments = ("--model", model, "--no-sample", "--out", out, "--bad-images", "guess", "--probabilities", all_classes)
     assert lab("predict", folder, *arguments).code == 0
-    best = {row[0]: max(map(float, row[1:])) for row in csv.reader(every.open()) if row[0] != "ID"}
+    best = {row[0]: max(map(float, row[1:])) for row in csv.reader(all_classes.open()) if row[0] != "ID"}
     limit = sorted(best.values())[5]
     ran = lab("predict", folder, *arguments, "--min-confidence", f"{limit:.9f}")
     assert ran.code == 0, ran.err
@@ -404,7 +410,7 @@ def test_parquet_without_its_package_is_refused_before_any_work(
     assert ran.out == ""
 
 
-def test_json_tells_the_csv_and_where_the_truth_is_known_the_report(
+def test_json_has_the_csv_and_where_the_truth_is_known_the_report(
     lab: Callable, model: Path, tmp_path: Path, cells: Path, folder: Path
 ) -> None:
     out, patients = tmp_path / "a.csv", tmp_path / "t.csv"
@@ -416,16 +422,16 @@ def test_json_tells_the_csv_and_where_the_truth_is_known_the_report(
     assert ran.code == 0, ran.err
     assert json.loads(ran.out) == {"csv": str(out), "rows": 12, "unreadable": []}
     ran = lab("predict", folder, "--model", model, "--no-sample", "--out", out, "--truth", patients, "--json")
-    told = json.loads(ran.out)
-    assert (told["rows"], told["images"], told["groups"]) == (12, 12, 5)
+    values = json.loads(ran.out)
+    assert (values["rows"], values["images"], values["groups"]) == (12, 12, 5)
     saved = json.loads((tmp_path / "a.report" / "report.json").read_text())
-    assert {name: told[name] for name in saved} == saved
+    assert {name: values[name] for name in saved} == saved
     assert "12 rows" in ran.err
     lab("predict", folder, "--model", model, "--no-sample", "--out", out)
     assert not list((tmp_path / "a.report").iterdir())
 
 
-def test_what_is_read_without_being_named_is_never_overwritten(
+def test_a_file_that_is_read_but_not_named_is_never_overwritten(
     lab: Callable, run: Path, model: Path, cells: Path, tmp_path: Path
 ) -> None:
     own = tmp_path / "run"
@@ -446,12 +452,12 @@ def test_what_is_read_without_being_named_is_never_overwritten(
         assert out.read_bytes() == before
 
 
-def test_one_model_given_as_a_file_and_by_its_folder_is_not_averaged_with_itself(
+def test_a_model_given_as_a_file_and_by_its_folder_is_not_averaged_with_itself(
     lab: Callable, model: Path, cells: Path, tmp_path: Path
 ) -> None:
     shutil.copy(model, tmp_path / "model.onnx")
-    two = ("-m", tmp_path, "-m", tmp_path / "model.onnx")
-    ran = lab("predict", cells / "test", *two, "--out", tmp_path / "o.csv")
+    models = ("-m", tmp_path, "-m", tmp_path / "model.onnx")
+    ran = lab("predict", cells / "test", *models, "--out", tmp_path / "o.csv")
     assert ran.code == 2
     assert "names one file twice" in ran.err
 
@@ -466,6 +472,6 @@ def test_the_report_counts_no_guesses_and_says_how_many_images_it_leaves_out(
     command = ("predict", folder, "--model", model, "--truth", tmp_path / "t.csv", "--no-sample", "--no-pictures")
     ran = lab(*command, "--out", tmp_path / "o.csv", "--bad-images", "guess")
     assert ran.code == 0, ran.err
-    told = json.loads((tmp_path / "o.report" / "report.json").read_text())
-    assert told["images"] == len(names) - 1
-    assert f"1 of {len(names)} images cannot be read and are left out of all figures" in told["notes"]
+    report = json.loads((tmp_path / "o.report" / "report.json").read_text())
+    assert report["images"] == len(names) - 1
+    assert f"1 of {len(names)} images cannot be read and are left out of all figures" in report["notes"]

@@ -1,4 +1,4 @@
-"""Prediction from a program gives what the command gives."""
+"""Prediction from a program gives what `lab predict` writes."""
 
 import csv
 import subprocess
@@ -24,7 +24,7 @@ def predictor(model: Path) -> Predictor:
 
 @pytest.fixture(scope="module")
 def rows(lab: Callable, model: Path, cells: Path, tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
-    """What lab predict writes for the test images: name, then probabilities."""
+    """The rows that lab predict writes for the test images: name, then probabilities."""
     folder = tmp_path_factory.mktemp("predicted")
     arguments = ("--no-sample", "--out", folder / "o.csv", "--probabilities", folder / "p.csv")
     assert lab("predict", cells / "test", "--model", model, *arguments).code == 0
@@ -43,18 +43,16 @@ def test_a_folder_is_predicted_as_the_command_does(
     assert load(model.parent).card == predictor.card
 
 
-def test_files_are_predicted_in_the_order_that_they_are_given_in(
-    predictor: Predictor, cells: Path, rows: list[list[str]]
-) -> None:
+def test_files_are_predicted_in_the_given_order(predictor: Predictor, cells: Path, rows: list[list[str]]) -> None:
     files = [cells / "test" / row[0] for row in reversed(rows)]
     found = predictor.predict(files, batch_size=5)
     assert found.names == tuple(map(str, files))
     assert [str(value) for value in found.probabilities[:, 0]] == [row[1] for row in reversed(rows)]
-    streamed = [answer.probabilities for answer in predictor.stream(list(map(str, files)), batch_size=5)]
+    streamed = [item.probabilities for item in predictor.stream(list(map(str, files)), batch_size=5)]
     assert np.stack(streamed).tobytes() == found.probabilities.tobytes()
 
 
-def test_an_image_that_cannot_be_read_has_an_error_and_the_rest_their_answers(
+def test_an_unreadable_image_has_an_error_and_the_others_their_predictions(
     predictor: Predictor, cells: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.png").write_bytes(b"no image")
@@ -72,7 +70,7 @@ def test_no_files_give_no_predictions_and_an_empty_folder_is_an_error(predictor:
         predictor.predict(tmp_path)
 
 
-def test_a_model_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="does not exist"):
         load(tmp_path / "none.onnx")
 
@@ -85,7 +83,7 @@ def test_importing_the_interface_loads_nothing_until_it_is_used() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_a_value_that_makes_no_sense_is_refused_rather_than_taken_for_another(model: Path) -> None:
+def test_an_argument_that_is_none_of_its_choices_is_refused(model: Path) -> None:
     with pytest.raises(ConfigError, match="device must be one of auto, cuda, cpu, got CUDA"):
         load(model, device="CUDA")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="tta must be one of"):
@@ -96,7 +94,7 @@ def test_a_value_that_makes_no_sense_is_refused_rather_than_taken_for_another(mo
         load(model, device="cpu").predict([], batch_size=0)
 
 
-def test_warnings_are_as_they_were_after_a_stream_that_was_left(model: Path, cells: Path) -> None:
+def test_the_warning_filters_are_restored_when_a_stream_is_closed(model: Path, cells: Path) -> None:
     before = list(warnings.filters)
     stream = load(model, device="cpu").stream([str(path) for path in (cells / "test").iterdir()], 2)
     next(stream)
@@ -104,24 +102,24 @@ def test_warnings_are_as_they_were_after_a_stream_that_was_left(model: Path, cel
     assert warnings.filters == before
 
 
-def test_jpegs_are_decoded_on_the_gpu_and_compared_where_that_is_asked_for(
+def test_jpegs_can_be_decoded_on_the_gpu_and_the_decoders_compared(
     model: Path, tmp_path: Path, save_image: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("nvidia.nvimgcodec", reason="nvImageCodec is not installed")
-    monkeypatch.setattr(infer.pipeline.gpu_decode, "CUDA", CPU)  # the processor plays the GPU
+    monkeypatch.setattr(infer.pipeline.gpu_decode, "CUDA", CPU)  # the CPU stands in for the GPU
     files = [str(save_image(tmp_path / f"{number}.jpg", seed=number)) for number in range(5)]
     gpu, cpu = load(model, decode="gpu"), load(model)
     found, expected = gpu.predict(files), cpu.predict(files)
     assert found.labels == expected.labels
     np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=0.05)
-    assert gpu._reader is not None
-    assert gpu._reader.on_device == 5
+    assert gpu._decoder is not None
+    assert gpu._decoder.on_gpu == 5
     assert (gpu.compare_decoders(files).images, gpu.compare_decoders(files).labels) == (5, 0)
     with pytest.raises(ConfigError, match="nothing to compare"):
         cpu.compare_decoders(files)
 
 
-def test_decoding_on_a_gpu_needs_one(model: Path) -> None:
+def test_decoding_on_a_gpu_needs_a_gpu(model: Path) -> None:
     with pytest.raises(DeviceError, match="the model was opened on the CPU"):
         load(model, device="cpu", decode="gpu")
     with pytest.raises(ConfigError, match="decode must be one of cpu, gpu"):

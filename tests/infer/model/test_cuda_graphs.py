@@ -12,7 +12,7 @@ from infer.model.cuda import find_problem
 from infer.model.cuda_graphs import MOST_IMAGES
 from infer.model.provider_options import RECORDING
 from infer.model.session import Session
-from infer.pipeline.classify import classify
+from infer.pipeline.classify import Ensemble, classify
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_without_the_option_nothing_is_recorded(plain: Session) -> None:
 
 def test_a_pipeline_records_its_batch_before_it_begins(recorded: Session, plain: Session, cells: Path) -> None:
     files = [str(path) for path in sorted((cells / "test").rglob("*.*"))][:5]
-    found, expected = ([*classify([session], files, 2)] for session in (recorded, plain))
+    found, expected = ([*classify(Ensemble([session], 5, 2), files)] for session in (recorded, plain))
     assert recorded._recorded is not None
     assert [shape[0] for shape in recorded._recorded._bound] == [2]
     for one, other in zip(found, expected, strict=True):
@@ -94,9 +94,10 @@ def test_where_there_is_no_memory_to_record_batches_run_unrecorded(
     monkeypatch.setattr(infer.model.cuda_graphs.Recorded, "_record", fail)
     files = [str(path) for path in sorted((cells / "test").rglob("*.*"))][:3]
     said: list[str] = []
-    found, expected = ([*classify([session], files, 2, say=said.append)] for session in (recorded, plain))
+    ensembles = [Ensemble([session], 3, 2, say=said.append) for session in (recorded, plain)]
+    found, expected = ([*classify(ensemble, files)] for ensemble in ensembles)
     np.testing.assert_array_equal(found[2].probabilities, expected[2].probabilities)
-    assert said == ["batches of 2 cannot be recorded as CUDA graphs; going on without"]
+    assert said == ["batches of 2 cannot be recorded as CUDA graphs; continuing without"]
 
 
 @pytest.mark.parametrize(("message", "error"), [("out of memory", DeviceError), ("bad node", ModelError)])

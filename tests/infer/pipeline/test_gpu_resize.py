@@ -1,4 +1,4 @@
-"""Resampling on a device gives Pillow's pixels, to a level."""
+"""Resizing on a device gives Pillow's pixels, to within one level of 255."""
 
 import tracemalloc
 from pathlib import Path
@@ -11,7 +11,7 @@ from PIL import Image
 from infer.images.enhance import MeanFilter
 from infer.images.preprocess import CenterCrop, PixelSpec, Resize, ResizeLonger, ResizeShorter, Step, read_canvas
 from infer.model.cuda import CPU
-from infer.pipeline.gpu_resize import GROUPS, KEPT, Resampler, graph, matrices, only_resamples
+from infer.pipeline.gpu_resize import CACHED_SIZES, GROUPS, Resampler, graph, matrices, only_resamples
 
 
 def spec(*steps: Step, canvas: tuple[int, int] = (40, 40)) -> PixelSpec:
@@ -74,27 +74,27 @@ def test_any_number_of_images_keeps_its_order(resampler: Resampler) -> None:
     assert all((canvas == canvas[0, 0]).all() for canvas in found)
 
 
-def test_large_images_are_taken_a_few_at_a_time(resampler: Resampler, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_are_resized_a_few_at_a_time(resampler: Resampler, monkeypatch: pytest.MonkeyPatch) -> None:
     at_once: list[int] = []
     run = Resampler._run
-    monkeypatch.setattr("infer.pipeline.gpu_resize.MOST_BYTES", 10 * 3 * 50 * 60 * 4)
+    monkeypatch.setattr("infer.pipeline.gpu_resize.MAX_BYTES", 10 * 3 * 50 * 60 * 4)
     monkeypatch.setattr(
-        Resampler, "_run", lambda self, some, *more: at_once.append(len(some)) or run(self, some, *more)
+        Resampler, "_run", lambda self, pointers, *more: at_once.append(len(pointers)) or run(self, pointers, *more)
     )
     plane = np.zeros((3, 50, 60), dtype=np.uint8)
     assert len(resampler.canvases([plane.ctypes.data] * 20, 50, 60, spec(ResizeShorter(40)))) == 20
     assert at_once == [8, 8, 1, 1, 1, 1]
 
 
-def test_matrices_of_the_sizes_that_were_used_last_are_kept_and_no_more() -> None:
+def test_only_the_matrices_of_the_latest_sizes_are_cached() -> None:
     resampler = Resampler(CPU)
-    for width in range(41, 41 + KEPT + 10):
+    for width in range(41, 41 + CACHED_SIZES + 10):
         plane = np.zeros((3, 41, width), dtype=np.uint8)
         resampler.canvases([plane.ctypes.data], 41, width, spec(ResizeShorter(40)))
-    assert resampler._matrices.cache_info().currsize == KEPT
-    made = resampler._matrices.cache_info().misses
+    assert resampler._matrices.cache_info().currsize == CACHED_SIZES
+    misses = resampler._matrices.cache_info().misses
     resampler._matrices(spec(ResizeShorter(40)), 41, width)
-    assert resampler._matrices.cache_info().misses == made
+    assert resampler._matrices.cache_info().misses == misses
 
 
 def test_thin_images_take_little_memory() -> None:
@@ -106,7 +106,7 @@ def test_thin_images_take_little_memory() -> None:
     assert most < 100e6
 
 
-def test_weights_add_up_to_one_and_black_to_none() -> None:
+def test_weights_of_a_pixel_sum_to_one_and_of_padding_to_zero() -> None:
     rows, columns = matrices(SPECS["longer side, with black"], 200, 50)
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
     assert (rows.dtype, columns.dtype) == (np.float32, np.float32)

@@ -1,4 +1,4 @@
-"""nvImageCodec's decoder: what it gives, declines, and needs. Here it decodes on the processor."""
+"""nvImageCodec's decoder: what it decodes, declines and needs. In most tests it decodes on the CPU."""
 
 import io
 import os
@@ -42,21 +42,21 @@ def test_planes_are_those_of_pillow_and_lie_one_after_the_other(decoder: JpegDec
     np.testing.assert_array_equal(planes.transpose(1, 2, 0), np.asarray(Image.open(io.BytesIO(content))))
 
 
-def test_what_it_cannot_decode_is_declined_alone(decoder: JpegDecoder) -> None:
+def test_only_the_file_that_it_cannot_decode_is_declined(decoder: JpegDecoder) -> None:
     good = jpeg(20, 10), Frame(20, 10)
     bad = [(b"no image", Frame(20, 10)), (b"", Frame(1, 1)), (jpeg(20, 10)[:-300], Frame(20, 10))]
     assert [item is None for item in decoder.decode([good, *bad, good])] == [False, True, True, True, False]
 
 
-def test_an_image_of_another_form_than_its_head_tells_is_declined(decoder: JpegDecoder) -> None:
+def test_an_image_whose_layout_is_not_that_of_its_header_is_declined(decoder: JpegDecoder) -> None:
     (found,) = decoder.decode([(jpeg(20, 10), Frame(20, 11))])
     assert found is None
     planes = np.zeros((3, 47, 60), dtype=np.uint8)
-    given = planes.__array_interface__
-    assert decoder._decoded(SimpleNamespace(__array_interface__=given), Frame(60, 47)) is not None
+    layout = planes.__array_interface__
+    assert decoder._checked(SimpleNamespace(__array_interface__=layout), Frame(60, 47)) is not None
     for changed in ({"strides": (64 * 47, 64, 1)}, {"shape": (1, 47, 60)}, {"typestr": "<u2"}):
-        image = SimpleNamespace(__array_interface__={**given, **changed})
-        assert decoder._decoded(image, Frame(60, 47)) is None
+        image = SimpleNamespace(__array_interface__={**layout, **changed})
+        assert decoder._checked(image, Frame(60, 47)) is None
 
 
 def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
         JpegDecoder(CPU)
 
 
-def test_a_decoder_that_decodes_no_jpeg_is_an_error_with_what_the_library_wrote(
+def test_a_decoder_that_cannot_decode_jpegs_is_an_error_with_the_message_of_the_library(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     library = infer.pipeline.nvjpeg._import()

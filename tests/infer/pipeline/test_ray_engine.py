@@ -1,4 +1,4 @@
-"""The cluster's plan, and the same rows from Ray's workers as from this machine alone."""
+"""The workers fit the cluster, and Ray's workers give the rows of one machine."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_a_cluster_without_room_is_refused(nodes: list[dict[str, float]], device
         plan(nodes, device)  # type: ignore[arg-type]
 
 
-def test_the_error_of_a_worker_is_found_below_those_of_ray() -> None:
+def test_the_error_of_a_worker_is_found_inside_those_of_ray() -> None:
     class WrappedError(Exception):
         cause = ModelError("damaged")
 
@@ -51,7 +51,7 @@ def test_the_error_of_a_worker_is_found_below_those_of_ray() -> None:
     assert "a worker failed: and more" in str(infer.pipeline.ray_engine._cause(ValueError("ray says much\nand more")))
 
 
-def test_a_cluster_that_does_not_answer_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_does_not_answer_is_an_error_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(DeviceError, match=r"no cluster answers at RAY_ADDRESS 127\.0\.0\.1:1"):
@@ -85,9 +85,9 @@ def test_ray_gives_the_files_of_one_machine_by_path_and_by_uri(
     (images / "2-bad.png").write_bytes(b"no image")
 
     def predicted(source: str, out: str, engine: str) -> list[bytes]:
-        where = ("--out", f"{out}/s.csv", "--probabilities", f"{out}/p.csv")
-        what = ("--model", model, "-b", "4", "--tta", "flips", "--bad-images", "skip", "--engine", engine)
-        ran = lab("predict", source, *what, *where)
+        outputs = ("--out", f"{out}/s.csv", "--probabilities", f"{out}/p.csv")
+        options = ("--model", model, "-b", "4", "--tta", "flips", "--bad-images", "skip", "--engine", engine)
+        ran = lab("predict", source, *options, *outputs)
         assert ran.code == 0, ran.err
         assert "device: " in ran.out + ran.err
         return [Path(out.removeprefix("file://"), name).read_bytes() for name in ("s.csv", "p.csv")]
@@ -98,10 +98,10 @@ def test_ray_gives_the_files_of_one_machine_by_path_and_by_uri(
     assert predicted(f"file://{images}", f"file://{tmp_path}/uri", "ray") == alone
     assert "no image" not in (tmp_path / "uri" / "s.bad.csv").read_text()
     assert (tmp_path / "uri" / "s.bad.csv").read_text().count("2-bad.png") == 2
-    assert "logging.cc" not in capfd.readouterr().err  # Ray's own remarks
+    assert "logging.cc" not in capfd.readouterr().err  # Ray's own messages
 
 
-def test_an_image_error_survives_the_way_from_a_worker() -> None:
+def test_an_image_error_can_be_sent_from_a_worker() -> None:
     import pickle
 
     error: LabError = pickle.loads(pickle.dumps(ImageError("a.png", "damaged", True)))

@@ -1,3 +1,5 @@
+"""The images of every kind of INPUT, their names, files and labels."""
+
 import io
 import os
 from collections.abc import Callable
@@ -7,7 +9,7 @@ import pytest
 
 from infer.core.errors import ConfigError, DataError
 from infer.model.card import ClassName
-from infer.tables.inputs import Below, read_inputs
+from infer.tables.inputs import Below, Inputs, read_inputs
 
 CLASSES = (ClassName("normal", "007"), ClassName("blast", "1"))
 Touch = Callable[..., None]
@@ -31,7 +33,7 @@ def test_a_folder_gives_its_images_in_natural_order_with_paths_from_it(touch: To
     assert (inputs.root, inputs.labels) == (tmp_path / "in", None)
 
 
-def test_class_folders_tell_the_truth_by_label_or_name(touch: Touch, tmp_path: Path) -> None:
+def test_class_folders_give_the_true_labels_by_label_or_name(touch: Touch, tmp_path: Path) -> None:
     touch("in/007/a.png", "in/blast/b.png")
     inputs = read_inputs(tmp_path / "in", CLASSES)
     assert (inputs.names, inputs.labels) == (["007/a.png", "blast/b.png"], ["007", "blast"])
@@ -39,7 +41,7 @@ def test_class_folders_tell_the_truth_by_label_or_name(touch: Touch, tmp_path: P
 
 
 @pytest.mark.parametrize("other", ["loose.png", "unknown/c.png"])
-def test_folders_that_are_not_all_classes_tell_no_truth(other: str, touch: Touch, tmp_path: Path) -> None:
+def test_folders_that_are_not_all_classes_give_no_labels(other: str, touch: Touch, tmp_path: Path) -> None:
     touch("in/007/a.png", "in/1/b.png", f"in/{other}")
     assert read_inputs(tmp_path / "in", CLASSES).labels is None
 
@@ -65,13 +67,13 @@ def test_a_csvs_image_column_can_be_named(touch: Touch, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,Slide Scan,label\n1,b.png,1\n2,a.png,007\n")
     inputs = read_inputs(tmp_path / "t.csv", CLASSES, "slide scan")
     assert (inputs.names, inputs.labels) == (["b.png", "a.png"], ["1", "007"])
-    with pytest.raises(DataError, match="has no column scan, only id, Slide Scan, label; give one of them"):
+    with pytest.raises(DataError, match="has no column scan, only id, Slide Scan, label; give one of these"):
         read_inputs(tmp_path / "t.csv", CLASSES, "scan")
     with pytest.raises(ConfigError, match="--image-column is for CSV files"):
         read_inputs(tmp_path, CLASSES, "scan")
 
 
-def test_a_csvs_label_column_is_the_truth(touch: Touch, tmp_path: Path) -> None:
+def test_a_csvs_label_column_gives_the_true_labels(touch: Touch, tmp_path: Path) -> None:
     touch("a.png", "b.png")
     (tmp_path / "t.csv").write_text("Path,Label\na,007\nb,1\n")
     inputs = read_inputs(tmp_path / "t.csv", CLASSES)
@@ -79,14 +81,14 @@ def test_a_csvs_label_column_is_the_truth(touch: Touch, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.TXT"])
-def test_one_name_a_line_needs_no_header(name: str, touch: Touch, tmp_path: Path) -> None:
+def test_one_name_per_line_needs_no_header(name: str, touch: Touch, tmp_path: Path) -> None:
     touch("a.png", "b.png")
     (tmp_path / name).write_text("b\na.png\n")
     inputs = read_inputs(tmp_path / name, CLASSES)
     assert (inputs.names, inputs.labels) == (["b", "a.png"], None)
 
 
-def test_one_name_a_line_has_its_truth_in_the_label_file_beside_it(touch: Touch, tmp_path: Path) -> None:
+def test_one_name_per_line_has_its_labels_in_the_label_file_beside_it(touch: Touch, tmp_path: Path) -> None:
     touch("a.png", "b.png")
     (tmp_path / "test_img.csv").write_text("b\na\n")
     (tmp_path / "test_label.csv").write_text("007\n1\n")
@@ -97,7 +99,7 @@ def test_one_name_a_line_has_its_truth_in_the_label_file_beside_it(touch: Touch,
         read_inputs(tmp_path / "test_img.csv", CLASSES)
 
 
-def test_hostile_names_go_through_as_they_are(touch: Touch, tmp_path: Path) -> None:
+def test_unusual_names_are_kept_as_they_are(touch: Touch, tmp_path: Path) -> None:
     names = ["[/x].jpg", "a,b.jpg", os.fsdecode(b"caf\xe9.jpg")]
     touch(*(f"in/{name}" for name in names))
     assert set(read_inputs(tmp_path / "in", CLASSES).names) == set(names)
@@ -111,21 +113,21 @@ def test_hostile_names_go_through_as_they_are(touch: Touch, tmp_path: Path) -> N
     ("name", "text", "message"),
     [
         ("none", None, r"the input .*none does not exist; give a folder, a CSV"),
-        ("notes.pdf", "", r"no images found: .*notes\.pdf is none of what lab reads; give a folder"),
-        ("t.csv", "\n", r"no images found: .*t\.csv is empty; write one image a line"),
+        ("notes.pdf", "", r"no images found: .*notes\.pdf is not a file that lab reads; give a folder"),
+        ("t.csv", "\n", r"no images found: .*t\.csv is empty; write one image per line"),
         ("t.csv", "Path,label\n", r"no images found: .*t\.csv has a header and no rows"),
         (
             "t.csv",
             "age,label\n3,1\n",
-            r"its first line is age, label, .*; name the column that has the images with --image-column",
+            r"its first line is age, label, .*; name the column of the images with --image-column",
         ),
-        ("t.csv", "nothere\n", r"its first line is nothere, neither an image that lies there nor"),
+        ("t.csv", "nothere\n", r"its first line is nothere, neither an existing image nor"),
         ("t.csv", "Path,label\na,1\na\n", r"t\.csv has rows with fewer values than its 2 columns; complete them"),
         ("t.csv", "Path\na\nb\n", r"t\.csv names 1 images that are not below .*: b; put them there"),
         ("t.csv", "a\nb\n", r"t\.csv names 1 images that are not below .*: b; put them there"),
     ],
 )
-def test_an_input_that_gives_no_images_is_refused(
+def test_an_input_without_images_is_refused(
     name: str, text: str | None, message: str, touch: Touch, tmp_path: Path
 ) -> None:
     touch("a.png")
@@ -140,7 +142,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
         read_inputs(tmp_path, CLASSES)
 
 
-def test_a_pattern_gives_what_it_matches_named_from_the_folder_before_it(touch: Touch, tmp_path: Path) -> None:
+def test_images_that_match_a_pattern_are_named_from_the_folder_before_it(touch: Touch, tmp_path: Path) -> None:
     for name in ("cells/a/img10.png", "cells/a/img2.png", "cells/b/c/img3.jpg", "cells/a/notes.txt", "cells/top.png"):
         touch(name)
     inputs = read_inputs(tmp_path / "cells" / "*" / "*.png", CLASSES)
@@ -156,13 +158,13 @@ def test_a_pattern_gives_what_it_matches_named_from_the_folder_before_it(touch: 
         read_inputs(tmp_path / "cells" / "*.gif", CLASSES)
 
 
-def test_a_name_with_brackets_that_exists_is_no_pattern(touch: Touch, tmp_path: Path) -> None:
+def test_an_existing_name_with_brackets_is_not_a_pattern(touch: Touch, tmp_path: Path) -> None:
     touch("cells[1]/a.png")
     touch("cells1/b.png")
     assert read_inputs(tmp_path / "cells[1]", CLASSES).names == ["a.png"]
 
 
-def test_a_list_on_standard_input_is_taken_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_on_standard_input_is_kept_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = b"b.png\n\nsub/a b.png\r\n\xff.png\nlast.png"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
     inputs = read_inputs(Path("-"), CLASSES)
@@ -172,12 +174,28 @@ def test_a_list_on_standard_input_is_taken_as_it_is_written(monkeypatch: pytest.
         read_inputs(Path("-"), CLASSES)
 
 
-def test_paths_of_a_folders_images_are_joined_when_asked_for(touch: Touch, tmp_path: Path) -> None:
+def test_paths_of_a_folders_images_are_joined_on_access(touch: Touch, tmp_path: Path) -> None:
     touch("in/a.png", "in/sub/b.png", "in/c.png")
     files = read_inputs(tmp_path / "in", CLASSES).files
     expected = [str(tmp_path / "in" / name) for name in ("a.png", "c.png", "sub/b.png")]
     assert (list(files), len(files), files[1], files[-1]) == (expected, 3, expected[1], expected[2])
     assert list(files[1:]) == expected[1:]
-    assert isinstance(files[1:], Below)  # still joined when asked for
+    assert isinstance(files[1:], Below)  # still joined on access
     assert list(Below(Path("/"), ["a.png"])) == ["/a.png"]
     assert list(Below(Path(), ["a.png"])) == ["a.png"]
+
+
+def test_inputs_can_be_put_in_another_order_with_all_that_belongs_to_them() -> None:
+    inputs = Inputs(
+        Path("in"), ["a", "b", "c"], ["in/a", "in/b", "in/c"], ["0", "1", "2"], "column label", ["p", "", "q"]
+    )
+    assert inputs.in_order(range(3)) is inputs
+    found = inputs.in_order([2, 0])
+    assert (found.names, found.files, found.labels, found.groups) == (
+        ["c", "a"],
+        ["in/c", "in/a"],
+        ["2", "0"],
+        ["q", "p"],
+    )
+    bare = Inputs(Path("in"), ["a", "b"], ["in/a", "in/b"]).in_order([1, 0])
+    assert (bare.names, bare.labels, bare.groups) == (["b", "a"], None, ())

@@ -1,16 +1,13 @@
-import csv
-import os
+"""The form of the CSV, without a sample submission and after one."""
+
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import pyarrow.parquet
 import pytest
 
-from infer.core.errors import DataError, OutputError
+from infer.core.errors import DataError
 from infer.model.card import ClassName
 from infer.tables.inputs import Inputs
-from infer.tables.row_writers import ROWS, writing, writing_csv
 from infer.tables.submission import find_sample, plain_form, probabilities_form, sample_form
 
 CLASSES = (ClassName("normal", "007"), ClassName("blast", "1"), ClassName("other", "2"))
@@ -23,7 +20,7 @@ def sample(tmp_path: Path) -> Path:
     return tmp_path / "sample_submission.csv"
 
 
-def test_without_a_sample_names_and_order_are_the_inputs() -> None:
+def test_without_a_sample_names_and_order_are_those_of_the_inputs() -> None:
     form = plain_form(INPUTS)
     assert (form.header, form.ids, list(form.order)) == (["ID", "label"], INPUTS.names, [0, 1, 2])
     assert form.row(1, PROBABILITIES, CLASSES) == ["x/b.png", "2"]
@@ -62,9 +59,9 @@ def test_probabilities_are_written_for_every_class_with_all_their_digits(sample:
         ),
         (
             "id,label\na,0\n",
-            r"2 images have no id in .*: x/b\.png, c\.png; give the sample itself as INPUT",
+            r"2 images have no id in .*: x/b\.png, c\.png; give the sample as INPUT to predict its images alone",
         ),
-        ("id,label\na,0\nb,0\nc,0\na.jpg,0\n", r"names one image more than once: a\.jpg; remove the repeated ids, or"),
+        ("id,label\na,0\nb,0\nc,0\na.jpg,0\n", r"names an image more than once: a\.jpg; remove repeated ids, or"),
         ("", "has the columns .*; it needs an id and a label"),
         ("id\na\n", r"has the columns id; it needs an id and a label, or .* of the classes 007, 1, 2"),
         ("id,007,1\na,0,0\n", "has the columns id, 007, 1; it needs an id and a label"),
@@ -79,7 +76,7 @@ def test_a_sample_that_does_not_fit_is_refused(text: str, message: str, sample: 
         sample_form(sample, INPUTS, CLASSES)
 
 
-def test_every_refusal_of_ids_offers_to_do_without_the_sample(sample: Path) -> None:
+def test_every_error_about_ids_offers_no_sample(sample: Path) -> None:
     for text in ("id,label\nz,0\n", "id,label\na,0\n", "id,label\na,0\nb,0\nc,0\na.jpg,0\n"):
         sample.write_text(text)
         with pytest.raises(DataError, match="or write all images with --no-sample"):
@@ -90,7 +87,7 @@ def test_an_id_that_fits_two_images_is_refused(sample: Path) -> None:
     sample.write_text("id,label\na,0\n")
     inputs = Inputs(Path("in"), ["x/a.jpg", "y/a.jpg"], ["", ""])
     with pytest.raises(
-        DataError, match=r"the id a may be x/a\.jpg, y/a\.jpg; make it a relative path, or .*--no-sample"
+        DataError, match=r"the id a fits several images: x/a\.jpg, y/a\.jpg; write a relative path, or .*--no-sample"
     ):
         sample_form(sample, inputs, CLASSES)
 
@@ -126,44 +123,6 @@ def test_a_sample_beside_a_linked_input_is_found(tmp_path: Path) -> None:
     assert find_sample(tmp_path / "data" / "test") is not None
 
 
-def test_a_written_csv_reads_as_it_was_with_labels_as_text(tmp_path: Path) -> None:
-    names = ["[/x].jpg", "cr\rcr.jpg", "a,b.jpg", 'q"q.jpg', "ü.jpg", "zeile\n2.jpg"]
-    with writing_csv(tmp_path / "out" / "s.csv", ["ID", "label"]) as write:
-        for name in names:
-            write([name, "007"])
-        assert not (tmp_path / "out" / "s.csv").exists()
-    frame = pd.read_csv(tmp_path / "out" / "s.csv", dtype=str)
-    assert list(frame) == ["ID", "label"]
-    assert frame["ID"].tolist() == names
-    assert set(frame["label"]) == {"007"}
-
-
-def test_a_written_csv_has_line_feeds_and_keeps_the_bytes_of_names(tmp_path: Path) -> None:
-    with writing_csv(tmp_path / "s.csv", ["ID", "label"]) as write:
-        write([os.fsdecode(b"caf\xe9.jpg"), "0"])
-    assert (tmp_path / "s.csv").read_bytes() == b"ID,label\ncaf\xe9.jpg,0\n"
-
-
-def test_a_failure_halfway_leaves_the_old_csv(tmp_path: Path) -> None:
-    (tmp_path / "s.csv").write_text("old")
-
-    def fail() -> None:
-        with writing_csv(tmp_path / "s.csv", ["ID"]) as write:
-            write(["a"])
-            raise csv.Error("halfway")
-
-    with pytest.raises(csv.Error, match="halfway"):
-        fail()
-    assert (tmp_path / "s.csv").read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["s.csv"]
-
-
-def test_a_csv_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "s.csv").mkdir()
-    with pytest.raises(OutputError, match=r"cannot write .*s\.csv.*--out"), writing_csv(tmp_path / "s.csv", ["ID"]):
-        pass
-
-
 SHARES = np.float32([0.2, 0.5, 0.3])
 LETTERS = (ClassName("a", "A"), ClassName("b", "B"), ClassName("c", "C"))
 
@@ -182,36 +141,3 @@ def test_a_best_probability_below_the_limit_is_marked(limit: float, mark: int) -
     assert form.row(0, SHARES, LETTERS) == ["x.png", "B", mark]
     assert form.row(0, SHARES, LETTERS, guessed=True)[-1] == 1
     assert form.with_reject(None) is form
-
-
-@pytest.mark.parametrize("count", [1, 7, ROWS, ROWS + 1])
-def test_a_parquet_file_holds_the_rows_with_their_types(tmp_path: Path, count: int) -> None:
-    rows = [[f"{k}.png", SHARES[k % 3], k % 2] for k in range(count)]
-    with writing(tmp_path / "a.parquet", ["ID", "007", "reject"]) as write:
-        for row in rows:
-            write(row)
-    table = pyarrow.parquet.read_table(tmp_path / "a.parquet")
-    assert [str(kind) for kind in table.schema.types] == ["string", "float", "int8"]
-    assert table.column_names == ["ID", "007", "reject"]
-    assert list(map(list, zip(*(column.to_pylist() for column in table.columns), strict=True))) == rows
-
-
-def test_a_parquet_file_that_fails_halfway_leaves_the_old_one(tmp_path: Path) -> None:
-    (tmp_path / "a.parquet").write_bytes(b"old")
-
-    def fail_after_the_first_rows_are_on_disk() -> None:
-        with writing(tmp_path / "a.parquet", ["ID"]) as write:
-            for k in range(ROWS):
-                write([str(k)])
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail_after_the_first_rows_are_on_disk()
-    assert (tmp_path / "a.parquet").read_bytes() == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
-
-
-def test_names_that_are_no_utf_8_can_be_written_to_parquet(tmp_path: Path) -> None:
-    with writing(tmp_path / "a.parquet", ["ID"]) as write:
-        write([os.fsdecode(b"\xff.png")])
-    assert pyarrow.parquet.read_table(tmp_path / "a.parquet")["ID"].to_pylist() == ["\ufffd.png"]
