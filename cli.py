@@ -124,7 +124,7 @@ def preview(config: TrainConfig, options: PreviewOptions) -> None:
     with _train_extra("lab data preview"):
         from trainer.preview import preview as draw_sheets
     screen = _screen()
-    for path in draw_sheets(config, options.out, options.images, options.draws, screen):
+    for path in draw_sheets(config, options.out, options.per_class, options.draws, screen):
         screen.say(f"sheet: {path}")
 
 

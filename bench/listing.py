@@ -20,7 +20,7 @@ from PIL import Image
 from rich.console import Console
 
 from infer.core.console import Screen
-from infer.dataset.layouts import read_table
+from infer.dataset.source import read_table
 from infer.dataset.stratify import with_validation
 from infer.dataset.summary import show_table
 from infer.dataset.validation import check_trainable

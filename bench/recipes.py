@@ -27,7 +27,7 @@ from rich.console import Console
 
 from infer.core.console import Screen
 from infer.core.csv_files import read_csv
-from infer.dataset.layouts import read_table
+from infer.dataset.source import read_table
 from infer.dataset.table import TEST, Table
 from infer.images.preprocess import read_window
 from infer.model.card import class_index

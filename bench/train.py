@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from infer.core.console import Screen
-from infer.dataset.layouts import read_table
+from infer.dataset.source import read_table
 from infer.dataset.stratify import with_validation
 from infer.dataset.table import TEST, TRAIN, Table
 from trainer.config import ResolvedConfig

@@ -7,7 +7,7 @@ from exporter.config import ExportConfig
 from infer.core.console import Screen
 from infer.core.errors import ConfigError, DataError, ModelError
 from infer.dataset.held_out import held_out_images, run_table
-from infer.dataset.layouts import read_table
+from infer.dataset.source import read_table
 from infer.dataset.table import TRAIN, VALID, Table
 from infer.model.card import ClassName, ModelCard, Normalization, has_card
 from infer.model.runs import MODELS, find_checkpoint, newest_run

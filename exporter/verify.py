@@ -17,7 +17,7 @@ from infer.config import VerifyConfig
 from infer.core.console import Screen
 from infer.core.errors import ConfigError, ExportError, ParityError
 from infer.dataset.held_out import held_out_images, run_table
-from infer.dataset.layouts import read_table
+from infer.dataset.source import read_table
 from infer.dataset.table import VALID, Table
 from infer.model.card import ModelCard, read_card
 from infer.model.runs import CHECKPOINT, find_checkpoint

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob
@@ -26,10 +26,35 @@ DEVICE_HELP = "Device: auto, cuda or cpu. Auto reports its choice; cuda never fa
 BATCH_HELP = "Batch size, in images."
 LARGEST_BATCH = 65_536
 JSON_HELP = "Print one JSON object, and everything else to standard error."
+DATA_HELP = "Folder of the data set, labels table, or dataset card (TOML)."
 EXCLUDE_HELP = "CSV of images to leave out, as lab data check writes it."
 GATE_DEVICE_HELP = "Device of the gate: auto, cuda or cpu. Auto is the CPU, and CUDA too if available."
 GATE_BATCH_HELP = "Full batch size of the gate, in images."
 GATE_IMAGES_HELP = "Number of validation images for the gate, evenly spread."
+
+
+LABELS = "Labels from a table"
+
+
+def label_knob(default: Any, help: str, default_text: str = "by its header") -> Any:  # noqa: A002  # as in knob
+    """A knob about a labels table; it is the same in all stages of a training run."""
+    return knob(default, help, panel=LABELS, default_text=default_text, whole_run=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelOptions:
+    """Labels that no layout of folders tells. A dataset card (TOML) may hold values of the same names."""
+
+    labels: Path | None = label_knob(
+        None, "CSV, TSV, JSON lines or Parquet file of images and labels.", default_text="none"
+    )
+    images: tuple[Path, ...] = label_knob(
+        (), "Folder of the images; repeat it for several.", default_text="the data set's"
+    )
+    image_column: str = label_knob("", "Column that names the images.")
+    label_column: str = label_knob("", "Column of the labels, or one of several findings.")
+    group_column: str = label_knob("", "Column of the patients, whom no split divides.")
+    split_column: str = label_knob("", "Column of the splits: train, valid or test.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +106,10 @@ class PredictConfig(ReportConfig):
     """False: write every image, even if a sample submission lies beside the input."""
     truth: Path | None = knob(
         None,
-        "CSV of the true labels, with columns Path and label.",
+        "Labels table with the true labels (see docs/data.md).",
         default_text="class folders or a label column",
     )
+    label_column: str = knob("", "Column of the labels in --truth.", panel=REPORT, default_text="by its header")
     probabilities: Path | None = knob(None, "CSV or .parquet file for the probabilities of all classes.", panel=OUTPUT)
     top_k: int | None = knob(
         None, "Classes in --probabilities, the most probable first.", panel=OUTPUT, above=0, default_text="all"
@@ -141,10 +167,12 @@ class PredictConfig(ReportConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig(ReportConfig):
+class EvaluateConfig(ReportConfig, LabelOptions):
     """What `lab evaluate` does."""
 
-    data: Path | None = argument("DATA", "Data set.", default=None, default_text="the run's validation images")
+    data: Path | None = argument(
+        "DATA", "Data set, labels table or dataset card.", default=None, default_text="the run's validation images"
+    )
     """A data set in any layout; None: the validation split of the run that the model was exported from."""
     split: Split | None = knob(
         None,

@@ -6,7 +6,7 @@ from pathlib import Path
 from infer.config import EvaluateConfig
 from infer.core.console import Screen
 from infer.dataset.held_out import choose_split, labelled_images, run_table
-from infer.dataset.layouts import read_table
+from infer.dataset.source import read_table
 from infer.dataset.table import TEST, TRAIN, VALID
 from infer.metrics.metrics import Metrics
 from infer.metrics.result import EvaluationResult
@@ -29,8 +29,12 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
     """
     session = open_model(config.model, config.device, screen)
     card = session.card
-    own = config.data is None
-    table = read_table(config.data) if config.data else run_table(session.path.parent, card)
+    own = config.data is None and config.labels is None
+    table = (
+        read_table(config.data, options=config)
+        if config.data or config.labels
+        else run_table(session.path.parent, card)
+    )
     split = config.split or choose_split(table, (VALID, TEST) if own else (TEST, VALID, TRAIN))
     images = labelled_images(table, split, card.classes, screen)
     result = classify_table(session, images, config.batch_size, f"{split} split of {table.name}", screen)

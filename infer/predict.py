@@ -27,7 +27,7 @@ from infer.pipeline.fingerprint import Fingerprint
 from infer.pipeline.resume import Progress
 from infer.reports.files import remove_report
 from infer.tables.inputs import Inputs, read_inputs
-from infer.tables.labels import Labels, find_truth, read_groups
+from infer.tables.labels import Labels, find_truth
 from infer.tables.row_writers import CsvWriter, RowWriter, open_writer, require_parquet, writer_for
 from infer.tables.submission import Form, check_outputs, choose_form, probabilities_form, write_bad
 
@@ -109,13 +109,14 @@ def _prepare(config: PredictConfig, screen: Screen) -> _Job:
     check_outputs(config, inputs, [session.path for session in sessions])
     form = choose_form(config, inputs, classes, screen)
     inputs = inputs.in_order(form.order)
+    truth, groups = find_truth(config, inputs, classes, screen)
     return _Job(
         config=config,
         sessions=sessions,
         inputs=inputs,
         form=form,
-        truth=find_truth(config, inputs, classes, screen),
-        groups=read_groups(config.truth, inputs) if config.truth else inputs.groups,
+        truth=truth,
+        groups=groups,
         screen=screen,
     )
 

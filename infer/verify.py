@@ -6,7 +6,7 @@ from infer.config import VerifyConfig
 from infer.core.console import Screen
 from infer.core.errors import ConfigError, ParityError
 from infer.dataset.held_out import held_out_images
-from infer.dataset.layouts import read_table
+from infer.dataset.source import read_table
 from infer.dataset.table import Table, spread
 from infer.images.parallel_map import read_ahead
 from infer.images.preprocess import PixelSpec, read_window

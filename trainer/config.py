@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from infer.config import DEVICE_HELP, EXCLUDE_HELP, Device
+from infer.config import DATA_HELP, DEVICE_HELP, EXCLUDE_HELP, Device, LabelOptions
 from infer.core.errors import ConfigError
 from infer.core.knob import check, from_toml, knob, knobs, require, tables, to_toml
 
@@ -57,7 +57,7 @@ def _by_device(name: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(LabelOptions):
     """One training run. None means: what suits the device or the optimizer; `resolved` fills it in."""
 
     architecture: str
@@ -67,7 +67,7 @@ class TrainConfig:
     stages: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
     """The values that differ in each stage of the run, by field; empty: one stage with the values below."""
 
-    data: str = run_knob("", "Folder of the data set.", metavar="<path>", default_text="built-in synthetic cells")
+    data: str = run_knob("", DATA_HELP, metavar="<path>", default_text="built-in synthetic cells")
     fold: int | None = run_knob(None, "Validation fold of C-NMC.", panel=DATA, minimum=0, default_text="2")
     exclude: str = run_knob("", EXCLUDE_HELP, panel=DATA, metavar="<path>", default_text="none")
     seed: int = run_knob(0, "Seed of the weights, order, augmentation and split.", minimum=0, maximum=2**32 - 1)

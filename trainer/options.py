@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from infer.config import DATA_HELP
 from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob, option
 from infer.core.options import settings_of, with_settings
@@ -23,15 +24,17 @@ USED_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "fit": ("crop", ("None",)),
 }
 """Options that have an effect only where another option has one of these values."""
-WITH_RESUME = ("data", "exclude", "device", "workers", "compile", "tensorboard")
+WITH_RESUME = ("data", "labels", "images", "exclude", "device", "workers", "compile", "tensorboard")
 """Options allowed with --resume: where the data and its list lie now, and what changes no result."""
 
-PREVIEWED = ("fold", "exclude", "seed", "image_size", "fit", "crop", "enhance", "augment", "grayscale")
+SOURCE = ("labels", "images", "image_column", "label_column", "group_column", "split_column")
+"""Values that describe the data set beside its folder."""
+PREVIEWED = (*SOURCE, "fold", "exclude", "seed", "image_size", "fit", "crop", "enhance", "augment", "grayscale")
 """Values that change the sheets of `lab data preview`."""
 RANGE_TESTED = (
-    *("data", "fold", "exclude", "seed", "pretrained", "weights", "batch_size", "accumulate", "optimizer", "momentum"),
-    *("nesterov", "weight_decay", "decay_all", "clip_norm", "label_smoothing", "class_weights", "sampling", "device"),
-    *("workers", "image_size", "fit", "crop", "enhance", "augment", "normalization", "grayscale"),
+    *("data", *SOURCE, "fold", "exclude", "seed", "pretrained", "weights", "batch_size", "accumulate", "optimizer"),
+    *("momentum", "nesterov", "weight_decay", "decay_all", "clip_norm", "label_smoothing", "class_weights", "sampling"),
+    *("device", "workers", "image_size", "fit", "crop", "enhance", "augment", "normalization", "grayscale"),
 )
 """Values that change the loss curve of `lab find-rate`."""
 
@@ -58,9 +61,9 @@ class TrainOptions:
 class PreviewOptions:
     """What `lab data preview` takes beside the values of TrainConfig."""
 
-    data: Path = argument("DATA", "Folder of the data set.")
+    data: Path = argument("DATA", DATA_HELP)
     recipe: str = knob(DEFAULT, RECIPE_HELP)
-    images: int = knob(4, "Images per class.", minimum=1, maximum=100)
+    per_class: int = knob(4, "Images per class.", minimum=1, maximum=100)
     draws: int = knob(4, "Augmented views per image.", minimum=0, maximum=20)
     out: Path = knob(Path("preview"), "Folder for the sheets.")
 

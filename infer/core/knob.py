@@ -135,7 +135,9 @@ def from_toml(config: type, values: Mapping[str, object]) -> dict[str, object]:
 
 def to_toml(values: Mapping[str, object]) -> str:
     """Field values as lines of TOML; values that are None are left out."""
-    texts = {name: json.dumps(value, ensure_ascii=False) for name, value in values.items() if value is not None}
+    texts = {
+        name: json.dumps(value, ensure_ascii=False, default=str) for name, value in values.items() if value is not None
+    }
     return "".join(f"{name} = {text}\n" for name, text in texts.items()).replace("\x7f", "\\u007f")
 
 
@@ -165,11 +167,19 @@ def _is(kind: Any, wanted: type) -> bool:
 
 
 def _field_value(kind: Any, value: object) -> object:
-    is_float = _is(kind, float)
+    convert = _as_float if _is(kind, float) else _as_path if _is(kind, Path) else _unchanged
     if not _is(kind, tuple):
-        return _as_float(value) if is_float else value
+        return convert(value)
     items = value if isinstance(value, list | tuple) else [value]
-    return tuple(_as_float(item) if is_float else item for item in items)
+    return tuple(convert(item) for item in items)
+
+
+def _unchanged(value: object) -> object:
+    return value
+
+
+def _as_path(value: object) -> object:
+    return Path(value) if isinstance(value, str) else value
 
 
 def _as_float(value: object) -> object:

@@ -27,10 +27,11 @@ from infer.dataset.findings import (
     exclusions,
 )
 from infer.dataset.image_facts import Facts, measure_images
-from infer.dataset.layouts import parts, read_listed
+from infer.dataset.layouts import parts
 from infer.dataset.near_duplicates import MOST_PAIRS, near_pairs
 from infer.dataset.page import check_page
 from infer.dataset.report import json_text
+from infer.dataset.source import find_source, read_source
 from infer.dataset.table import TEST, UNKNOWN, Table
 from infer.images.listing import no_images
 
@@ -47,7 +48,7 @@ def check_data(config: DataCheckConfig, screen: Screen) -> Findings:
         DataError: the data set cannot be read, or holds no image.
         OutputError: the report cannot be written.
     """
-    table, _ = read_listed(config.data)
+    table, _ = read_source(find_source(config.data, config))
     table = without_excluded(table, config.exclude, screen)
     if not len(table):
         raise no_images(table.root)

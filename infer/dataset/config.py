@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from infer.config import EXCLUDE_HELP, INPUT
+from infer.config import DATA_HELP, EXCLUDE_HELP, INPUT, LabelOptions
 from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob, require
 
@@ -17,10 +17,10 @@ LIMITS = "Limits"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataCheckConfig:
+class DataCheckConfig(LabelOptions):
     """What `lab data check` does."""
 
-    data: Path = argument("DATA", "Folder of the data set.")
+    data: Path = argument("DATA", DATA_HELP)
     out: Path | None = knob(None, "Folder for the report.", default_text="data-check-NAME, by the data set's name")
     json: bool = knob(False, "Print the report as JSON, and nothing else.")
     exclude: Path | None = knob(None, EXCLUDE_HELP, default_text="none")
@@ -52,11 +52,10 @@ class DataCheckConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSplitConfig:
+class DataSplitConfig(LabelOptions):
     """What `lab data split` does."""
 
-    source: Path = argument("SOURCE", "Folder of the data set, or a CSV with columns Path and label.")
-    """A data set in any layout, or a CSV with Path, label and perhaps a patient."""
+    source: Path = argument("SOURCE", DATA_HELP)
     out: Path = knob(Path("split"), "Folder for train.csv, valid.csv and test.csv.")
     valid: float = knob(0.15, "Share of the images for validation.", minimum=0, below=1)
     test: float | None = knob(None, "Share of the images for the test.", minimum=0, below=1, default_text="0.15")

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from infer.config import LabelOptions
 from infer.core.console import Screen
 from infer.core.csv_files import csv_text, read_csv
 from infer.core.errors import DataError
 from infer.core.files import write_text
 from infer.core.text import listed
-from infer.dataset.layouts import read_listed, read_one_table
+from infer.dataset.source import find_source, read_source
 from infer.dataset.table import Table
 from infer.dataset.validation import check_listed
 from infer.images.listing import is_image
@@ -47,13 +48,22 @@ def read_exclusions(file: Path) -> list[Exclusion]:
     return [Exclusion(*[*row, "", ""][:3]) for row in rows if row[0]]
 
 
-def read_without_excluded(source: Path, fold: int | None, exclude: Path | None, screen: Screen) -> Table:
-    """Read and check a data folder or one CSV without the images of the list `exclude`; print how many it leaves out.
+def read_without_excluded(
+    data: Path | None, options: LabelOptions, fold: int | None, exclude: Path | None, screen: Screen
+) -> Table:
+    """Read and check a data set without the images of the list `exclude`; print how many it leaves out.
+
+    Args:
+        data: a folder, a labels table or a dataset card; None where `options` name a table.
+        options: --labels, --images and the columns.
+        fold: C-NMC's validation fold; 2 if None.
+        exclude: a list that `lab data check` or a person wrote; None: no list.
+        screen: where it prints.
 
     Raises:
         DataError: the data set or the list cannot be read, no image is left, or images or labels are missing.
     """
-    table, missing = read_one_table(source) if source.is_file() else read_listed(source, fold)
+    table, missing = read_source(find_source(data, options), fold)
     table = without_excluded(table, exclude, screen)
     check_listed(table, missing)
     return table

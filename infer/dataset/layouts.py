@@ -12,7 +12,6 @@ from infer.core.text import listed
 from infer.dataset.class_labels import sorted_labels
 from infer.dataset.locate import ImageIndex, Missing, find_all
 from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
-from infer.dataset.validation import check_listed
 from infer.images.listing import list_images
 from infer.model.card import ClassName
 
@@ -24,17 +23,6 @@ CNMC_FOLD = 2
 
 Row = tuple[str, str | None, str, str]
 """Path, label (None: not known), group and split of an image."""
-
-
-def read_table(folder: Path, fold: int | None = None) -> Table:
-    """Read a data set in any layout that lab knows; `fold` is C-NMC's validation fold (2 when None).
-
-    Raises:
-        DataError: no layout is recognised, images or labels are missing, or an image has two labels.
-    """
-    table, missing = read_listed(folder, fold)
-    check_listed(table, missing)
-    return table
 
 
 def read_listed(folder: Path, fold: int | None = None) -> tuple[Table, Missing]:
@@ -57,17 +45,6 @@ def read_listed(folder: Path, fold: int | None = None) -> tuple[Table, Missing]:
         raise DataError(f"--fold chooses one of C-NMC's folds, but {folder} has another layout; leave --fold out")
     missing: Missing = {}
     return (read(folder, missing) if fold is None else _read_cnmc(folder, missing, fold)), missing
-
-
-def read_one_table(file: Path) -> tuple[Table, Missing]:
-    """Read one CSV with Path, label and optionally a patient as training images, without checking them.
-
-    Raises:
-        DataError: it cannot be read, or lacks a column.
-    """
-    missing: Missing = {}
-    rows = _read_one_csv(file, TRAIN, ImageIndex(file.parent), missing)
-    return _table(file.parent, f"{file.name} with Path and label", rows), missing
 
 
 def hides_path_csv(folder: Path) -> bool:
@@ -109,7 +86,7 @@ def _read_cnmc(folder: Path, missing: Missing, fold: int = CNMC_FOLD) -> Table:
     if not any(row[3] == VALID for row in rows):
         folds = sorted(path.name for path in (folder / "training_data").glob("fold_*"))
         raise DataError(f"there is no fold {fold} in {folder}, only {listed(folds)}; give one of them with --fold")
-    return _table(folder, f"C-NMC 2019, validation on fold {fold}", rows, CNMC_CLASSES)
+    return to_table(folder, f"C-NMC 2019, validation on fold {fold}", rows, CNMC_CLASSES)
 
 
 def _is_column_files(folder: Path) -> bool:
@@ -130,7 +107,7 @@ def _read_column_files(folder: Path, missing: Missing) -> Table:
             values = paired_labels(images, names, labels)
         paths = find_all(index, names, images, missing)
         rows += [(path, value, "", split) for path, value in zip(paths, values, strict=True)]
-    return _table(folder, "train_img.csv with train_label.csv", rows)
+    return to_table(folder, "train_img.csv with train_label.csv", rows)
 
 
 def paired_labels(images: Path, names: list[str], labels: Path) -> list[str]:
@@ -161,7 +138,7 @@ def _read_path_csv(folder: Path, missing: Missing) -> Table:
         if file.is_file():
             rows += _read_one_csv(file, split, index, missing)
     tests = _merged([row for row in rows if row[3] == TEST])
-    return _table(folder, "train.csv with Path and label", [row for row in rows if row[3] != TEST] + tests)
+    return to_table(folder, "train.csv with Path and label", [row for row in rows if row[3] != TEST] + tests)
 
 
 def _merged(rows: list[Row]) -> list[Row]:
@@ -212,7 +189,7 @@ def _read_class_folders(folder: Path, missing: Missing) -> Table:
     train = split_folders[TRAIN]
     if not any(split_folders.values()):
         rows: list[Row] = [(path, path.split("/")[0], "", TRAIN) for path in list_images(folder) if "/" in path]
-        return _table(folder, "a folder per class, no splits", rows)
+        return to_table(folder, "a folder per class, no splits", rows)
     rows = []
     classes = {path.name for path in (folder / train).iterdir() if path.is_dir()} if train else set()
     for split, name in split_folders.items():
@@ -222,7 +199,7 @@ def _read_class_folders(folder: Path, missing: Missing) -> Table:
         rows += [
             (f"{name}/{path}", None if flat else label, "", split) for path, label in zip(paths, labels, strict=True)
         ]
-    return _table(folder, "a folder per class in train, valid, test", rows)
+    return to_table(folder, "a folder per class in train, valid, test", rows)
 
 
 LAYOUTS: tuple[tuple[Callable[[Path], bool], Callable[[Path, Missing], Table]], ...] = (
@@ -234,7 +211,7 @@ LAYOUTS: tuple[tuple[Callable[[Path], bool], Callable[[Path, Missing], Table]], 
 """How to recognise each layout, and its reader; the first that matches is used."""
 
 
-def _table(folder: Path, layout: str, rows: list[Row], classes: tuple[ClassName, ...] = ()) -> Table:
+def to_table(folder: Path, layout: str, rows: list[Row], classes: tuple[ClassName, ...] = ()) -> Table:
     """Make a Table of rows; without `classes` they are the labels, with the names of `classes.csv` (label, name)."""
     if not classes:
         labels = sorted_labels({label for _, label, _, _ in rows if label is not None})

@@ -35,7 +35,7 @@ def split_data(config: DataSplitConfig, screen: Screen) -> Table:
         OutputError: there is a split already and --force was not given, or the folder cannot be written.
     """
     files = _output_files(config)
-    table = read_without_excluded(config.source, None, config.exclude, screen)
+    table = read_without_excluded(config.source, config, None, config.exclude, screen)
     table = split_table(table, config, screen)
     paths = _paths_from(config.out, table)
     _require_plain_text(paths, table)

@@ -17,7 +17,7 @@ from infer.model.onnx_session import runtime_version
 from infer.model.session import Session
 from infer.tables.inputs import Inputs
 
-FREE_TO_CHANGE = {"source", "out", "model", "device", "bad_images", "tune", "restart"}
+FREE_TO_CHANGE = {"source", "out", "model", "device", "bad_images", "tune", "restart", "label_column"}
 """Options that are not compared, besides those of the report: either another part of the fingerprint covers what they
 choose, or they are applied again to all rows."""
 

@@ -25,5 +25,5 @@ class NameMatcher:
 
     @staticmethod
     def _keys(name: str) -> tuple[str, str, str]:
-        path = PurePosixPath(name)
-        return name, path.name, path.stem if is_image(path.name) else path.name
+        path = PurePosixPath(name.replace("\\", "/"))
+        return str(path), path.name, path.stem if is_image(path.name) else path.name

@@ -1,6 +1,7 @@
-"""True labels and patients of the images to predict: from a CSV, from the input itself, or unknown."""
+"""True labels and patients of the images to predict: from a labels table, from the input itself, or unknown."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,89 +9,119 @@ from numpy.typing import NDArray
 
 from infer.config import PredictConfig
 from infer.core.console import Screen
-from infer.core.csv_files import read_csv
 from infer.core.errors import DataError
 from infer.core.text import listed
 from infer.dataset.class_labels import to_indices, unknown_labels
-from infer.dataset.layouts import GROUP_COLUMNS, paired_labels
+from infer.dataset.columns import ColumnNames
+from infer.dataset.known_headers import LABEL_NAMES
+from infer.dataset.label_file import LabelFile, read_label_file
+from infer.dataset.labelled import read_labelled
+from infer.images.listing import natural_key
 from infer.model.card import ClassName
 from infer.tables.image_names import NameMatcher
-from infer.tables.inputs import IMAGE_COLUMNS, LABEL_COLUMNS, Inputs, column_of
+from infer.tables.inputs import STANDARD_INPUT, Inputs
 
 Labels = NDArray[np.int64]
-TRUTH_COLUMNS = (*LABEL_COLUMNS, "class", "target", "level", "truth")
+OWN_ORDER = (".csv", ".txt")
+"""Inputs that list images in an order of their own."""
 
 
-def find_truth(config: PredictConfig, inputs: Inputs, classes: Sequence[ClassName], screen: Screen) -> Labels | None:
-    """The class index of each input, int64 [n], from the CSV of --truth, else from the input itself, else None.
+@dataclass(frozen=True)
+class Truth:
+    """What is known of n inputs, in their order."""
+
+    labels: list[str]
+    """[n] labels or class names as text."""
+    groups: Sequence[str]
+    """[n] the patient, "" where unknown; empty where no patient is known."""
+    summary: str
+    """Where it is from, for people."""
+
+
+def find_truth(
+    config: PredictConfig, inputs: Inputs, classes: Sequence[ClassName], screen: Screen
+) -> tuple[Labels | None, Sequence[str]]:
+    """The class index of each input, int64 [n], and its patient: from --truth, else from the input itself, else None.
 
     Raises:
-        DataError: the CSV does not fit the inputs (see `read_truth`), or has labels that the model does not know.
+        DataError: the table does not fit the inputs (see `read_truth`), or has labels that the model does not know.
     """
     if config.truth:
-        return np.array(to_indices(read_truth(config.truth, inputs), classes, str(config.truth)))
+        ordered = str(config.source) == STANDARD_INPUT or config.source.suffix.lower() in OWN_ORDER
+        truth = read_truth(config.truth, inputs, config.label_column, ordered)
+        screen.say(f"truth: {truth.summary}")
+        return np.array(to_indices(truth.labels, classes, str(config.truth))), truth.groups
     if not inputs.labels:
-        return None
+        return None, inputs.groups
     if unknown := unknown_labels(inputs.labels, classes):
         screen.say(f"no report: {inputs.labels_from} has the labels {listed(unknown)}, which the model does not know")
-        return None
-    return np.array(to_indices(inputs.labels, classes, str(config.source)))
+        return None, inputs.groups
+    return np.array(to_indices(inputs.labels, classes, str(config.source))), inputs.groups
 
 
-def read_truth(file: Path, inputs: Inputs) -> list[str]:
-    """Read the label of each input from a CSV with an image column and a label column; rows are in any order.
+def read_truth(file: Path, inputs: Inputs, label_column: str = "", ordered: bool = True) -> Truth:
+    """Read the label and the patient of each input from a labels table (see `find_columns`); rows are in any order.
 
-    A CSV of a single column has no header, and its labels are in the order of the inputs.
+    A file of a single column has labels alone, in the order of the inputs.
 
-    Raises:
-        DataError: an input has no label or two, an id is ambiguous, or the columns are not recognised.
-    """
-    rows = read_csv(file)
-    if rows and all(len(row) == 1 for row in rows):
-        return paired_labels(inputs.root, inputs.names, file)
-    if any(len(row) < len(rows[0]) for row in rows):
-        raise DataError(f"{file} has rows with fewer values than its {len(rows[0])} columns; complete them")
-    header = [name.lower() for name in rows[0]] if rows else []
-    image, label = column_of(header, IMAGE_COLUMNS), column_of(header, TRUTH_COLUMNS)
-    if image is None or label is None:
-        header_text = f"the columns {listed(rows[0])}" if rows else "no columns"
-        raise DataError(f"{file} has {header_text}; its first line must name a column Path and a column label")
-    labels = _matched(file, rows[1:], (image, label), "labels", inputs.names)
-    if missing := [name for name, value in zip(inputs.names, labels, strict=True) if value is None]:
-        raise DataError(f"{file} has no label for {len(missing)} of the images: {listed(missing)}; add them")
-    return [value or "" for value in labels]
-
-
-def read_groups(file: Path, inputs: Inputs) -> Sequence[str]:
-    """Read the patient of each input, "" where unknown, from the CSV of `read_truth`, or else from the input itself.
+    Args:
+        file: the table.
+        inputs: the images.
+        label_column: the column that the user named; "": by its header.
+        ordered: whether the inputs are in an order that the user chose, rather than sorted by lab.
 
     Raises:
-        DataError: an image has two patients.
+        DataError: an input has no label or two, an id is ambiguous, the columns are not recognised, or labels alone
+            may be in either of two orders.
     """
-    rows = read_csv(file)
-    header = [name.lower() for name in rows[0]]
-    image, group = column_of(header, IMAGE_COLUMNS), column_of(header, GROUP_COLUMNS)
-    if image is None or group is None or len(header) == 1:
-        return inputs.groups
-    return [value or "" for value in _matched(file, rows[1:], (image, group), "patients", inputs.names)]
-
-
-def _matched(
-    file: Path, rows: list[list[str]], columns: tuple[int, int], kind: str, names: Sequence[str]
-) -> list[str | None]:
-    """For each name the value of the second column in the row whose first column names it; None where no row does.
-
-    Raises:
-        DataError: an id is ambiguous, or a name has two different values; `kind` says of what.
-    """
-    image, column = columns
-    matcher = NameMatcher(names)
-    values: dict[int, str] = {}
-    for row in rows:
-        indices = matcher.find(row[image])
+    table = read_label_file(file)
+    if not table.header:
+        raise DataError(f"{file} is empty; give a table with the images' names and labels")
+    if len(table.header) == 1 and not label_column:
+        return _in_order(table, inputs, ordered)
+    matcher = NameMatcher(inputs.names)
+    read = read_labelled(table, ColumnNames(label=label_column), lambda name: bool(matcher.find(name)))
+    if not table.rows:
+        raise DataError(f"{file} has a header and no rows; add a row for each image")
+    count = len(inputs.names)
+    labels: list[str | None] = [None] * count
+    groups: list[str | None] = [None] * count
+    for name, label, group in zip(read.names, read.labels, read.groups, strict=True):
+        indices = matcher.find(name)
         if len(indices) > 1:
-            candidates = listed([names[index] for index in indices])
-            raise DataError(f"{file}: {row[image]} fits several images: {candidates}; write the relative path")
-        if indices and values.setdefault(indices[0], row[column]) != row[column]:
-            raise DataError(f"{file} gives {row[image]} two different {kind}; keep the right one")
-    return [values.get(index) for index in range(len(names))]
+            candidates = listed([inputs.names[index] for index in indices])
+            raise DataError(f"{file}: {name} fits several images: {candidates}; write the relative path")
+        for index in indices:
+            for values, value, kind in ((labels, label, "labels"), (groups, group or None, "patients")):
+                if value is not None and values[index] not in (None, value):
+                    raise DataError(f"{file} gives {name} two different {kind}; keep the right one")
+                values[index] = values[index] if value is None else value
+    if missing := [name for name, label in zip(inputs.names, labels, strict=True) if label is None]:
+        raise DataError(f"{file} has no label for {len(missing)} of the images: {listed(missing)}; add them")
+    known = any(groups)
+    return Truth(
+        labels=[label or "" for label in labels],
+        groups=[group or "" for group in groups] if known else inputs.groups,
+        summary=read.summary,
+    )
+
+
+def _in_order(table: LabelFile, inputs: Inputs, ordered: bool) -> Truth:
+    """The labels of a file of labels alone. Raises DataError where the order of the images is not certain."""
+    values = [*table.header, *(row[0] for row in table.rows)]
+    if values and values[0].lower() in LABEL_NAMES and len(values) == len(inputs.names) + 1:
+        values = values[1:]
+    if len(values) != len(inputs.names):
+        raise DataError(
+            f"{table.path} has {len(values)} labels for the {len(inputs.names)} images of {inputs.root}; make them one "
+            "line each"
+        )
+    plain = sorted(inputs.names)
+    if not ordered and plain != inputs.names == sorted(inputs.names, key=natural_key):
+        place = next(index for index, name in enumerate(plain) if name != inputs.names[index])
+        raise DataError(
+            f"{table.path} has labels alone, and their order is not certain: line {place + 1} may be "
+            f"{inputs.names[place]} (counted) or {plain[place]} (sorted by letter); add a column with the images' names"
+        )
+    summary = f"{table.path.name}: one label a line, in the order {inputs.names[0]} to {inputs.names[-1]}"
+    return Truth(values, inputs.groups, summary)

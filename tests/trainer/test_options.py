@@ -26,6 +26,12 @@ Typed = Callable[..., TrainConfig]
 
 WRITTEN: dict[str, tuple[str, Any]] = {
     "data": ("folder of images", "folder of images"),
+    "labels": ("labels.csv", Path("labels.csv")),
+    "images": ("part 1", (Path("part 1"),)),
+    "image_column": ("Image Index", "Image Index"),
+    "label_column": ("dx", "dx"),
+    "group_column": ("lesion_id", "lesion_id"),
+    "split_column": ("fold", "fold"),
     "fold": ("0", 0),
     "exclude": ("bad images.csv", "bad images.csv"),
     "seed": ("7", 7),
@@ -259,10 +265,11 @@ def test_resuming_takes_all_values_from_the_run(typed: Typed, stopped: Path) -> 
 
 def test_resuming_takes_what_changes_no_result(typed: Typed, stopped: Path) -> None:
     others = ("--data", "new", "--exclude", "list.csv", "--workers", "2", "--compile", "off", "--tensorboard")
-    others = (*others, "--device", "auto")
+    others = (*others, "--device", "auto", "--labels", "t.csv", "--images", "a", "--images", "b")
     assert {name for name in WITH_RESUME if option(name) in others} == set(WITH_RESUME)
     config = typed("--resume", stopped, *others)
     assert config.exclude == "list.csv"
+    assert (config.labels, config.images) == (Path("t.csv"), (Path("a"), Path("b")))
     found = (config.data, config.workers, config.compile, config.tensorboard, config.device, config.epochs)
     assert found == ("new", 2, "off", True, "auto", 9)
 
@@ -278,7 +285,7 @@ def test_resuming_names_all_that_it_refuses_and_what_it_takes(lab: Callable, sto
     typed = ("--no-nesterov", "--seed", "0", "resnet18", "--recipe", "leukemia-clahe", "--data", "new")
     ran = lab("train", *typed, "--resume", stopped)
     assert ran.code == 2
-    assert "so --seed, --nesterov, ARCH, --recipe cannot be given; only --data, --exclude, --device, " in ran.err
+    assert "so --seed, --nesterov, ARCH, --recipe cannot be given; only --data, --labels, --images, --exclude, --device, " in ran.err
     assert ran.err.count("\n") == 1
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from infer.core.console import Screen
 from infer.core.errors import ConfigError
-from infer.dataset.layouts import read_table
+from infer.dataset.source import read_table
 from infer.images.preprocess import PixelSpec, read_canvas, read_window
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.parse import parse_steps
@@ -98,7 +98,7 @@ def test_an_unreadable_image_is_named_and_left_out(
 
 @pytest.mark.parametrize("command", [("data", "preview")])
 def test_the_command_says_where_the_sheets_are(lab: Callable, cells: Path, tmp_path: Path, command: tuple) -> None:
-    ran = lab(*command, cells, "--image-size", "64", "--images", "1", "--draws", "1", "--out", tmp_path / "sheets")
+    ran = lab(*command, cells, "--image-size", "64", "--per-class", "1", "--draws", "1", "--out", tmp_path / "sheets")
     assert ran.code == 0, ran.err
     for path in (tmp_path / "sheets").iterdir():
         assert f"sheet: {path}" in ran.out

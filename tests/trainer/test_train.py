@@ -19,7 +19,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, r
 import trainer.train
 from infer.core.console import Screen
 from infer.core.errors import DataError, DeviceError, OutputError, TrainingError
-from infer.dataset.layouts import read_table
+from infer.dataset.source import read_table
 from infer.images.preprocess import read_window
 from infer.model.card import read_card
 from trainer.config import TrainConfig, read_config

@@ -23,13 +23,12 @@ def read_data(settings: ResolvedConfig, screen: Screen) -> Table:
         DataError: the data set is not usable.
         OutputError: the built-in set cannot be written.
     """
-    if settings.data:
-        folder = Path(settings.data).expanduser()
-    else:
-        folder = builtin_data(screen)
+    data = Path(settings.data).expanduser() if settings.data else None
+    if data is None and settings.labels is None:
+        data = builtin_data(screen)
         screen.say("no --data given: the built-in SYNTHETIC cells, which are drawings and no patients' cells")
     exclude = Path(settings.exclude).expanduser() if settings.exclude else None
-    table = read_without_excluded(folder, settings.fold, exclude, screen)
+    table = read_without_excluded(data, settings, settings.fold, exclude, screen)
     check_trainable(table)
     table = with_validation(table, settings.seed)
     show_table(table, screen)

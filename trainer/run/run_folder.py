@@ -19,6 +19,7 @@ from infer.core.csv_files import csv_text
 from infer.core.errors import ConfigError
 from infer.core.files import cannot_write, make_folder, write_bytes, write_text
 from infer.core.text import duration, listed
+from infer.dataset.source import resolve_options
 from infer.dataset.table import VALID, Table
 from infer.metrics.metrics import Estimate, Metrics, measure
 from infer.metrics.result import EvaluationResult
@@ -93,7 +94,8 @@ class Record:
     def start(self, config: TrainConfig, table: Table) -> None:
         """Write what the run starts from. Raises OutputError."""
         if self._writes:
-            write_text(self.run / RECIPE, replace(config, data=str(table.root.resolve())).to_toml())
+            options = resolve_options(Path(config.data).expanduser() if config.data else None, config)
+            write_text(self.run / RECIPE, replace(config, data=str(table.root.resolve()), **options).to_toml())
             table.write(self.run / DATA)
 
     def add(self, epoch: Epoch, trainer: Trainer, card: ModelCard, stage: int = 0) -> str:

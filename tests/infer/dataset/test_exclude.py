@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infer.config import LabelOptions
 from infer.core.console import Screen
 from infer.core.errors import DataError
 from infer.dataset.exclude import Exclusion, read_exclusions, read_without_excluded, remove, write_exclusions
@@ -96,7 +97,7 @@ def broken(tmp_path: Path) -> Path:
 def test_what_is_left_out_is_not_checked(broken: Path, heard: tuple[Screen, io.StringIO]) -> None:
     screen, text = heard
     (broken / "e.csv").write_text("c.png\ngone.png\nnever.png\n")
-    assert read_without_excluded(broken, None, broken / "e.csv", screen).paths == ("a.png", "b.png")
+    assert read_without_excluded(broken, LabelOptions(), None, broken / "e.csv", screen).paths == ("a.png", "b.png")
     assert "left out: 3 images" in text.getvalue()
     assert "names 1 images that are not in" in text.getvalue()
     assert "never.png" in text.getvalue()
@@ -104,10 +105,10 @@ def test_what_is_left_out_is_not_checked(broken: Path, heard: tuple[Screen, io.S
 
 def test_without_a_list_the_data_set_is_checked(broken: Path, quiet: Screen) -> None:
     with pytest.raises(DataError, match=r"names 1 images that are not below .*: gone\.png"):
-        read_without_excluded(broken, None, None, quiet)
+        read_without_excluded(broken, LabelOptions(), None, None, quiet)
 
 
 def test_a_list_of_everything_is_refused(broken: Path, quiet: Screen) -> None:
     (broken / "e.csv").write_text("a\nb\nc\ngone.png\n")
     with pytest.raises(DataError, match=r"leaves out all 5 images of .*; shorten it"):
-        read_without_excluded(broken, None, broken / "e.csv", quiet)
+        read_without_excluded(broken, LabelOptions(), None, broken / "e.csv", quiet)

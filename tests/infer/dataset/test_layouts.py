@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from infer.core.errors import DataError
-from infer.dataset.layouts import paired_labels, parts, read_listed, read_table
+from infer.dataset.layouts import paired_labels, parts, read_listed
+from infer.dataset.source import read_table
 from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
 from infer.dataset.validation import check_trainable
 from infer.model.card import ClassName

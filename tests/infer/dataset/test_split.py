@@ -9,7 +9,7 @@ import pytest
 from infer.core.console import Screen
 from infer.core.errors import DataError, OutputError
 from infer.dataset.config import DataSplitConfig
-from infer.dataset.layouts import read_table
+from infer.dataset.source import read_table
 from infer.dataset.split import split_data
 from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
 

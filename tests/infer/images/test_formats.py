@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, features
 
 from infer.core.errors import DataError, ImageError
-from infer.dataset.layouts import read_table
+from infer.dataset.source import read_table
 from infer.images import formats
 from infer.images.archive import list_members
 from infer.images.formats import FORMATS, ImageFormat, format_names, pillow_names, suffixes

@@ -10,7 +10,7 @@ from rich.console import Console
 import trainer.data.synthetic
 from infer.core.console import Screen
 from infer.core.errors import OutputError
-from infer.dataset.layouts import read_table
+from infer.dataset.source import read_table
 from trainer.data.synthetic import SPLITS, builtin_data, draw_cell, make_set
 
 FEW = {"train": 6, "valid": 3, "test": 3}

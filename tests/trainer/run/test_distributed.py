@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
 from infer.core.errors import ConfigError
-from infer.dataset.layouts import read_table
+from infer.dataset.source import read_table
 from infer.images.preprocess import read_window
 from trainer.config import TrainConfig
 from trainer.model.checkpoint import load_checkpoint

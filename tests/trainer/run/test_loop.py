@@ -16,7 +16,7 @@ from torch.optim.optimizer import Optimizer
 import infer.model.session
 from exporter.reference import ask
 from infer.core.console import Screen
-from infer.dataset.layouts import read_table
+from infer.dataset.source import read_table
 from infer.images.preprocess import read_window
 from infer.model.card import IMAGENET, ModelCard, read_card
 from trainer.config import TrainConfig

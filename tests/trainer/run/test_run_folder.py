@@ -12,7 +12,7 @@ import trainer.model.network
 import trainer.run.run_folder
 from infer.core.errors import ConfigError
 from infer.core.text import duration
-from infer.dataset.layouts import read_table
+from infer.dataset.source import read_table
 from infer.dataset.table import Table
 from infer.images.preprocess import PixelSpec
 from infer.metrics.metrics import measure

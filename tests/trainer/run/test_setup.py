@@ -6,7 +6,7 @@ import pytest
 
 from infer.core.console import Screen
 from infer.core.errors import ConfigError
-from infer.dataset.layouts import read_table
+from infer.dataset.source import read_table
 from infer.images.preprocess import PixelSpec
 from infer.model.card import IMAGENET
 from trainer.config import ResolvedConfig, TrainConfig

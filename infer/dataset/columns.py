@@ -1,0 +1,197 @@
+"""Which column of a labels table names the image, its label, its patient and its split."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from infer.core.errors import DataError
+from infer.core.text import listed
+from infer.dataset.findings_columns import MULTI_LABEL, is_finding_column, one_hot_columns, refuse_several_findings
+from infer.dataset.known_headers import GROUP_NAMES, IMAGE_NAMES, KNOWN_HEADERS, LABEL_NAMES, SPLIT_NAMES, KnownHeader
+from infer.dataset.label_file import LabelFile
+
+CHECKED = 200
+"""Rows whose image is looked for to tell two columns apart."""
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """What the user names on the command line or in a dataset card; "" where it is left to the header."""
+
+    image: str = ""
+    label: str = ""
+    group: str = ""
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Positions of the columns in a header."""
+
+    image: int
+    label: int | None = None
+    group: int | None = None
+    split: int | None = None
+    one_hot: tuple[int, ...] = ()
+    """One column for each class, in place of a label column."""
+    finding: str = ""
+    """The finding that is looked for in a label column of several findings a cell."""
+    is_finding: bool = False
+    """Whether the label column is a finding of 1, 0, -1 (uncertain) and blank (not mentioned) that the user chose."""
+    group_pattern: str = ""
+    source: str = ""
+    """Where the header is known from; "" where it was told, or recognised by its words."""
+
+    def describe(self, header: Sequence[str]) -> str:
+        """For people: `images image_id, labels dx, groups lesion_id (HAM10000)`."""
+        parts = [f"images {header[self.image]}"]
+        if self.one_hot:
+            parts.append(f"labels one-hot in {listed([header[position] for position in self.one_hot], 8)}")
+        elif self.label is not None:
+            parts.append(f"labels {header[self.label]}" + (f" with {self.finding} or without" if self.finding else ""))
+        parts += [f"groups {header[self.group]}"] if self.group is not None else []
+        parts += [f"splits {header[self.split]}"] if self.split is not None else []
+        usual = header[self.image].lower() in IMAGE_NAMES and self.label is not None
+        usual = usual and header[self.label or 0].lower() in LABEL_NAMES
+        return ", ".join(parts) + (f" (as in {self.source.partition(',')[0]})" if self.source and not usual else "")
+
+
+def find_columns(
+    table: LabelFile, chosen: ColumnNames, is_image: Callable[[str], bool], needs_label: bool = True
+) -> Columns:
+    """Find the columns of a table: those that are named, then those of a known header, then by their words.
+
+    Args:
+        table: a header and rows.
+        chosen: the columns that the user named.
+        is_image: whether an image of this name lies there; tells a row number from a file name.
+        needs_label: whether a table without labels is an error.
+
+    Raises:
+        DataError: a named column is not there, two columns fit a role, no column fits, or the table has several labels
+            an image.
+    """
+    names = [name.lower() for name in table.header]
+    known = _known_header(table, names, chosen)
+    image = _image_column(table, names, chosen.image, known, is_image)
+    finding = ""
+    label = None
+    if chosen.label:
+        label, finding = _chosen_label(table, names, chosen.label)
+    elif known:
+        label = names.index(known.label)
+    group = _named(table, names, "--group-column", chosen.group) if chosen.group else None
+    split = _named(table, names, "--split-column", chosen.split) if chosen.split else None
+    if group is None:
+        group = names.index(known.group) if known and known.group in names else None
+    free = [position for position in range(len(names)) if position not in (image, label)]
+    if group is None:
+        group = _only(
+            table, [position for position in free if names[position] in GROUP_NAMES], "--group-column", "patients"
+        )
+    if split is None:
+        split = _only(
+            table, [position for position in free if names[position] in SPLIT_NAMES], "--split-column", "splits"
+        )
+    one_hot: tuple[int, ...] = ()
+    if label is None:
+        label = _only(table, [p for p in free if names[p] in LABEL_NAMES and p != group], "--label-column", "labels")
+    if label is None:
+        one_hot = one_hot_columns(table, [position for position in free if position not in (group, split)])
+    if needs_label and label is None and not one_hot:
+        raise DataError(
+            f"{table.path} has the columns {listed(table.header, 20)}; none is known to hold labels: "
+            "name it with --label-column"
+        )
+    if label is not None and not finding:
+        refuse_several_findings(table, label)
+    return Columns(
+        image=image,
+        label=label,
+        group=group,
+        split=split,
+        one_hot=one_hot,
+        finding=finding,
+        is_finding=bool(chosen.label and not finding and label is not None and is_finding_column(table, label)),
+        group_pattern=known.group_pattern if known and group is not None and names[group] == known.group else "",
+        source=known.source if known else "",
+    )
+
+
+def _known_header(table: LabelFile, names: list[str], chosen: ColumnNames) -> KnownHeader | None:
+    """The first known header whose columns are all here, and that agrees with what the user named."""
+    for known in KNOWN_HEADERS:
+        agrees = chosen.image.lower() in ("", known.image) and chosen.label.lower() in ("", known.label)
+        if agrees and known.image in names and known.label in names:
+            others = [
+                name for name in LABEL_NAMES if name in names and name not in (known.label, known.image, known.group)
+            ]
+            if others and known.label in LABEL_NAMES and not chosen.label:
+                both = [table.header[names.index(name)] for name in (known.label, *others)]
+                raise DataError(f"{table.path}: {listed(both)} could all be labels; choose one with --label-column")
+            return known
+    return None
+
+
+def _image_column(
+    table: LabelFile, names: list[str], chosen: str, known: KnownHeader | None, is_image: Callable[[str], bool]
+) -> int:
+    if chosen:
+        return _named(table, names, "--image-column", chosen)
+    fitting = [position for position, name in enumerate(names) if name in IMAGE_NAMES]
+    if known and names.index(known.image) not in fitting:
+        fitting.insert(0, names.index(known.image))
+    if not fitting:
+        raise DataError(
+            f"{table.path} has the columns {listed(table.header, 20)}; none is known to name images: "
+            "name it with --image-column"
+        )
+    if len(fitting) > 1:
+        sample = table.rows[:CHECKED]
+        hits = {position: sum(is_image(row[position]) for row in sample) for position in fitting}
+        best = max(hits.values())
+        fitting = [position for position in fitting if hits[position] == best]
+        if known and known.image not in IMAGE_NAMES and names.index(known.image) in fitting:
+            return names.index(known.image)
+        named = [position for position in fitting if not _counts_rows(table, position)]
+        fitting = named if len(named) == 1 else fitting
+    if len(fitting) > 1:
+        both = listed([table.header[position] for position in fitting])
+        raise DataError(f"{table.path}: {both} could all name the images; choose one with --image-column")
+    return fitting[0]
+
+
+def _counts_rows(table: LabelFile, position: int) -> bool:
+    """Whether a column only numbers the rows, from 0 or 1 on."""
+    values = [row[position] for row in table.rows]
+    return any(all(value == str(row + start) for row, value in enumerate(values)) for start in (0, 1))
+
+
+def _named(table: LabelFile, names: list[str], option: str, wanted: str) -> int:
+    """The position of a column that the user named, exactly or but for case."""
+    fitting = [position for position, name in enumerate(table.header) if name == wanted]
+    fitting = fitting or [position for position, name in enumerate(names) if name == wanted.strip().lower()]
+    if len(fitting) != 1:
+        problem = f"has {len(fitting)} columns" if fitting else "has no column"
+        raise DataError(
+            f"{option} {wanted}: {table.path} {problem} {wanted}, only {listed(table.header, 20)}; name one of them"
+        )
+    return fitting[0]
+
+
+def _chosen_label(table: LabelFile, names: list[str], wanted: str) -> tuple[int, str]:
+    """The label column that the user named, or one of several findings a cell and the finding that was named."""
+    if wanted.strip().lower() not in names:
+        for position in range(len(names)):
+            cells = [row[position] for row in table.rows]
+            if any(MULTI_LABEL in cell for cell in cells):
+                findings = {finding.strip() for cell in cells for finding in cell.split(MULTI_LABEL)}
+                if wanted in findings:
+                    return position, wanted
+    return _named(table, names, "--label-column", wanted), ""
+
+
+def _only(table: LabelFile, fitting: list[int], option: str, role: str) -> int | None:
+    if len(fitting) > 1:
+        both = listed([table.header[position] for position in fitting])
+        raise DataError(f"{table.path}: {both} could all be {role}; choose one with {option}")
+    return fitting[0] if fitting else None

@@ -1,0 +1,96 @@
+"""The rows of a labels table as names, labels, groups and splits of images."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from infer.core.errors import DataError
+from infer.core.text import listed
+from infer.dataset.columns import ColumnNames, Columns, find_columns
+from infer.dataset.label_file import LabelFile
+from infer.dataset.table import TEST, TRAIN, VALID
+
+SPLIT_VALUES = {
+    TRAIN: ("train", "training"),
+    VALID: ("valid", "val", "validation", "dev"),
+    TEST: ("test", "testing"),
+}
+UNCERTAIN = ("-1", "-1.0")
+PRESENT, ABSENT = "1", "0"
+
+
+@dataclass(frozen=True)
+class LabelledNames:
+    """What a labels table says of images; all lists are of one length, n, but for `splits`."""
+
+    names: list[str]
+    labels: list[str | None]
+    """None where the label is not known."""
+    groups: list[str]
+    """The patient, "" where not known."""
+    splits: list[str] | None
+    """train, valid or test; None where the table does not tell."""
+    summary: str
+    """For people: which columns were read, and how many rows have no certain label."""
+
+
+def read_labelled(
+    table: LabelFile, chosen: ColumnNames, is_image: Callable[[str], bool], needs_label: bool = True
+) -> LabelledNames:
+    """Read the images that a table names with what it says of them.
+
+    A column of a finding (1, 0, -1 and blank cells, as CheXpert has them) follows CheXpert's reading: blank is not
+    mentioned and counts as 0, -1 is uncertain and has no label.
+
+    Raises:
+        DataError: as `find_columns`; or a split is none that is known.
+    """
+    columns = find_columns(table, chosen, is_image, needs_label)
+    labels = _labels(table, columns)
+    note = ""
+    if columns.is_finding:
+        note = f"; blank cells count as 0 (not mentioned), {labels.count(None)} rows of -1 (uncertain) have no label"
+    return LabelledNames(
+        names=table.column(columns.image),
+        labels=labels,
+        groups=_groups(table, columns),
+        splits=_splits(table, columns),
+        summary=f"{table.path.name}: {columns.describe(table.header)}{note}",
+    )
+
+
+def _labels(table: LabelFile, columns: Columns) -> list[str | None]:
+    if columns.one_hot:
+        classes = [table.header[position] for position in columns.one_hot]
+        return [classes[[float(row[p] or 0) for p in columns.one_hot].index(1.0)] for row in table.rows]
+    if columns.label is None:
+        return [None] * len(table.rows)
+    cells = table.column(columns.label)
+    if columns.finding:
+        return [PRESENT if columns.finding in map(str.strip, cell.split("|")) else ABSENT for cell in cells]
+    if columns.is_finding:
+        return [None if cell in UNCERTAIN else PRESENT if cell in ("1", "1.0") else ABSENT for cell in cells]
+    return [cell or None for cell in cells]
+
+
+def _groups(table: LabelFile, columns: Columns) -> list[str]:
+    if columns.group is None:
+        return [""] * len(table.rows)
+    cells = table.column(columns.group)
+    if not columns.group_pattern:
+        return cells
+    found = [re.search(columns.group_pattern, cell) for cell in cells]
+    return [match[1] if match else cell for match, cell in zip(found, cells, strict=True)]
+
+
+def _splits(table: LabelFile, columns: Columns) -> list[str] | None:
+    if columns.split is None:
+        return None
+    known = {value: split for split, values in SPLIT_VALUES.items() for value in values}
+    cells = table.column(columns.split)
+    if strange := sorted({cell for cell in cells if cell.lower() not in known}):
+        raise DataError(
+            f"{table.path}: {table.header[columns.split]} has the values {listed(strange)}, and a split is train, "
+            "valid or test; correct them, or name another --split-column"
+        )
+    return [known[cell.lower()] for cell in cells]

@@ -1,0 +1,80 @@
+"""A labels table is read as text whatever its delimiter and kind, or refused with the line that does not fit."""
+
+from pathlib import Path
+
+import pytest
+
+from infer.core.errors import DataError
+from infer.dataset.label_file import read_label_file
+
+
+def write(folder: Path, text: str, name: str = "labels.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "image,grade\nx y.png,2\n"),
+        ("a.csv", "image;grade\nx y.png;2\n"),
+        ("a.csv", "image\tgrade\nx y.png\t2\n"),
+        ("a.tsv", "image\tgrade\nx y.png\t2\n"),
+        ("a.csv", '\ufeff"image","grade"\r\n"x y.png","2"\r\n'),
+        ("a.csv", "\n image , grade \n\nx y.png , 2\n\n"),
+        ("a.csv", "image,grade,\nx y.png,2,\n"),
+        ("a.jsonl", '{"image": "x y.png", "grade": 2}\n\n'),
+        ("a.csv", ",image,grade\n0,x y.png,2\n"),
+        ("a.csv", "Unnamed: 0,image,grade\n7,x y.png,2\n"),
+    ],
+)
+def test_the_same_table_in_any_form_gives_the_same_cells(tmp_path: Path, name: str, text: str) -> None:
+    table = read_label_file(write(tmp_path, text, name))
+    assert table.header[:2] == ["image", "grade"]
+    assert [row[:2] for row in table.rows] == [["x y.png", "2"]]
+
+
+def test_a_delimiter_inside_quotes_does_not_part_cells(tmp_path: Path) -> None:
+    table = read_label_file(write(tmp_path, 'image;"a, b, c"\n"1;2.png";x\n'))
+    assert (table.header, table.rows) == (["image", "a, b, c"], [["1;2.png", "x"]])
+
+
+def test_parquet_gives_the_text_that_csv_would_hold(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table({"image": ["a.png", "b.png"], "grade": [2.0, None], "ok": [True, False]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    read = read_label_file(tmp_path / "a.parquet")
+    assert (read.header, read.rows) == (["image", "grade", "ok"], [["a.png", "2", "1"], ["b.png", "", "0"]])
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("image,label\na.png,serous, high grade\n", "line 2: 3 values for the 2 columns"),
+        ("image,label\na.png,1\nb.png\n", "line 3: 1 values for the 2 columns"),
+        ('image,label\na.png,"1\nb.png,0\n', "close every quote"),
+        ("image,label\n\0\0,1\n", "NUL"),
+    ],
+)
+def test_a_row_that_does_not_fit_the_header_is_named(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(DataError, match=named):
+        read_label_file(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [('{"image": "a"}\n{"file": "b"}\n', "line 2"), ("[1]\n", "line 1"), ("{image: 1}\n", "not JSON lines")],
+)
+def test_json_lines_without_the_same_keys_are_refused(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(DataError, match=named):
+        read_label_file(write(tmp_path, text, "a.jsonl"))
+
+
+def test_a_missing_file_and_a_file_that_is_no_parquet_are_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="check the path"):
+        read_label_file(tmp_path / "none.csv")
+    pytest.importorskip("pyarrow")
+    with pytest.raises(DataError, match="not a Parquet file"):
+        read_label_file(write(tmp_path, "image,label\n", "a.parquet"))

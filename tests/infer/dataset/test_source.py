@@ -1,0 +1,101 @@
+"""A data set is a folder, a labels table beside images, or a dataset card; all give the same table."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infer.config import LabelOptions
+from infer.core.errors import ConfigError, DataError
+from infer.dataset.source import find_source, read_source
+from infer.dataset.table import Table
+
+
+@pytest.fixture
+def lesions(tmp_path: Path, save_image: Callable[..., Path]) -> Path:
+    """Images in two parts with their labels in a table, as skin lesions are distributed."""
+    folder = tmp_path / "lesions"
+    for number in range(4):
+        save_image(folder / f"part_{number % 2 + 1}" / f"S_{number}.png", seed=number)
+    lines = ["lesion_id,image_id,dx", "L0,S_0,nv", "L0,S_1,nv", "L2,S_2,mel", "L3,S_3,mel"]
+    (folder / "labels.csv").write_text("\n".join(lines))
+    return folder
+
+
+def read(data: Path | None, **options: Any) -> Table:
+    table, missing = read_source(find_source(data, LabelOptions(**options)))
+    assert not missing
+    return table
+
+
+def rows(table: Table) -> list[tuple[str, str, str]]:
+    labels = [table.classes[label].label for label in table.labels]
+    return sorted(zip([Path(path).name for path in table.paths], labels, table.groups, strict=True))
+
+
+EXPECTED = [("S_0.png", "nv", "L0"), ("S_1.png", "nv", "L0"), ("S_2.png", "mel", "L2"), ("S_3.png", "mel", "L3")]
+
+
+def test_labels_and_folders_of_images_may_lie_apart_or_together(lesions: Path) -> None:
+    labels = lesions / "labels.csv"
+    parts = (lesions / "part_1", lesions / "part_2")
+    assert rows(read(lesions, labels=labels)) == EXPECTED
+    assert rows(read(None, labels=labels)) == EXPECTED
+    assert rows(read(labels)) == EXPECTED
+    assert rows(read(None, labels=labels, images=parts)) == EXPECTED
+    elsewhere = labels.rename(lesions.parent / "elsewhere.csv")
+    assert rows(read(None, labels=elsewhere, images=parts)) == EXPECTED
+    assert rows(read(lesions, labels=elsewhere)) == EXPECTED
+
+
+def test_paths_are_relative_to_the_data_folder_where_they_lie_below_it(lesions: Path, tmp_path: Path) -> None:
+    table = read(lesions, labels=lesions / "labels.csv")
+    assert (table.root, table.paths[0]) == (lesions, "part_1/S_0.png")
+    (tmp_path / "empty").mkdir()
+    table = read(tmp_path / "empty", labels=lesions / "labels.csv", images=(lesions,))
+    assert all(Path(path).is_absolute() for path in table.paths)
+    assert all(Path(file).is_file() for file in table.files())
+
+
+def test_a_dataset_card_holds_the_options_relative_to_itself_and_the_command_line_replaces_them(lesions: Path) -> None:
+    card = lesions / "lesions.toml"
+    card.write_text('labels = "labels.csv"\nimages = ["part_1", "part_2"]\nlabel_column = "dx"\n')
+    assert rows(read(card)) == EXPECTED
+    assert {label for _, label, _ in rows(read(card, label_column="lesion_id"))} == {"L0", "L2", "L3"}
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('labels = "labels.csv"\nlabel-column = "dx"\n', "has label-column, and may have"),
+        ("labels = 3\n", "every other entry text"),
+        ("labels = \n", "is not TOML"),
+    ],
+)
+def test_a_card_that_says_something_else_is_refused(lesions: Path, text: str, named: str) -> None:
+    card = lesions / "lesions.toml"
+    card.write_text(text)
+    with pytest.raises(DataError, match=named):
+        read(card)
+
+
+def test_columns_without_a_table_are_refused(lesions: Path) -> None:
+    with pytest.raises(ConfigError, match="--labels"):
+        find_source(lesions, LabelOptions(label_column="dx"))
+
+
+def test_an_image_in_two_folders_and_a_folder_that_is_not_there_are_refused(
+    lesions: Path, save_image: Callable[..., Path]
+) -> None:
+    save_image(lesions / "part_2" / "S_0.png", seed=9)
+    with pytest.raises(DataError, match=r"S_0.*may be"):
+        read(None, labels=lesions / "labels.csv", images=(lesions / "part_1", lesions / "part_2"))
+    with pytest.raises(DataError, match="check --images"):
+        read(None, labels=lesions / "labels.csv", images=(lesions / "part_3",))
+
+
+def test_an_image_that_is_missing_keeps_its_row_under_its_name(lesions: Path) -> None:
+    (lesions / "part_1" / "S_2.png").unlink()
+    table, missing = read_source(find_source(lesions, LabelOptions(labels=lesions / "labels.csv")))
+    assert (len(table), list(missing)) == (4, ["S_2"])
