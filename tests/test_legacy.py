@@ -1,0 +1,186 @@
+"""Files that lab wrote before its modules moved open as they did then. tests/data/make_legacy.py made them."""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import PIL
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+import trainer.model.network
+from infer.core.cpu import cores, processor
+from infer.core.files import sha256_of
+from infer.model.session import Session
+from trainer.model.resnet import BasicBlock, ResNet
+
+LEGACY = Path(__file__).parent / "data" / "legacy"
+MADE_BY = json.loads((LEGACY / "made-by.json").read_text(encoding="utf-8"))
+HERE = {
+    "processor": f"{processor()}, {torch.backends.cpu.get_cpu_capability()}",
+    "versions": {module.__name__: module.__version__ for module in (np, onnxruntime, torch)},
+}
+SAME_ARITHMETIC = HERE == MADE_BY
+"""Whether floating-point results must be the same bit for bit; otherwise they must be close."""
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+def build_narrow(_: str, classes: int) -> ResNet:
+    """The network of tests/data/make_legacy.py."""
+    network = ResNet(BasicBlock, (1, 1, 1, 1), classes, base_width=8)
+    network.layer2, network.layer3, network.layer4 = (nn.Sequential(BasicBlock(8, 8, 2)) for _ in range(3))
+    network.fc = nn.Linear(8, classes)
+    return network
+
+
+@pytest.fixture(autouse=True)
+def legacy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of the files in the current folder, with the paths that they hold made those of the copy."""
+    shutil.copytree(LEGACY, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trainer.model.network, "build_resnet", build_narrow)
+    for recipe in Path().glob("*/recipe.toml"):
+        recipe.write_text(recipe.read_text(encoding="utf-8").replace("LEGACY", str(tmp_path)), encoding="utf-8")
+
+
+@pytest.fixture
+def run_lab(lab: Callable) -> Callable[..., str]:
+    """Run a command, which must succeed; what it prints."""
+
+    def run(*arguments: str) -> str:
+        result = lab(*arguments)
+        assert result.code == 0, result.err
+        return result.out
+
+    return run
+
+
+def probabilities(path: Path) -> dict[str, list[float]]:
+    return {row.pop("ID"): list(map(float, row.values())) for row in read_rows(path)}
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
+@pytest.mark.parametrize("path", ["finished", "finished/best.safetensors", *(f"finished/{p}.onnx" for p in PRECISIONS)])
+def test_inspect_describes_a_run_a_checkpoint_and_each_model(path: str, run_lab: Callable[..., str]) -> None:
+    text = run_lab("inspect", path)
+    assert "resnet18" in text
+    assert "blast" in text
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_model_is_verified_against_its_run(precision: str, run_lab: Callable[..., str]) -> None:
+    run_lab("verify", f"finished/{precision}.onnx", "--device", "cpu")
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_run_is_exported_to_the_same_graph_and_card(precision: str, run_lab: Callable[..., str]) -> None:
+    run_lab("export", "finished", "--precision", precision, "--calibrate", "--cam", "--out", "new.onnx")
+    old, new = (onnx.load(path) for path in (f"finished/{precision}.onnx", "new.onnx"))
+    if SAME_ARITHMETIC:
+        assert new.graph.SerializeToString(deterministic=True) == old.graph.SerializeToString(deterministic=True)
+        cards = [[item.value for item in model.metadata_props if item.key == "lab.card"] for model in (old, new)]
+        assert cards[0] == cards[1] != []
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_model_predicts_what_it_did(precision: str, run_lab: Callable[..., str]) -> None:
+    outs = ("--out", "new.csv", "--probabilities", "probabilities.csv")
+    run_lab("predict", "cells/test", "--model", f"finished/{precision}.onnx", "--no-sample", "--device", "cpu", *outs)
+    before, now = (probabilities(Path(path)) for path in (f"predictions/{precision}-probabilities.csv", outs[-1]))
+    if SAME_ARITHMETIC:
+        assert now == before
+    assert now.keys() == before.keys()
+    for name, row in before.items():
+        assert now[name] == pytest.approx(row, abs={"fp32": 1e-5, "fp16": 0.01, "int8": 0.1}[precision])
+    if SAME_ARITHMETIC or precision != "int8":
+        assert Path("new.csv").read_bytes() == Path(f"predictions/{precision}.csv").read_bytes()
+
+
+def test_a_model_is_evaluated_on_the_validation_images_of_its_run(run_lab: Callable[..., str]) -> None:
+    report = json.loads(run_lab("evaluate", "--model", "finished/fp32.onnx", "--device", "cpu", "--json"))
+    before = json.loads(Path("finished/report/report.json").read_text(encoding="utf-8"))
+    assert before.keys() == report.keys() - {"report"}
+    for name in ("images", "classes", "accuracy", "balanced_accuracy", "macro_f1", "confusion"):
+        assert report[name] == before[name], name
+
+
+def test_runs_and_reports_are_compared(run_lab: Callable[..., str]) -> None:
+    runs = json.loads(run_lab("compare", "finished", "stopped", "--json"))["runs"]
+    assert [(run["name"], run["epochs"]) for run in runs] == [("finished", 30), ("stopped", 26)]
+    truth = ("--truth", "cells/test_labels.csv", "--no-pictures", "--out", "new.csv")
+    run_lab("predict", "cells/test", "--model", "finished/fp32.onnx", "--no-sample", "--device", "cpu", *truth)
+    compared = json.loads(run_lab("compare", "predictions/fp32.report", "new.report", "--json"))
+    before, now = compared["models"]
+    assert (before.pop("name"), now.pop("name")) == ("fp32", "new")
+    assert now == before if SAME_ARITHMETIC else now["confusion"] == before["confusion"]
+    assert compared["disagreements"] == 0
+
+
+def test_a_stopped_run_is_resumed_and_ends_as_the_unbroken_one(run_lab: Callable[..., str]) -> None:
+    unbroken, stopped = Path("finished"), Path("stopped")
+    ending = load_file(unbroken / "best.safetensors")
+    begun = load_file(stopped / "best.safetensors")
+    assert not all(torch.equal(value, ending[name]) for name, value in begun.items())
+    run_lab("train", "--resume", "stopped")
+    resumed = load_file(stopped / "best.safetensors")
+    assert list(resumed) == list(ending)
+    for name, value in ending.items():
+        assert torch.equal(resumed[name], value) if SAME_ARITHMETIC else torch.allclose(resumed[name], value, atol=0.01)
+    histories = [read_rows(run / "history.csv") for run in (unbroken, stopped)]
+    assert [len(history) for history in histories] == [30, 30]
+    for before, now in zip(*histories, strict=True):
+        assert before.keys() == now.keys()
+        for name in before.keys() - {"seconds", "images_per_second"}:
+            assert now[name] == before[name] if SAME_ARITHMETIC else float(now[name]) >= 0, name
+
+
+def test_a_killed_prediction_goes_on_from_its_progress_file(
+    run_lab: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    header, _, blocks = Path("killed.progress").read_bytes().partition(b"\n")
+    state = json.loads(header)
+    # paths, times and versions that are not those of this copy; whatever else it holds must match as it is
+    paths = [os.path.join(tmp_path, "cells", "test", name) for name in sorted(os.listdir("cells/test"))]
+    state["images"] = f"8, {hashlib.sha256(''.join(f'{path}{chr(0)}' for path in paths).encode()).hexdigest()}"
+    state["versions"] = f"onnxruntime {onnxruntime.__version__}, pillow {PIL.__version__}, numpy {np.__version__}"
+    Path("killed.progress").write_bytes(json.dumps({**state, "began": time.time() + 1}).encode() + b"\n" + blocks)
+    counts: list[int] = []
+    run = Session.run
+    monkeypatch.setattr(Session, "run", lambda session, pixels: (counts.append(len(pixels)), run(session, pixels))[1])
+    options = ("--model", "finished/fp32.onnx", "--no-sample", "--device", "cpu", "--batch-size", "4")
+    run_lab("predict", "cells/test", *options, "--out", "killed.csv")
+    assert counts == [4]
+    assert Path("killed.csv").read_bytes() == Path("predictions/fp32.csv").read_bytes()
+    assert not Path("killed.progress").exists()
+
+
+def test_options_that_were_measured_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Path("finished/fp32.onnx")
+    (options,) = json.loads(Path("tuned.json").read_text(encoding="utf-8")).values()
+    assert Session(model, "cpu").options != options
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path))
+    key = f"{processor()}, {cores()} cores, onnxruntime {onnxruntime.__version__}, {sha256_of(model)}"
+    Path("tuned.json").write_text(json.dumps({key: options}), encoding="utf-8")
+    assert Session(model, "cpu").options == options
+
+
+def test_a_recipe_and_a_list_of_images_to_leave_out_start_a_run(run_lab: Callable[..., str]) -> None:
+    changes = ("--exclude", "exclude.csv", "--epochs", "1", "--out", "runs")
+    run_lab("train", "resnet18", "--recipe", "finished/recipe.toml", *changes)
+    (table,) = Path("runs").glob("*/data.csv")
+    names, before = ([row["path"] for row in read_rows(path)] for path in (table, Path("finished/data.csv")))
+    assert names == [name for name in before if name != "train/twice.png"] != before
