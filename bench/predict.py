@@ -39,7 +39,6 @@ sys.path.insert(0, str(ROOT))
 
 from infer.images.listing import list_images  # noqa: E402
 from infer.images.preprocess import read_window  # noqa: E402
-from infer.model.cuda import CPU  # noqa: E402
 from infer.model.onnx_session import runtime_version  # noqa: E402
 from infer.model.session import Session  # noqa: E402
 from infer.pipeline.batches import CpuDecoder, read_batches  # noqa: E402
@@ -88,7 +87,7 @@ def main() -> None:
 def row(arch: str, file: Path, files: Sequence[str], decode: str, args: argparse.Namespace) -> list[str]:
     """Images/s of each column for one model file, measured in turns."""
     session = Session(file, args.device)
-    device = torch.device("cpu" if session.provider == CPU else "cuda")
+    device = torch.device(session.provider.memory)
     peer = (files, arch, args.image_size, args.batch_size, device, args.workers)
     spec = session.card.pixels
     pixels = np.stack([read_window(path, spec) for path in files[: args.batch_size]])

@@ -17,7 +17,8 @@ from infer.core.errors import DataError, DeviceError, ModelError, ParityError
 from infer.core.text import listed
 from infer.dataset.table import Table, spread
 from infer.model.card import ModelCard, read_card
-from infer.model.session import Session, gpu_problem
+from infer.model.providers import AUTO, providers_for
+from infer.model.session import Session
 from trainer.model.network import PixelNet
 
 SMALL_BATCHES = (1, 2, 7)
@@ -116,7 +117,7 @@ class Run:
         With `whole`, a run over all images at the full size, this one is small: then it must answer as that one does,
         which labels and accuracy of so few images would not tell.
         """
-        empty = Check(self.session.provider, self.batch, self.images, (self.failure,) if self.failure else ())
+        empty = Check(self.session.provider.name, self.batch, self.images, (self.failure,) if self.failure else ())
         if self.failure:
             return empty
         part = reference.take(rows)
@@ -131,20 +132,24 @@ class Run:
         return check if off <= allowed else replace(check, failures=(same,))
 
 
-def gate_devices(wanted: Device, precision: str, screen: Screen) -> list[Device]:
-    """Where to run the file: on the CPU, and on CUDA too where it is there; fp16 is slow on a CPU, but right.
+def gate_devices(device: Device, precision: str, screen: Screen) -> list[Device]:
+    """The devices that the gate runs a file on: the CPU, and those that `device` allows and that can run it.
+
+    fp16 is slow on a CPU, but its results are right.
 
     Raises:
-        DeviceError: CUDA was asked for and cannot be had, or is not for this precision.
+        DeviceError: the named device cannot be used, or cannot run this precision.
     """
-    if wanted == "cpu":
-        return ["cpu"]
-    problem = gpu_problem(precision)
-    if problem and wanted == "cuda":
-        raise DeviceError(f"--device cuda: {problem}; or choose --device cpu")
-    if problem:
-        screen.say(f"gate: CPU provider alone ({problem})")
-    return ["cpu"] if problem else ["cpu", "cuda"]
+    devices = [provider.device for provider in providers_for(AUTO) if provider.runs_anywhere]
+    for provider in providers_for(device):
+        problem = None if provider.runs_anywhere else provider.problem(precision)
+        if problem and device != AUTO:
+            raise DeviceError(f"--device {device}: {problem}; or choose --device cpu")
+        if problem:
+            screen.say(f"gate: not run on {provider.label} ({problem})")
+        elif not provider.runs_anywhere:
+            devices.append(provider.device)
+    return devices
 
 
 ADVICE = {"fp16": "; export fp32", "int8": "; try more --calibration-images, or export fp32"}

@@ -12,6 +12,7 @@ from infer.core.arrays import Floats
 from infer.metrics.intervals import paired_difference
 from infer.metrics.metrics import softmax
 from infer.model.card import ModelCard
+from infer.model.providers import short_name
 
 LOGITS = {"fp32": 1e-4, "fp16": 4e-3}
 """Logits agree to this share of max(1, magnitude), the largest sum of |weight * feature| behind a logit.
@@ -215,7 +216,7 @@ def parity_table(parity: Parity) -> RichTable:
     for c in parity.checks:
         between = c.accuracy_difference
         table.add_row(
-            c.provider.removesuffix("ExecutionProvider"),
+            short_name(c.provider),
             str(c.batch),
             str(c.images),
             *("-" if value is None else f"{value:.1e}" for value in (c.logit_difference, c.logit_p999)),

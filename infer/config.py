@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob
 from infer.core.output_paths import bad_list, progress_file, require_file_name
+from infer.model.providers import AUTO, PROVIDERS
 
-Device = Literal["auto", "cuda", "cpu"]
+DEVICES = (AUTO, *(provider.device for provider in PROVIDERS))
+if TYPE_CHECKING:
+    Device = str
+else:
+    Device = Literal[DEVICES]
 BadImages = Literal["fail", "skip", "guess"]
 Normalize = Literal["true", "pred", "all", "none"]
 Split = Literal["train", "valid", "test"]
@@ -20,15 +25,16 @@ Tta = Literal["none", "flips", "d4", "five-crop", "ten-crop"]
 INPUT, OUTPUT, MODEL, REPORT = "Input", "Output", "Model and device", "Report"
 """Panels of the options in help, beside the first one."""
 
+_DEVICES_TEXT = f"{', '.join(DEVICES[:-1])} or {DEVICES[-1]}"
 MODEL_HELP = "ONNX file or run."
 NEWEST = "newest export in runs/"
-DEVICE_HELP = "Device: auto, cuda or cpu. Auto reports its choice; cuda never falls back to the CPU."
+DEVICE_HELP = f"Device: {_DEVICES_TEXT}. Auto reports its choice; cuda never falls back to the CPU."
 BATCH_HELP = "Batch size, in images."
 LARGEST_BATCH = 65_536
 JSON_HELP = "Print one JSON object, and everything else to standard error."
 DATA_HELP = "Folder of the data set, labels table, or dataset card (TOML)."
 EXCLUDE_HELP = "CSV of images to leave out, as lab data check writes it."
-GATE_DEVICE_HELP = "Device of the gate: auto, cuda or cpu. Auto is the CPU, and CUDA too if available."
+GATE_DEVICE_HELP = f"Device of the gate: {_DEVICES_TEXT}. Auto is the CPU and every other that is available."
 GATE_BATCH_HELP = "Full batch size of the gate, in images."
 GATE_IMAGES_HELP = "Number of validation images for the gate, evenly spread."
 

@@ -1,4 +1,4 @@
-"""`lab doctor`: this machine as lab sees it. What can be tried is tried, not looked up."""
+"""`lab doctor`: what this machine has and what runs on it. What can be tried is tried, not looked up."""
 
 import os
 import platform
@@ -20,8 +20,9 @@ from infer.core.files import cache_folder
 from infer.core.text import shown
 from infer.images.formats import FORMATS, ImageFormat
 from infer.images.preprocess import PixelSpec
-from infer.model.cuda import CPU, CUDA, find_problem, told_versions
+from infer.model.cuda import versions_text
 from infer.model.onnx_writer import Node, Value, small_model
+from infer.model.providers import AUTO, CUDA, Provider, providers_for
 from infer.version import __version__
 
 EXTRAS = {
@@ -31,41 +32,39 @@ EXTRAS = {
     "nvjpeg": ("nvidia-nvimgcodec-cu13", "nvidia-nvjpeg"),
     "tensorboard": ("tensorboard",),
 }
-"""The optional parts of lab and what they bring."""
+"""The optional parts of lab and the packages that each installs."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found."""
+    """What this machine has and what it lacks."""
 
     rows: tuple[tuple[str, str], ...]
     """Name and value, for people."""
     remedies: tuple[str, ...]
-    """What to do about what is missing, a line each."""
+    """One line per missing part: what to do about it."""
 
 
 def examine() -> Findings:
-    """Look at this machine and try the providers; takes a second or two."""
-    import onnxruntime as ort
-
-    problem = find_problem()
-    tries = ((CPU, tried(CPU)), (CUDA, problem or tried(CUDA)))
+    """Examine this machine and try the execution providers; takes a second or two."""
+    providers = sorted(providers_for(AUTO), key=lambda provider: not provider.runs_anywhere)
+    problems = {provider.device: provider.find_problem() for provider in providers}
     absent = {extra: [name for name in names if not _version(name)] for extra, names in EXTRAS.items()}
     rows = [
         ("lab", f"{__version__}, Python {platform.python_version()}, {platform.platform()}"),
-        ("processor", f"{cores()} cores usable; {', '.join(instructions()) or 'no instructions known'}"),
+        ("processor", f"{cores()} cores usable; {', '.join(instructions()) or 'instruction sets not known'}"),
         ("int8", _int8()),
         ("memory", _memory()),
         ("GPU", _gpus()),
-        ("CUDA, cuDNN", told_versions()),
-        ("ONNX Runtime", f"{ort.__version__}, {'CUDA' if CUDA in ort.get_available_providers() else 'CPU'} build"),
-        *((name.removesuffix("ExecutionProvider"), f"does not run: {why}" if why else "runs") for name, why in tries),
+        ("CUDA, cuDNN", versions_text()),
+        ("ONNX Runtime", _runtime(providers)),
+        *((row.label, _result(problems[row.device] or try_provider(row))) for row in providers),
         ("decoders", _decoders()),
-        ("--decode gpu", f"does not run: {why}" if (why := problem or tried_decoder()) else "runs"),
+        ("--decode gpu", _result(problems[CUDA.device] or try_gpu_decoder())),
         *((f"extra {extra}", _extra(names)) for extra, names in EXTRAS.items()),
         ("cache", _cache()),
     ]
-    remedies = [f"for a GPU: {problem}"] if problem else []
+    remedies = [f"for {row.label}: {problem}" for row in providers if (problem := problems[row.device])]
     remedies += [
         f"for {extra}: {', '.join(names)} not installed; pip install '.[{extra}]' in lab's folder"
         for extra, names in absent.items()
@@ -84,24 +83,24 @@ def findings_table(findings: Findings) -> RichTable:
     return table
 
 
-def tried(provider: str) -> str:
-    """Why a provider cannot run a tiny model here; "" where it has just done so."""
+def try_provider(provider: Provider) -> str:
+    """Run a tiny model on a provider; returns why it cannot run here, "" where it can."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.log_severity_level = 4
     try:
-        session = ort.InferenceSession(_double(), options, providers=[provider], enable_fallback=0)
-        if session.get_providers()[0] != provider:
+        session = ort.InferenceSession(_doubling_model(), options, providers=[provider.name], enable_fallback=0)
+        if session.get_providers()[0] != provider.name:
             return f"ONNX Runtime took {session.get_providers()[0]} instead"
-        (answer,) = session.run(None, {"x": np.array([21], dtype=np.float32)})
+        (result,) = session.run(None, {"x": np.array([21], dtype=np.float32)})
     except Exception as error:  # noqa: BLE001  # ONNX Runtime's exceptions have no common base but this
         return str(error).partition("\n")[0]
-    return "" if answer.tolist() == [42] else f"it answers {answer.tolist()} where 42 is right"
+    return "" if result.tolist() == [42] else f"it computes {result.tolist()} where 42 is right"
 
 
-def tried_decoder() -> str:
-    """Why JPEGs cannot be decoded on the GPU; "" where one has just been."""
+def try_gpu_decoder() -> str:
+    """Decode a JPEG on the GPU; returns why that is not possible, "" where it is."""
     from infer.pipeline.gpu_decode import GpuDecoder
 
     try:
@@ -111,16 +110,28 @@ def tried_decoder() -> str:
     return ""
 
 
-def _double() -> bytes:
-    """A model that doubles a number: what a provider is tried with."""
+def _result(problem: str) -> str:
+    return f"does not run: {problem}" if problem else "runs"
+
+
+def _doubling_model() -> bytes:
+    """A model that doubles one number."""
     return small_model([Node("Add", ["x", "x"], "y")], [Value("x", "float32", [1])], [Value("y", "float32", [1])])
 
 
+def _runtime(providers: Sequence[Provider]) -> str:
+    """ONNX Runtime's version, and which of the providers its build has."""
+    import onnxruntime as ort
+
+    built = [provider.label for provider in providers if provider.name in ort.get_available_providers()]
+    return f"{ort.__version__}, built for {', '.join(built)}"
+
+
 def _int8() -> str:
-    found = [name for name in instructions() if name in EIGHT_BITS]
-    if found:
-        return f"this processor is made for it ({', '.join(found)})"
-    return int8_problem() or "not known for this processor: lab verify tells whether it is right"
+    suitable = [name for name in instructions() if name in EIGHT_BITS]
+    if suitable:
+        return f"this processor multiplies 8-bit numbers without overflow ({', '.join(suitable)})"
+    return int8_problem() or "not known for this processor: check int8 files with lab verify"
 
 
 def _memory() -> str:
@@ -133,10 +144,10 @@ def _memory() -> str:
 def _gpus() -> str:
     query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     try:
-        told = subprocess.run(query, capture_output=True, text=True, check=True, timeout=20).stdout
+        output = subprocess.run(query, capture_output=True, text=True, check=True, timeout=20).stdout
     except (OSError, subprocess.SubprocessError):
-        return "none that nvidia-smi tells of"
-    return "; ".join(line for line in told.splitlines() if line) or "none"
+        return "none: nvidia-smi is missing or fails"
+    return "; ".join(line for line in output.splitlines() if line) or "none"
 
 
 def _decoders() -> str:
@@ -164,5 +175,5 @@ def _version(package: str) -> str:
 
 def _cache() -> str:
     folder = cache_folder()
-    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return f"{folder}, {shutil.disk_usage(place).free / 1e9:.0f} GB free"
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return f"{folder}, {shutil.disk_usage(existing).free / 1e9:.0f} GB free"

@@ -12,6 +12,7 @@ from infer.core.text import shown
 from infer.model.card import ModelCard, read_card
 from infer.model.evidence import Evidence, read_evidence
 from infer.model.onnx_reader import read_graph, read_header
+from infer.model.providers import short_name
 from infer.model.runs import CHECKPOINT, find_model
 from infer.reports.metric_text import threshold_in_words
 
@@ -77,7 +78,7 @@ def _evidence_rows(evidence: Evidence | None) -> list[tuple[str, str]]:
             f"accuracy {check['accuracy']:.2%}, the network's {check['network_accuracy']:.2%}",
             f"difference {100 * low:+.1f} to {100 * high:+.1f} points (95%)",
         ]
-        where = f"{check['provider'].removesuffix('ExecutionProvider')} batch {check['batch']}"
+        where = f"{short_name(check['provider'])} batch {check['batch']}"
         rows.append((f"gate {where}", ", ".join(told)))
     when = [str(found.get(name, "?")) for name in ("when", "machine", "onnxruntime")]
     return [

@@ -77,7 +77,7 @@ class Predictor:
         for session in self._sessions:
             check_tta(tta, session.card.pixels)
         self.card: ModelCard = self._sessions[0].card
-        self.provider: str = self._sessions[0].provider
+        self.provider: str = self._sessions[0].provider.name
         self._decoder: GpuDecoder | None = None
         if decode == "gpu":
             from infer.pipeline.gpu_decode import open_gpu_decoder

@@ -18,6 +18,7 @@ FORBIDDEN = {
 ORDER = {
     "infer": (
         ("infer.core", "infer.version"),
+        ("infer.model.cuda", "infer.model.providers"),  # the values of --device are made from this table
         ("infer.config",),
         ("infer.images",),
         ("infer.model",),

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from infer.config import DATA_HELP, DEVICE_HELP, EXCLUDE_HELP, Device, LabelOptions
+from infer.config import DATA_HELP, EXCLUDE_HELP, LabelOptions
 from infer.core.errors import ConfigError
 from infer.core.knob import check, from_toml, knob, knobs, require, tables, to_toml
 
+Device = Literal["auto", "cuda", "cpu"]
 Optimizer = Literal["sgd", "adamw", "adam", "nadam", "radam", "rmsprop", "adagrad"]
 Schedule = Literal["constant", "cosine", "one-cycle", "step", "plateau"]
 Fit = Literal["shorter", "longer", "stretch"]
@@ -170,7 +171,9 @@ class TrainConfig(LabelOptions):
         "shuffle", "Sampling: shuffle, or balanced (every class equally often).", panel=REGULARISATION
     )
 
-    device: Device = run_knob("auto", DEVICE_HELP)
+    device: Device = run_knob(
+        "auto", "Device: auto, cuda or cpu. Auto reports its choice; cuda never falls back to the CPU."
+    )
     workers: int | None = run_knob(None, "Processes that decode images.", panel=RUN, above=0, default_text="all cores")
     compile: Compile = knob("auto", "Use torch.compile: on, off, or auto (on CUDA, if it pays off).", panel=RUN)
     sync_bn: bool = run_knob(False, "Batch normalisation over all GPUs.", panel=RUN)

@@ -1,7 +1,7 @@
-"""Whether ONNX Runtime can use a GPU here, and if not, what is missing; asked before a session is made.
+"""Whether ONNX Runtime can use an NVIDIA GPU on this machine, and if not, which part is missing.
 
-ONNX Runtime only logs when its CUDA provider does not load, and then runs on the CPU. So each thing that it needs is
-looked at in turn, and the first one missing is named.
+Where its CUDA provider does not load, ONNX Runtime only logs it and runs on the CPU. So before a session is opened,
+each part that CUDA needs is checked in turn, and the first one that is missing is named.
 """
 
 import contextlib
@@ -11,31 +11,29 @@ import platform
 import sys
 from pathlib import Path
 
-CUDA = "CUDAExecutionProvider"
-CPU = "CPUExecutionProvider"
 CUDNN = ("libcudnn.so.9*", "cudnn64_9.dll")
-"""Its library on Linux and on Windows."""
+"""File names of cuDNN's library on Linux and on Windows."""
 
 
 def find_problem() -> str | None:
-    """Why CUDA cannot work on this machine, with the remedy, or None where nothing is missing that can be seen."""
+    """Return why CUDA cannot be used on this machine, with the remedy; None where nothing is known to be missing."""
     import onnxruntime as ort
 
-    if CUDA not in ort.get_available_providers():
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
         if sys.platform == "darwin" or platform.machine().lower() in ("arm64", "aarch64"):
-            return "there is no CUDA build of ONNX Runtime for this kind of machine"
-        return "this ONNX Runtime is the CPU build; pip uninstall onnxruntime, then pip install onnxruntime-gpu"
+            return "ONNX Runtime has no CUDA build for this kind of machine"
+        return "ONNX Runtime is installed as its CPU build; pip uninstall onnxruntime, then pip install onnxruntime-gpu"
     needed = _major(ort.cuda_version)
     return _driver_problem(needed) or _library_problem(needed)
 
 
 def load_driver() -> ctypes.CDLL:
-    """The NVIDIA driver's own library, which needs no CUDA toolkit. Raises OSError where there is none."""
+    """Load the NVIDIA driver's own library, which needs no CUDA toolkit. Raises OSError where there is none."""
     return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
 
 
-def told_versions() -> str:
-    """Which CUDA and cuDNN there are, for people: what the driver supports, and what would be loaded."""
+def versions_text() -> str:
+    """Versions of CUDA and cuDNN, for people: what ONNX Runtime needs, the driver supports, and would be loaded."""
     import onnxruntime as ort
 
     version = ctypes.c_int()
@@ -52,6 +50,26 @@ def told_versions() -> str:
     )
 
 
+def gpu_name() -> str:
+    """The first GPU's name, the version of CUDA that the driver supports, and the driver's own."""
+    driver = load_driver()
+    name, version, device = ctypes.create_string_buffer(256), ctypes.c_int(), ctypes.c_int()
+    driver.cuInit(0)
+    driver.cuDeviceGet(ctypes.byref(device), 0)
+    driver.cuDeviceGetName(name, len(name), device)
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    return f"{name.value.decode(errors='replace')}, CUDA {version.value}{_driver_release()}"
+
+
+def _driver_release() -> str:
+    """The driver's own version, where Linux shows it: two releases may support one version of CUDA."""
+    try:
+        words = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8").split()
+    except OSError:
+        return ""
+    return next((f", driver {word}" for word in words if word[:1].isdigit() and "." in word), "")
+
+
 def _runtime_version(major: int) -> str:
     version = ctypes.c_int()
     library = _load(*_runtime(major))
@@ -61,7 +79,7 @@ def _runtime_version(major: int) -> str:
 
 
 def _dotted(version: int) -> str:
-    """CUDA's whole number for a version, as people write it: 13010 is 13.1."""
+    """CUDA's integer for a version, as people write it: 13010 is 13.1."""
     return f"{version // 1000}.{version % 1000 // 10}"
 
 
@@ -75,7 +93,7 @@ def _cudnn_version() -> str:
 
 
 def _load(linux: str, windows: str) -> ctypes.CDLL | None:
-    """A library of pip's `nvidia` packages, or else of the system."""
+    """Load a library from pip's `nvidia` packages, or else from the system; None where there is none."""
     name = windows if sys.platform == "win32" else linux
     folder = _library_folder(name)
     path = next(iter(sorted(Path(folder).glob(name))), None) if folder else None
@@ -86,13 +104,13 @@ def _load(linux: str, windows: str) -> ctypes.CDLL | None:
 
 
 def _driver_problem(needed_major: int) -> str | None:
-    """Ask the driver itself."""
+    """Return what is wrong with the driver or the GPU, as the driver itself reports it."""
     try:
         driver = load_driver()
     except OSError:
         return "no NVIDIA driver is installed"
     if code := driver.cuInit(0):
-        return f"the NVIDIA driver does not start (cuInit gave {code}); is there a GPU, and may this process use it?"
+        return f"the NVIDIA driver does not start (cuInit returned {code}); check that this process may use the GPU"
     count, version = ctypes.c_int(), ctypes.c_int()
     driver.cuDeviceGetCount(ctypes.byref(count))
     if count.value == 0:
@@ -105,18 +123,18 @@ def _driver_problem(needed_major: int) -> str | None:
 
 
 def _library_problem(needed_major: int) -> str | None:
-    """Load the CUDA and cuDNN libraries from pip's `nvidia` packages, wherever they lie, or from the system."""
+    """Load CUDA and cuDNN from pip's `nvidia` packages or from the system, and return what could not be loaded."""
     import onnxruntime as ort
 
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):  # preload_dlls prints what it could not load
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):  # preload_dlls prints what it could not load
         ort.preload_dlls(cuda=True, cudnn=False, directory=_library_folder(*_runtime(needed_major)))
         ort.preload_dlls(cuda=False, cudnn=True, directory=_library_folder(*CUDNN))
-    failures = [line for line in said.getvalue().splitlines() if line.startswith("Failed")]
+    failures = [line for line in output.getvalue().splitlines() if line.startswith("Failed")]
     if not failures and sys.platform == "linux":
         try:
             ctypes.CDLL("libcudnn.so.9")
-        except OSError as error:  # preload_dlls passes over a missing cuDNN in silence
+        except OSError as error:  # preload_dlls does not report a missing cuDNN
             failures = [f"Failed to load {error}"]
     majors = [major for major in range(9, 30) if major != needed_major and _library_folder(*_runtime(major))]
     if failures and majors and not _library_folder(*_runtime(needed_major)):
@@ -128,17 +146,17 @@ def _library_problem(needed_major: int) -> str | None:
 
 
 def _runtime(major: int) -> tuple[str, str]:
-    """The CUDA runtime's library of a version, on Linux and on Windows."""
+    """File names of the CUDA runtime's library of a major version, on Linux and on Windows."""
     return f"libcudart.so.{major}*", f"cudart64_{major}*.dll"
 
 
 def _library_folder(*names: str) -> str:
-    """The folder of pip's `nvidia` packages with a library of such a name, or "" for the system's own search.
+    """The folder in pip's `nvidia` packages that holds a library of one of these names; "" where none does.
 
-    All folders are looked through: some of the packages hide those that lie elsewhere from an import.
+    Every folder of the path is searched: some of the packages hide those that are installed elsewhere from an import.
     """
-    places = [Path(entry) / "nvidia" for entry in sys.path]
-    libraries = (path for place in places for name in names for path in sorted(place.glob(f"*/**/{name}")))
+    folders = [Path(entry) / "nvidia" for entry in sys.path]
+    libraries = (path for folder in folders for name in names for path in sorted(folder.glob(f"*/**/{name}")))
     return next((str(library.parent) for library in libraries), "")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from infer.core.arrays import Pixels
 from infer.core.errors import ModelError
 from infer.model.onnx_reader import metadata_entry, read_header
+from infer.model.providers import short_name
 
 EVIDENCE_KEY = "lab.evidence"
 
@@ -32,7 +33,7 @@ class Evidence:
     def summary(self) -> str:
         """One line for people."""
         checks = self.found["checks"]
-        where = ", ".join(dict.fromkeys(check["provider"].removesuffix("ExecutionProvider") for check in checks))
+        where = ", ".join(dict.fromkeys(short_name(check["provider"]) for check in checks))
         flips = max(check["labels_differ"] for check in checks)
         images = self.found["images"]
         return f"passed on {images} images ({where}), labels that differ: {flips}" + (

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from infer.core.errors import DeviceError, ModelError
-from infer.model.cuda import CPU, CUDA
-from infer.model.provider_options import Options
+from infer.model.providers import Options, Provider
 
 OUT_OF_MEMORY = (
     "failed to allocate memory",
@@ -18,7 +17,7 @@ OUT_OF_MEMORY = (
     "smaller than requested bytes",
     "can't allocate memory",  # torch's allocator on the CPU
 )
-"""What exhausted memory is called in the messages of ONNX Runtime, CUDA and torch, in lower case."""
+"""Phrases, in lower case, by which ONNX Runtime, CUDA and torch report that memory is exhausted."""
 
 
 def runtime_version() -> str:
@@ -29,40 +28,48 @@ def runtime_version() -> str:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an exception of ONNX Runtime or torch tells of exhausted memory (few have a class of their own)."""
+    """Whether an exception of ONNX Runtime or torch means exhausted memory; few have a class of their own."""
     text = str(error).lower()
-    return isinstance(error, MemoryError) or any(sign in text for sign in OUT_OF_MEMORY)
+    return isinstance(error, MemoryError) or any(phrase in text for phrase in OUT_OF_MEMORY)
 
 
-def open_onnx(model: Path | bytes, provider: str, threads: int | None, options: Options) -> Any:
-    """An InferenceSession of a file, or of its content, that runs every node on one provider.
+def open_onnx(model: Path | bytes, provider: Provider, threads: int | None, options: Options) -> Any:
+    """Open an InferenceSession that runs every node of a model on one provider.
+
+    Args:
+        model: an ONNX file, or the content of one.
+        provider: the only one that may run nodes.
+        threads: for operators on the CPU; None: one per core.
+        options: of the session and of the provider.
 
     Raises:
-        ModelError: ONNX Runtime cannot read it.
-        DeviceError: the provider cannot be had, or does not run all nodes.
+        ModelError: ONNX Runtime cannot read the model.
+        DeviceError: the provider is not available, or cannot run all nodes.
     """
     import onnxruntime as ort
 
-    path = model if isinstance(model, Path) else "a graph of lab's own"
-
+    name = model if isinstance(model, Path) else "lab's own graph"
     settings = ort.SessionOptions()
-    settings.log_severity_level = 4  # what fails is raised; what ORT would only log is checked below
-    settings.intra_op_num_threads = threads or 0  # 0: all
-    entries = {"session.disable_cpu_ep_fallback": "1"} if provider == CUDA else options
-    for name, value in entries.items():
-        settings.add_session_config_entry(name, value)
+    settings.log_severity_level = 4  # errors are raised; what ONNX Runtime would only log is checked below
+    settings.intra_op_num_threads = threads or 0  # 0: one per core
+    entries = {key: value for key, value in options.items() if key.startswith("session.")}
+    for key, value in {**provider.session_entries, **entries}.items():
+        settings.add_session_config_entry(key, value)
+    own = {key: value for key, value in options.items() if key not in entries}
     try:
-        chosen = [(CUDA, dict(options))] if provider == CUDA else [CPU]
-        # enable_fallback would move a failing session to the CPU, here and again in any later run, with only a print
-        session = ort.InferenceSession(model, settings, providers=chosen, enable_fallback=0)
+        # enable_fallback would move a failing session to the CPU, here and in any later run, and only print it
+        session = ort.InferenceSession(model, settings, providers=[(provider.name, own)], enable_fallback=0)
     except Exception as error:  # ONNX Runtime's exceptions have no common base but this
-        what = str(error).partition("\n")[0]
-        if provider == CUDA:
-            raise DeviceError(f"ONNX Runtime cannot run {path} on CUDA: {what}; choose --device cpu") from error
-        raise ModelError(f"ONNX Runtime cannot read {path}: {what}; export it again") from error
-    if session.get_providers()[0] != provider:
+        reason = str(error).partition("\n")[0]
+        if provider.runs_anywhere:
+            raise ModelError(f"ONNX Runtime cannot read {name}: {reason}; export it again") from error
         raise DeviceError(
-            f"ONNX Runtime did not load its CUDA provider and would run {path} on {session.get_providers()[0]}; "
-            "choose --device cpu, or repair the CUDA installation"
+            f"ONNX Runtime cannot run {name} on {provider.label}: {reason}; choose --device cpu"
+        ) from error
+    actual = session.get_providers()[0]
+    if actual != provider.name:
+        raise DeviceError(
+            f"ONNX Runtime did not load its {provider.label} provider and would run {name} on {actual}; "
+            f"choose --device cpu, or repair the {provider.label} installation"
         )
     return session

@@ -11,7 +11,6 @@ from infer.core.cpu import int8_problem
 from infer.core.errors import ConfigError
 from infer.core.text import listed
 from infer.images.tta import check_tta
-from infer.model.provider_options import default_options
 from infer.model.runs import find_model, newest_model
 from infer.model.session import Session
 
@@ -23,7 +22,7 @@ def open_model(path: Path | None, device: Device, screen: Screen, say_device: bo
     card = session.card
     screen.say(f"model: {session.path}, {card.architecture} {card.precision}, trained on {card.trained_on}")
     if say_device:
-        tuned = session.options != default_options(session.provider, card.precision)
+        tuned = session.options != session.provider.default_options(card.precision)
         screen.say(f"device: {session.provider}{why}{', with options that --tune chose' if tuned else ''}")
     if card.precision == "int8" and (problem := int8_problem()):
         screen.say(f"note: {problem}")

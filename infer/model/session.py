@@ -1,4 +1,4 @@
-"""An ONNX file on a device: uint8 images in, logits and probabilities out, on the provider that was asked for."""
+"""An ONNX file opened on a device: uint8 images in, logits and probabilities out, on the provider that was chosen."""
 
 import contextlib
 import copy
@@ -10,10 +10,10 @@ from infer.config import Device
 from infer.core.arrays import Floats, Pixels
 from infer.core.errors import DeviceError, LabError, ModelError
 from infer.model.card import read_card
-from infer.model.cuda import CPU, CUDA, find_problem
-from infer.model.cuda_graphs import Recorded
+from infer.model.cuda_graphs import CudaGraphs
 from infer.model.onnx_session import is_out_of_memory, open_onnx
-from infer.model.provider_options import RECORDING, Options, default_options, remembered
+from infer.model.provider_options import saved_options
+from infer.model.providers import AUTO, CUDA_GRAPH, Options, Provider, providers_for
 
 RESULTS = ("logits", "probabilities")
 CAM = "cam"
@@ -24,38 +24,33 @@ class Session:
     """A model file, opened on one provider.
 
     Attributes:
-        card: what the file says of itself.
-        provider: "CUDAExecutionProvider" or "CPUExecutionProvider", as ONNX Runtime reports it, not as it was asked.
-        reason: why `auto` chose it; "" where the device was named.
-        options: the provider's, as lab chooses them or as `lab predict --tune` has measured.
+        card: what the file says about itself.
+        provider: the provider that runs it, checked against what ONNX Runtime reports.
+        reason: why `auto` chose this provider; "" where the device was named.
+        options: those of the session and of the provider: lab's own, or those that `lab predict --tune` measured.
         batch: the only batch size that the file takes; None where it takes any.
-        has_cam: whether the file gives a class activation map, which `lab export --cam` adds.
+        has_cam: whether the file has the class activation map as an output, which `lab export --cam` adds.
     """
 
-    def __init__(self, path: Path, device: Device = "auto", threads: int | None = None) -> None:
-        """Open `path`. A CUDA session never places a node on the CPU; `threads` None means all cores.
+    provider: Provider
+    options: Options
+
+    def __init__(self, path: Path, device: Device = AUTO, threads: int | None = None) -> None:
+        """Open a file. A session on a GPU never runs a node on the CPU.
+
+        Args:
+            path: the ONNX file.
+            device: a provider's device; `auto` takes the first provider that can run the file.
+            threads: for operators on the CPU; None: one per core.
 
         Raises:
-            ModelError: no ONNX file, no card, or ONNX Runtime cannot read it.
-            DeviceError: CUDA was asked for and cannot be had; the message says what is missing.
+            ModelError: there is no such file, it has no card, or ONNX Runtime cannot read it.
+            DeviceError: the named device cannot run it; the message says what is missing.
         """
         self.card = read_card(path)
         self.path = path
-        self.reason = ""
-        problem = gpu_problem(self.card.precision) if device != "cpu" else None
-        if device == "cuda" and problem:
-            raise DeviceError(f"--device cuda: {problem}; or choose --device cpu")
-        if device == "auto":
-            self.reason = problem or "a GPU is there"
-        wanted = CPU if device == "cpu" or problem else CUDA
         self._threads = threads
-        try:
-            self._open(wanted, self._options(wanted))
-        except DeviceError as error:
-            if device == "cuda":
-                raise
-            self.reason = str(error)
-            self._open(CPU, self._options(CPU))
+        self.reason = self._open_first(device)
         first = self._session.get_inputs()[0].shape[0]
         self.batch: int | None = first if isinstance(first, int) else None
         self.has_cam: bool = CAM in [output.name for output in self._session.get_outputs()]
@@ -66,29 +61,44 @@ class Session:
         other._open(self.provider, options)
         return other
 
-    def _options(self, provider: str) -> Options:
-        """Those that were measured here, or else the default ones."""
-        return remembered(self.path, provider) or default_options(provider, self.card.precision)
+    def _open_first(self, device: Device) -> str:
+        """Open the file on the first provider that can run it, of those that `device` allows; returns the reason."""
+        problems: list[str] = []
+        for provider in providers_for(device):
+            problem = provider.problem(self.card.precision)
+            try:
+                if problem:
+                    raise DeviceError(f"--device {device}: {problem}; or choose --device cpu")
+                options = saved_options(self.path, provider) or provider.default_options(self.card.precision)
+                self._open(provider, options)
+                break
+            except DeviceError as error:
+                if device != AUTO or provider.runs_anywhere:
+                    raise
+                problems.append(problem or str(error))
+        if device != AUTO:
+            return ""
+        return "; ".join(problems) or f"{self.provider.label} is available"
 
-    def _open(self, provider: str, options: Options) -> None:
-        plain = {**options, RECORDING: "0"} if RECORDING in options else options
-        self._session = open_onnx(self.path, provider, self._threads, plain)
-        self.options: Options = options
-        self.provider: str = self._session.get_providers()[0]
-        self._recorded = None
-        if options.get(RECORDING) == "1":
+    def _open(self, provider: Provider, options: Options) -> None:
+        without_graphs = {**options, CUDA_GRAPH: "0"} if CUDA_GRAPH in options else options
+        self._session = open_onnx(self.path, provider, self._threads, without_graphs)
+        self.options = options
+        self.provider = provider
+        self._graphs = None
+        if options.get(CUDA_GRAPH) == "1":
             open_again = partial(open_onnx, self.path, provider, self._threads, options)
-            self._recorded = Recorded(open_again, self.provider == CUDA, RESULTS, len(self.card.classes))
+            self._graphs = CudaGraphs(open_again, provider.memory, RESULTS, len(self.card.classes))
 
     def prepare(self, count: int) -> None:
-        """Record the work of a batch of `count` images, where the options say so, while nothing else uses the GPU.
+        """Capture a CUDA graph for batches of `count` images, if the options ask for it; nothing else may use the GPU.
 
         Raises DeviceError and ModelError, as `run`.
         """
-        if self._recorded:
+        if self._graphs:
             shape = (count, *self.card.pixels.window, 3)
-            with self._told(shape):
-                self._recorded.record(shape)
+            with self._translated_errors(shape):
+                self._graphs.capture(shape)
 
     def run(self, pixels_nhwc: Pixels) -> tuple[Floats, Floats]:
         """Logits and probabilities, float32 [n, K] each, of uint8 images [n, H, W, 3].
@@ -97,15 +107,15 @@ class Session:
             DeviceError: the device's memory is exhausted.
             ModelError: the file cannot run such a batch.
         """
-        if self._recorded and self._recorded.holds(pixels_nhwc.shape):
-            with self._told(pixels_nhwc.shape):
-                logits, probabilities = self._recorded.run(pixels_nhwc)
+        if self._graphs and self._graphs.has(pixels_nhwc.shape):
+            with self._translated_errors(pixels_nhwc.shape):
+                logits, probabilities = self._graphs.replay(pixels_nhwc)
         else:
             logits, probabilities = self._run(RESULTS, pixels_nhwc)
         return logits, probabilities
 
     def run_cam(self, pixels_nhwc: Pixels) -> Floats:
-        """The class activation maps, float32 [n, K, h, w], of uint8 images [n, H, W, 3]; where `has_cam`.
+        """Class activation maps, float32 [n, K, h, w], of uint8 images [n, H, W, 3]; only where `has_cam`.
 
         Raises DeviceError and ModelError, as `run`.
         """
@@ -113,13 +123,13 @@ class Session:
         return cam
 
     def _run(self, outputs: Sequence[str], pixels_nhwc: Pixels) -> list[Floats]:
-        with self._told(pixels_nhwc.shape):
-            found: list[Floats] = self._session.run(list(outputs), {"images": pixels_nhwc})
-        return found
+        with self._translated_errors(pixels_nhwc.shape):
+            results: list[Floats] = self._session.run(list(outputs), {"images": pixels_nhwc})
+        return results
 
     @contextlib.contextmanager
-    def _told(self, shape: tuple[int, ...]) -> Iterator[None]:
-        """ONNX Runtime's errors about a batch as lab's."""
+    def _translated_errors(self, shape: tuple[int, ...]) -> Iterator[None]:
+        """Translate ONNX Runtime's errors about a batch of this shape into lab's."""
         try:
             yield
         except LabError:
@@ -129,14 +139,7 @@ class Session:
                 raise DeviceError(
                     f"the memory of {self.provider} is exhausted by {shape[0]} images; give a smaller --batch-size"
                 ) from error
-            what = str(error).partition("\n")[0]
+            reason = str(error).partition("\n")[0]
             raise ModelError(
-                f"{self.path} cannot run a batch of shape {list(shape)}: {what}; export it again"
+                f"{self.path} cannot run a batch of shape {list(shape)}: {reason}; export it again"
             ) from error
-
-
-def gpu_problem(precision: str) -> str | None:
-    """Why a file of this precision cannot run on a GPU here, with the remedy, or None."""
-    if precision == "int8":
-        return "int8 is for CPUs: ONNX Runtime's CUDA provider has no int8 convolution; export fp16 for a GPU"
-    return find_problem()

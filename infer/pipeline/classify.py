@@ -14,8 +14,6 @@ from infer.images.archive import File
 from infer.images.parallel_map import in_order
 from infer.images.preprocess import PixelSpec
 from infer.images.tta import COUNTS
-from infer.model.cuda import CUDA
-from infer.model.provider_options import AT_ONCE
 from infer.model.session import Session
 from infer.pipeline.batches import Batch, CpuDecoder, Decoder, Views, read_batches
 
@@ -91,7 +89,7 @@ def classify(
         DeviceError: a device cannot run even one image.
     """
     decoder = decoder or CpuDecoder(ensemble.specs, ensemble.tta, len(files))
-    at_once = max(AT_ONCE.get(session.provider, 1) for session in ensemble.sessions)
+    at_once = max(session.provider.batches_in_flight for session in ensemble.sessions)
     batches = read_batches(files, decoder, ensemble.images_per_batch, held=at_once)
     predicted = in_order(partial(_predict_batch, ensemble), batches, at_once, ahead=at_once)
     with contextlib.closing(batches), contextlib.closing(predicted):
@@ -113,8 +111,8 @@ class Runner:
         self.size = session.batch or size
         try:
             session.prepare(self.size)
-        except (DeviceError, ModelError):  # a failure that is not the recording's own appears again with the batch
-            say(f"batches of {self.size} cannot be recorded as CUDA graphs; continuing without")
+        except (DeviceError, ModelError):  # a failure that is not the capture's own appears again with the batch
+            say(f"batches of {self.size} cannot be captured as CUDA graphs; continuing without")
 
     def run(self, pixels_nhwc: Pixels) -> Floats:
         """Probabilities, float32 [n, K], of any number n of images. Raises DeviceError."""
@@ -137,12 +135,12 @@ class Runner:
 
 
 def _run_padded(session: Session, pixels_nhwc: Pixels, size: int) -> Floats:
-    """Probabilities of a batch, padded to `size` where the file takes no other size, and on CUDA.
+    """Probabilities of a batch, padded to `size` where the file takes no other size, or the provider prefers it.
 
     CUDA would search for the fastest convolutions again for each new shape.
     """
     count = len(pixels_nhwc)
-    if (session.batch or session.provider == CUDA) and count < size:
+    if (session.batch or session.provider.pads_batches) and count < size:
         padded = np.zeros((size, *pixels_nhwc.shape[1:]), dtype=np.uint8)
         padded[:count] = pixels_nhwc
         pixels_nhwc = padded

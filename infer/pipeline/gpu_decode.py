@@ -17,7 +17,7 @@ from infer.images.jpeg_header import Frame, plain_frame
 from infer.images.parallel_map import THREADS
 from infer.images.preprocess import PixelSpec, size_problem
 from infer.images.tta import views_of
-from infer.model.cuda import CUDA
+from infer.model.providers import CUDA, Provider
 from infer.model.session import Session
 from infer.pipeline.batches import CPU_CHUNK, CpuDecoder, Decoder, Views
 from infer.pipeline.classify import pixel_specs
@@ -42,7 +42,7 @@ class GpuDecoder(Decoder):
 
     workers = 3  # files of one batch are read, one batch is decoded, one is copied back
 
-    def __init__(self, specs: Sequence[PixelSpec], tta: Tta, provider: str = CUDA) -> None:
+    def __init__(self, specs: Sequence[PixelSpec], tta: Tta, provider: Provider = CUDA) -> None:
         """Open the decoders. With the CPU's provider the same calls decode on the CPU.
 
         Raises:
@@ -125,7 +125,7 @@ def open_gpu_decoder(sessions: Sequence[Session], tta: Tta) -> GpuDecoder:
         ConfigError, MissingExtraError: as `GpuDecoder`.
     """
     for session in sessions:
-        if session.provider != CUDA:
+        if session.provider.memory != CUDA.memory:
             why = session.reason or "the model was opened on the CPU"
             raise DeviceError(f"--decode gpu needs a GPU: {why}; or choose --decode cpu")
     return GpuDecoder(pixel_specs(sessions), tta, sessions[0].provider)

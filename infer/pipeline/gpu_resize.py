@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from infer.core.arrays import Floats, Pixels
 from infer.core.errors import DeviceError
 from infer.images.preprocess import AnyResize, CenterCrop, PixelSpec
-from infer.model.cuda import CUDA
 from infer.model.onnx_session import is_out_of_memory, open_onnx
 from infer.model.onnx_writer import CODES, Node, Value, small_model
-from infer.model.provider_options import default_options
+from infer.model.providers import Provider
 
 Matrix = NDArray[np.float64]
 
@@ -134,10 +133,10 @@ def graph(count: int) -> bytes:
 class Resampler:
     """Resizes and crops images in a device's memory to canvases in the host's memory. Threads may share it."""
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: Provider) -> None:
         """Open the graphs. Raises DeviceError where the provider is not available."""
         self._provider = provider
-        self._device = "cuda" if provider == CUDA else "cpu"
+        self._device = provider.memory
         self._sessions = {count: self._open(count) for count in GROUPS}
         self._matrices = functools.lru_cache(CACHED_SIZES)(self._load)
 
@@ -189,4 +188,4 @@ class Resampler:
         return [ort.OrtValue.ortvalue_from_numpy(item, self._device, 0) for item in matrices(spec, height, width)]
 
     def _open(self, count: int) -> Any:
-        return open_onnx(graph(count), self._provider, 1, default_options(self._provider, "fp32"))
+        return open_onnx(graph(count), self._provider, 1, self._provider.default_options("fp32"))

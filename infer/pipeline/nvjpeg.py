@@ -12,7 +12,8 @@ from PIL import Image
 from infer.core.console import captured_stderr
 from infer.core.errors import DeviceError, MissingExtraError
 from infer.images.jpeg_header import Frame
-from infer.model.cuda import CUDA, load_driver
+from infer.model.cuda import load_driver
+from infer.model.providers import Provider
 
 OPTIONS = ":fancy_upsampling=1"
 """Subsampled chroma is interpolated, as in Pillow's decoder, rather than repeated."""
@@ -32,9 +33,9 @@ class DeviceImage:
 class JpegDecoder:
     """nvImageCodec's decoder of JPEGs, for one thread at a time."""
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: Provider) -> None:
         """Open the decoder; with the CPU's provider it decodes on the CPU. Raises MissingExtraError, DeviceError."""
-        self._on_gpu = provider == CUDA
+        self._on_gpu = provider.memory == "cuda"
         with captured_stderr() as said:
             nvimgcodec = _import()
             kinds = nvimgcodec.BackendKind

@@ -20,7 +20,7 @@ from infer.core.console import captured_stderr
 from infer.core.cpu import cores
 from infer.core.errors import DeviceError, LabError, MissingExtraError
 from infer.images.archive import File
-from infer.model.cuda import CPU, CUDA
+from infer.model.providers import CPU, CUDA
 from infer.model.session import Session
 from infer.pipeline.batches import CpuDecoder
 from infer.pipeline.classify import Ensemble, ImagePrediction, classify

@@ -11,6 +11,7 @@ import onnx
 import pytest
 import torch
 from helpers.networks import images, tiny, varied
+from helpers.providers import pretend_cuda
 
 import exporter.export
 from exporter.config import ExportConfig
@@ -159,7 +160,7 @@ def test_an_out_that_is_no_onnx_file_is_refused_so_that_nothing_of_the_run_is_ov
 def test_a_gate_on_a_gpu_that_is_not_there_is_refused_before_any_work(
     lab: Callable, fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infer.model.session.find_problem", lambda: "no NVIDIA driver is installed")
+    pretend_cuda(monkeypatch, "no NVIDIA driver is installed")
     ran = lab("export", fresh, "--device", "cuda")
     assert ran.code == 1
     assert ran.err == "error: --device cuda: no NVIDIA driver is installed; or choose --device cpu\n"

@@ -8,6 +8,7 @@ import onnx
 import pytest
 import torch
 from helpers.networks import images, make_card, tiny, varied
+from helpers.providers import pretend_cuda
 from onnx import helper, numpy_helper
 from PIL import Image
 
@@ -204,7 +205,7 @@ def test_a_fault_on_the_last_image_alone_is_seen_at_any_full_size(good: bytes, t
 
 
 def test_a_gate_on_a_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch, quiet: Screen) -> None:
-    monkeypatch.setattr("infer.model.session.find_problem", lambda: "no NVIDIA driver is installed")
+    pretend_cuda(monkeypatch, "no NVIDIA driver is installed")
     assert gate_devices("cpu", "fp32", quiet) == gate_devices("auto", "fp16", quiet) == ["cpu"]
     with pytest.raises(DeviceError, match="no NVIDIA driver is installed"):
         gate_devices("cuda", "fp16", quiet)
@@ -213,7 +214,7 @@ def test_a_gate_on_a_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.Monke
 def test_both_providers_are_tried_where_a_gpu_is_and_int8_on_the_cpu_alone(
     monkeypatch: pytest.MonkeyPatch, heard: tuple
 ) -> None:
-    monkeypatch.setattr("infer.model.session.find_problem", lambda: None)
+    pretend_cuda(monkeypatch, None)
     screen, text = heard
     assert gate_devices("auto", "fp32", screen) == ["cpu", "cuda"]
     assert text.getvalue() == ""

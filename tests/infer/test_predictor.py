@@ -13,7 +13,7 @@ import pytest
 import infer.pipeline.gpu_decode
 from infer import load
 from infer.core.errors import ConfigError, DataError, DeviceError, ModelError
-from infer.model.cuda import CPU
+from infer.model.providers import CPU
 from infer.predictor import Predictor
 
 
@@ -39,7 +39,7 @@ def test_a_folder_is_predicted_as_the_command_does(
     assert [[str(value) for value in line] for line in found.probabilities] == [row[1:] for row in rows]
     best = found.probabilities.argmax(axis=1)
     assert list(found.labels) == [predictor.card.classes[k].label for k in best]
-    assert (found.errors, predictor.provider) == ({}, CPU)
+    assert (found.errors, predictor.provider) == ({}, CPU.name)
     assert load(model.parent).card == predictor.card
 
 

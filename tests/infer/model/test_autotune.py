@@ -1,4 +1,4 @@
-"""`--tune`: every option is measured, the fastest is used and remembered, and answers stay the same."""
+"""`--tune`: every option is measured, the fastest is used and saved, and outputs stay the same."""
 
 import io
 import itertools
@@ -13,8 +13,8 @@ from infer.config import PredictConfig
 from infer.core.console import Screen
 from infer.core.errors import ConfigError, DeviceError
 from infer.model.autotune import tune
-from infer.model.cuda import CPU
-from infer.model.provider_options import RECORDING, default_options, remembered
+from infer.model.provider_options import saved_options
+from infer.model.providers import CPU, CUDA_GRAPH, Provider
 from infer.model.session import Session
 
 
@@ -35,7 +35,7 @@ def test_the_fastest_options_are_used_by_every_later_session(
     monkeypatch.setattr(infer.model.autotune, "_rates", rates_of(100, 150))
     chosen = tune(session, 4, heard[0])
     assert chosen["session.intra_op.allow_spinning"] == "0"
-    assert remembered(session.path, CPU) == chosen
+    assert saved_options(session.path, CPU) == chosen
     later = Session(session.path, "cpu")
     assert later.options == chosen
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
@@ -47,7 +47,7 @@ def test_what_is_hardly_faster_leaves_the_default(
     session: Session, quiet: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(infer.model.autotune, "_rates", rates_of(100, 101))
-    assert tune(session, 4, quiet) == default_options(CPU, "fp32")
+    assert tune(session, 4, quiet) == CPU.default_options("fp32")
 
 
 def test_rates_are_images_per_second_of_runs_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def test_rates_are_images_per_second_of_runs_in_turns(monkeypatch: pytest.Monkey
     assert rates == [8.0, 8.0]  # one second from the clock's first question to its third
 
 
-def test_options_that_cannot_run_are_left_out_and_told(
+def test_options_that_cannot_run_are_skipped_with_a_message(
     session: Session, heard: tuple[Screen, io.StringIO], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = Session.with_options
@@ -71,17 +71,17 @@ def test_options_that_cannot_run_are_left_out_and_told(
         return opened(self, options)
 
     monkeypatch.setattr(Session, "with_options", without_spinning_fails)
-    assert tune(session, 4, heard[0]) == default_options(CPU, "fp32")
-    assert "cannot run with allow_spinning=0: no memory" in heard[1].getvalue()
+    assert tune(session, 4, heard[0]) == CPU.default_options("fp32")
+    assert "skipped: cannot run with allow_spinning=0: no memory" in heard[1].getvalue()
 
 
 @pytest.mark.parametrize(("batch_size", "tried"), [(4, 2), (64, 1)])
-def test_recording_is_tried_for_small_batches_alone(
+def test_cuda_graphs_are_tried_for_small_batches_only(
     session: Session, quiet: Screen, monkeypatch: pytest.MonkeyPatch, batch_size: int, tried: int
 ) -> None:
-    plain = default_options(CPU, "fp32")
+    plain = CPU.default_options("fp32")
     counted: list[int] = []
-    monkeypatch.setattr(infer.model.autotune, "choices", lambda *_: [plain, {**plain, RECORDING: "1"}])
+    monkeypatch.setattr(Provider, "tuning_candidates", lambda *_: [plain, {**plain, CUDA_GRAPH: "1"}])
     monkeypatch.setattr(
         infer.model.autotune, "_rates", lambda runs, _: counted.append(len(runs)) or [100.0] * len(runs)
     )
@@ -90,7 +90,7 @@ def test_recording_is_tried_for_small_batches_alone(
 
 
 @pytest.mark.parametrize("change", [lambda logits: logits[::-1], lambda logits: logits * np.nan])
-def test_options_with_other_answers_are_left_out_and_told(
+def test_options_with_other_outputs_are_skipped_with_a_message(
     session: Session,
     heard: tuple[Screen, io.StringIO],
     monkeypatch: pytest.MonkeyPatch,
@@ -104,8 +104,8 @@ def test_options_with_other_answers_are_left_out_and_told(
 
     monkeypatch.setattr(Session, "run", run)
     monkeypatch.setattr(infer.model.autotune, "_rates", rates_of(100, 150))
-    assert tune(session, 4, heard[0]) == default_options(CPU, "fp32")
-    assert "left out, as its answers are others: allow_spinning=0" in heard[1].getvalue()
+    assert tune(session, 4, heard[0]) == CPU.default_options("fp32")
+    assert "skipped: its outputs differ: allow_spinning=0" in heard[1].getvalue()
 
 
 def test_predict_tunes_tells_and_writes_the_same_file(

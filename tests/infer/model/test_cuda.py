@@ -1,4 +1,4 @@
-"""What is missing for CUDA, asked step by step with a driver that the tests play."""
+"""What CUDA lacks on this machine, step by step, with a driver that the tests play."""
 
 import ctypes
 import sys
@@ -30,33 +30,33 @@ class Driver:
 
 @pytest.fixture
 def cuda_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [cuda.CUDA, cuda.CPU])
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "cuda_version", "13.0", raising=False)
 
 
-def test_the_cpu_build_of_onnx_runtime_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [cuda.CPU])
+def test_the_cpu_build_of_onnx_runtime_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     assert "pip install onnxruntime-gpu" in str(cuda.find_problem())
 
 
 @pytest.mark.usefixtures("cuda_build")
 @pytest.mark.parametrize(
-    ("driver", "told"),
+    ("driver", "message"),
     [
         (Driver(start=100), "does not start"),
         (Driver(gpus=0), "sees no GPU"),
         (Driver(version=12040), "supports CUDA 12.4, ONNX Runtime needs 13"),
     ],
 )
-def test_each_thing_that_a_driver_lacks_is_told_apart(
-    monkeypatch: pytest.MonkeyPatch, driver: Driver, told: str
+def test_each_fault_of_a_driver_is_reported_by_itself(
+    monkeypatch: pytest.MonkeyPatch, driver: Driver, message: str
 ) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda name: driver)
-    assert told in str(cuda.find_problem())
+    assert message in str(cuda.find_problem())
 
 
 @pytest.mark.usefixtures("cuda_build")
-def test_no_driver_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
         raise OSError(f"{name}: cannot open shared object file")
 
@@ -93,23 +93,23 @@ def test_libraries_are_loaded_from_pip_packages_wherever_they_lie(
     for library in (f"nvidia/{name}" for name in files):
         (tmp_path / library).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / library).touch()
-    asked = {}
+    folders = {}
     (tmp_path / "first" / "nvidia").mkdir(parents=True)
     (tmp_path / "first" / "nvidia" / "__init__.py").touch()
     monkeypatch.setattr(sys, "path", [str(tmp_path / "first"), str(tmp_path)])
     monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver())
     monkeypatch.setattr(
-        onnxruntime, "preload_dlls", lambda cuda, cudnn, directory: asked.update({(cuda, cudnn): directory})
+        onnxruntime, "preload_dlls", lambda cuda, cudnn, directory: folders.update({(cuda, cudnn): directory})
     )
     assert cuda.find_problem() is None
-    assert asked == {
+    assert folders == {
         (True, False): str(tmp_path / "nvidia/cu13/lib"),
         (False, True): str(tmp_path / "nvidia/cudnn/lib"),
     }
 
 
 @pytest.mark.usefixtures("cuda_build")
-def test_libraries_of_another_version_are_told_from_missing_ones(
+def test_libraries_of_another_version_are_distinguished_from_missing_ones(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     library = tmp_path / "nvidia" / "cuda_runtime" / "lib" / "libcudart.so.12"
@@ -143,20 +143,27 @@ class Library(Driver):
 
 
 @pytest.mark.usefixtures("cuda_build")
-def test_versions_of_driver_runtime_and_cudnn_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_versions_of_driver_runtime_and_cudnn_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.setattr(ctypes, "CDLL", lambda name: Library(version=13020))
-    assert cuda.told_versions() == (
+    assert cuda.versions_text() == (
         "ONNX Runtime is built for 13.0; the driver supports 13.2; runtime 13.1; cuDNN 9.13.2"
     )
 
 
 @pytest.mark.parametrize("build", ["13.0", ""])
-def test_versions_of_what_is_not_there_are_told_as_none(monkeypatch: pytest.MonkeyPatch, build: str) -> None:
+def test_missing_parts_are_shown_without_a_version(monkeypatch: pytest.MonkeyPatch, build: str) -> None:
     def missing(name: str) -> None:
         raise OSError(f"{name}: cannot open shared object file")
 
     monkeypatch.setattr(onnxruntime, "cuda_version", build, raising=False)
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.setattr(ctypes, "CDLL", missing)
-    assert cuda.told_versions() == (f"ONNX Runtime is built for {build or 'none'}; no driver; no runtime; no cuDNN 9")
+    assert cuda.versions_text() == (f"ONNX Runtime is built for {build or 'none'}; no driver; no runtime; no cuDNN 9")
+
+
+@pytest.mark.gpu
+def test_a_gpu_is_identified_by_its_name_and_driver() -> None:
+    if problem := cuda.find_problem():
+        pytest.skip(problem)
+    assert ", CUDA 1" in cuda.gpu_name()

@@ -11,7 +11,7 @@ import pytest
 import infer.pipeline.batches
 from infer.core.errors import DeviceError
 from infer.images.preprocess import read_window
-from infer.model.cuda import CPU, CUDA
+from infer.model.providers import CPU, CUDA, Provider
 from infer.model.session import Session
 from infer.pipeline.batches import CpuDecoder
 from infer.pipeline.classify import Ensemble, ImagePrediction, classify
@@ -20,7 +20,7 @@ from infer.pipeline.classify import Ensemble, ImagePrediction, classify
 class Limited:
     """A session whose device holds `room` images, otherwise the real one."""
 
-    def __init__(self, session: Session, room: int, provider: str = CPU, batch: int | None = None) -> None:
+    def __init__(self, session: Session, room: int, provider: Provider = CPU, batch: int | None = None) -> None:
         self.card, self.provider, self.room, self.sizes, self.batch = session.card, provider, room, [], batch
         self._run = session.run
 

@@ -17,7 +17,8 @@ from infer.core.errors import DeviceError, ImageError
 from infer.images.archive import File
 from infer.images.listing import list_images
 from infer.images.preprocess import read_window
-from infer.model.cuda import CPU, find_problem
+from infer.model.cuda import find_problem
+from infer.model.providers import CPU
 from infer.model.session import Session
 from infer.pipeline.batches import CpuDecoder, Decoder, Views
 from infer.pipeline.classify import classify

@@ -15,7 +15,8 @@ from infer.images.archive import list_members
 from infer.images.enhance import MeanFilter
 from infer.images.jpeg_header import Frame
 from infer.images.preprocess import PixelSpec
-from infer.model.cuda import CPU, find_problem
+from infer.model.cuda import find_problem
+from infer.model.providers import CPU
 from infer.pipeline.batches import CpuDecoder, Views, read_batches
 from infer.pipeline.gpu_decode import GpuDecoder
 from infer.pipeline.nvjpeg import DeviceImage, JpegDecoder

@@ -10,7 +10,7 @@ from PIL import Image
 
 from infer.images.enhance import MeanFilter
 from infer.images.preprocess import CenterCrop, PixelSpec, Resize, ResizeLonger, ResizeShorter, Step, read_canvas
-from infer.model.cuda import CPU
+from infer.model.providers import CPU
 from infer.pipeline.gpu_resize import CACHED_SIZES, GROUPS, Resampler, graph, matrices, only_resamples
 
 

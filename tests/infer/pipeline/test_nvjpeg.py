@@ -12,7 +12,8 @@ from PIL import Image
 import infer.pipeline.nvjpeg
 from infer.core.errors import DeviceError, MissingExtraError
 from infer.images.jpeg_header import Frame, plain_frame
-from infer.model.cuda import CPU, CUDA, find_problem
+from infer.model.cuda import find_problem
+from infer.model.providers import CPU, CUDA
 from infer.pipeline.nvjpeg import JpegDecoder
 
 pytest.importorskip("nvidia.nvimgcodec", reason="nvImageCodec is not installed")
