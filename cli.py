@@ -12,6 +12,7 @@ import typer
 
 from exporter.config import ExportConfig
 from infer.config import CompareConfig, EvaluateConfig, PredictConfig, VerifyConfig
+from infer.core.app import App
 from infer.core.errors import LabError, MissingExtraError
 from infer.core.options import options_of
 from infer.core.output_paths import bad_list, report_folder
@@ -34,17 +35,8 @@ if TYPE_CHECKING:
     from infer.metrics.metrics import Metrics
     from infer.metrics.result import EvaluationResult
 
-app = typer.Typer(
-    name="lab",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={
-        "help_option_names": ["-h", "--help"],
-        "token_normalize_func": lambda token: token.replace("_", "-"),
-    },
-)
-data_app = typer.Typer(help="Check, split and preview data sets.", no_args_is_help=True)
+app = App(name="lab")
+data_app = App(help="Check, split and preview data sets.")
 app.add_typer(data_app, name="data")
 
 
@@ -60,13 +52,13 @@ def lab(
         bool, typer.Option("--version", help="Print the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Train ResNets on folders of images, export them to ONNX behind a parity gate, predict whole folders."""
+    """Train ResNets on folders of images, export them to ONNX behind a parity gate, and predict whole folders."""
 
 
 @app.command()
 @train_options(TrainOptions)
 def train(config: TrainConfig, options: TrainOptions) -> None:
-    """Train ARCH on a data set; the best epoch is kept in a new folder in runs/."""
+    """Train ARCH on a data set and keep the best epoch in runs/."""
     with _train_extra("lab train"):
         from trainer.train import train as train_network
     screen = _screen()
@@ -79,7 +71,7 @@ def train(config: TrainConfig, options: TrainOptions) -> None:
 def recipes(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Recipe to print, with the reasons for its values.")] = "",
 ) -> None:
-    """List the recipes of lab train with the results of their reports, or print one."""
+    """List the recipes of lab train, or print one. The list shows what their reports reached."""
     from trainer.recipe import recipe_table
 
     screen = _screen()
@@ -93,7 +85,11 @@ def recipes(
 @data_app.command()
 @options_of(DataCheckConfig)
 def check(config: DataCheckConfig) -> None:
-    """Decode every image; report bad files, duplicates, leakage between splits (exit code 1) and what colours tell."""
+    """Check a data set for bad files, duplicates and leakage.
+
+    Every image is decoded. The report also says what colours alone tell of the class. Leakage between splits ends the
+    command with exit code 1.
+    """
     from infer.dataset.check import check_data
     from infer.dataset.report import check_tables, json_text, require_no_leaks, summary_lines
 
@@ -109,7 +105,7 @@ def check(config: DataCheckConfig) -> None:
 @data_app.command()
 @options_of(DataSplitConfig)
 def split(config: DataSplitConfig) -> None:
-    """Split a data set into train, valid and test CSVs, stratified, with no patient in two of them."""
+    """Split a data set into train, valid and test CSVs. Classes are stratified, and no patient is in two splits."""
     from infer.dataset.split import split_data
 
     screen = _screen()
@@ -120,7 +116,7 @@ def split(config: DataSplitConfig) -> None:
 @data_app.command()
 @train_options(PreviewOptions, PREVIEWED)
 def preview(config: TrainConfig, options: PreviewOptions) -> None:
-    """Draw what the network sees: per class a sheet of images as they are, enhanced, and augmented."""
+    """Draw what the network sees, one sheet per class. A row shows an image as it is, enhanced, and augmented."""
     with _train_extra("lab data preview"):
         from trainer.preview import preview as draw_sheets
     screen = _screen()
@@ -131,7 +127,7 @@ def preview(config: TrainConfig, options: PreviewOptions) -> None:
 @app.command()
 @train_options(RangeTestOptions, RANGE_TESTED)
 def find_rate(config: TrainConfig, options: RangeTestOptions) -> None:
-    """Suggest a learning rate: raise it in training until the loss diverges, and plot the loss."""
+    """Suggest a learning rate from a range test. The rate rises until the loss diverges; a plot shows the loss."""
     with _train_extra("lab find-rate"):
         from trainer.find_rate import find_rate as test_range
     screen = _screen()
@@ -142,7 +138,10 @@ def find_rate(config: TrainConfig, options: RangeTestOptions) -> None:
 @app.command()
 @options_of(ExportConfig)
 def export(config: ExportConfig) -> None:
-    """Export a run's best checkpoint to one ONNX file, proven equal to the network on validation images."""
+    """Export a run to an ONNX file that is proven equal to it.
+
+    The file of the best checkpoint must give the outputs of the network on the validation images.
+    """
     with _train_extra("lab export"):
         from exporter.export import export as export_run
     screen = _screen()
@@ -153,7 +152,7 @@ def export(config: ExportConfig) -> None:
 @app.command()
 @options_of(VerifyConfig)
 def verify(config: VerifyConfig) -> None:
-    """Verify an exported file on this machine: against its run, or by its accuracy with --data alone."""
+    """Verify an exported file on this machine. It is compared with its run, or with --data alone by its accuracy."""
     screen = _screen()
     if config.data and not config.run:
         from infer.verify import recheck
@@ -169,14 +168,14 @@ def verify(config: VerifyConfig) -> None:
 @app.command()
 @options_of(PredictConfig)
 def predict(config: PredictConfig) -> None:
-    """Predict images and write a Kaggle CSV, and a report where the truth is known."""
+    """Predict images and write a Kaggle CSV. If the truth is known, a report is written too."""
     _predict(config, _screen(config.json))
 
 
 @app.command()
 @options_of(EvaluateConfig)
 def evaluate(config: EvaluateConfig) -> None:
-    """Evaluate an exported model on a labelled split and write a report."""
+    """Evaluate a model on a labelled split and write a report."""
     from infer.evaluate import evaluate as evaluate_split
     from infer.reports.report import report_json
 
@@ -190,7 +189,7 @@ def evaluate(config: EvaluateConfig) -> None:
 @app.command()
 @options_of(CompareConfig)
 def compare(config: CompareConfig) -> None:
-    """Compare runs and reports: curves, metrics, which is better, and where they disagree."""
+    """Compare runs and reports. Their curves and metrics show which is better, and where they disagree."""
     from infer.reports.compare import compare as compare_all
 
     screen = _screen(config.json)
@@ -212,7 +211,7 @@ def inspect(
 
 @app.command()
 def doctor() -> None:
-    """Diagnose this machine: what lab can do on it, what is missing, and what to install."""
+    """Diagnose this machine: what works, and what to install."""
     from infer.doctor import examine, findings_table
 
     screen = _screen()
@@ -224,7 +223,7 @@ def doctor() -> None:
 
 @app.command()
 def demo(out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("lab-demo")) -> None:
-    """Run the whole path on built-in synthetic cells: train, export, predict, report."""
+    """Train, export and predict on built-in synthetic cells."""
     with _train_extra("lab demo"):
         from exporter.export import export as export_run
         from trainer.data.synthetic import builtin_data
@@ -259,7 +258,7 @@ def main(arguments: list[str] | None = None) -> None:
     with contextlib.suppress(ValueError):  # only the main thread can set it; temporary files are removed as on Ctrl-C
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        app(arguments)
+        app(arguments, prog_name="lab")
     except LabError as error:
         _fail(str(error), error.exit_code)
     except MemoryError:

@@ -99,7 +99,7 @@ class PredictConfig(ReportConfig):
     model: tuple[Path, ...] = knob(
         (), "ONNX file or run; repeat it to average several models.", short="-m", default_text=NEWEST
     )
-    tta: Tta = knob("none", "Test-time augmentation by views: none, flips, d4, five-crop or ten-crop.", panel=MODEL)
+    tta: Tta = knob("none", "Test-time augmentation: none, flips, d4, five-crop or ten-crop views.", panel=MODEL)
     device: Device = knob("auto", DEVICE_HELP)
     batch_size: int = knob(64, BATCH_HELP, above=0, maximum=LARGEST_BATCH, short="-b")
     image_column: str | None = knob(

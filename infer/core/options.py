@@ -138,6 +138,5 @@ def _metavar(kind: Any) -> str | None:
 
 
 def _help(setting: Setting) -> str:
-    """The help with the default, in rich's markup, in which an opening bracket is escaped."""
-    text, default = (part.replace("[", r"\[") for part in (setting.knob.help, default_text(setting)))
-    return rf"{text} [dim]\[default: {default}][/dim]" if default else text
+    default = default_text(setting)
+    return f"{setting.knob.help} [default: {default}]" if default else setting.knob.help
