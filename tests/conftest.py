@@ -12,6 +12,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from filelock import FileLock
+from helpers.networks import small_resnet
 from helpers.pictures import OTHER_PICTURES
 from PIL import Image
 from rich.console import Console
@@ -19,9 +21,11 @@ from rich.console import Console
 import cli
 import infer.reports.pictures
 import trainer.model.network
+from infer.config import Device
 from infer.core.console import Screen
+from infer.model.session import Session
 from trainer.data.synthetic import make_set
-from trainer.model.resnet import BasicBlock, ResNet
+from trainer.model.resnet import build_resnet
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,25 @@ def run_lab(*arguments: str | Path) -> Ran:
     return Ran(code, out.getvalue(), err.getvalue())
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests first, so that no process is left with one of them in the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_a_session() -> Iterator[None]:
+    """One thread for each session of ONNX Runtime where several processes run the tests: they share the cores."""
+    open_session = Session.__init__
+
+    def open_small(self: Session, path: Path, device: Device = "auto", threads: int | None = 1) -> None:
+        open_session(self, path, device, threads)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            patch.setattr(Session, "__init__", open_small)
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache of the tests' own, and a terminal of 100 columns."""
@@ -61,6 +84,20 @@ def one_picture() -> Iterator[None]:
         for name in OTHER_PICTURES:
             patch.setattr(infer.reports.pictures, name, lambda *_: None)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_networks() -> Iterator[None]:
+    """Small networks wherever a command builds one: most tests are about what happens around it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer.model.network, "build_resnet", small_resnet)
+        yield
+
+
+@pytest.fixture
+def full_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The networks as they are, for a test that is about them."""
+    monkeypatch.setattr(trainer.model.network, "build_resnet", build_resnet)
 
 
 @pytest.fixture
@@ -87,42 +124,46 @@ def heard() -> tuple[Screen, io.StringIO]:
     return Screen(Console(file=text, width=100)), text
 
 
-@pytest.fixture(scope="session")
-def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """48 synthetic cells in the reports' CSV layout: 24 train, 12 valid, 12 test. Not to be written to."""
-    folder = tmp_path_factory.mktemp("data") / "cells"
-    make_set(folder, {"train": 24, "valid": 12, "test": 12})
+def made_once(name: str, make: Callable[[Path], object], factory: pytest.TempPathFactory) -> Path:
+    """A folder that `make` fills: once for the whole session, also where several processes run the tests."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        make(folder := factory.mktemp(name))
+        return folder
+    folder = factory.getbasetemp().parent / name
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            draft = factory.getbasetemp().parent / f"draft-{name}"
+            draft.mkdir()
+            make(draft)
+            draft.rename(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 synthetic cells in the reports' CSV layout: 24 train, 12 valid, 12 test. Not to be written to."""
+    sizes = {"train": 24, "valid": 12, "test": 12}
+    return made_once("data", lambda folder: make_set(folder / "cells", sizes), tmp_path_factory) / "cells"
+
+
+@pytest.fixture(scope="session")
 def run(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ResNet-18 trained on `cells` for two epochs at 32 px. Not to be written to."""
-    runs = tmp_path_factory.mktemp("runs")
-    small = ("--epochs", "2", "--batch-size", "8", "--image-size", "32")
-    ran = run_lab("train", "resnet18", "--data", cells, *small, "--device", "cpu", "--out", runs)
-    assert ran.code == 0, ran.err
-    return next(runs.iterdir())
+    """A ResNet-18 trained on `cells` for two epochs at 32 px, and exported at opset 17. Not to be written to."""
+
+    def train_and_export(folder: Path) -> None:
+        small = ("--epochs", "2", "--batch-size", "8", "--image-size", "32")
+        ran = run_lab("train", "resnet18", "--data", cells, *small, "--device", "cpu", "--out", folder)
+        assert ran.code == 0, ran.err
+        ran = run_lab("export", next(folder.iterdir()), "--opset", "17")
+        assert ran.code == 0, ran.err
+
+    return next(made_once("runs", train_and_export, tmp_path_factory).iterdir())
 
 
 @pytest.fixture(scope="session")
 def model(run: Path) -> Path:
-    """`run`, exported at opset 17. Not to be written to."""
-    ran = run_lab("export", run, "--opset", "17")
-    assert ran.code == 0, ran.err
+    """The exported file of `run`. Not to be written to."""
     return run / "model.onnx"
-
-
-@pytest.fixture(scope="module")
-def small_networks() -> Iterator[None]:
-    """Networks of a hundredth of the size, for tests of what happens around them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            trainer.model.network,
-            "build_resnet",
-            lambda _, classes: ResNet(BasicBlock, (1, 1, 1, 1), classes, base_width=8),
-        )
-        yield
 
 
 @pytest.fixture

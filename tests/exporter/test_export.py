@@ -271,7 +271,7 @@ def test_what_half_precision_cannot_hold_is_refused_with_the_layer(lab: Callable
     """On a CPU such a file would seem right: ONNX Runtime computes fp16 in float32 there."""
     network, card = load_checkpoint(fresh / "best.safetensors")
     with torch.no_grad():
-        block = network.resnet.layer3[1]
+        block = network.resnet.layer3[0]
         block.bn1.weight *= 1e7
         block.bn1.bias *= 1e7
         block.conv2.weight /= 1e7
@@ -280,7 +280,7 @@ def test_what_half_precision_cannot_hold_is_refused_with_the_layer(lab: Callable
     ran = lab("export", fresh, "--precision", "fp16")
     assert ran.code == 1
     assert "half precision cannot hold" in ran.err
-    assert "layer3.1.conv1 reaches" in ran.err
+    assert "layer3.0.conv1 reaches" in ran.err
     assert not (fresh / "model.fp16.onnx").exists()
 
 

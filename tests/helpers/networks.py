@@ -12,7 +12,7 @@ from exporter.graph import trace
 from infer.images.preprocess import PixelSpec
 from infer.model.card import ClassName, ModelCard, Normalization
 from trainer.model.network import PixelNet
-from trainer.model.resnet import BasicBlock, ResNet
+from trainer.model.resnet import ARCHITECTURES, BasicBlock, ResNet
 
 SCALE = Normalization.per_channel((0.4, 0.5, 0.6), (0.2, 0.3, 0.25))
 
@@ -73,3 +73,9 @@ def run(model: onnx.ModelProto, batch: np.ndarray) -> list[np.ndarray]:
 @functools.cache
 def _traced(normalization: Normalization) -> bytes:
     return trace(tiny(normalization=normalization), make_card()).SerializeToString()
+
+
+def small_resnet(architecture: str, classes: int) -> ResNet:
+    """A network of an architecture's kind of blocks, of a hundredth of its size; deeper ones have more blocks."""
+    block, depths = ARCHITECTURES[architecture]
+    return ResNet(block, (1, depths[1] // 4 or 1, min(depths[2] // 3, 3) or 1, 1), classes, base_width=8)

@@ -1,8 +1,10 @@
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import onnx
+from onnx import numpy_helper
 
 
 def test_an_onnx_file_tells_its_opset_inputs_classes_and_origin(lab: Callable, model: Path) -> None:
@@ -13,8 +15,12 @@ def test_an_onnx_file_tells_its_opset_inputs_classes_and_origin(lab: Callable, m
     assert told["input"] == "images uint8 [batch, 32, 32, 3], RGB"
     assert told["classes"] == "0 normal, 1 blast"
     assert told["outputs"] == "logits float32 [batch, 2]; probabilities float32 [batch, 2]"
-    assert told["parameters"] == "11,172,745"
-    assert told["operators"].startswith("8 Add, 1 Cast, 20 Conv")
+    graph = onnx.load(model).graph
+    assert told["parameters"] == f"{sum(numpy_helper.to_array(item).size for item in graph.initializer):,}"
+    counts = Counter(node.op_type for node in graph.node)
+    operators = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    assert len(told["operators"]) > 30
+    assert operators.startswith(told["operators"])  # the cell goes on in the next line
     assert told["gate"] == "passed on 12 images (CPU), labels that differ: 0"
     assert told["gate CPU batch 12"].startswith("12 images, largest logit difference ")
     assert told["data name"] == "cells"

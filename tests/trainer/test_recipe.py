@@ -239,7 +239,7 @@ def test_a_file_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_the_built_in_recipes_are_packaged() -> None:
     project = tomllib.loads((FOLDER.parent.parent / "pyproject.toml").read_text(encoding="utf-8"))
-    patterns = project["tool"]["setuptools"]["package-data"]["trainer"]
+    patterns = project["tool"]["setuptools"]["package-data"]["*"]
     found = {path for pattern in patterns for path in FOLDER.parent.glob(pattern)}
     assert found >= {FOLDER / f"{name}.toml" for name in recipe_names()}
 
@@ -361,6 +361,7 @@ def test_leukemia_clahe_runs_on_c_nmc_with_the_enhanced_images_own_mean(run_reci
 
 
 @pytest.mark.parametrize("recipe", ["retinopathy-transfer", "retinopathy-weighted"])
+@pytest.mark.usefixtures("full_networks")
 def test_retinopathy_runs_on_five_grades_from_imagenets_weights(
     run_recipe: RunRecipe, fundus: Path, imagenet: Path, recipe: str
 ) -> None:
@@ -373,6 +374,7 @@ def test_retinopathy_runs_on_five_grades_from_imagenets_weights(
     assert same_convolutions(run, torch.load(imagenet))
 
 
+@pytest.mark.usefixtures("full_networks")
 def test_the_other_half_of_retinopathy_starts_from_new_weights_or_a_local_file(
     run_recipe: RunRecipe, fundus: Path, imagenet: Path
 ) -> None:

@@ -34,9 +34,6 @@ Train = Callable[..., TrainResult]
 Row = dict[str, float]
 
 
-pytestmark = pytest.mark.usefixtures("small_networks")
-
-
 @pytest.fixture
 def train_small(cells: Path, tmp_path: Path, quiet: Screen) -> Train:
     """Train a ResNet-18 on `cells` for one epoch at 32 px, with some options changed."""

@@ -112,7 +112,7 @@ def test_the_weights_sha_does_not_change_with_order_or_memory_layout() -> None:
     assert weights_sha256(other) == weights_sha256(STATE)
 
 
-@pytest.mark.parametrize("place", [-1, -1_000_000])
+@pytest.mark.parametrize("place", [-1, -10_000])
 def test_weights_that_were_tampered_with_are_refused(saved: Path, tmp_path: Path, place: int) -> None:
     content = bytearray(saved.read_bytes())
     content[place] ^= 1
@@ -152,7 +152,7 @@ def test_weights_without_a_card_are_refused(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "plain.safetensors")
 
 
-@pytest.mark.parametrize("size", [0, 5, 1000, 1_000_000])
+@pytest.mark.parametrize("size", [0, 5, 1000, 10_000])
 def test_a_file_that_was_cut_short_is_refused(saved: Path, tmp_path: Path, size: int) -> None:
     (tmp_path / "best.safetensors").write_bytes(saved.read_bytes()[:size])
     with pytest.raises(ModelError, match=r"best\.safetensors"):

@@ -127,6 +127,7 @@ def test_only_the_resnets_tensors_are_saved_with_a_network() -> None:
     assert set(saved) == {f"resnet.{name}" for name in resnet.state_dict()}
 
 
+@pytest.mark.usefixtures("full_networks")
 def test_a_network_is_built_from_its_card_alone() -> None:
     card = ModelCard(
         architecture="resnet34",

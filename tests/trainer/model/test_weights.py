@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from helpers.networks import small_resnet
 from torch import Tensor
 from torchvision.models import ResNet18_Weights
 
@@ -62,7 +63,7 @@ def test_safetensors_are_loaded(tmp_path: Path) -> None:
 
 
 def test_a_runs_best_checkpoint_can_be_started_from(run: Path) -> None:
-    network = ResNet(BasicBlock, (2, 2, 2, 2), 2)
+    network = small_resnet("resnet18", 2)
     load_weights(network, run / "best.safetensors")
     stored = safetensors.torch.load_file(run / "best.safetensors")
     assert same(network.state_dict(), stored) == set(stored)

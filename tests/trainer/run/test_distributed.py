@@ -64,9 +64,6 @@ class Several:
     one_gradients: list[list[Tensor]]
 
 
-pytestmark = pytest.mark.usefixtures("small_networks")
-
-
 def launch(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     """`lab` in two processes of PyTorch's launcher."""
     script = folder / "small_lab.py"
@@ -78,7 +75,7 @@ def launch(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
-def several(small_networks: None, lab: Callable, cells: Path, tmp_path_factory: pytest.TempPathFactory) -> Several:
+def several(lab: Callable, cells: Path, tmp_path_factory: pytest.TempPathFactory) -> Several:
     if not torch.distributed.is_gloo_available():
         pytest.skip("torch was built without gloo, which joins processes on a CPU")
     folder = tmp_path_factory.mktemp("several")

@@ -26,8 +26,6 @@ from trainer.run.loop import Epoch
 from trainer.run.run_folder import Record, monitor_of, new_run
 from trainer.run.snapshot import load_snapshot
 
-pytestmark = pytest.mark.usefixtures("small_networks")
-
 
 @pytest.fixture
 def table(cells: Path) -> Table:

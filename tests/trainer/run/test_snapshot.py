@@ -73,9 +73,6 @@ class Killed(BaseException):
     """Nothing in lab knows it, so nothing is tidied up."""
 
 
-pytestmark = pytest.mark.usefixtures("small_networks")
-
-
 @pytest.fixture
 def begin(cells: Path, tmp_path: Path, quiet: Screen) -> Callable[..., Path]:
     """Train; the run's folder, also where the run was stopped."""
