@@ -79,7 +79,7 @@ def predict(config: PredictConfig, screen: Screen) -> PredictResult:
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """The models, the images in the order of the CSV's rows, and the form of these rows."""
+    """The models, the n images in the order of the CSV's rows, and the form of these rows."""
 
     config: PredictConfig
     sessions: Sequence[Session]
@@ -123,7 +123,7 @@ def _prepare(config: PredictConfig, screen: Screen) -> _Job:
 
 @dataclass
 class _Rows:
-    """Counts of the rows written; of the readable images what a report needs, where there will be one."""
+    """Counts of the rows written and, where a report follows, the predictions that it needs."""
 
     written: int = 0
     rejected: int = 0
@@ -131,6 +131,7 @@ class _Rows:
     """The index and the error of each unreadable image."""
     readable: list[int] = field(default_factory=list)
     probabilities: list[Floats] = field(default_factory=list)
+    """The probabilities [K] of each of the `readable` images."""
 
 
 def _predict_rows(job: _Job) -> _Rows:
@@ -188,7 +189,7 @@ def _write_rows(job: _Job, predictions: Iterable[ImagePrediction]) -> _Rows:
             probabilities, unreadable = prediction.probabilities, prediction.error is not None
             if prediction.error:
                 rows.bad.append((index, prediction.error))
-                probabilities = _guess(job, index, prediction.error)
+                probabilities = _substitute(job, index, prediction.error)
             if probabilities is None:
                 continue
             for form, writer in writers:
@@ -204,11 +205,11 @@ def _write_rows(job: _Job, predictions: Iterable[ImagePrediction]) -> _Rows:
     return rows
 
 
-def _guess(job: _Job, index: int, error: ImageError) -> Floats | None:
-    """What --bad-images says to write for an unreadable image: 1 for the most frequent class, or None for no row.
+def _substitute(job: _Job, index: int, error: ImageError) -> Floats | None:
+    """The probabilities that --bad-images writes for an unreadable image: 1 for the most frequent class; None: no row.
 
     Raises:
-        DataError: it says to fail; the images after this one are then decoded too, so that all errors are named.
+        DataError: it is `fail`; all later images are decoded first, so that the message counts every unreadable one.
     """
     if job.config.bad_images == "skip":
         return None

@@ -36,10 +36,10 @@ class JpegDecoder:
     def __init__(self, provider: Provider) -> None:
         """Open the decoder; with the CPU's provider it decodes on the CPU. Raises MissingExtraError, DeviceError."""
         self._on_gpu = provider.memory == "cuda"
-        with captured_stderr() as said:
+        with captured_stderr() as messages:
             nvimgcodec = _import()
-            kinds = nvimgcodec.BackendKind
-            allowed = [kinds.HW_GPU_ONLY, kinds.GPU_ONLY, kinds.HYBRID_CPU_GPU] if self._on_gpu else [kinds.CPU_ONLY]
+            kind = nvimgcodec.BackendKind
+            kinds = [kind.HW_GPU_ONLY, kind.GPU_ONLY, kind.HYBRID_CPU_GPU] if self._on_gpu else [kind.CPU_ONLY]
             self._stream = nvimgcodec.CodeStream
             self._params = nvimgcodec.DecodeParams(
                 apply_exif_orientation=False,
@@ -49,14 +49,14 @@ class JpegDecoder:
             try:
                 self._decoder = nvimgcodec.Decoder(
                     device_id=0 if self._on_gpu else nvimgcodec.NVIMGCODEC_DEVICE_CPU_ONLY,
-                    backends=[nvimgcodec.Backend(kind) for kind in allowed],
+                    backends=[nvimgcodec.Backend(kind) for kind in kinds],
                     options=OPTIONS,
                 )
                 works = self.decode([_small_jpeg()])[0] is not None
             except RuntimeError as error:
                 raise DeviceError(f"--decode gpu: nvImageCodec does not start: {error}; choose --decode cpu") from error
         if not works:
-            why = next((f" ({line})" for line in said if "nvjpeg" in line.lower()), "")
+            why = next((f" ({line})" for line in messages if "nvjpeg" in line.lower()), "")
             raise DeviceError(
                 f"--decode gpu: nvImageCodec cannot decode JPEGs on this GPU{why}; "
                 "run pip install '.[nvjpeg]' in lab's folder, or choose --decode cpu"
@@ -72,8 +72,8 @@ class JpegDecoder:
         try:
             images = dict(zip(opened, self._decoder.decode([*opened.values()], params=self._params), strict=True))
         except RuntimeError as error:
-            what = str(error).partition("\n")[0]
-            raise DeviceError(f"--decode gpu: {what}; give a smaller --batch-size, or choose --decode cpu") from error
+            reason = str(error).partition("\n")[0]
+            raise DeviceError(f"--decode gpu: {reason}; give a smaller --batch-size, or choose --decode cpu") from error
         if self._on_gpu:
             _wait()
         return [self._checked(images.get(index), frame) for index, (_, frame) in enumerate(sources)]

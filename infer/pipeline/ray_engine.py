@@ -116,6 +116,8 @@ def classify_on_cluster(
         MissingExtraError: Ray is not installed.
         DeviceError, ModelError: as on one machine, from any worker.
     """
+    if not files:  # all predictions were saved; Ray starts no workers for none
+        return
     pool = start_pool(device)
     why = " (no node of the cluster has a GPU)" if device == "auto" and not pool.gpus else ""
     ensemble.say(f"device: {pool}{why}")

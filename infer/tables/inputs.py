@@ -59,8 +59,8 @@ class Inputs:
         )
 
 
-class Below(Sequence[str]):
-    """The paths of names in a folder, joined when they are asked for: a million of them take no memory."""
+class FolderPaths(Sequence[str]):
+    """The paths of a folder's images, joined on access, so that a million of them take no memory."""
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         """`names` are relative to `folder`, with `/` as their separator."""
@@ -72,7 +72,7 @@ class Below(Sequence[str]):
 
     def __getitem__(self, index: Any) -> Any:
         name = self.names[index]
-        return self.prefix + name if isinstance(name, str) else Below(self.folder, name)
+        return self.prefix + name if isinstance(name, str) else FolderPaths(self.folder, name)
 
 
 def read_inputs(source: Path, classes: Sequence[ClassName], image_column: str | None = None) -> Inputs:
@@ -120,7 +120,7 @@ def _from_folder(folder: Path, classes: Sequence[ClassName]) -> Inputs:
     names = list_images(folder)
     if not names:
         raise no_images(folder)
-    return _as_folder(folder, names, Below(folder, names), classes)
+    return _as_folder(folder, names, FolderPaths(folder, names), classes)
 
 
 def _as_folder(root: Path, names: list[str], files: Sequence[File], classes: Sequence[ClassName]) -> Inputs:
@@ -176,8 +176,8 @@ def _from_csv(source: Path, image_column: str | None) -> Inputs:
     if column is None and len(header) == 1 and index.find(rows[0][0]) is not None:
         return _without_header(source, index, [row[0] for row in rows])
     if column is None:
-        what = f"its first line is {listed(rows[0])}, neither an existing image nor a known header"
-        raise DataError(f"no images found in {source}: {what}; name the column of the images with --image-column")
+        reason = f"its first line is {listed(rows[0])}, neither an existing image nor a known header"
+        raise DataError(f"no images found in {source}: {reason}; name the column of the images with --image-column")
     if not rows[1:]:
         raise DataError(f"no images found: {source} has a header and no rows")
     if any(len(row) < len(header) for row in rows):

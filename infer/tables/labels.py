@@ -23,19 +23,19 @@ from infer.tables.inputs import STANDARD_INPUT, Inputs
 
 Labels = NDArray[np.int64]
 OWN_ORDER = (".csv", ".txt")
-"""Inputs that list images in an order of their own."""
+"""Suffixes of inputs that list images in an order that the user chose."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of n inputs, in their order."""
+    """The true labels and patients of n inputs, in their order."""
 
     labels: list[str]
     """[n] labels or class names as text."""
     groups: Sequence[str]
     """[n] the patient, "" where unknown; empty where no patient is known."""
     summary: str
-    """Where it is from, for people."""
+    """A line for the user on where they were read."""
 
 
 def find_truth(
@@ -116,12 +116,12 @@ def _in_order(table: LabelFile, inputs: Inputs, ordered: bool) -> Truth:
             f"{table.path} has {len(values)} labels for the {len(inputs.names)} images of {inputs.root}; make them one "
             "line each"
         )
-    plain = sorted(inputs.names)
-    if not ordered and plain != inputs.names == sorted(inputs.names, key=natural_key):
-        place = next(index for index, name in enumerate(plain) if name != inputs.names[index])
+    by_letter = sorted(inputs.names)
+    if not ordered and by_letter != inputs.names == sorted(inputs.names, key=natural_key):
+        first = next(index for index, name in enumerate(by_letter) if name != inputs.names[index])
         raise DataError(
-            f"{table.path} has labels alone, and their order is not certain: line {place + 1} may be "
-            f"{inputs.names[place]} (counted) or {plain[place]} (sorted by letter); add a column with the images' names"
+            f"{table.path} has labels alone, and their order is not certain: line {first + 1} may be "
+            f"{inputs.names[first]} (counted) or {by_letter[first]} (sorted by letter); add a column of image names"
         )
-    summary = f"{table.path.name}: one label a line, in the order {inputs.names[0]} to {inputs.names[-1]}"
+    summary = f"{table.path.name}: one label per line, in the order {inputs.names[0]} to {inputs.names[-1]}"
     return Truth(values, inputs.groups, summary)

@@ -75,7 +75,7 @@ def probabilities_form(form: Form, classes: Sequence[ClassName], top: int | None
 
 
 def choose_form(config: PredictConfig, inputs: Inputs, classes: Sequence[ClassName], screen: Screen) -> Form:
-    """The form of the sample submission, given or found, or else the plain one. Raises DataError as `sample_form`."""
+    """The form of the sample submission, if one is named or found, else `ID,label`. Raises DataError."""
     sample = config.sample or (find_sample(config.source) if config.use_sample else None)
     if sample is None:
         return plain_form(inputs)
@@ -103,7 +103,11 @@ def sample_form(sample: Path, inputs: Inputs, classes: Sequence[ClassName]) -> F
 
 
 def _order(sample: Path, ids: Sequence[str], names: Sequence[str]) -> list[int]:
-    """For each id the index of the image that it names. Raises DataError."""
+    """The index of the image that each id names.
+
+    Raises:
+        DataError: an id names no image or several, two ids name the same one, or an image has no id.
+    """
     matcher = NameMatcher(names)
     matches = [matcher.find(name) for name in ids]
     remedy = "or write all images with --no-sample"
@@ -131,7 +135,7 @@ def _order(sample: Path, ids: Sequence[str], names: Sequence[str]) -> list[int]:
 
 
 def _repeated(ids: Sequence[str], order: Sequence[int]) -> list[str]:
-    """The ids whose image an earlier id names already."""
+    """The ids whose image an earlier id has named."""
     first: dict[int, int] = {}
     return [ids[row] for row, index in enumerate(order) if first.setdefault(index, row) != row]
 

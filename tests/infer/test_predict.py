@@ -309,7 +309,7 @@ def test_options_that_contradict_each_other_are_refused(options: dict) -> None:
 
 @pytest.mark.parametrize(("option", "value"), [("engine", "ray"), ("device", "cpu")])
 def test_decode_gpu_contradicts_options_that_use_no_gpu_of_this_machine(option: str, value: str) -> None:
-    with pytest.raises(ConfigError, match=f"--{option} {value} uses none"):
+    with pytest.raises(ConfigError, match=f"which --{option} {value} does not use"):
         PredictConfig(source=Path("a"), decode="gpu", **{option: value})
 
 

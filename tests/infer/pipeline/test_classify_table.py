@@ -9,7 +9,7 @@ import pytest
 
 from infer.core.console import Screen
 from infer.core.errors import DataError
-from infer.dataset.layouts import read_table
+from infer.dataset.source import read_table
 from infer.dataset.table import VALID, Table
 from infer.images.preprocess import read_window
 from infer.model.session import Session

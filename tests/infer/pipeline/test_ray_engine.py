@@ -8,6 +8,8 @@ from PIL import Image
 
 import infer.pipeline.ray_engine
 from infer.core.errors import DeviceError, ImageError, LabError, ModelError
+from infer.model.session import Session
+from infer.pipeline.classify import Ensemble
 from infer.pipeline.ray_engine import Pool, plan
 
 
@@ -56,6 +58,12 @@ def test_a_cluster_that_does_not_answer_is_an_error_at_once(monkeypatch: pytest.
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(DeviceError, match=r"no cluster answers at RAY_ADDRESS 127\.0\.0\.1:1"):
         infer.pipeline.ray_engine.start_pool("cpu")
+
+
+def test_a_finished_prediction_that_is_resumed_starts_no_cluster(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(infer.pipeline.ray_engine, "start_pool", pytest.fail)
+    ensemble = Ensemble([Session(model, "cpu")], 5, 2)
+    assert list(infer.pipeline.ray_engine.classify_on_cluster(ensemble, [], "cpu")) == []
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from infer.core.errors import ConfigError, DataError
 from infer.model.card import ClassName
-from infer.tables.inputs import Below, Inputs, read_inputs
+from infer.tables.inputs import FolderPaths, Inputs, read_inputs
 
 CLASSES = (ClassName("normal", "007"), ClassName("blast", "1"))
 Touch = Callable[..., None]
@@ -180,9 +180,9 @@ def test_paths_of_a_folders_images_are_joined_on_access(touch: Touch, tmp_path: 
     expected = [str(tmp_path / "in" / name) for name in ("a.png", "c.png", "sub/b.png")]
     assert (list(files), len(files), files[1], files[-1]) == (expected, 3, expected[1], expected[2])
     assert list(files[1:]) == expected[1:]
-    assert isinstance(files[1:], Below)  # still joined on access
-    assert list(Below(Path("/"), ["a.png"])) == ["/a.png"]
-    assert list(Below(Path(), ["a.png"])) == ["a.png"]
+    assert isinstance(files[1:], FolderPaths)  # still joined on access
+    assert list(FolderPaths(Path("/"), ["a.png"])) == ["/a.png"]
+    assert list(FolderPaths(Path(), ["a.png"])) == ["a.png"]
 
 
 def test_inputs_can_be_put_in_another_order_with_all_that_belongs_to_them() -> None:

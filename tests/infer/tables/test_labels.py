@@ -135,4 +135,4 @@ def test_labels_alone_are_refused_where_lab_sorted_the_images_in_an_order_of_two
     (tmp_path / "t.csv").write_text("label\n1\n007\n")
     truth = read_truth(tmp_path / "t.csv", named("a.png", "b.png"), ordered=False)
     assert truth.labels == ["1", "007"]
-    assert truth.summary == "t.csv: one label a line, in the order a.png to b.png"
+    assert truth.summary == "t.csv: one label per line, in the order a.png to b.png"
