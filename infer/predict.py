@@ -110,15 +110,7 @@ def _prepare(config: PredictConfig, screen: Screen) -> _Job:
     form = choose_form(config, inputs, classes, screen)
     inputs = inputs.in_order(form.order)
     truth, groups = find_truth(config, inputs, classes, screen)
-    return _Job(
-        config=config,
-        sessions=sessions,
-        inputs=inputs,
-        form=form,
-        truth=truth,
-        groups=groups,
-        screen=screen,
-    )
+    return _Job(config=config, sessions=sessions, inputs=inputs, form=form, truth=truth, groups=groups, screen=screen)
 
 
 @dataclass
