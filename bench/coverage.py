@@ -88,9 +88,8 @@ STUDIES = (
 
 def estimates(metrics: Metrics) -> dict[str, Estimate]:
     """The estimates of a report by name, those of a class of the last one."""
-    last = {name: getattr(metrics.per_class[-1], name) for name in ("recall", "specificity", "precision", "f1")}
-    overall = {name: getattr(metrics, name) for name in METRICS if name not in last}
-    return last | {name: value for name, value in overall.items() if value is not None}
+    last = {name: metrics.per_class[-1][name] for name in ("recall", "specificity", "precision", "f1")}
+    return last | {name: metrics[name] for name in METRICS if name in metrics.estimates}
 
 
 def coverage(study: Study, repeats: int, seed: int) -> dict[str, float]:

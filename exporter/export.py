@@ -25,8 +25,7 @@ from infer.core.arrays import Pixels
 from infer.core.console import Screen
 from infer.core.files import atomic_write, write_text
 from infer.dataset.table import spread
-from infer.metrics.metrics import softmax
-from infer.metrics.point_values import calibration_error
+from infer.metrics.point_values import calibration_error, softmax
 from infer.model.card import ModelCard
 from infer.model.onnx_session import runtime_version
 from infer.version import __version__

@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 
 from infer.core.arrays import Floats
 from infer.metrics.intervals import paired_difference
-from infer.metrics.metrics import softmax
+from infer.metrics.point_values import softmax
 from infer.model.card import ModelCard
 from infer.model.providers import short_name
 

@@ -9,7 +9,7 @@ from exporter.reference import Reference
 from infer.core.arrays import Floats
 from infer.core.console import Screen
 from infer.dataset.table import VALID, Table
-from infer.metrics.metrics import softmax
+from infer.metrics.point_values import softmax
 from infer.model.card import ModelCard, OperatingPoint
 
 

@@ -14,7 +14,7 @@ from infer.model.evidence import Evidence, read_evidence
 from infer.model.onnx_reader import read_graph, read_header
 from infer.model.providers import short_name
 from infer.model.runs import CHECKPOINT, find_model
-from infer.reports.metric_text import threshold_in_words
+from infer.reports.metric_text import describe_threshold
 
 
 def describe(path: Path) -> RichTable:
@@ -109,7 +109,7 @@ def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
         ("reduced JPEG decoding", "yes" if pixels.reduced_decode else "no"),
         ("normalisation", str(card.normalization)),
         ("temperature", str(card.temperature)),
-        ("threshold", threshold_in_words(card)),
+        ("threshold", describe_threshold(card)),
         *_flat(card.provenance),
     ]
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from helpers.networks import small_resnet
-from helpers.pictures import OTHER_PICTURES
+from helpers.pictures import ALL_PICTURES, ONE_PICTURE
 from PIL import Image
 from rich.console import Console
 
@@ -79,10 +79,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_picture() -> Iterator[None]:
-    """Of a report's pictures the confusion matrix alone: all take a second, and a hundred tests make reports."""
+    """Draw only the confusion matrix of each report: all pictures take a second, and a hundred tests make reports."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in OTHER_PICTURES:
-            patch.setattr(infer.reports.pictures, name, lambda *_: None)
+        patch.setattr(infer.reports.pictures, "PICTURES", ONE_PICTURE)
         yield
 
 
@@ -102,9 +101,8 @@ def full_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For a test of what a report looks like: all of them, as for a user."""
-    for name, draw in OTHER_PICTURES.items():
-        monkeypatch.setattr(infer.reports.pictures, name, draw)
+    """Draw all pictures of each report, as for a user."""
+    monkeypatch.setattr(infer.reports.pictures, "PICTURES", ALL_PICTURES)
 
 
 @pytest.fixture(scope="session")

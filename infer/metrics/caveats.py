@@ -1,4 +1,4 @@
-"""What a reader must know to trust the numbers of a report, in plain words."""
+"""Caveats: what a reader must know to trust the numbers of a report, in plain words."""
 
 import numpy as np
 
@@ -9,50 +9,50 @@ FEW_GROUPS = 30
 FEW_EVENTS = 10
 
 
-def cautions(result: EvaluationResult) -> list[str]:
-    """A line for everything that makes the metrics of a result, or their intervals, less than they seem."""
-    return [*about_groups(result), *_about_classes(result), *_about_errors(result)]
+def caveats(result: EvaluationResult) -> list[str]:
+    """A sentence for each reason to trust the metrics of a result, or their intervals, less."""
+    return [*group_caveats(result), *_class_caveats(result), *_error_caveats(result)]
 
 
-def about_groups(result: EvaluationResult) -> list[str]:
-    """A line for everything that makes intervals less than they seem for want of patients."""
+def group_caveats(result: EvaluationResult) -> list[str]:
+    """A sentence for each reason to trust intervals less that has to do with patients."""
     known = {group for group in result.groups if group}
     if not known:
         return [
-            "no patients are known, so every image counts as independent; if several come from one patient, the "
-            "intervals are too narrow"
+            "patients are unknown, so images count as independent; if some come from the same patient, the intervals "
+            "are too narrow"
         ]
     notes = []
     if len(known) < FEW_GROUPS:
         notes.append(
-            f"{len(known)} patients, and below {FEW_GROUPS} the intervals are rough: they may be too narrow, and say "
+            f"only {len(known)} patients: below {FEW_GROUPS} the intervals are rough, possibly too narrow, and say "
             "little about other patients"
         )
     if unknown := sum(not group for group in result.groups):
-        notes.append(f"{unknown} of {len(result.truth)} images have no patient; each of them counts as a patient")
+        notes.append(f"the patients of {unknown} of {len(result.truth)} images are unknown; each counts as a patient")
     return notes
 
 
-def _about_classes(result: EvaluationResult) -> list[str]:
+def _class_caveats(result: EvaluationResult) -> list[str]:
     counts = np.bincount(result.truth, minlength=len(result.classes))
     names = [shown(str(item)) for item in result.classes]
     absent = [name for name, count in zip(names, counts, strict=True) if not count]
     few = [f"{name} ({count})" for name, count in zip(names, counts, strict=True) if 0 < count < FEW_EVENTS]
     notes = []
     if absent:
-        notes.append(f"no image is of {listed(absent)}: what needs one is not given, and averages leave it out")
+        notes.append(f"no images of {listed(absent)}: metrics that need some are undefined, and averages skip them")
     if few:
         notes.append(
-            f"fewer than {FEW_EVENTS} images of {listed(few)}: the intervals of what depends on them are rough"
+            f"fewer than {FEW_EVENTS} images of {listed(few)}: the intervals of metrics that rest on them are rough"
         )
     return notes
 
 
-def _about_errors(result: EvaluationResult) -> list[str]:
+def _error_caveats(result: EvaluationResult) -> list[str]:
     wrong = int((result.predicted != result.truth).sum())
     if wrong >= FEW_EVENTS:
         return []
     return [
-        f"{wrong} of {len(result.truth)} images are classified wrong: with fewer than {FEW_EVENTS} errors the "
-        "intervals of log loss, Brier score and calibration error are rough"
+        f"only {wrong} of {len(result.truth)} images are misclassified: below {FEW_EVENTS} errors, the intervals of "
+        "log loss, Brier score and calibration error are rough"
     ]

@@ -1,7 +1,7 @@
-"""Is one model better than another? Differences of their metrics on the same images, with intervals.
+"""Is one model better than another? Differences between their metrics on the same images, with intervals.
 
 Two models err on much the same images, so the interval of a difference is far narrower than those of the two metrics
-suggest: it is resampled as one.
+suggest: each resample is of both.
 """
 
 from collections.abc import Sequence
@@ -12,107 +12,118 @@ from numpy.typing import NDArray
 
 from infer.core.errors import DataError
 from infer.core.text import listed
+from infer.metrics import kinds
 from infer.metrics.bootstrap import RESAMPLES, bootstrap, numbered
+from infer.metrics.definition import Metric, Share, resampled_share, resampled_values
+from infer.metrics.draws import Draws, SortedPredictions
 from infer.metrics.intervals import unvarying
-from infer.metrics.metrics import Estimate, metric_range
-from infer.metrics.point_values import LOSSES
-from infer.metrics.resampled import Numbers, Weighted
+from infer.metrics.losses import Numbers
+from infer.metrics.metrics import Estimate
+from infer.metrics.point_values import Sample
 from infer.metrics.result import EvaluationResult
 
-COMPARED = (
-    *("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "matthews", "kappa"),
-    *("roc_auc", "average_precision", "log_loss", "brier"),
-)
-"""Not the calibration error: noise lengthens that of both, so that their difference has no interval worth its name."""
+
+def compared(ordered: bool) -> list[Metric]:
+    """The metrics that models are compared by, in the order of tables; `ordered`: whether classes are grades."""
+    return [metric for metric in kinds.shown_order(kinds.overall(ordered)) if metric.compared]
 
 
 def in_common(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
     """The results on the images that all have, in the first one's order.
 
     Raises:
-        DataError: their classes differ, they share no image, or they have one image with two truths.
+        DataError: their classes differ, they share no image, or an image has different truths.
     """
     first, *others = results
     for other in others:
         if [item.label for item in other.classes] != [item.label for item in first.classes]:
-            one, two = (listed([str(item) for item in result.classes], 20) for result in (first, other))
-            raise DataError(f"reports compare only where their classes agree: {one} in one, {two} in another")
-    places = [{path: row for row, path in enumerate(result.paths)} for result in results]
-    shared = [path for path in first.paths if all(path in place for place in places)]
-    if not shared:
-        raise DataError("these reports share no image, so they do not compare; evaluate the models on the same images")
-    taken = [
-        _rows(result, np.array([place[path] for path in shared])) for result, place in zip(results, places, strict=True)
-    ]
-    for other in taken[1:]:
-        torn = np.flatnonzero(other.truth != taken[0].truth)
-        if len(torn):
+            mine, theirs = (listed([str(item) for item in result.classes], 20) for result in (first, other))
             raise DataError(
-                f"{len(torn)} images have another truth in another report: {listed([shared[row] for row in torn])}; "
-                "evaluate the models on the same labels"
+                f"these reports have different classes, so they cannot be compared: {mine} in the first, {theirs} in "
+                "another; compare models of the same classes"
             )
-    groups = _merged_groups(taken)
-    return [replace(result, groups=groups) for result in taken]
+    rows = [{path: row for row, path in enumerate(result.paths)} for result in results]
+    shared = [path for path in first.paths if all(path in known for known in rows)]
+    if not shared:
+        raise DataError(
+            "these reports share no image, so they cannot be compared; evaluate the models on the same images"
+        )
+    chosen = [
+        _take(result, np.array([known[path] for path in shared])) for result, known in zip(results, rows, strict=True)
+    ]
+    for other in chosen[1:]:
+        differ = np.flatnonzero(other.truth != chosen[0].truth)
+        if len(differ):
+            raise DataError(
+                f"these reports disagree on the true class of {listed([shared[row] for row in differ])}; evaluate the "
+                "models on the same labels"
+            )
+    groups = _merged_groups(chosen)
+    return [replace(result, groups=groups) for result in chosen]
 
 
 def _merged_groups(results: Sequence[EvaluationResult]) -> tuple[str, ...]:
-    """The patient of each image, which any of the results may know. Raises DataError where two know different ones."""
+    """The patient of each image, from any result that knows it. Raises DataError where two results disagree."""
     known = [result.groups for result in results if result.groups]
     merged = tuple(next((name for name in names if name), "") for names in zip(*known, strict=True))
     for names in known:
         if any(name not in ("", patient) for name, patient in zip(names, merged, strict=True)):
-            raise DataError("these reports know different patients for one image; evaluate on the same table")
+            raise DataError("these reports disagree on the patient of an image; evaluate the models on the same table")
     return merged
 
 
 def differences(first: EvaluationResult, second: EvaluationResult, resamples: int = RESAMPLES) -> dict[str, Estimate]:
-    """The metrics of COMPARED, those of `second` less those of `first`, with 95% intervals from paired resamples.
+    """The compared metrics of `second` minus those of `first`, by key, with 95% intervals from paired resamples.
 
     BCa intervals, by patient where patients are known; undefined where either metric is.
 
     Args:
         first: a result.
-        second: of the same images in the same order.
-        resamples: how many.
+        second: a result on the same images in the same order.
+        resamples: number of resamples.
     """
+    metrics = compared(first.ordered and second.ordered)
     sides = [
-        (Weighted.of(item.probabilities, item.truth, item.ordered), item.predicted == item.truth)
-        for item in (first, second)
+        (sample, SortedPredictions.of(sample.probabilities, sample.truth))
+        for sample in (Sample(item.probabilities, item.truth) for item in (first, second))
     ]
 
-    def less(weights: Numbers) -> dict[str, Numbers]:
-        one, two = (_measure(weighted, right, weights) for weighted, right in sides)
-        return {name: two[name] - one[name] for name in COMPARED if name in one and name in two}
+    def difference(weights: Numbers) -> dict[str, Numbers]:
+        before, after = (_resampled(metrics, sample, Draws(predictions, weights)) for sample, predictions in sides)
+        return {key: after[key] - values for key, values in before.items()}
 
     units = numbered(first.groups, len(first.truth))
-    whole = {name: float(values[0]) for name, values in less(np.ones((1, len(units)))).items()}
-    intervals = bootstrap(less, units, resamples)
-    count = int(units.max()) + 1
+    values = {key: float(item[0]) for key, item in difference(np.ones((1, len(units)))).items()}
+    intervals = bootstrap(difference, units, resamples, at_once=sides[0][1].at_once)
+    count, classes = int(units.max()) + 1, first.probabilities.shape[1]
     return {
-        name: _estimate(value, intervals[name], count, metric_range(name, first.probabilities.shape[1]))
-        for name, value in whole.items()
+        metric.key: _estimate(values[metric.key], intervals[metric.key], count, metric.limits(classes))
+        for metric in metrics
     }
 
 
-def verdict(name: str, difference: Estimate) -> int:
-    """1 where the interval says that the second is better, -1 that the first is, 0 that neither is shown to be."""
+def verdict(metric: Metric, difference: Estimate) -> int:
+    """1 where the interval shows that the second model is better, -1 that the first is, 0 where it shows neither."""
     if difference.low is None or difference.high is None or difference.low <= 0 <= difference.high:
         return 0
-    return (1 if difference.low > 0 else -1) * (-1 if name in LOSSES else 1)
+    return (1 if difference.low > 0 else -1) * (1 if metric.higher_is_better else -1)
 
 
-def _measure(weighted: Weighted, right: NDArray[np.bool_], weights: Numbers) -> dict[str, Numbers]:
-    return {**weighted.measure(weights), "accuracy": weights @ right / weights.sum(axis=1)}
+def _resampled(metrics: Sequence[Metric], sample: Sample, draws: Draws) -> dict[str, Numbers]:
+    """Each metric for each resample, [R], by key."""
+    values = resampled_values(metrics, draws)
+    shares = ((metric.key, metric.computation) for metric in metrics if isinstance(metric.computation, Share))
+    return values | {key: resampled_share(share, sample, draws) for key, share in shares}
 
 
-def _estimate(value: float, interval: tuple[float, float] | None, units: int, between: tuple[float, float]) -> Estimate:
+def _estimate(value: float, interval: tuple[float, float] | None, units: int, limits: tuple[float, float]) -> Estimate:
     if np.isnan(value):
         return Estimate(None)
-    widest = between[1] - between[0]
+    widest = limits[1] - limits[0]
     return Estimate(value, *(interval or unvarying(value, units, -widest, widest)))
 
 
-def _rows(result: EvaluationResult, rows: NDArray[np.int64]) -> EvaluationResult:
+def _take(result: EvaluationResult, rows: NDArray[np.int64]) -> EvaluationResult:
     return replace(
         result,
         paths=tuple(result.paths[row] for row in rows),

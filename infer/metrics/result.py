@@ -1,4 +1,4 @@
-"""Predictions joined with truth: the interface between the pipeline, the gate and all that reports."""
+"""Predictions joined with truth: what the pipeline and training hand to the metrics and the report."""
 
 from dataclasses import dataclass
 
@@ -12,28 +12,29 @@ from infer.model.card import ClassName, OperatingPoint
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationResult:
-    """Predictions joined with truth; all that a report is made from."""
+    """Predictions of n images for K classes, joined with truth."""
 
     title: str
-    """What was evaluated on what, for people."""
+    """Which images and which model, for people."""
     classes: tuple[ClassName, ...]
     ordered: bool
+    """Whether classes are grades."""
     paths: tuple[str, ...]
-    """[n] the images, as people know them."""
+    """[n] the images' names, for people."""
     truth: NDArray[np.int64]
     """[n] class index."""
     probabilities: Floats
     """[n, K]"""
     temperature: float = 1.0
-    """By which the logits were divided."""
+    """The logits were divided by it."""
     groups: tuple[str, ...] = ()
-    """[n] the patient, "" where not known; empty where none is."""
+    """[n] the patient, "" where unknown; empty where all are unknown."""
     files: tuple[File, ...] = ()
-    """[n] where each image lies; empty where that is not known."""
+    """[n] the images' files; empty where they are unknown."""
     operating_point: OperatingPoint | None = None
-    """The model's threshold, where these are the probabilities that it was chosen for."""
+    """The model's threshold; None where these probabilities are not those that it was chosen for."""
     notes: tuple[str, ...] = ()
-    """What else a reader must know to trust the numbers, for people."""
+    """Further caveats, for people."""
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -43,5 +44,5 @@ class EvaluationResult:
 
 
 def unreadable_note(bad: int, images: int) -> tuple[str, ...]:
-    """What is to be said of images that a result leaves out."""
-    return (f"{bad} of {images} images cannot be read and are left out of all figures",) if bad else ()
+    """The caveat about images that a result leaves out; none where `bad` is 0."""
+    return (f"{bad} of {images} images could not be read and are left out of all numbers",) if bad else ()

@@ -1,4 +1,4 @@
-"""`lab compare`: runs by their curves, and runs and reports by their predictions for the same images."""
+"""`lab compare`: runs by their training curves, and runs and reports by their predictions for the same images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +11,16 @@ from infer.core.console import Screen
 from infer.core.csv_files import csv_text
 from infer.core.errors import DataError, OutputError
 from infer.core.files import remove, write_bytes, write_text
-from infer.metrics.caveats import about_groups
+from infer.metrics.caveats import group_caveats
 from infer.metrics.result import EvaluationResult
 from infer.model.runs import HISTORY, RECIPE, REPORT
 from infer.reports.files import PREDICTIONS, REPORT_JSON
 from infer.reports.model_comparison import (
-    Contest,
+    ModelComparison,
     confusions_figure,
-    contest_json,
-    contest_tables,
     disagreement_rows,
+    model_tables,
+    models_json,
 )
 from infer.reports.plot_style import plain_style, png_and_svg
 from infer.reports.saved_report import read_report
@@ -31,19 +31,19 @@ CURVES, CONFUSIONS, DISAGREEMENTS = "curves", "confusions", "disagreements.csv"
 
 @dataclass(frozen=True)
 class Comparison:
-    """What there is to compare; no runs, or no contest, where the arguments have none."""
+    """What is compared: the curves of runs, if there are any, and the models, if there are two or more."""
 
     runs: list[RunHistory]
-    contest: Contest | None
+    models: ModelComparison | None
     last: int | None
 
     def tables(self) -> list[RichTable]:
-        """For the terminal."""
+        """The tables for the terminal."""
         figures = [figures_table(self.runs, self.last)] if self.runs else []
-        return [*figures, *(contest_tables(self.contest) if self.contest else [])]
+        return [*figures, *(model_tables(self.models) if self.models else [])]
 
     def to_json(self) -> dict[str, Any]:
-        """In JSON's own types."""
+        """The object that --json prints."""
         runs = [
             {
                 "name": run.name,
@@ -55,39 +55,40 @@ class Comparison:
             }
             for run in self.runs
         ]
-        return {"runs": runs, **(contest_json(self.contest) if self.contest else {})}
+        return {"runs": runs, **(models_json(self.models) if self.models else {})}
 
     def _mean_of_last(self, run: RunHistory) -> dict[str, float]:
         return {"mean_last_accuracy": float(run.epochs["valid_accuracy"].tail(self.last).mean())} if self.last else {}
 
 
 def compare(config: CompareConfig, screen: Screen) -> Comparison:
-    """Compare runs and reports, and write pictures and disagreements into the folder of `config`.
+    """Compare runs and reports, and write pictures and disagreements into the output folder.
 
-    Runs that broke off before their first epoch are left out, and named.
+    Runs without a finished epoch are reported and skipped.
 
     Raises:
-        DataError: a folder is neither a run nor a report, nothing is left, one is damaged, or they do not compare.
+        DataError: a folder is neither a run nor a report, is damaged, or cannot be compared with the others; or none
+            is left.
         OutputError: the folder cannot be written.
     """
     runs = [path for path in config.paths if _is_run(path, screen)]
     reports = [path for path in config.paths if (path / REPORT_JSON).is_file()]
-    if strange := [path for path in config.paths if not _is_known(path)]:
-        raise DataError(f"{strange[0]} is neither a run nor a report; give folders that lab train or lab evaluate made")
+    if unknown := [path for path in config.paths if not _is_known(path)]:
+        raise DataError(f"{unknown[0]} is neither a run nor a report; give folders that lab train or lab evaluate made")
     if len(reports) == 1 and not runs:
-        raise DataError(f"{reports[0]} is one report alone; give others to compare it with")
+        raise DataError(f"{reports[0]} is the only report; give at least one more to compare it with")
     if not runs and not reports:
         raise DataError("none of these runs has a finished epoch; train again, or give other runs")
     histories = [read_run(run) for run in runs]
     if histories:
         screen.say(data_note(histories))
-    comparison = Comparison(histories, _contest(config.paths, strict=not runs, screen=screen), config.last)
+    comparison = Comparison(histories, _compare_models(config.paths, strict=not runs, screen=screen), config.last)
     if config.last and histories:
-        screen.say(f"last {config.last}: mean validation accuracy of so many last epochs")
-    if comparison.contest:
-        for note in about_groups(comparison.contest.results[0]):
+        screen.say(f"last {config.last}: mean validation accuracy of the last {config.last} epochs")
+    if comparison.models:
+        for note in group_caveats(comparison.models.results[0]):
             screen.say(f"note: {note}")
-        screen.say(comparison.contest.legend())
+        screen.say(comparison.models.legend())
     written = _write(comparison, config.out)
     screen.say(f"written into {config.out}: {', '.join(written)}")
     return comparison
@@ -99,14 +100,14 @@ def _is_known(path: Path) -> bool:
 
 def _is_run(path: Path, screen: Screen) -> bool:
     if (path / RECIPE).is_file() and not (path / HISTORY).is_file():
-        screen.say(f"{path} has no finished epoch and is left out")
+        screen.say(f"skipped: {path} has no finished epoch")
     return (path / HISTORY).is_file()
 
 
-def _contest(paths: tuple[Path, ...], strict: bool, screen: Screen) -> Contest | None:
-    """The predictions of the reports, and of the runs for their validation images, where two or more have any.
+def _compare_models(paths: tuple[Path, ...], strict: bool, screen: Screen) -> ModelComparison | None:
+    """The predictions of the reports, and those of the runs for their validation images, if two or more have any.
 
-    `strict`: reports that do not compare are an error; otherwise that is said, as there are curves to be seen.
+    `strict`: reports that cannot be compared are an error; otherwise a message, as there are curves to compare.
     """
     results: dict[str, EvaluationResult] = {}
     for path in paths:
@@ -114,46 +115,48 @@ def _contest(paths: tuple[Path, ...], strict: bool, screen: Screen) -> Contest |
         if (folder / PREDICTIONS).is_file() or folder == path:
             results[_name(path, results)] = read_report(folder)
         elif len(paths) > 1 and (path / HISTORY).is_file():
-            screen.say(f"{path} has no predictions of its validation images: compare what lab evaluate makes of it")
+            screen.say(
+                f"{path} has no predictions for its validation images: compare a report of it, made by lab evaluate"
+            )
     if len(results) < 2:
         return None
     try:
-        contest = Contest.of(list(results), list(results.values()))
+        models = ModelComparison.of(list(results), list(results.values()))
     except DataError as error:
         if strict:
             raise
         screen.say(f"predictions are not compared: {error}")
         return None
-    most, shared = max(len(item.paths) for item in results.values()), len(contest.results[0].paths)
-    if shared < most:
-        screen.say(f"note: {shared} images are in all reports, of up to {most}; only these are compared")
-    return contest
+    largest, shared = max(len(item.paths) for item in results.values()), len(models.results[0].paths)
+    if shared < largest:
+        screen.say(f"note: only the {shared} images that all reports have are compared; the largest has {largest}")
+    return models
 
 
 def _name(path: Path, taken: dict[str, EvaluationResult]) -> str:
-    """A folder's name, and that of the one around it where it says nothing alone; unlike those taken."""
+    """A folder's name, with its parent's if it is only `report...`, and a number if the name is taken."""
     path = path.resolve()
     name = f"{path.parent.name}/{path.name}" if path.name.startswith(REPORT) else path.name.removesuffix(".report")
     return f"{name} ({len(taken) + 1})" if name in taken else name
 
 
 def _write(comparison: Comparison, out: Path) -> list[str]:
-    """Write what there is into `out`, and take away what an earlier comparison left there; the files' names."""
+    """Write the comparison into `out` and remove files that an earlier one left there; the names of the files."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"cannot write into {out}: it is a file; give a folder with --out")
-    contest, files = comparison.contest, dict[str, bytes]()
+    models, files = comparison.models, dict[str, bytes]()
     with plain_style():
         if comparison.runs:
             figure = curves_figure(comparison.runs, comparison.last)
             files |= dict(zip((f"{CURVES}.png", f"{CURVES}.svg"), png_and_svg(figure), strict=True))
-        if contest:
-            figure = confusions_figure(contest)
+        if models:
+            figure = confusions_figure(models)
             files |= dict(zip((f"{CONFUSIONS}.png", f"{CONFUSIONS}.svg"), png_and_svg(figure), strict=True))
     for name, content in files.items():
         write_bytes(out / name, content)
-    if contest:
-        write_text(out / DISAGREEMENTS, csv_text(list(disagreement_rows(contest))))
-    every = [f"{name}.{kind}" for name in (CURVES, CONFUSIONS) for kind in ("png", "svg")]
-    for name in [name for name in every if name not in files] + ([] if contest else [DISAGREEMENTS]):
+    if models:
+        write_text(out / DISAGREEMENTS, csv_text(list(disagreement_rows(models))))
+    pictures = [f"{name}.{suffix}" for name in (CURVES, CONFUSIONS) for suffix in ("png", "svg")]
+    for name in [name for name in pictures if name not in files] + ([] if models else [DISAGREEMENTS]):
         remove(out / name)
-    return [*files, *([DISAGREEMENTS] if contest else [])]
+    return [*files, *([DISAGREEMENTS] if models else [])]

@@ -1,24 +1,28 @@
-"""The files that a report may hold."""
+"""The files of a report."""
 
 from collections.abc import Collection
 from pathlib import Path
 
 from infer.core.files import remove
-
-PICTURES = ("confusion", "roc", "precision-recall", "reliability", "scores", "balance", "learning")
-
+from infer.core.remote import uri_of
 
 REPORT_JSON, PREDICTIONS, PAGE = "report.json", "predictions.csv", "report.html"
 
 
-REPORT_FILES = (
-    *(REPORT_JSON, PREDICTIONS, PAGE),
-    *(f"{name}.{kind}" for name in PICTURES for kind in ("png", "svg")),
-)
-"""All that a report may hold."""
+def report_files() -> tuple[str, ...]:
+    """The names of all files that a report may have."""
+    from infer.reports.pictures import PICTURES  # here: it takes 30 ms, which a prediction without a report saves
+
+    return (
+        REPORT_JSON,
+        PREDICTIONS,
+        PAGE,
+        *(f"{kind.name}.{suffix}" for kind in PICTURES for suffix in ("png", "svg")),
+    )
 
 
 def remove_report(folder: Path, keep: Collection[str] = ()) -> None:
-    """Remove the files of an earlier report from `folder`, but for these names, and nothing else."""
-    for name in set(REPORT_FILES) - set(keep):
-        remove(folder / name)
+    """Remove the files of an earlier report from `folder`, except those in `keep`, and nothing else."""
+    if uri_of(folder) or folder.is_dir():
+        for name in set(report_files()) - set(keep):
+            remove(folder / name)

@@ -1,18 +1,48 @@
-"""A report's pictures: each from truth and probabilities, readable in grey and by the colour-blind, as PNG and SVG."""
+"""The pictures of a report, one row each: readable in grey and by the colour-blind, as PNG and SVG.
 
+To add one, see the recipe in CONTRIBUTING.md.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from infer.core.errors import LabError
+from infer.metrics.metrics import Metrics
 from infer.metrics.result import EvaluationResult
 from infer.model.runs import HISTORY
 from infer.reports.curves import precision_recall_figure, roc_figure
 from infer.reports.figures import balance_figure, confusion_figure, reliability_figure, scores_figure
-from infer.reports.plot_style import Drawn, plain_style, png_and_svg
+from infer.reports.plot_style import Drawing, plain_style, png_and_svg
 from infer.reports.provenance import Origin, set_counts
 from infer.reports.training_history import curves_figure, read_run
+
+MOST_BESIDE = 10
+"""With more classes, the confusion matrix takes the page's whole width and the class balance its full height."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What pictures are drawn from."""
+
+    result: EvaluationResult
+    metrics: Metrics
+    normalize: str
+    """For the confusion matrix: "true", "pred", "all" or "none"."""
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureKind:
+    """A picture that a report may have."""
+
+    name: str
+    """The name of its files, without the suffix."""
+    draw: Callable[[Subject], Drawing | None]
+    """Draw it; None where the images do not allow it."""
+    reading: str
+    """How to read it, shown below it on the page."""
+    layout: Callable[[int], str] = lambda classes: ""
+    """Its place on the page, by the number of classes: "broad", "tall", or "" for half of the width."""
 
 
 @dataclass(frozen=True)
@@ -20,74 +50,95 @@ class Picture:
     """One picture of a report."""
 
     name: str
-    """Of its files, without the suffix."""
+    """The name of its files, without the suffix."""
     title: str
-    told: str
-    """What it shows, with its figures, for who cannot see it."""
+    summary: str
+    """What it shows, with its numbers, for readers who cannot see it."""
     reading: str
-    """How to read it."""
+    layout: str
     png: bytes
     svg: bytes
 
 
-def draw_pictures(
-    result: EvaluationResult,
-    confusion: NDArray[np.int64],
-    normalize: str,
-    origin: Origin,
-) -> list[Picture]:
+def draw_pictures(result: EvaluationResult, metrics: Metrics, normalize: str, origin: Origin) -> list[Picture]:
     """All pictures that the images allow: no ROC curve, for example, where all are of one class.
 
     Args:
         result: n predictions for K classes.
-        confusion: [K, K] images, rows truth, columns prediction.
+        metrics: of the result.
         normalize: "true", "pred", "all" or "none": what the shares in the confusion matrix are of, and whether its
-            colours show shares or ("none") numbers.
-        origin: tells which images the network was trained on, and how its training went.
+            colours show shares or ("none") numbers of images.
+        origin: which images the network was trained on, and how its training went.
     """
+    subject, pictures = Subject(result, metrics, normalize, origin), []
     with plain_style():
-        drawn = [
-            confusion_figure(result, confusion, normalize),
-            roc_figure(result),
-            precision_recall_figure(result),
-            reliability_figure(result),
-            scores_figure(result),
-            balance_figure(result, set_counts(origin)),
-            _learning_figure(origin),
-        ]
-        return [
-            Picture(name, title, told, READING[name], *png_and_svg(figure))
-            for figure, name, title, told in filter(None, drawn)
-        ]
+        for kind in PICTURES:
+            if drawing := kind.draw(subject):
+                layout, files = kind.layout(len(result.classes)), png_and_svg(drawing.figure)
+                pictures.append(Picture(kind.name, drawing.title, drawing.summary, kind.reading, layout, *files))
+    return pictures
 
 
-def _learning_figure(origin: Origin) -> Drawn | None:
-    """The curves of the training, where its run's history can be read."""
-    if origin.run is None or not (origin.run / HISTORY).is_file():
+def _training_curves(subject: Subject) -> Drawing | None:
+    """Loss and accuracy over epochs, where the run's history can be read."""
+    folder = subject.origin.run
+    if folder is None or not (folder / HISTORY).is_file():
         return None
     try:
-        run = read_run(origin.run)
+        run = read_run(folder)
     except LabError:
         return None
-    best, accuracy = int(run.best["epoch"]), float(run.best["valid_accuracy"])
-    told = f"best epoch {best} of {len(run.epochs)}, validation accuracy {accuracy:.1%}"
-    return curves_figure([run]), "learning", "Learning curves", told
+    epoch, accuracy = int(run.best["epoch"]), float(run.best["valid_accuracy"])
+    summary = f"best epoch {epoch} of {len(run.epochs)}, validation accuracy {accuracy:.1%}"
+    return Drawing(curves_figure([run]), "Learning curves", summary)
 
 
-READING = {
-    "confusion": "Each row holds the images of one true class, each column those of one prediction: the diagonal is "
-    "what is right. Every cell tells how many images it holds, and their share.",
-    "roc": "From left to right more images are called the class: its own images found (up) against others called so "
-    "wrongly (right). The nearer to the upper left corner the better; the dotted diagonal is chance.",
-    "precision-recall": "From left to right more of the class's images are found (recall); height is how many of those "
-    "called the class are of it (precision). The dotted lines are chance: the class's share of the images. Where a "
-    "class is rare, this tells more than the ROC curve.",
-    "reliability": "Above: where images that the network is 80% sure of are right in 80% of cases, the points lie on "
-    "the diagonal; below it the network is too sure of itself. Bars are 95% intervals. Below: how many images each "
-    "point stands for; points of few images say little.",
-    "scores": "How sure the network is. Where the humps overlap it mixes classes up.",
-    "balance": "The classes' shares in each set of images, and their numbers. Where shares differ from set to set, "
-    "accuracy and precision would differ with them.",
-    "learning": "Solid: validation images; dashed: training images; the ring is the epoch that was kept. Where "
-    "training goes on improving and validation does not, the network learns its images by heart.",
-}
+PICTURES: tuple[PictureKind, ...] = (
+    PictureKind(
+        name="confusion",
+        draw=lambda it: confusion_figure(it.result, it.metrics.confusion, it.normalize),
+        reading="Each row holds the images of one true class, each column those of one predicted class; correct "
+        "predictions lie on the diagonal. Cells give the number of images and its share.",
+        layout=lambda classes: "broad" if classes > MOST_BESIDE else "",
+    ),
+    PictureKind(
+        name="roc",
+        draw=lambda it: roc_figure(it.result, it.metrics),
+        reading="From left to right, more images are called positive: more of the class's own images are found (up), "
+        "and more of the others are called so wrongly (right). The closer to the upper left corner, the better; the "
+        "dotted diagonal is chance.",
+    ),
+    PictureKind(
+        name="precision-recall",
+        draw=lambda it: precision_recall_figure(it.result, it.metrics),
+        reading="From left to right, more of the class's images are found (recall); the height is the share of images "
+        "called the class that are of it (precision). The dotted lines are chance: the class's share of the images. "
+        "For a rare class, this shows more than the ROC curve.",
+    ),
+    PictureKind(
+        name="reliability",
+        draw=lambda it: reliability_figure(it.result),
+        reading="Above: if 80% of the images with a confidence of 80% are right, the point lies on the diagonal; below "
+        "the diagonal, the network is overconfident. Bars are 95% intervals. Below: the number of images in each bin; "
+        "points with few images say little.",
+    ),
+    PictureKind(
+        name="scores",
+        draw=lambda it: scores_figure(it.result),
+        reading="How confident the network is. Where the distributions overlap, it confuses the groups.",
+    ),
+    PictureKind(
+        name="balance",
+        draw=lambda it: balance_figure(it.result, set_counts(it.origin)),
+        reading="The number of images of each class in each data set, and its share. Where shares differ between sets, "
+        "accuracy and precision change with them.",
+        layout=lambda classes: "tall" if classes > MOST_BESIDE else "",
+    ),
+    PictureKind(
+        name="learning",
+        draw=_training_curves,
+        reading="Solid: validation images; dashed: training images; the ring marks the epoch that was kept. Where "
+        "training keeps improving and validation does not, the network overfits.",
+        layout=lambda classes: "broad",
+    ),
+)

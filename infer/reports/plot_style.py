@@ -1,9 +1,10 @@
-"""What all pictures share: colours and strokes that stay apart in grey and for the colour-blind, names, file bytes."""
+"""What all pictures share: colours and line styles that also differ in grey and to the colour-blind, names, files."""
 
 import contextlib
 import io
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from infer.core.text import shown
@@ -21,18 +22,25 @@ LINES: tuple[tuple[str, Any, str], ...] = (
 )
 """Colour, dashes and marker of the first, second, ... line: Okabe and Ito's colours (https://jfly.uni-koeln.de/color/).
 
-Dashes and markers differ too, as two of the colours may be one grey."""
-Drawn = tuple["Figure", str, str, str]
-"""A figure, the name of its files, its title, and its content in words."""
+Dashes and markers differ too, as two of the colours may look alike in grey."""
 HATCHES = ("", "////", "xx", "--")
-"""What tells areas apart that colour does not."""
+"""Hatching of the first, second, ... area, for readers who cannot tell the colours apart."""
 LONGEST_NAME = 24
 """Characters of a class's name in a picture; the tables have it in full."""
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A drawn figure with its title and its content in words."""
+
+    figure: "Figure"
+    title: str
+    summary: str
+
+
 @contextlib.contextmanager
 def plain_style() -> Iterator[None]:
-    """Draw as matplotlib does out of the box, whatever the user's own settings are, so that pictures repeat."""
+    """Draw with matplotlib's own defaults, whatever the user's settings are, so that pictures are reproducible."""
     import matplotlib.style
 
     with warnings.catch_warnings(), matplotlib.style.context("default"):
@@ -43,26 +51,26 @@ def plain_style() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure of so many inches, which makes room for its labels. Draw within `plain_style`."""
+    """An empty figure, in inches, with a layout that makes room for labels. Draw within `plain_style`."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
 def short(text: str, longest: int = LONGEST_NAME) -> str:
-    """A name as one line, cut where it is long."""
+    """A name on one line, cut to `longest` characters."""
     safe = shown(text)
     return safe if len(safe) <= longest else f"{safe[: longest - 1]}…"
 
 
 def plot_text(text: str, longest: int = LONGEST_NAME) -> str:
-    """The same as matplotlib is to show it: never read as mathematics, nor left out of a legend for its first mark."""
-    told = short(text, longest).replace("$", r"\$")
-    return f" {told}" if told.startswith("_") else told
+    """`short`, escaped for matplotlib: never read as mathematics, nor left out of a legend for a leading underscore."""
+    escaped = short(text, longest).replace("$", r"\$")
+    return f" {escaped}" if escaped.startswith("_") else escaped
 
 
 def png(figure: "Figure") -> bytes:
-    """A figure as PNG, the same bytes each time. Draw and save within `plain_style`."""
+    """A figure as PNG, with the same bytes each time. Draw and save within `plain_style`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     image = io.BytesIO()
@@ -72,11 +80,11 @@ def png(figure: "Figure") -> bytes:
 
 
 def png_and_svg(figure: "Figure") -> tuple[bytes, bytes]:
-    """The same, and as SVG; the layout is made once for both."""
+    """A figure as PNG and as SVG, with one layout for both."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     image, vector = png(figure), io.BytesIO()
-    figure.set_layout_engine("none")  # it has done its part
+    figure.set_layout_engine("none")  # the PNG has made the layout
     FigureCanvasSVG(figure).print_svg(  # type: ignore[no-untyped-call]
         vector, metadata={"Date": None, "Creator": None}
     )

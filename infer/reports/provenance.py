@@ -1,11 +1,11 @@
-"""Where a report's predictions come from: what is known of the images and of the model, and its limits."""
+"""Where a report's predictions come from: its data card, its model card, and the limits that follow from both."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from infer.core.errors import LabError
+from infer.core.text import listed
 from infer.dataset.table import TRAIN, VALID, Table, read_run_table
 from infer.images.enhance import Enhancement
 from infer.images.preprocess import CenterCrop, PixelSpec, Resize, ResizeLonger, Step
@@ -14,38 +14,40 @@ from infer.metrics.result import EvaluationResult
 from infer.model.card import ModelCard, read_card
 from infer.model.evidence import read_evidence
 from infer.model.runs import CHECKPOINT, DATA, read_recipe
-from infer.reports.metric_text import threshold_in_words
+from infer.reports.metric_text import describe_threshold
 
 Facts = list[tuple[str, str]]
 """Name and value, for people."""
-RECIPE_TOLD = ("recipe", "pretrained", "epochs", "batch_size", "optimizer", "learning_rate", "augment", "seed")
-"""What of a recipe a report tells; the run's recipe.toml has all of it."""
+RECIPE_FIELDS = ("recipe", "pretrained", "epochs", "batch_size", "optimizer", "learning_rate", "augment", "seed")
+"""The values of a recipe that a report shows; the run's recipe.toml has all of them."""
+MOST_LISTED = 12
+"""Classes that are listed by name; with more, the first ones and the number of the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Of one report. What is not known is empty."""
+    """Where the predictions of one report come from. What is unknown is empty."""
 
     card: ModelCard
-    """Of the model, or of the first of several whose probabilities were averaged."""
+    """The model's card, or that of the first of several whose probabilities were averaged."""
     model: Path | None = None
-    """The ONNX file; None for a network in training."""
+    """The ONNX file; None for a network that is being trained."""
     run: Path | None = None
-    """The folder of the run that the network is of."""
+    """The folder of the run that trained the network."""
     source: str = ""
-    """The name of the data set that the images come from."""
+    """Name of the data set that the images come from."""
     layout: str = ""
-    """Which form that was recognised as, for people."""
+    """Layout that the data set was recognised as, for people."""
     split: str = ""
-    """Of that data set: train, valid or test."""
+    """Its split: train, valid or test."""
     own: bool = False
-    """Whether it is the very data set that the network was trained with."""
+    """Whether the network was trained with this data set."""
     averaged: str = ""
-    """Whose probabilities were averaged, for people."""
+    """Which models and views were averaged, for people."""
 
 
 def run_of(model: Path, card: ModelCard) -> Path | None:
-    """The folder in which a model lies, if it is that of the run that the model was exported from."""
+    """The folder of a model if it is that of the run that the model was exported from, otherwise None."""
     try:
         checkpoint = read_card(model.parent / CHECKPOINT)
     except LabError:
@@ -55,7 +57,7 @@ def run_of(model: Path, card: ModelCard) -> Path | None:
 
 
 def training_table(origin: Origin) -> Table | None:
-    """The images that the network was trained and validated with, where its run still tells."""
+    """The images that the network was trained and validated with, if its run still has the table."""
     if origin.run is None:
         return None
     try:
@@ -65,29 +67,29 @@ def training_table(origin: Origin) -> Table | None:
 
 
 def set_counts(origin: Origin) -> dict[str, list[int]]:
-    """Images of each class, [K], that the network was trained on and validated with, as far as it is known."""
+    """Images of each class, [K], in the training and validation splits, as far as they are known."""
     table = training_table(origin)
     if table:
-        named = {TRAIN: "training", VALID: "validation"}
-        return {name: table.counts(split) for split, name in named.items() if any(table.counts(split))}
+        names = {TRAIN: "training", VALID: "validation"}
+        return {name: table.counts(split) for split, name in names.items() if any(table.counts(split))}
     counts = origin.card.provenance.get("data", {}).get("train")
     return {"training": list(counts)} if counts and len(counts) == len(origin.card.classes) else {}
 
 
 def data_card(metrics: Metrics, origin: Origin) -> Facts:
-    """What is known of the images, and of those that the network was trained on."""
+    """Facts about the evaluated images and the images that the network was trained on."""
     provenance: dict[str, Any] = origin.card.provenance.get("data", {})
     classes, table = origin.card.classes, training_table(origin)
-    patients = f"{metrics.groups} patients" if metrics.groups else "their patients are not known"
+    patients = f"{metrics.groups} patients" if metrics.groups else "patients unknown"
     facts = [("these images", f"{metrics.images}, {patients}")]
     if origin.source:
-        facts.append(("from", f"{origin.source} ({origin.layout})" if origin.layout else origin.source))
+        facts.append(("source", f"{origin.source} ({origin.layout})" if origin.layout else origin.source))
     facts.append(("trained on", origin.card.trained_on))
     for name, counts in set_counts(origin).items():
-        told = ", ".join(f"{item}: {count}" for item, count in zip(classes, counts, strict=True))
-        facts.append((f"{name} images", f"{sum(counts)} ({told})"))
+        by_class = listed([f"{item}: {count}" for item, count in zip(classes, counts, strict=True)], MOST_LISTED)
+        facts.append((f"{name} images", f"{sum(counts)} ({by_class})"))
     if "layout" in provenance:
-        facts.append(("how it was split", str(provenance["layout"])))
+        facts.append(("split", str(provenance["layout"])))
     if table:
         facts.append(("patients in training", _patients(table)))
     if "fingerprint" in provenance:
@@ -98,55 +100,56 @@ def data_card(metrics: Metrics, origin: Origin) -> Facts:
 def _patients(table: Table) -> str:
     known = {group for group in table.groups if group}
     if not known:
-        return "not known, so images of one patient may be in both training and validation"
+        return "unknown, so images of one patient may be in both training and validation"
     crossing = table.crossing_groups()
     if crossing:
-        return f"{len(known)}, of whom {len(crossing)} are in more than one split: accuracy may be flattered"
-    return f"{len(known)}, none in two splits"
+        return f"{len(known)}, of whom {len(crossing)} are in more than one split: accuracy may be too high"
+    return f"{len(known)}, none in more than one split"
 
 
 def model_card(origin: Origin) -> Facts:
-    """What the network is, how it was trained, and what proves that the file answers as it did."""
-    card, told = origin.card, origin.card.provenance
+    """Facts about the network, its training, and the parity gate of its export."""
+    card, provenance = origin.card, origin.card.provenance
     facts = [("network", f"{card.architecture}, {card.precision}" + (f", opset {card.opset}" if card.opset else ""))]
     if origin.averaged:
         facts.append(("averaged", origin.averaged))
-    facts += [("classes", ", ".join(map(str, card.classes)) + (" (grades, in order)" if card.ordered else ""))]
-    facts += [("an image becomes", pixels_in_words(card.pixels)), ("normalisation", str(card.normalization))]
+    classes = listed([str(item) for item in card.classes], MOST_LISTED)
+    facts += [("classes", classes + (" (grades, in order)" if card.ordered else ""))]
+    facts += [("preprocessing", describe_pixels(card.pixels)), ("normalisation", str(card.normalization))]
     facts += [("training", _training(origin))]
-    if validation := told.get("validation"):
+    if validation := provenance.get("validation"):
         facts.append(
             (
                 "best epoch",
                 f"{validation.get('epoch')}: accuracy {validation.get('accuracy', 0):.2%} on "
-                f"{validation.get('images')} validation images, which also chose the epoch",
+                f"{validation.get('images')} validation images, on which the epoch was chosen",
             )
         )
     facts.append(("temperature", _temperature(card)))
     if card.operating_point:
-        facts.append(("threshold", threshold_in_words(card)))
+        facts.append(("threshold", describe_threshold(card)))
     facts.append(("parity gate", _gate(origin)))
-    if "weights_sha256" in told:
-        facts.append(("weights, sha256", str(told["weights_sha256"])))
+    if "weights_sha256" in provenance:
+        facts.append(("weights, sha256", str(provenance["weights_sha256"])))
     for name, title in (("versions", "trained with"), ("exported_with", "exported with")):
-        if told.get(name):
-            facts.append((title, ", ".join(f"{package} {version}" for package, version in told[name].items())))
+        if versions := provenance.get(name):
+            facts.append((title, ", ".join(f"{package} {version}" for package, version in versions.items())))
     return facts
 
 
-def pixels_in_words(spec: PixelSpec) -> str:
-    """How a file becomes what the network sees, for people."""
-    steps = [_step_in_words(step) for step in spec.steps]
+def describe_pixels(spec: PixelSpec) -> str:
+    """How an image is preprocessed, for people."""
+    steps = [_describe_step(step) for step in spec.steps]
     height, width = spec.window
-    return ", then ".join([*steps, f"the centre {width} x {height} pixels, in colour"])
+    return ", then ".join([*steps, f"cropped to the centre {width} x {height} pixels, in colour"])
 
 
-def _step_in_words(step: Step) -> str:
+def _describe_step(step: Step) -> str:
     if isinstance(step, Enhancement):
         return str(step)
     if isinstance(step, Resize | CenterCrop):
         size = f"{step.width} x {step.height} pixels"
-        return f"resized to {size}" if isinstance(step, Resize) else f"cut to the centre {size}"
+        return f"resized to {size}" if isinstance(step, Resize) else f"cropped to the centre {size}"
     return f"resized so that its {'longer' if isinstance(step, ResizeLonger) else 'shorter'} side is {step.size} pixels"
 
 
@@ -158,8 +161,8 @@ def _training(origin: Origin) -> str:
     except LabError:
         recipe = {}
     recipe = recipe or dict(origin.card.provenance)
-    told = {name.replace("_", " "): recipe[name] for name in RECIPE_TOLD if name in recipe}
-    return ", ".join(f"{name}: {_plain(value)}" for name, value in told.items()) or "not known"
+    values = {name.replace("_", " "): recipe[name] for name in RECIPE_FIELDS if name in recipe}
+    return ", ".join(f"{name}: {_plain(value)}" for name, value in values.items()) or "unknown"
 
 
 def _plain(value: object) -> str:
@@ -172,52 +175,45 @@ def _temperature(card: ModelCard) -> str:
     fit = card.provenance.get("temperature_fit")
     if fit:
         return f"{card.temperature:g}, fitted to {fit.get('images')} validation images"
-    return f"{card.temperature:g}" + ("" if card.temperature != 1 else ": probabilities are as the network gives them")
+    return f"{card.temperature:g}" + ("" if card.temperature != 1 else ": probabilities are not calibrated")
 
 
 def _gate(origin: Origin) -> str:
     if origin.model is None:
-        return "not exported yet: these are the network's own answers"
+        return "not exported yet: these are the outputs of the network in training"
     try:
         evidence = read_evidence(origin.model)
     except LabError as error:
         return str(error)
-    return evidence.summary if evidence else "no evidence: lab export did not finish this file"
+    return evidence.summary if evidence else "no evidence: lab export did not complete this file"
 
 
 def limits(result: EvaluationResult, origin: Origin) -> list[str]:
-    """Intended use and limits, one sentence or two each, as far as they follow from what is known."""
+    """Intended use and limits, in one or two sentences each, as far as they follow from what is known."""
     card = origin.card
-    names = _listed([str(item) for item in card.classes])
+    names = listed([str(item) for item in card.classes], MOST_LISTED)
     height, width = card.pixels.window
-    told = [
-        "Intended for research and teaching on images like those that it was trained on. It is not a medical device: "
-        "nobody has shown that a decision about a patient may rest on it.",
-        f"Every image is called one of {names}. There is no answer for an image that shows none of these, or is "
-        "no such picture at all.",
-        f"The network sees {width} x {height} pixels of an image. What is smaller than such a pixel, or outside the "
-        "centre, it does not see.",
+    sentences = [
+        "Intended for research and teaching, on images like those that it was trained on. It is not a medical device: "
+        "it has not been shown to be fit for decisions about patients.",
+        f"Every image is assigned to one of {names}, even if it shows none of these or is another kind of image.",
+        f"The network sees {width} x {height} pixels of an image; it does not see details smaller than one of these "
+        "pixels, or anything outside the centre.",
     ]
     if origin.own:
-        told.append(
-            f"These images come from {origin.source}, as those that it was trained on do. Expect lower figures for "
-            "another hospital, camera, stain or patient group; only a test on such images can tell."
+        sentences.append(
+            f"These images come from {origin.source}, like those that it was trained on. Expect lower performance for "
+            "another hospital, camera, stain or patient group, and test on such images."
         )
     if not any(result.groups):
-        told.append(
-            "Without patients' names or numbers nobody can tell whether images of one patient were trained on and "
-            "evaluated: a figure for new patients may be lower."
+        sentences.append(
+            "Patients are unknown, so images of one patient may have been both trained on and evaluated: performance "
+            "on new patients may be lower."
         )
     if origin.own and origin.split == VALID:
-        told.append("The epoch was chosen on these very images, so they flatter it; a test split of its own would not.")
+        sentences.append("The best epoch was chosen on these images, so the numbers are optimistic; use a test split.")
     if origin.own and origin.split == TRAIN:
-        told.append("The network may have been trained on these very images: they say nothing about new ones.")
+        sentences.append("The network may have been trained on these images: the numbers say nothing about new ones.")
     if card.temperature == 1 and "temperature_fit" not in card.provenance:
-        told.append("Probabilities were not calibrated; look at the reliability diagram before relying on one.")
-    return told
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = names[:12]
-    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
-    return f"{', '.join(shown)}{more}"
+        sentences.append("Probabilities are not calibrated: check the reliability diagram before relying on them.")
+    return sentences

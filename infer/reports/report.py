@@ -1,4 +1,4 @@
-"""A report folder: numbers, predictions, pictures and a page; and the same as rich tables."""
+"""A report: its folder with numbers, predictions, pictures and page, and its tables for the terminal."""
 
 import json
 from collections.abc import Sequence
@@ -12,10 +12,13 @@ from rich.text import Text
 from infer.config import ReportConfig
 from infer.core.files import write_bytes
 from infer.core.text import shown
-from infer.metrics.metrics import Metrics, measure, normalized
+from infer.metrics import kinds
+from infer.metrics.definition import Metric
+from infer.metrics.metrics import ClassMetrics, Metrics, measure, normalized
 from infer.metrics.result import EvaluationResult
 from infer.reports.files import PAGE, PREDICTIONS, REPORT_JSON, remove_report
-from infer.reports.metric_text import CLASS_COLUMNS, stacked, summary_rows
+from infer.reports.many_classes import MOST_IN_FULL, kinds_of_confusion, most_confused, worst_classes
+from infer.reports.metric_text import stacked, summary_rows
 from infer.reports.page import report_page
 from infer.reports.pictures import draw_pictures
 from infer.reports.provenance import Origin
@@ -23,21 +26,23 @@ from infer.reports.saved_report import VERSION, write_predictions
 from infer.reports.thumbnails import Gallery
 
 WIDE = 90
-"""Columns from which on the summary explains itself."""
+"""Columns of a terminal from which on the summary describes each metric."""
+REFERENCES = {"accuracy": "majority_share", "calibration_error": "uncalibrated_error"}
+"""Plain numbers in report.json, each after the metric that it is compared with."""
 
 
 def save_report(
     result: EvaluationResult, folder: Path, config: ReportConfig, origin: Origin, gallery: Gallery
 ) -> Metrics:
-    """Measure `result` and write its report into `folder`, in place of an earlier one's. Raises OutputError."""
+    """Measure `result` and write its report into `folder`, replacing an earlier one. Raises OutputError."""
     metrics = measure(result)
-    data = json.dumps(report_json(result, metrics), indent=2, allow_nan=False) + "\n"
-    files = {REPORT_JSON: data.encode()}
+    text = json.dumps(report_json(result, metrics), indent=2, allow_nan=False) + "\n"
+    files = {REPORT_JSON: text.encode()}
     if config.pictures:
-        pictures = draw_pictures(result, metrics.confusion, config.normalize, origin)
-        files |= {f"{one.name}.{kind}": getattr(one, kind) for one in pictures for kind in ("png", "svg")}
+        pictures = draw_pictures(result, metrics, config.normalize, origin)
+        files |= {f"{picture.name}.{kind}": getattr(picture, kind) for picture in pictures for kind in ("png", "svg")}
         files[PAGE] = report_page(result, metrics, pictures, gallery, origin).encode()
-    for name, content in files.items():  # at the end, so that what fails before leaves no half of a report
+    for name, content in files.items():  # at the end: a failure before leaves the earlier report whole
         write_bytes(folder / name, content)
     write_predictions(result, folder / PREDICTIONS)
     remove_report(folder, keep=(*files, PREDICTIONS))
@@ -45,8 +50,8 @@ def save_report(
 
 
 def report_json(result: EvaluationResult, metrics: Metrics) -> dict[str, Any]:
-    """What `report.json` holds, in JSON's own types: each estimate as value, low and high, null where undefined."""
-    point = result.operating_point
+    """The content of `report.json`: each estimate as value, low and high, null where it is undefined."""
+    point, threshold = result.operating_point, metrics.at_threshold
     return {
         "version": VERSION,
         "title": result.title,
@@ -54,17 +59,39 @@ def report_json(result: EvaluationResult, metrics: Metrics) -> dict[str, Any]:
         "ordered": result.ordered,
         "temperature": result.temperature,
         "operating_point": asdict(point) if point else None,
-        **asdict(metrics),
+        "images": metrics.images,
+        "groups": metrics.groups,
+        **_overall_json(metrics),
+        "at_threshold": asdict(threshold) if threshold else None,
+        "per_class": [_class_json(item) for item in metrics.per_class],
         "confusion": metrics.confusion.tolist(),
+        "notes": list(metrics.notes),
         "confusion_layout": "rows: truth, columns: prediction",
         "given_notes": list(result.notes),
     }
 
 
+def _overall_json(metrics: Metrics) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for metric in kinds.overall(ordered=True):  # those of grades too, as null where classes are none
+        content[metric.key] = asdict(metrics[metric.key]) if metric.key in metrics.estimates else None
+        if reference := REFERENCES.get(metric.key):
+            content[reference] = getattr(metrics, reference)
+    return content
+
+
+def _class_json(metrics: ClassMetrics) -> dict[str, Any]:
+    return {metric.key: asdict(metrics[metric.key]) for metric in kinds.by_class()} | {"support": metrics.support}
+
+
 def report_tables(result: EvaluationResult, metrics: Metrics, normalize: str, width: int) -> list[RichTable]:
-    """The confusion matrix, the metrics per class and the summary, for a terminal of so many columns."""
+    """The confusion matrix, the metrics of each class and the summary, for a terminal of `width` columns.
+
+    With many classes: the most frequent confusions, and the metrics of the worst classes.
+    """
+    many = len(result.classes) > MOST_IN_FULL
     return [
-        _confusion_table(result, metrics, normalize),
+        _confusions_table(result, metrics) if many else _confusion_table(result, metrics, normalize),
         *_class_tables(result, metrics, width),
         _summary_table(result, metrics, width),
     ]
@@ -82,38 +109,61 @@ def _confusion_table(result: EvaluationResult, metrics: Metrics, normalize: str)
     return table
 
 
+def _confusions_table(result: EvaluationResult, metrics: Metrics) -> RichTable:
+    rows, total = most_confused(metrics), kinds_of_confusion(metrics)
+    caption = f"the {len(rows)} most frequent of {total} confusions; the whole matrix is in {REPORT_JSON}"
+    table = RichTable(caption=caption, caption_justify="left")
+    for heading in ("truth", "prediction"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("images", "share of truth"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        names = (Text(shown(str(result.classes[k]))) for k in (row.truth, row.predicted))
+        table.add_row(*names, str(row.images), f"{row.share:.1%}")
+    return table
+
+
 def _class_tables(result: EvaluationResult, metrics: Metrics, width: int) -> list[RichTable]:
-    """The metrics of each class, over their intervals, in as many tables as the width asks for."""
-    longest = min(24, max(len(shown(str(item))) for item in result.classes))
+    """The metrics of each class, above their intervals, in as many tables as the width needs."""
+    classes, columns = worst_classes(metrics), kinds.by_class()
+    longest = min(24, max((len(shown(str(result.classes[k]))) for k in classes), default=0))
     fitting = max(1, (width - longest - 14) // 14)
     return [
-        _class_table(result, metrics, CLASS_COLUMNS[first : first + fitting])
-        for first in range(0, len(CLASS_COLUMNS), fitting)
+        _class_table(result, metrics, classes, columns[start : start + fitting])
+        for start in range(0, len(columns), fitting)
     ]
 
 
-def _class_table(result: EvaluationResult, metrics: Metrics, columns: Sequence[tuple[str, str]]) -> RichTable:
+def _class_table(
+    result: EvaluationResult, metrics: Metrics, classes: Sequence[int], columns: Sequence[Metric]
+) -> RichTable:
     table = RichTable(show_lines=True)
+    if len(classes) < len(result.classes):
+        table.caption, table.caption_justify = (
+            f"the {len(classes)} of {len(result.classes)} classes with the lowest F1; all are in {REPORT_JSON}",
+            "left",
+        )
     table.add_column("class", overflow="fold")
     table.add_column("images", justify="right", no_wrap=True)
-    for name, _ in columns:
-        table.add_column(name, justify="right", min_width=11)
-    for item, one in zip(result.classes, metrics.per_class, strict=True):
-        cells = [stacked(getattr(one, field)) for _, field in columns]
-        table.add_row(Text(shown(str(item))), str(one.support), *cells)
+    for metric in columns:
+        table.add_column(metric.name, justify="right", min_width=11)
+    for k in classes:
+        item = metrics.per_class[k]
+        cells = [stacked(item[metric.key]) for metric in columns]
+        table.add_row(Text(shown(str(result.classes[k]))), str(item.support), *cells)
     return table
 
 
 def _summary_table(result: EvaluationResult, metrics: Metrics, width: int) -> RichTable:
-    """A metric a line, with its 95% interval; and, where there is room, what it is."""
+    """Each metric with its 95% interval and, where there is room, a description."""
     table = RichTable()
     table.add_column(f"{metrics.images} images" + (f", {metrics.groups} patients" if metrics.groups else ""))
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("95% interval", no_wrap=True)
     if width >= WIDE:
         table.add_column(style="dim")
-    for name, value, interval, note in summary_rows(result, metrics):
-        table.add_row(name, value, interval, *([Text(note)] if width >= WIDE else []))
+    for name, value, interval, description in summary_rows(result, metrics):
+        table.add_row(name, value, interval, *([Text(description)] if width >= WIDE else []))
     return table
 
 

@@ -1,4 +1,4 @@
-"""A report's predictions, image by image, to its folder and back, so that reports can be compared."""
+"""Write a report's predictions to its folder, and read a report back, so that reports can be compared."""
 
 import json
 from pathlib import Path
@@ -14,15 +14,15 @@ from infer.model.card import ClassName, OperatingPoint
 from infer.reports.files import PREDICTIONS, REPORT_JSON
 
 VERSION = 1
-"""Of `report.json`; a reader refuses a higher one."""
+"""Version of `report.json`; any other is refused."""
 COLUMNS = ["path", "truth", "group", "predicted"]
-"""Before a column of probabilities for each class, which is headed by its label."""
+"""Followed by a column of probabilities for each class, headed by its label."""
 
 
 def write_predictions(result: EvaluationResult, path: Path) -> None:
     """Write each image with its truth, patient, prediction and probabilities as CSV. Raises OutputError.
 
-    Classes are given by their labels, and probabilities with all digits of a float32.
+    Classes are given by their labels, probabilities with all digits of a float32.
     """
     labels = [item.label for item in result.classes]
     groups = result.groups or ("",) * len(result.paths)
@@ -34,48 +34,49 @@ def write_predictions(result: EvaluationResult, path: Path) -> None:
 
 
 def read_report(folder: Path) -> EvaluationResult:
-    """What the report in `folder` was made from, but for where the images lie.
+    """The result that the report in `folder` was made from, without the images' files.
 
     Raises:
-        DataError: there is no report, it is damaged, or it is one of an older or a newer lab.
+        DataError: there is no report, it is damaged, or an older or newer lab made it.
     """
-    told = _read_json(folder / REPORT_JSON)
+    content = _read_json(folder / REPORT_JSON)
     path = folder / PREDICTIONS
     header, *rows = read_csv(path, strip=False) or [[]]
     try:
-        classes = tuple(ClassName(**item) for item in told["classes"])
+        classes = tuple(ClassName(**item) for item in content["classes"])
         known = {item.label: index for index, item in enumerate(classes)}
         if header != [*COLUMNS, *known] or any(len(row) != len(header) for row in rows) or not rows:
-            raise ValueError("its columns are not those of the report")
-        point = told["operating_point"]
+            raise ValueError("the columns of predictions.csv do not match report.json")
+        point = content["operating_point"]
         return EvaluationResult(
-            title=told["title"],
+            title=content["title"],
             classes=classes,
-            ordered=told["ordered"],
-            temperature=told["temperature"],
+            ordered=content["ordered"],
+            temperature=content["temperature"],
             paths=tuple(row[0] for row in rows),
             truth=np.array([known[row[1]] for row in rows], dtype=np.int64),
             probabilities=np.array([row[4:] for row in rows]).astype(np.float32),
             groups=tuple(row[2] for row in rows) if any(row[2] for row in rows) else (),
             operating_point=OperatingPoint(**point) if point else None,
-            notes=tuple(told["given_notes"]),
+            notes=tuple(content["given_notes"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        what = f"{type(error).__name__}: {error}"
-        raise DataError(f"the report in {folder} cannot be read ({what}); make it again with lab evaluate") from error
+        reason = f"{type(error).__name__}: {error}"
+        raise DataError(f"the report in {folder} is damaged ({reason}); make it again with lab evaluate") from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     """Raises DataError."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        version = int(told.get("version", 0))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = int(content.get("version", 0))
     except OSError as error:
-        why = error.strerror or error
-        raise DataError(f"there is no report in {path.parent} ({why}); give a folder that lab evaluate made") from error
+        reason = error.strerror or error
+        message = f"there is no report in {path.parent} ({reason}); give a folder that lab evaluate made"
+        raise DataError(message) from error
     except (ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is not a report ({error}); make it again with lab evaluate") from error
     if version != VERSION:
         remedy = "install a newer lab" if version > VERSION else "make it again with lab evaluate"
-        raise DataError(f"{path} is a report of version {version}, this lab reads version {VERSION}; {remedy}")
-    return dict(told)
+        raise DataError(f"{path} has report version {version}, and this lab reads version {VERSION}; {remedy}")
+    return dict(content)

@@ -22,51 +22,52 @@ from infer.reports.html import data_uri
 SIDE = 128
 """Pixels of a thumbnail's longer side, at most."""
 MOST = 400
-"""Thumbnails of a report, so that it stays a file to be sent by mail: about 2 MB."""
-
-
+"""Thumbnails of a report, so that it can be sent by mail: about 2 MB."""
+MOST_CLASSES = 25
+"""Classes whose images are shown; with more, those with the most mistakes."""
 HEAT = (
-    "Beside each image its heat map: the image in grey, and in colour, from violet to bright yellow, where the "
-    "evidence for the predicted class lies, "
+    "Beside each image its heat map: the image in grey, and in colour, from violet to bright yellow, the evidence for "
+    "the predicted class, "
 )
 ACTIVATION = HEAT + (
-    "by the class activation map. Each map is scaled to its own maximum: it tells where, not how much, and not why."
+    "from the class activation map. Each map is scaled to its own maximum: it shows where evidence lies, not how much "
+    "or why."
 )
 OCCLUSION = HEAT + (
     "found by covering one part after another with grey: the brighter, the more the probability falls without that "
-    "part. Each map is scaled to its own maximum: it tells where, not how much, and not why."
+    "part. Each map is scaled to its own maximum: it shows where evidence lies, not how much or why."
 )
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which images of one true class a report shows, as places among the result's n images."""
+    """The images of one true class that a report shows, as rows of the result."""
 
     label: int
     """Index of the class."""
     mistakes: tuple[int, ...]
-    """Wrong ones, the most confident first."""
-    unsure: tuple[int, ...]
-    """Those whose two most probable classes are nearest to each other, the nearest first; right or wrong."""
+    """Wrong predictions, most confident first."""
+    uncertain: tuple[int, ...]
+    """Predictions, right or wrong, whose two largest probabilities differ least, in that order."""
 
     @property
-    def places(self) -> tuple[int, ...]:
-        return tuple(dict.fromkeys((*self.mistakes, *self.unsure)))
+    def rows(self) -> tuple[int, ...]:
+        return tuple(dict.fromkeys((*self.mistakes, *self.uncertain)))
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """What a report shows of its images."""
+    """The images that a report shows."""
 
-    asked: int
-    """How many of each class and kind were asked for; 0: none, as images may be private."""
-    chosen: tuple[Choice, ...] = ()
+    requested: int
+    """Images of each class and kind that were asked for; 0: none, as images may be private."""
+    choices: tuple[Choice, ...] = ()
     views: Mapping[int, Pixels | ImageError] = field(default_factory=dict)
-    """By place: the evaluation view, uint8 RGB [H, W, 3], or why it cannot be read any more."""
+    """By row of the result: the evaluation view, uint8 RGB [H, W, 3], or why it can no longer be read."""
     heat: Mapping[int, Floats] = field(default_factory=dict)
-    """By place: how much each part speaks for the predicted class, [h, w]; empty where that was not asked for."""
-    heat_told: str = ""
-    """What the heat is, for people."""
+    """By row: how much each part speaks for the predicted class, [h, w]; empty without --heatmaps."""
+    heat_legend: str = ""
+    """How the heat maps were found and how to read them, for people."""
 
 
 def make_gallery(
@@ -77,49 +78,50 @@ def make_gallery(
     session: Session | None = None,
     batch_size: int = 1,
 ) -> Gallery:
-    """Choose and read the images that the page shows, and ask `session`, where one is given, for their heat maps.
+    """Choose and read the images that the page shows, and compute their heat maps with `session`, if one is given.
 
-    Raises DeviceError where its device's memory is exhausted by them.
+    Raises DeviceError where they exhaust its device's memory.
     """
     if not (config.pictures and config.thumbnails and result.files):
         return Gallery(config.thumbnails)
-    chosen = choose_images(result, config.thumbnails)
-    views = _read(result, chosen, spec)
+    choices = choose_images(result, config.thumbnails)
+    views = _read(result, choices, spec)
     if session is None or not config.heatmaps:
-        return Gallery(config.thumbnails, chosen, views)
-    seen = {place: view for place, view in views.items() if not isinstance(view, ImageError)}
-    labels = [int(label) for label in result.predicted[list(seen)]]
-    with screen.bar("heat maps", len(seen)) as bar:
-        heat = dict(zip(seen, heat_maps(session, list(seen.values()), labels, batch_size, bar.step), strict=True))
-    return Gallery(config.thumbnails, chosen, views, heat, ACTIVATION if session.has_cam else OCCLUSION)
+        return Gallery(config.thumbnails, choices, views)
+    readable = {row: view for row, view in views.items() if not isinstance(view, ImageError)}
+    labels = [int(label) for label in result.predicted[list(readable)]]
+    with screen.bar("heat maps", len(readable)) as bar:
+        maps = heat_maps(session, list(readable.values()), labels, batch_size, bar.step)
+    heat = dict(zip(readable, maps, strict=True))
+    return Gallery(config.thumbnails, choices, views, heat, ACTIVATION if session.has_cam else OCCLUSION)
 
 
-def choose_images(result: EvaluationResult, each: int) -> tuple[Choice, ...]:
-    """Of each class with images up to `each` of either kind; of many classes fewer, and of those with most mistakes.
+def choose_images(result: EvaluationResult, limit: int) -> tuple[Choice, ...]:
+    """Up to `limit` images of either kind for each class that occurs, fewer where there are more than MOST altogether.
 
-    No more than MOST altogether.
+    With more than MOST_CLASSES classes, those with the most mistakes.
     """
     occurring = [k for k in range(len(result.classes)) if (result.truth == k).any()]
     wrong = result.predicted != result.truth
-    worst_first = sorted(occurring, key=lambda k: -int(wrong[result.truth == k].sum()))
-    each = min(each, max(1, MOST // (2 * len(occurring))))
-    kept = sorted(worst_first[: MOST // (2 * each)]) if each else []
-    first, second = (np.sort(result.probabilities, axis=1)[:, place] for place in (-1, -2))
-    chosen = []
-    for k in kept:
+    mistakes_of = np.bincount(result.truth[wrong], minlength=len(result.classes))
+    worst = sorted(occurring, key=lambda k: -mistakes_of[k])[:MOST_CLASSES]
+    limit = min(limit, MOST // (2 * len(worst)))
+    first, second = -np.partition(-result.probabilities, 1, axis=1)[:, :2].T
+    choices = []
+    for k in sorted(worst) if limit else ():
         rows = np.flatnonzero(result.truth == k)
         mistakes = rows[wrong[rows]]
         mistakes = mistakes[np.argsort(-first[mistakes], kind="stable")]
-        unsure = rows[np.argsort((first - second)[rows], kind="stable")]
-        chosen.append(Choice(k, *(tuple(int(row) for row in part[:each]) for part in (mistakes, unsure))))
-    return tuple(chosen)
+        uncertain = rows[np.argsort((first - second)[rows], kind="stable")]
+        choices.append(Choice(k, *(tuple(int(row) for row in part[:limit]) for part in (mistakes, uncertain))))
+    return tuple(choices)
 
 
-def _read(result: EvaluationResult, chosen: Sequence[Choice], spec: PixelSpec) -> dict[int, Pixels | ImageError]:
-    """The evaluation view of each chosen image by its place, uint8 RGB [H, W, 3], or why it cannot be read any more."""
-    places = list(dict.fromkeys(place for choice in chosen for place in choice.places))
-    files = [result.files[place] for place in places]
-    return dict(zip(places, read_ahead(files, lambda file: read_window(file, spec)), strict=True))
+def _read(result: EvaluationResult, choices: Sequence[Choice], spec: PixelSpec) -> dict[int, Pixels | ImageError]:
+    """The evaluation view of each chosen image by its row, uint8 RGB [H, W, 3], or why it can no longer be read."""
+    rows = list(dict.fromkeys(row for choice in choices for row in choice.rows))
+    files = [result.files[row] for row in rows]
+    return dict(zip(rows, read_ahead(files, lambda file: read_window(file, spec)), strict=True))
 
 
 def jpeg_uri(pixels: Pixels) -> str:
@@ -136,11 +138,11 @@ def _jpeg(image: Image.Image) -> bytes:
 
 
 def overlay(pixels: Pixels, heat: NDArray[np.floating]) -> Pixels:
-    """The image in grey, with the parts that speak for the class in colour: the brighter, the more of its maximum.
+    """The image in grey, with the evidence for the class in colour: brightness is the share of its maximum.
 
     Args:
         pixels: uint8 RGB [H, W, 3].
-        heat: [h, w] of any size, below 0 where a part speaks against the class, which is not shown.
+        heat: [h, w] of any size; parts that speak against the class are below 0, and are not shown.
     """
     from matplotlib import colormaps
 

@@ -1,4 +1,4 @@
-"""Training histories: read from runs, drawn into one picture, and their figures side by side."""
+"""Training histories: read from runs, drawn into one picture, and summarised side by side."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +24,12 @@ PANELS = (("loss", "train_loss", "valid_loss"), ("accuracy", "train_accuracy", "
 
 @dataclass(frozen=True)
 class RunHistory:
-    """One run: a name for people, its history (a row per epoch), and its best epoch's row."""
+    """A run's name for people, its history (a row per epoch), and its best epoch's row."""
 
     name: str
     data: str
     fingerprint: str
-    """Of the training and validation images."""
+    """Fingerprint of the training and validation images."""
     monitor: str
     epochs: "pd.DataFrame"
     best: "pd.Series"
@@ -41,19 +41,19 @@ def read_run(run: Path) -> RunHistory:
 
     Raises:
         DataError: there is no such run, or its history is damaged.
-        ModelError: its checkpoint is.
+        ModelError: its checkpoint is damaged.
     """
     import pandas as pd
 
     try:
         epochs = pd.read_csv(run / HISTORY)
         best = epochs[epochs["best"] == 1].iloc[-1]
-        wanted = [column for panel in PANELS for column in panel[1:]]
-        epochs[["epoch", "monitored", "seconds", *wanted]]
+        drawn = [column for panel in PANELS for column in panel[1:]]
+        epochs[["epoch", "monitored", "seconds", *drawn]]
     except OSError as error:
         raise DataError(f"{run} is not a run: it has no {HISTORY}; give folders that `lab train` made") from error
     except (KeyError, IndexError, ValueError) as error:
-        raise DataError(f"{run / HISTORY} cannot be read ({error}); give another run") from error
+        raise DataError(f"{run / HISTORY} is damaged ({error}); give another run") from error
     card = read_card(run / CHECKPOINT)
     fingerprint = str(card.provenance.get("data", {}).get("fingerprint"))
     monitor = str(card.provenance.get("monitor", "accuracy"))
@@ -62,7 +62,7 @@ def read_run(run: Path) -> RunHistory:
 
 
 def figures_table(runs: list[RunHistory], last: int | None = None) -> RichTable:
-    """A run a line: its epochs and its best one's figures; with `last`, the mean accuracy of so many last ones too."""
+    """A row for each run: epochs, metrics of the best one and, with `last`, the mean accuracy of the last epochs."""
     table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("run", overflow="fold")
     table.add_column("recipe", overflow="fold")
@@ -83,28 +83,29 @@ def figures_table(runs: list[RunHistory], last: int | None = None) -> RichTable:
 
 
 def data_note(runs: list[RunHistory]) -> str:
-    """One line: what the runs were validated on, with a warning where that differs."""
+    """One line on what the runs were validated on, with a warning where that differs."""
     names = ", ".join(sorted({shown(run.data) for run in runs}))
     if len({run.fingerprint for run in runs}) > 1:
-        return f"warning: these runs saw different images or splits ({names}), so their figures do not compare"
-    return f"validation images of {names}, the same for all"
+        return f"warning: these runs have different images or splits ({names}), so their metrics cannot be compared"
+    return f"validation images of {names}, the same for all runs"
 
 
 def curves_png(runs: list[RunHistory]) -> bytes:
-    """`curves_figure` as PNG."""
+    """`curves_figure`, as PNG."""
     with plain_style():
         return png(curves_figure(runs))
 
 
 def curves_figure(runs: list[RunHistory], last: int | None = None) -> "Figure":
-    """Loss and accuracy over epochs: validation solid, training dashed, one colour and marker a run; all or the last.
+    """Loss and accuracy over epochs: validation solid, training dashed, a colour and a marker for each run.
 
-    A thin line marks where a stage of a run begins. Draw within `plain_style`.
+    Dotted lines mark where a stage of a run begins. `last`: draw only the last epochs of each run. Draw within
+    `plain_style`.
     """
     figure = new_figure(11, 4.4)
     for axes, (name, train, valid) in zip(figure.subplots(1, 2), PANELS, strict=True):
-        for place, run in enumerate(runs):
-            _draw(axes, run, run.epochs.tail(last or len(run.epochs)), train, valid, place)
+        for index, run in enumerate(runs):
+            _draw(axes, run, run.epochs.tail(last or len(run.epochs)), train, valid, index)
         axes.set_xlabel("epoch")
         axes.set_ylabel(f"{name} (log scale)" if name == "loss" else name)
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -118,14 +119,14 @@ def curves_figure(runs: list[RunHistory], last: int | None = None) -> "Figure":
     return figure
 
 
-def _draw(axes: "Axes", run: RunHistory, rows: "pd.DataFrame", train: str, valid: str, place: int) -> None:
-    colour, marker = LINES[place % len(LINES)][0], "osD^vPX*<>"[place % 10]
+def _draw(axes: "Axes", run: RunHistory, rows: "pd.DataFrame", train: str, valid: str, index: int) -> None:
+    colour, marker = LINES[index % len(LINES)][0], "osD^vPX*<>"[index % 10]
     epochs = rows["epoch"]
-    every = max(1, len(epochs) // 10)
+    step = max(1, len(epochs) // 10)
     label = plot_text(run.name, 60)
-    axes.plot(epochs, rows[valid], color=colour, marker=marker, markevery=every, markersize=4, label=label)
-    axes.plot(epochs, rows[train], color=colour, linestyle="--", linewidth=1, marker=".", markevery=every)
+    axes.plot(epochs, rows[valid], color=colour, marker=marker, markevery=step, markersize=4, label=label)
+    axes.plot(epochs, rows[train], color=colour, linestyle="--", linewidth=1, marker=".", markevery=step)
     if run.best["epoch"] >= epochs.iloc[0]:
         axes.plot([run.best["epoch"]], [run.best[valid]], marker=marker, markersize=11, fillstyle="none", color=colour)
-    for begins in rows.loc[rows["stage"].diff() > 0, "epoch"] if "stage" in rows else ():
-        axes.axvline(begins - 0.5, color=colour, linewidth=0.8, linestyle=":")
+    for first_epoch in rows.loc[rows["stage"].diff() > 0, "epoch"] if "stage" in rows else ():
+        axes.axvline(first_epoch - 0.5, color=colour, linewidth=0.8, linestyle=":")

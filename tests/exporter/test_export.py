@@ -17,7 +17,7 @@ import exporter.export
 from exporter.config import ExportConfig
 from exporter.graph import at_precision, weights_sha256
 from infer.core.errors import ConfigError
-from infer.metrics.metrics import softmax
+from infer.metrics.point_values import softmax
 from infer.model.card import ModelCard, read_card
 from infer.model.evidence import EVIDENCE_KEY, read_evidence
 from infer.model.onnx_reader import read_header

@@ -9,7 +9,7 @@ from helpers.networks import make_card
 
 from exporter.parity import ACCURACY, INT8_SCALE, LABELS, LOGITS, Check, Parity, judge, parity_table, rule_line, rule_of
 from infer.metrics.intervals import paired_difference
-from infer.metrics.metrics import softmax
+from infer.metrics.point_values import softmax
 
 COUNT = 400
 EMPTY = Check("CPUExecutionProvider", 16, COUNT, ())

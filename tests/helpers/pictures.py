@@ -1,11 +1,6 @@
-"""The pictures that most tests of reports do without."""
+"""The pictures of a report, as most tests draw them (the confusion matrix alone) and as users see them."""
 
-import infer.reports.pictures
+from infer.reports.pictures import PICTURES
 
-OTHER_PICTURES = {
-    name: getattr(infer.reports.pictures, name)
-    for name in (
-        *("roc_figure", "precision_recall_figure", "reliability_figure"),
-        *("scores_figure", "balance_figure", "_learning_figure"),
-    )
-}
+ALL_PICTURES = PICTURES
+ONE_PICTURE = PICTURES[:1]

@@ -191,13 +191,13 @@ def monitor_of(name: str, table: Table) -> Monitor:
     """How to read the monitored metric off a Metrics. Raises ConfigError for a class that is not there."""
     if not name.startswith("recall:"):
         fields = {"accuracy": "accuracy", "balanced-accuracy": "balanced_accuracy", "f1": "macro_f1"}
-        return lambda metrics: _value(getattr(metrics, fields[name]))
+        return lambda metrics: _value(metrics[fields[name]])
     known, wanted = class_index(table.classes), name.removeprefix("recall:")
     if wanted not in known:
         raise ConfigError(f"--monitor {name}: the classes are {listed([str(item) for item in table.classes])}")
     if VALID in table.splits and not table.counts(VALID)[known[wanted]]:
         raise ConfigError(f"--monitor {name}: no validation image is of that class; monitor another metric")
-    return lambda metrics: _value(metrics.per_class[known[wanted]].recall)
+    return lambda metrics: _value(metrics.per_class[known[wanted]]["recall"])
 
 
 def new_run(runs: Path, architecture: str, now: datetime) -> Path:
@@ -225,9 +225,9 @@ def _validation(epoch: Epoch, metrics: Metrics) -> dict[str, float | int]:
     return {
         "epoch": epoch.number,
         "images": metrics.images,
-        "accuracy": _value(metrics.accuracy),
-        "balanced_accuracy": _value(metrics.balanced_accuracy),
-        "macro_f1": _value(metrics.macro_f1),
+        "accuracy": _value(metrics["accuracy"]),
+        "balanced_accuracy": _value(metrics["balanced_accuracy"]),
+        "macro_f1": _value(metrics["macro_f1"]),
     }
 
 
@@ -238,9 +238,9 @@ def _history_row(epoch: Epoch, metrics: Metrics, monitored: float, improved: boo
         "train_loss": epoch.train_loss,
         "train_accuracy": epoch.train_accuracy,
         "valid_loss": epoch.valid_loss,
-        "valid_accuracy": _value(metrics.accuracy),
-        "valid_balanced_accuracy": _value(metrics.balanced_accuracy),
-        "valid_f1": _value(metrics.macro_f1),
+        "valid_accuracy": _value(metrics["accuracy"]),
+        "valid_balanced_accuracy": _value(metrics["balanced_accuracy"]),
+        "valid_f1": _value(metrics["macro_f1"]),
         "monitored": monitored,
         "best": int(improved),
         "seconds": round(epoch.seconds, 3),
@@ -252,6 +252,6 @@ def _epoch_line(epoch: Epoch, metrics: Metrics, settings: ResolvedConfig, monito
     other = "" if settings.monitor == "accuracy" else f"  {settings.monitor} {monitored:.2%}"
     return (
         f"epoch {epoch.number:3}  loss {epoch.train_loss:.4f} valid {epoch.valid_loss:.4f}  "
-        f"accuracy {epoch.train_accuracy:.2%} valid {_value(metrics.accuracy):.2%}{other}  "
+        f"accuracy {epoch.train_accuracy:.2%} valid {_value(metrics['accuracy']):.2%}{other}  "
         f"{epoch.images_per_second:.0f} images/s  {duration(epoch.seconds)}{'  best' if improved else ''}"
     )

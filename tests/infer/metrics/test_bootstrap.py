@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 import infer.metrics.bootstrap
 from infer.metrics.bootstrap import bootstrap, numbered
-from infer.metrics.resampled import Weighted
+from infer.metrics.draws import Draws, SortedPredictions
 
 
 def mean_of(values: np.ndarray) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
@@ -95,7 +95,8 @@ def test_the_interval_of_the_auc_holds_the_true_one_about_95_times_in_100(per_pa
         shared = rng.normal(0, 0.6 if per_patient > 1 else 0, 300)[units]
         scores = truth + np.sqrt(1 - (0.36 if per_patient > 1 else 0)) * rng.normal(0, 1, 300) + shared
         second = norm.cdf(scores)
-        weighted = Weighted.of(np.stack([1 - second, second], axis=1), truth, ordered=False)
-        low, high = bootstrap(lambda w, it=weighted: {"auc": it.rankings[1].measure(w)[0]}, units, resamples=400)["auc"]
+        predictions = SortedPredictions.of(np.stack([1 - second, second], axis=1), truth)
+        auc = bootstrap(lambda w, it=predictions: {"auc": Draws(it, w).class_ranking[0][:, 1]}, units, resamples=400)
+        low, high = auc["auc"]
         held.append(low <= norm.cdf(1 / np.sqrt(2)) <= high)
     assert 0.91 < np.mean(held) < 0.98

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from infer.metrics.metrics import Estimate, Metrics, measure, normalized, softmax
+from infer.metrics.metrics import Estimate, Metrics, measure, normalized
+from infer.metrics.point_values import softmax
 from infer.metrics.result import EvaluationResult
 from infer.model.card import ClassName, OperatingPoint
 
@@ -36,9 +37,9 @@ def soft(classes: int, images: int, seed: int, groups: int = 0) -> EvaluationRes
 
 def estimates(metrics: Metrics) -> dict[str, Estimate]:
     """Every estimate of a report, by name."""
-    found = {name: value for name, value in vars(metrics).items() if isinstance(value, Estimate)}
+    found = dict(metrics.estimates)
     for k, one in enumerate(metrics.per_class):
-        found |= {f"{name} {k}": value for name, value in vars(one).items() if isinstance(value, Estimate)}
+        found |= {f"{name} {k}": value for name, value in one.estimates.items()}
     return found
 
 
@@ -49,13 +50,13 @@ def test_shares_equal_their_definitions_even_where_classes_are_absent(seed: int,
     truth, predicted = rng.integers(0, present, 60).tolist(), rng.integers(0, classes, 60).tolist()
     metrics = measure(result(truth, predicted, classes), resamples=0)
     pairs = list(zip(truth, predicted, strict=True))
-    assert metrics.accuracy.value == sum(t == p for t, p in pairs) / 60
+    assert metrics["accuracy"].value == sum(t == p for t, p in pairs) / 60
     assert metrics.majority_share == max(truth.count(k) for k in range(classes)) / 60
     for k, one in enumerate(metrics.per_class):
         assert one.support == truth.count(k)
-        assert one.precision.value == share(pairs.count((k, k)), predicted.count(k))
-        assert one.recall.value == share(pairs.count((k, k)), truth.count(k))
-        assert one.specificity.value == share(sum(t != k != p for t, p in pairs), 60 - truth.count(k))
+        assert one["precision"].value == share(pairs.count((k, k)), predicted.count(k))
+        assert one["recall"].value == share(pairs.count((k, k)), truth.count(k))
+        assert one["specificity"].value == share(sum(t != k != p for t, p in pairs), 60 - truth.count(k))
 
 
 def share(part: int, whole: int) -> float | None:
@@ -93,31 +94,31 @@ def test_no_perfect_score_and_no_loss_of_zero_passes_for_certain(classes: int, g
 
 def test_a_class_that_is_never_hit_may_be_hit_another_time() -> None:
     metrics = measure(result([0] * 20 + [1] * 5, [0] * 25, 2))
-    for one in (metrics.per_class[1].recall, metrics.per_class[1].f1, metrics.matthews):
+    for one in (metrics.per_class[1]["recall"], metrics.per_class[1]["f1"], metrics["matthews"]):
         assert one.value == 0
         assert one.high > 0.3
 
 
 def test_what_one_class_alone_does_not_tell_is_undefined() -> None:
     metrics = measure(result([1, 1, 1], [1, 1, 1], 2, ordered=True))
-    assert (metrics.accuracy.value, metrics.balanced_accuracy.value, metrics.majority_share) == (1, 1, 1)
+    assert (metrics["accuracy"].value, metrics["balanced_accuracy"].value, metrics.majority_share) == (1, 1, 1)
     nothing = Estimate(None)
-    for one in (metrics.matthews, metrics.roc_auc, metrics.average_precision, metrics.kappa):
+    for one in (metrics["matthews"], metrics["roc_auc"], metrics["average_precision"], metrics["kappa"]):
         assert one == nothing
     absent = metrics.per_class[0]
-    assert [absent.recall, absent.precision, absent.f1, absent.roc_auc] == [nothing] * 4
-    assert metrics.per_class[1].specificity == nothing
-    assert any("no image is of 0" in note for note in metrics.notes)
+    assert [absent["recall"], absent["precision"], absent["f1"], absent["roc_auc"]] == [nothing] * 4
+    assert metrics.per_class[1]["specificity"] == nothing
+    assert any("no images of 0" in note for note in metrics.notes)
 
 
 def test_kappa_is_for_grades_only() -> None:
-    assert measure(result([0, 1], [0, 1], 2), resamples=0).kappa is None
+    assert "kappa" not in measure(result([0, 1], [0, 1], 2), resamples=0).estimates
 
 
 def test_a_single_image_is_measured_and_says_almost_nothing() -> None:
     metrics = measure(result([1], [1], 2))
-    assert metrics.accuracy == Estimate(1, pytest.approx(0.2065, abs=1e-4), 1)
-    assert measure(replace(result([1, 0], [1, 0], 2), groups=("a", "a"))).macro_f1.low < 0.3
+    assert metrics["accuracy"] == Estimate(1, pytest.approx(0.2065, abs=1e-4), 1)
+    assert measure(replace(result([1, 0], [1, 0], 2), groups=("a", "a")))["macro_f1"].low < 0.3
 
 
 def test_images_of_one_patient_that_agree_count_for_less_than_as_many_independent_ones() -> None:
@@ -185,8 +186,8 @@ def test_a_result_with_a_temperature_tells_the_calibration_error_without_it_too(
     plain = replace(result([0], [0], 3), truth=truth, paths=("",) * 300, probabilities=softmax(logits))
     warm = replace(plain, probabilities=softmax(logits / 2.5), temperature=2.5)
     assert measure(plain).uncalibrated_error is None
-    assert measure(warm).uncalibrated_error == pytest.approx(measure(plain).calibration_error.value, abs=1e-5)
-    assert measure(warm).calibration_error.value < measure(plain).calibration_error.value
+    assert measure(warm).uncalibrated_error == pytest.approx(measure(plain)["calibration_error"].value, abs=1e-5)
+    assert measure(warm)["calibration_error"].value < measure(plain)["calibration_error"].value
 
 
 @pytest.mark.parametrize("rare", [1, 2, 4, 9])
@@ -194,7 +195,7 @@ def test_a_result_with_a_temperature_tells_the_calibration_error_without_it_too(
 def test_a_rare_class_that_is_never_found_may_be_found_next_time(rare: int, wrong: int) -> None:
     given = result([0] * 200 + [1] * rare, [1] * wrong + [0] * (200 - wrong + rare), classes=2)
     metrics = measure(given)
-    for estimate in (metrics.balanced_accuracy, metrics.macro_f1):
+    for estimate in (metrics["balanced_accuracy"], metrics["macro_f1"]):
         assert estimate.value is not None
         assert estimate.low is not None
         assert estimate.high is not None
@@ -205,7 +206,7 @@ def test_a_rare_class_that_is_never_found_may_be_found_next_time(rare: int, wron
 def test_the_worst_log_loss_lies_in_its_interval() -> None:
     probabilities = np.array([[1, 0], [1, 0], [1, 0]], dtype=np.float32)
     given = result([1, 1, 1], [0, 0, 0], classes=2)
-    loss = measure(replace(given, probabilities=probabilities)).log_loss
+    loss = measure(replace(given, probabilities=probabilities))["log_loss"]
     assert loss.low is not None
     assert loss.high is not None
     assert loss.low <= loss.value <= loss.high  # type: ignore[operator]

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
-from infer.metrics.metrics import softmax
-from infer.metrics.point_values import calibration_error, point_values
-from infer.metrics.resampled import BINS
+from infer.metrics import kinds
+from infer.metrics.definition import point_values
+from infer.metrics.losses import BINS
+from infer.metrics.point_values import Sample, calibration_error, softmax
 
 CASES = {
     "two classes": (2, 2, None),
@@ -28,6 +29,10 @@ def case(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     if digits:
         probabilities = np.round(probabilities, digits).astype(np.float32)
     return probabilities, rng.integers(0, present, 40)
+
+
+def values_of(probabilities: np.ndarray, truth: np.ndarray, ordered: bool) -> dict[str, float | None]:
+    return point_values([*kinds.overall(ordered), *kinds.by_class()], Sample(probabilities, truth))
 
 
 def by_counting(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -92,22 +97,22 @@ def kappa(pairs: list[tuple[int, int]]) -> float:
 @pytest.mark.parametrize("name", CASES)
 def test_each_metric_is_what_counting_gives(name: str, seed: int) -> None:
     probabilities, truth = case(name, seed)
-    values = point_values(probabilities, truth, ordered=True)
+    values = values_of(probabilities, truth, ordered=True)
     for metric, expected in by_counting(probabilities, truth).items():
         assert values[metric] == (None if math.isnan(expected) else pytest.approx(expected)), metric
 
 
 def test_perfect_predictions_have_perfect_scores() -> None:
     truth = np.array([0, 1, 2, 2, 1])
-    values = point_values(np.eye(3, dtype=np.float32)[truth], truth, ordered=True)
+    values = values_of(np.eye(3, dtype=np.float32)[truth], truth, ordered=True)
     for name, value in values.items():
         assert value == pytest.approx(0 if name in ("log_loss", "brier", "calibration_error") else 1, abs=1e-9), name
 
 
 def test_predicting_one_class_always_has_no_correlation_and_a_single_class_has_no_kappa() -> None:
     flat = np.eye(2, dtype=np.float32)[[0, 0, 0, 0]]
-    assert point_values(flat, np.array([0, 0, 1, 1]), ordered=True)["matthews"] == 0
-    alone = point_values(flat, np.zeros(4, dtype=np.int64), ordered=True)
+    assert values_of(flat, np.array([0, 0, 1, 1]), ordered=True)["matthews"] == 0
+    alone = values_of(flat, np.zeros(4, dtype=np.int64), ordered=True)
     assert (alone["matthews"], alone["kappa"], alone["roc_auc"]) == (None, None, None)
 
 
@@ -116,7 +121,7 @@ def test_log_loss_and_brier_score_are_scikit_learns(classes: int) -> None:
     rng = np.random.default_rng(classes)
     probabilities, truth = softmax(rng.normal(0, 8, (200, classes))), rng.integers(0, classes, 200)
     probabilities[0] = np.eye(classes)[(truth[0] + 1) % classes]  # certain, and wrong
-    values, labels = point_values(probabilities, truth, ordered=False), list(range(classes))
+    values, labels = values_of(probabilities, truth, ordered=False), list(range(classes))
     wide = probabilities.astype(np.float64)
     wide /= wide.sum(axis=1, keepdims=True)
     assert values["log_loss"] == pytest.approx(log_loss(truth, wide, labels=labels), rel=1e-6)

@@ -46,7 +46,7 @@ def test_runs_of_unequal_length_are_drawn_and_their_predictions_compared(
     assert "truth ↓  prediction →" in ran.out
 
 
-def test_every_image_on_which_they_disagree_is_listed_with_both_answers(
+def test_every_image_on_which_they_disagree_is_listed_with_both_predictions(
     lab: Callable, run: Path, longer: Path, tmp_path: Path
 ) -> None:
     assert lab("compare", run, longer, "--out", tmp_path).code == 0
@@ -59,7 +59,9 @@ def test_every_image_on_which_they_disagree_is_listed_with_both_answers(
         assert row["B predicted"] == row["truth"] != row["A predicted"]
 
 
-def test_json_tells_the_differences_and_nothing_else(lab: Callable, run: Path, longer: Path, tmp_path: Path) -> None:
+def test_json_has_the_differences_and_nothing_else_on_standard_output(
+    lab: Callable, run: Path, longer: Path, tmp_path: Path
+) -> None:
     ran = lab("compare", run, longer, "--out", tmp_path, "--json")
     told = json.loads(ran.out)
     assert [item["epochs"] for item in told["runs"]] == [2, 5]
@@ -79,19 +81,19 @@ def test_reports_are_compared_without_their_runs(lab: Callable, run: Path, longe
     assert sorted(path.name for path in tmp_path.iterdir()) == ["confusions.png", "confusions.svg", "disagreements.csv"]
 
 
-def test_what_an_earlier_comparison_left_goes(lab: Callable, run: Path, longer: Path, tmp_path: Path) -> None:
+def test_files_of_an_earlier_comparison_are_removed(lab: Callable, run: Path, longer: Path, tmp_path: Path) -> None:
     lab("compare", run, longer, "--out", tmp_path)
     (tmp_path / "mine.txt").write_text("")
     assert lab("compare", run, "--out", tmp_path).code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "curves.svg", "mine.txt"]
 
 
-def test_a_run_without_a_finished_epoch_is_left_out_and_named(lab: Callable, run: Path, tmp_path: Path) -> None:
+def test_a_run_without_a_finished_epoch_is_skipped_with_a_message(lab: Callable, run: Path, tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     shutil.copy(run / "recipe.toml", tmp_path / "broken")
     ran = lab("compare", run, tmp_path / "broken", "--out", tmp_path / "c")
     assert ran.code == 0, ran.err
-    assert "broken has no finished epoch and is left out" in ran.out
+    assert f"skipped: {tmp_path / 'broken'} has no finished epoch" in ran.out
     assert lab("compare", tmp_path / "broken", "--out", tmp_path / "c").code == 1
 
 
@@ -129,16 +131,16 @@ def test_bad_input_is_one_line(
     assert ran.err.count("\n") == 1
 
 
-def test_one_report_alone_is_refused_and_a_run_without_predictions_named(
+def test_a_single_report_is_refused_and_a_run_without_predictions_is_named(
     lab: Callable, run: Path, longer: Path, tmp_path: Path
 ) -> None:
-    assert "is one report alone" in lab("compare", run / "report", "--out", tmp_path).err
+    assert "is the only report; give at least one more" in lab("compare", run / "report", "--out", tmp_path).err
     bare = shutil.copytree(run, tmp_path / "bare", ignore=shutil.ignore_patterns("predictions.csv"))
     ran = lab("compare", longer, bare, "--out", tmp_path / "c")
     assert ran.code == 0, ran.err
-    assert f"{bare} has no predictions of its validation images" in ran.out
+    assert f"{bare} has no predictions for its validation images" in ran.out
 
 
-def test_json_tells_the_mean_of_the_last_epochs(lab: Callable, longer: Path, tmp_path: Path) -> None:
+def test_json_has_the_mean_of_the_last_epochs(lab: Callable, longer: Path, tmp_path: Path) -> None:
     told = json.loads(lab("compare", longer, "--out", tmp_path, "--last", "3", "--json").out)
     assert told["runs"][0]["mean_last_accuracy"] == 0.8125

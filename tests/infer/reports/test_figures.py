@@ -17,21 +17,21 @@ def texts(axes: object) -> list[str]:
 @pytest.mark.parametrize(("normalize", "share"), [("none", "25%"), ("true", "25%"), ("pred", "17%"), ("all", "10%")])
 def test_a_cell_of_the_confusion_matrix_tells_its_count_and_its_share(normalize: str, share: str) -> None:
     with plain_style():
-        figure, _, _, told = confusion_figure(random_result(2, 4), np.array([[5, 1], [1, 3]]), normalize)
-    assert texts(figure.axes[0])[2] == f"1\n{share}"
-    assert "8 of 10 images are on the diagonal" in told
+        drawing = confusion_figure(random_result(2, 4), np.array([[5, 1], [1, 3]]), normalize)
+    assert texts(drawing.figure.axes[0])[2] == f"1\n{share}"
+    assert "8 of 10 images are on the diagonal" in drawing.summary
 
 
 def test_a_class_without_images_has_no_shares_and_small_shares_are_not_called_nothing() -> None:
     with plain_style():
-        figure, *_ = confusion_figure(random_result(2, 4), np.array([[0, 0], [1, 5000]]), "none")
-    assert texts(figure.axes[0]) == ["0\n-", "0\n-", "1\n<0.1%", "5000\n>99.9%"]
+        drawing = confusion_figure(random_result(2, 4), np.array([[0, 0], [1, 5000]]), "none")
+    assert texts(drawing.figure.axes[0]) == ["0\n-", "0\n-", "1\n<0.1%", "5000\n>99.9%"]
 
 
 def test_of_many_classes_empty_cells_are_empty() -> None:
     with plain_style():
-        figure, *_ = confusion_figure(random_result(30, 4), np.eye(30, dtype=np.int64) * 3, "true")
-    assert texts(figure.axes[0]) == ["3"] * 30
+        drawing = confusion_figure(random_result(30, 4), np.eye(30, dtype=np.int64) * 3, "true")
+    assert texts(drawing.figure.axes[0]) == ["3"] * 30
 
 
 def test_the_reliability_diagram_has_each_bins_confidence_accuracy_and_count() -> None:
@@ -42,20 +42,20 @@ def test_the_reliability_diagram_has_each_bins_confidence_accuracy_and_count() -
         probabilities=np.stack([sure, 1 - sure], axis=1).astype(np.float32),
     )
     with plain_style():
-        figure, _, _, told = reliability_figure(result)
-    above, below = figure.axes
+        drawing = reliability_figure(result)
+    above, below = drawing.figure.axes
     points = above.containers[0].lines[0].get_xydata()
     np.testing.assert_allclose(points, [[0.55, 0.5], [0.9, 0.75]], atol=1e-6)
     assert sorted(bar.get_height() for bar in below.patches)[-2:] == [2, 4]
-    assert "66.7% of the images are right" in told
+    assert "mean confidence 78.3%, accuracy 66.7%" in drawing.summary
 
 
 def test_of_two_classes_the_scores_are_the_seconds_by_truth_of_more_the_truths_by_outcome() -> None:
     with plain_style():
-        assert "class 0: median" in scores_figure(random_result(2, 30))[3]
-        figure, _, _, told = scores_figure(random_result(4, 30))
-    assert told.startswith("right: median")
-    heights = [patch.get_data()[0].sum() for patch in figure.axes[0].patches]
+        assert "class 0: median" in scores_figure(random_result(2, 30)).summary
+        drawing = scores_figure(random_result(4, 30))
+    assert drawing.summary.startswith("right: median")
+    heights = [patch.get_data()[0].sum() for patch in drawing.figure.axes[0].patches]
     np.testing.assert_allclose(heights, 1)
 
 
@@ -63,13 +63,13 @@ def test_all_images_right_leaves_the_wrong_ones_out() -> None:
     result = random_result(3, 9)
     result = replace(result, probabilities=np.eye(3, dtype=np.float32)[result.truth])
     with plain_style():
-        assert scores_figure(result)[3] == "right: median 1.00 over 9 images"
+        assert scores_figure(result).summary == "right: median 1.00 over 9 images"
 
 
 def test_the_balance_tells_every_sets_counts() -> None:
     result = random_result(3, 40)
     with plain_style():
-        figure, _, _, told = balance_figure(result, {"training": [10, 20, 30], "validation": [0, 0, 0]})
+        drawing = balance_figure(result, {"training": [10, 20, 30], "validation": [0, 0, 0]})
     own = np.bincount(result.truth, minlength=3)
-    assert told == f"training: 10, 20, 30; these images: {', '.join(map(str, own))}"
-    np.testing.assert_allclose([bar.get_width() for bar in figure.axes[0].patches[:3]], [1 / 6, 2 / 6, 3 / 6])
+    assert drawing.summary == f"training: 10, 20, 30; these images: {', '.join(map(str, own))}"
+    np.testing.assert_allclose([bar.get_width() for bar in drawing.figure.axes[0].patches[:3]], [1 / 6, 2 / 6, 3 / 6])

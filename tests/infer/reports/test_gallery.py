@@ -29,9 +29,9 @@ def result() -> EvaluationResult:
 def test_each_image_tells_its_name_what_was_said_and_how_sure(result: EvaluationResult) -> None:
     gallery = Gallery(8, (Choice(0, (0,), (1, 0)), Choice(1, (), (2,))), dict.fromkeys(range(3), VIEW))
     html = gallery_html(result, gallery)
-    assert "says <bdi>1 blast</bdi>: 75.0%" in html
+    assert "predicted <bdi>1 blast</bdi>: 75.0%" in html
     assert "truth: 25.0%" in html
-    assert "says <bdi>0 &lt;i&gt;</bdi>: 55.0% (right)" in html
+    assert "predicted <bdi>0 &lt;i&gt;</bdi>: 55.0% (right)" in html
     assert "a/<wbr>&lt;b&gt;.png" in html
     assert 'alt="a/&lt;b&gt;.png, truth 0 &lt;i&gt;, prediction 1 blast"' in html
     assert html.count("<img ") == 4
@@ -41,7 +41,7 @@ def test_each_image_tells_its_name_what_was_said_and_how_sure(result: Evaluation
 def test_an_image_that_is_gone_is_named_with_the_reason(result: EvaluationResult) -> None:
     gallery = Gallery(8, (Choice(0, (0,), ()),), {0: ImageError("x", "no <such> file")})
     html = gallery_html(result, gallery)
-    assert "cannot be read any more: no &lt;such&gt; file" in html
+    assert "can no longer be read: no &lt;such&gt; file" in html
     assert "<img" not in html
 
 
@@ -49,14 +49,14 @@ def test_a_heat_map_stands_beside_its_image_with_one_explanation(result: Evaluat
     heat = np.eye(2, dtype=np.float32)
     html = gallery_html(result, Gallery(8, (Choice(0, (0,), ()),), {0: VIEW}, {0: heat}, ACTIVATION))
     assert html.count("<img ") == 2
-    assert html.count("by the class activation map") == 1
+    assert html.count("from the class activation map") == 1
 
 
-@pytest.mark.parametrize(("asked", "why"), [(0, PRIVATE), (8, UNKNOWN)])
-def test_where_there_are_no_images_the_page_says_why(result: EvaluationResult, asked: int, why: str) -> None:
-    assert why in gallery_html(result, Gallery(asked))
+@pytest.mark.parametrize(("requested", "reason"), [(0, PRIVATE), (8, UNKNOWN)])
+def test_where_there_are_no_images_the_page_says_why(result: EvaluationResult, requested: int, reason: str) -> None:
+    assert reason in gallery_html(result, Gallery(requested))
 
 
 def test_of_many_classes_it_is_said_which_are_shown(result: EvaluationResult) -> None:
     html = gallery_html(result, Gallery(8, (Choice(0, (), (1,)),), {1: VIEW}))
-    assert "Of many classes, those 1 with the most mistakes" in html
+    assert "Shown are the 1 of 2 classes with the most mistakes" in html

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from infer.metrics.metrics import ClassMetrics, Estimate, measure
+from infer.metrics.metrics import Estimate, measure
 from infer.metrics.result import EvaluationResult
 from infer.model.card import ClassName, OperatingPoint
-from infer.reports.metric_text import CLASS_COLUMNS, decimal, percent, stacked, summary_rows
+from infer.reports.metric_text import decimal, percent, stacked, summary_rows
 
 RESULT = EvaluationResult(
     title="t",
@@ -34,10 +34,6 @@ def test_an_estimate_is_its_value_and_its_interval_or_a_dash(
     assert decimal(estimate) == as_decimal
     assert percent(estimate) == as_percent
     assert stacked(estimate) == in_two_lines
-
-
-def test_every_column_of_the_class_table_is_a_metric() -> None:
-    assert {field for _, field in CLASS_COLUMNS} <= set(ClassMetrics.__dataclass_fields__)
 
 
 def test_what_does_not_apply_has_no_row() -> None:

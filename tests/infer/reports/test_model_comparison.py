@@ -8,7 +8,13 @@ from rich.console import Console
 
 from infer.metrics.result import EvaluationResult
 from infer.model.card import ClassName
-from infer.reports.model_comparison import Contest, confusions_figure, contest_json, contest_tables, disagreement_rows
+from infer.reports.model_comparison import (
+    ModelComparison,
+    confusions_figure,
+    disagreement_rows,
+    model_tables,
+    models_json,
+)
 from infer.reports.plot_style import plain_style, png
 
 TRUTH = np.array([0, 0, 1, 1, 2, 2])
@@ -30,59 +36,59 @@ def result(*predicted: int, sure: float = 0.8) -> EvaluationResult:
 FIRST, SECOND, THIRD = result(0, 0, 1, 1, 2, 2), result(0, 1, 1, 1, 2, 0), result(0, 1, 1, 1, 2, 2)
 
 
-def printed(contest: Contest, width: int = 100) -> str:
+def printed(comparison: ModelComparison, width: int = 100) -> str:
     text = io.StringIO()
-    Console(file=text, width=width).print(*contest_tables(contest), sep="\n")
+    Console(file=text, width=width).print(*model_tables(comparison), sep="\n")
     return text.getvalue()
 
 
 def test_disagreements_are_the_images_put_into_several_classes_the_surest_first() -> None:
     second = replace(SECOND, probabilities=SECOND.probabilities.copy())
     second.probabilities[5] = [0.98, 0.01, 0.01]
-    contest = Contest.of(
+    comparison = ModelComparison.of(
         ["a", "b"], [replace(FIRST, probabilities=result(0, 0, 1, 1, 2, 2, sure=0.99).probabilities), second]
     )
-    assert list(contest.disagreements()) == [5, 1]
-    header, *rows = disagreement_rows(contest)
+    assert list(comparison.disagreements()) == [5, 1]
+    header, *rows = disagreement_rows(comparison)
     assert header == ["path", "truth", "group", "A predicted", "A probability", "B predicted", "B probability"]
     assert rows[0][:4] == ["[b]5[/b].png", "2", "", "2"]
     assert rows[0][5] == "0"
 
 
 def test_names_are_shown_as_they_are_at_any_width() -> None:
-    contest = Contest.of(["[x]", "$y", "z"], [FIRST, SECOND, THIRD])
+    comparison = ModelComparison.of(["[x]", "$y", "z"], [FIRST, SECOND, THIRD])
     for width in (60, 100):
-        text = printed(contest, width)
+        text = printed(comparison, width)
         assert "[b]5[/b].png" in text
         assert max(map(len, text.splitlines())) <= width
-    assert "[red]none[/red]" in printed(contest)
+    assert "[red]none[/red]" in printed(comparison)
     with plain_style():
-        assert png(confusions_figure(contest)).startswith(b"\x89PNG")
+        assert png(confusions_figure(comparison)).startswith(b"\x89PNG")
 
 
 def test_models_that_agree_everywhere_have_no_disagreement_and_no_winner() -> None:
-    contest = Contest.of(["a", "b"], [FIRST, FIRST])
-    assert len(contest.disagreements()) == 0
-    told = contest_json(contest)
+    comparison = ModelComparison.of(["a", "b"], [FIRST, FIRST])
+    assert len(comparison.disagreements()) == 0
+    told = models_json(comparison)
     assert told["disagreements"] == 0
     assert {item["better"] for item in told["differences"][0]["metrics"].values()} == {0}
 
 
 def test_each_other_model_is_compared_with_the_first() -> None:
-    told = contest_json(Contest.of(["a", "b", "c"], [FIRST, SECOND, THIRD]))
+    told = models_json(ModelComparison.of(["a", "b", "c"], [FIRST, SECOND, THIRD]))
     assert [(item["model"], item["less"]) for item in told["differences"]] == [("b", "a"), ("c", "a")]
     assert [model["confusion"][0] for model in told["models"]] == [[2, 0, 0], [1, 1, 0], [1, 1, 0]]
     assert "kappa" in told["models"][0]
 
 
 def test_letters_go_on_after_z() -> None:
-    letters = Contest(tuple(map(str, range(28))), (), (), ()).letters
+    letters = ModelComparison(tuple(map(str, range(28))), (), (), ()).letters
     assert letters[:2] == ["A", "B"]
     assert letters[25:] == ["Z", "AA", "AB"]
 
 
 def test_a_name_cannot_forge_a_line_of_the_legend() -> None:
-    assert Contest.of(["x\nB: the best", "y"], [FIRST, SECOND]).legend() == "A: x\\nB: the best\nB: y"
+    assert ModelComparison.of(["x\nB: the best", "y"], [FIRST, SECOND]).legend() == "A: x\\nB: the best\nB: y"
 
 
 def test_a_picture_of_many_classes_and_models_stays_of_a_size_that_can_be_seen() -> None:
@@ -92,6 +98,6 @@ def test_a_picture_of_many_classes_and_models_stays_of_a_size_that_can_be_seen()
         probabilities=np.eye(60, dtype=np.float32)[:6],
     )
     with plain_style():
-        width, height = confusions_figure(Contest.of(list("abcdefg"), [many] * 7)).get_size_inches()
+        width, height = confusions_figure(ModelComparison.of(list("abcdefg"), [many] * 7)).get_size_inches()
     assert width < 25
     assert height < 25

@@ -5,29 +5,31 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from helpers.results import HOSTILE, named, origin, random_result
+from helpers.pictures import ALL_PICTURES
+from helpers.results import HOSTILE, named, origin, random_result, save
 from PIL import Image
 
+import infer.reports.pictures
+from infer.metrics.metrics import measure
 from infer.metrics.result import EvaluationResult
-from infer.reports.files import PICTURES
-from infer.reports.pictures import READING, Picture, draw_pictures
+from infer.reports.pictures import Picture, PictureKind, Subject, draw_pictures
+from infer.reports.plot_style import Drawing, new_figure
 
 
 def draw(result: EvaluationResult) -> dict[str, Picture]:
-    classes = len(result.classes)
-    confusion = np.bincount(result.truth * classes + result.predicted, minlength=classes**2).reshape(classes, classes)
-    return {one.name: one for one in draw_pictures(result, confusion, "none", origin(result))}
+    metrics = measure(result, resamples=0)
+    return {picture.name: picture for picture in draw_pictures(result, metrics, "none", origin(result))}
 
 
 def test_each_picture_has_its_title_its_content_in_words_and_how_to_read_it(all_pictures: None) -> None:
     drawn = draw(random_result(2, 40))
-    assert set(drawn) == set(PICTURES) - {"learning"}
-    assert set(READING) == set(PICTURES)
+    names = [kind.name for kind in ALL_PICTURES]
+    assert names == ["confusion", "roc", "precision-recall", "reliability", "scores", "balance", "learning"]
+    assert list(drawn) == names[:-1]  # no run is known
     for one in drawn.values():
         assert one.title
-        assert one.told
+        assert one.summary
         assert len(one.reading) > 40
 
 
@@ -54,15 +56,32 @@ def test_few_images_and_many_classes_are_drawn_too(all_pictures: None, classes: 
 
 def test_the_curves_of_the_training_are_drawn_where_its_run_is_known(run: Path, all_pictures: None) -> None:
     result = random_result(2, 10)
-    confusion = np.array([[5, 0], [0, 5]])
-    drawn = draw_pictures(result, confusion, "none", replace(origin(result), run=run))
+    drawn = draw_pictures(result, measure(result, resamples=0), "none", replace(origin(result), run=run))
     assert drawn[-1].name == "learning"
-    assert "best epoch" in drawn[-1].told
+    assert "best epoch" in drawn[-1].summary
 
 
 def test_a_damaged_history_costs_no_report(run: Path, tmp_path: Path, all_pictures: None) -> None:
     copied = shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("*.ckpt", "*.onnx"))
     (copied / "history.csv").write_text("epoch\n1\n")
     result = random_result(2, 10)
-    drawn = draw_pictures(result, np.array([[5, 0], [0, 5]]), "none", replace(origin(result), run=copied))
+    drawn = draw_pictures(result, measure(result, resamples=0), "none", replace(origin(result), run=copied))
     assert "learning" not in {one.name for one in drawn}
+
+
+def test_a_picture_is_one_row_and_the_code_that_draws_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def draw_paths(subject: Subject) -> Drawing:
+        figure = new_figure(3, 2)
+        figure.subplots().barh(range(len(subject.result.paths)), 1)
+        return Drawing(figure, "Paths", f"{len(subject.result.paths)} paths")
+
+    added = PictureKind(name="paths", draw=draw_paths, reading="One bar for each path.", layout=lambda classes: "broad")
+    monkeypatch.setattr(infer.reports.pictures, "PICTURES", (added,))
+    save(random_result(2, 20), tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert '<figure class="broad"><h3>Paths</h3>' in page
+    assert 'alt="Paths. 20 paths"' in page
+    assert "<figcaption>One bar for each path.</figcaption>" in page
+    assert {"paths.png", "paths.svg"} <= {path.name for path in tmp_path.iterdir()}
+    save(random_result(2, 20), tmp_path, pictures=False)
+    assert {path.name for path in tmp_path.iterdir()} == {"report.json", "predictions.csv"}

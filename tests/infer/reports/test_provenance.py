@@ -10,7 +10,7 @@ from helpers.results import origin, random_result
 from infer.images.preprocess import CenterCrop, PixelSpec, Resize, ResizeLonger
 from infer.metrics.metrics import measure
 from infer.model.card import read_card
-from infer.reports.provenance import Origin, data_card, limits, model_card, pixels_in_words, run_of, set_counts
+from infer.reports.provenance import Origin, data_card, describe_pixels, limits, model_card, run_of, set_counts
 
 
 @pytest.fixture
@@ -36,38 +36,41 @@ def test_the_sets_of_a_run_are_counted_from_its_table_and_else_from_the_card(exp
     assert set_counts(replace(exported, run=None, card=replace(exported.card, provenance={}))) == {}
 
 
-def test_the_data_card_tells_images_patients_counts_split_and_fingerprint(exported: Origin) -> None:
-    told = dict(data_card(measure(random_result(2, 20), resamples=0), exported))
-    assert told["these images"] == "20, their patients are not known"
-    assert told["from"] == "cells (CSVs)"
-    assert told["training images"].startswith("24 (0 normal: ")
-    assert told["how it was split"] == "train.csv with Path and label"
-    assert "images of one patient may be in both" in told["patients in training"]
-    assert exported.card.provenance["data"]["fingerprint"] in told["fingerprint"]
+def test_the_data_card_has_images_patients_counts_split_and_fingerprint(exported: Origin) -> None:
+    facts = dict(data_card(measure(random_result(2, 20), resamples=0), exported))
+    assert facts["these images"] == "20, patients unknown"
+    assert facts["source"] == "cells (CSVs)"
+    assert facts["training images"].startswith("24 (0 normal: ")
+    assert facts["split"] == "train.csv with Path and label"
+    assert "images of one patient may be in both" in facts["patients in training"]
+    assert exported.card.provenance["data"]["fingerprint"] in facts["fingerprint"]
 
 
 @pytest.mark.parametrize(
-    ("groups", "told"),
-    [(("a", "b"), "2, none in two splits"), (("a", "a"), "1, of whom 1 are in more than one split: accuracy may be")],
+    ("groups", "text"),
+    [
+        (("a", "b"), "2, none in more than one split"),
+        (("a", "a"), "1, of whom 1 are in more than one split: accuracy may be too high"),
+    ],
 )
-def test_patients_that_cross_splits_are_told(
-    exported: Origin, tmp_path: Path, groups: tuple[str, str], told: str
+def test_patients_in_more_than_one_split_are_counted(
+    exported: Origin, tmp_path: Path, groups: tuple[str, str], text: str
 ) -> None:
     rows = zip(("x.png", "y.png"), groups, ("train", "valid"), strict=True)
     lines = [f"{path},0,{group},{split}" for path, group, split in rows]
     (tmp_path / "data.csv").write_text("\n".join(["path,label,group,split", *lines]) + "\n")
     metrics = measure(random_result(2, 20), resamples=0)
-    assert dict(data_card(metrics, replace(exported, run=tmp_path)))["patients in training"].startswith(told)
+    assert dict(data_card(metrics, replace(exported, run=tmp_path)))["patients in training"] == text
 
 
-def test_the_model_card_tells_the_network_its_training_and_the_proof(exported: Origin) -> None:
-    told = dict(model_card(exported))
-    assert told["network"] == "resnet18, fp32, opset 17"
-    assert told["parity gate"].startswith("passed on 12 images (CPU), labels that differ: 0")
-    assert told["weights, sha256"] == exported.card.provenance["weights_sha256"]
-    assert "epochs: 2" in told["training"]
-    assert "torch" in told["trained with"]
-    assert "12 validation images, which also chose the epoch" in told["best epoch"]
+def test_the_model_card_has_the_network_its_training_and_the_parity_gate(exported: Origin) -> None:
+    facts = dict(model_card(exported))
+    assert facts["network"] == "resnet18, fp32, opset 17"
+    assert facts["parity gate"].startswith("passed on 12 images (CPU), labels that differ: 0")
+    assert facts["weights, sha256"] == exported.card.provenance["weights_sha256"]
+    assert "epochs: 2" in facts["training"]
+    assert "torch" in facts["trained with"]
+    assert "12 validation images, on which the epoch was chosen" in facts["best epoch"]
     averaged = dict(model_card(replace(exported, averaged="4 views of each image (flips)")))
     assert averaged["averaged"] == "4 views of each image (flips)"
 
@@ -79,14 +82,14 @@ def test_a_network_in_training_and_a_changed_file_say_so(exported: Origin, tmp_p
     assert "CHANGED" in dict(model_card(replace(exported, model=changed)))["parity gate"]
 
 
-def test_pixels_are_told_in_words() -> None:
+def test_preprocessing_is_described_step_by_step() -> None:
     spec = PixelSpec.default(224)
-    wanted = "resized so that its shorter side is 256 pixels, then the centre 224 x 224 pixels, in colour"
-    assert pixels_in_words(spec) == wanted
+    wanted = "resized so that its shorter side is 256 pixels, then cropped to the centre 224 x 224 pixels, in colour"
+    assert describe_pixels(spec) == wanted
     steps = (ResizeLonger(50), CenterCrop(40, 30), Resize(20, 10))
     spec = PixelSpec(steps=steps, canvas=(20, 10), window=(20, 10), reduced_decode=False)
-    told = pixels_in_words(spec)
-    assert "its longer side is 50 pixels, then cut to the centre 30 x 40 pixels, then resized to 10 x 20" in told
+    text = describe_pixels(spec)
+    assert "its longer side is 50 pixels, then cropped to the centre 30 x 40 pixels, then resized to 10 x 20" in text
 
 
 def limits_of(exported: Origin, **changes: object) -> str:
@@ -97,18 +100,18 @@ def test_limits_follow_from_what_is_known(exported: Origin) -> None:
     assert "not a medical device" in limits_of(exported)
     assert "32 x 32 pixels" in limits_of(exported)
     own = limits_of(exported, own=True)
-    assert "come from cells, as those that it was trained on do" in own
-    assert "chosen on these very images" in own
-    assert "may have been trained on these very images" in limits_of(exported, split="train", own=True)
-    elsewhere = limits_of(exported)  # of the same name: that alone tells nothing
-    assert "as those that it was trained on do" not in elsewhere
-    assert "very images" not in elsewhere
+    assert "come from cells, like those that it was trained on" in own
+    assert "chosen on these images" in own
+    assert "may have been trained on these images" in limits_of(exported, split="train", own=True)
+    elsewhere = limits_of(exported)  # of the same name: that alone proves nothing
+    assert "like those that it was trained on. Expect" not in elsewhere
+    assert "on these images" not in elsewhere
 
 
-def test_limits_of_an_uncalibrated_model_and_of_images_without_patients_are_told(exported: Origin) -> None:
-    assert "were not calibrated" in limits_of(exported)
+def test_uncalibrated_probabilities_and_unknown_patients_are_limits(exported: Origin) -> None:
+    assert "are not calibrated" in limits_of(exported)
     calibrated = replace(exported.card, temperature=1.3)
-    assert "were not calibrated" not in limits_of(exported, card=calibrated)
+    assert "are not calibrated" not in limits_of(exported, card=calibrated)
     known = replace(random_result(2, 4), groups=("a", "b", "c", "d"))
-    assert "Without patients" in limits_of(exported)
-    assert "Without patients" not in " ".join(limits(known, origin(known)))
+    assert "Patients are unknown" in limits_of(exported)
+    assert "Patients are unknown" not in " ".join(limits(known, origin(known)))

@@ -16,7 +16,17 @@ from infer.core.console import Screen
 from infer.core.errors import ConfigError, ImageError
 from infer.images.preprocess import PixelSpec, read_window
 from infer.model.session import Session
-from infer.reports.thumbnails import ACTIVATION, MOST, OCCLUSION, SIDE, choose_images, jpeg_uri, make_gallery, overlay
+from infer.reports.thumbnails import (
+    ACTIVATION,
+    MOST,
+    MOST_CLASSES,
+    OCCLUSION,
+    SIDE,
+    choose_images,
+    jpeg_uri,
+    make_gallery,
+    overlay,
+)
 
 
 def test_mistakes_are_the_most_confident_and_the_unsure_those_with_the_smallest_margin() -> None:
@@ -26,7 +36,7 @@ def test_mistakes_are_the_most_confident_and_the_unsure_those_with_the_smallest_
         rows = np.flatnonzero(result.truth == choice.label)
         wrong = [row for row in rows if result.predicted[row] != choice.label]
         assert list(choice.mistakes) == sorted(wrong, key=lambda row: -top[row, -1])[:5]
-        assert list(choice.unsure) == sorted(rows, key=lambda row: top[row, -1] - top[row, -2])[:5]
+        assert list(choice.uncertain) == sorted(rows, key=lambda row: top[row, -1] - top[row, -2])[:5]
         assert len(choice.mistakes) == 5
 
 
@@ -35,7 +45,7 @@ def test_a_class_without_images_is_left_out_and_one_without_mistakes_has_none() 
     result = replace(result, truth=np.where(result.truth == 1, 0, result.truth))
     right = replace(result, probabilities=np.eye(3, dtype=np.float32)[result.truth])
     assert [choice.label for choice in choose_images(right, 4)] == [0, 2]
-    assert all(not choice.mistakes and choice.unsure for choice in choose_images(right, 4))
+    assert all(not choice.mistakes and choice.uncertain for choice in choose_images(right, 4))
     assert choose_images(result, 0) == ()
 
 
@@ -43,8 +53,8 @@ def test_a_class_without_images_is_left_out_and_one_without_mistakes_has_none() 
 def test_the_number_of_images_is_bounded_whatever_the_number_of_classes(classes: int) -> None:
     result = random_result(classes, 4000)
     chosen = choose_images(result, 100)
-    assert sum(len(choice.mistakes) + len(choice.unsure) for choice in chosen) <= MOST
-    assert len(chosen) == min(classes, MOST // 2)
+    assert sum(len(choice.mistakes) + len(choice.uncertain) for choice in chosen) <= MOST
+    assert len(chosen) == min(classes, MOST_CLASSES)
     wrong = np.bincount(result.truth[result.predicted != result.truth], minlength=classes)
     left_out = set(range(classes)) - {choice.label for choice in chosen}
     assert all(wrong[k] <= min(wrong[choice.label] for choice in chosen) for k in left_out)
@@ -89,10 +99,10 @@ def test_a_gallery_holds_what_the_network_sees_and_names_what_cannot_be_read_any
     spec = PixelSpec.default(24)
     Path(pictured.files[3]).unlink()
     gallery = make_gallery(pictured, spec, ReportConfig(thumbnails=6), quiet)
-    assert set(gallery.views) == {place for choice in gallery.chosen for place in choice.places} == set(range(12))
+    assert set(gallery.views) == {row for choice in gallery.choices for row in choice.rows} == set(range(12))
     assert isinstance(gallery.views[3], ImageError)
     np.testing.assert_array_equal(gallery.views[5], read_window(pictured.files[5], spec))
-    assert (gallery.heat, gallery.heat_told) == ({}, "")
+    assert (gallery.heat, gallery.heat_legend) == ({}, "")
 
 
 @pytest.mark.parametrize("config", [{"thumbnails": 0}, {"pictures": False}])
@@ -106,7 +116,7 @@ def test_heat_maps_are_of_the_predicted_class_and_say_how_they_were_found(
 ) -> None:
     session = Session(model, "cpu")
     gallery = make_gallery(pictured, session.card.pixels, ReportConfig(thumbnails=1, heatmaps=True), quiet, session, 16)
-    assert gallery.heat_told == OCCLUSION != ACTIVATION
+    assert gallery.heat_legend == OCCLUSION != ACTIVATION
     assert set(gallery.heat) == set(gallery.views)
     assert {heat.shape for heat in gallery.heat.values()} == {(8, 8)}
 

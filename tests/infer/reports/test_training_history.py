@@ -34,7 +34,7 @@ def test_runs_on_the_same_images_say_so_and_others_are_warned_about(run: Path) -
     one = read_run(run)
     assert "the same for all" in data_note([one, one])
     other = RunHistory(one.name, one.data, "another fingerprint", one.monitor, one.epochs, one.best)
-    assert "do not compare" in data_note([one, other])
+    assert "their metrics cannot be compared" in data_note([one, other])
 
 
 def test_a_folder_that_is_no_run_is_an_error(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_folder_that_is_no_run_is_an_error(tmp_path: Path) -> None:
 def test_a_damaged_history_is_an_error(run: Path, tmp_path: Path, content: str) -> None:
     copy = shutil.copytree(run, tmp_path / "run")
     (copy / "history.csv").write_text(content)
-    with pytest.raises(DataError, match=r"history\.csv cannot be read"):
+    with pytest.raises(DataError, match=r"history\.csv is damaged"):
         read_run(copy)
 
 

@@ -90,7 +90,7 @@ def test_best_holds_the_network_of_the_best_epoch_not_of_the_last(
     assert marks(tmp_path) == (5, 3)  # of equal metrics, the smaller loss
     assert load_checkpoint(tmp_path / "best.safetensors")[1].provenance["validation"]["epoch"] == 3
     assert [line.endswith("best") for line in lines] == [True, True, True, False, False]
-    assert (done.metrics.accuracy.value, done.run) == (9 / 12, tmp_path)
+    assert (done.metrics["accuracy"].value, done.run) == (9 / 12, tmp_path)
     assert {"curves.png", "report", "history.csv", "last.ckpt"} <= {path.name for path in tmp_path.iterdir()}
 
 

@@ -1,0 +1,40 @@
+"""A report's folder holds the report's files, and no other file of it is touched."""
+
+from pathlib import Path
+
+import pytest
+from helpers.results import random_result, save
+
+import infer.reports.files
+import infer.reports.pictures
+from infer.reports.files import PREDICTIONS, REPORT_JSON, remove_report, report_files
+
+
+def test_a_report_has_numbers_predictions_a_page_and_each_picture_twice(all_pictures: None) -> None:
+    names = report_files()
+    assert names[:3] == ("report.json", "predictions.csv", "report.html")
+    pictures = [kind.name for kind in infer.reports.pictures.PICTURES]
+    assert names[3:] == tuple(f"{name}.{suffix}" for name in pictures for suffix in ("png", "svg"))
+    assert len(set(names)) == len(names) == 17
+
+
+def test_a_report_is_removed_except_for_what_is_kept_and_what_is_not_its(tmp_path: Path, all_pictures: None) -> None:
+    for name in (*report_files(), "notes.txt", "roc.pdf"):
+        (tmp_path / name).write_text("")
+    remove_report(tmp_path, keep=(REPORT_JSON, PREDICTIONS))
+    assert {path.name for path in tmp_path.iterdir()} == {REPORT_JSON, PREDICTIONS, "notes.txt", "roc.pdf"}
+
+
+def test_where_there_is_no_report_nothing_is_removed_and_no_picture_code_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infer.reports.files, "report_files", None)
+    remove_report(tmp_path / "absent")
+    assert not (tmp_path / "absent").exists()
+
+
+def test_files_of_an_earlier_report_that_this_one_does_not_make_are_gone_and_others_are_not(tmp_path: Path) -> None:
+    save(random_result(2, 20), tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    save(random_result(2, 20), tmp_path, pictures=False)
+    assert {path.name for path in tmp_path.iterdir()} == {"report.json", "predictions.csv", "notes.txt"}
