@@ -22,7 +22,7 @@ MOST_IN_FULL = 10
 """With more classes, a cell of the confusion matrix has its count alone, and nothing where that is 0."""
 MOST_NAMED = 40
 """With more classes, pictures have one size and show no names and no counts."""
-MOST_CELLS = 250
+MOST_CELLS = 400
 """Cells along each side of the confusion matrix; with more classes, one cell stands for several."""
 MATRIX_SIDE = 7.5
 """Inches of a confusion matrix without names."""
@@ -53,10 +53,16 @@ def confusion_figure(result: EvaluationResult, confusion: NDArray[np.int64], nor
 
 
 def draw_matrix(axes: "Axes", values: NDArray[np.float64], most: float) -> "tuple[AxesImage, int]":
-    """Draw a matrix [K, K], rows truth, from 0 in white to `most` in blue; the image, and the classes along a cell."""
+    """Draw a matrix [K, K], rows truth, from 0 in white to `most` in blue; the image, and the classes along a cell.
+
+    With many classes, small values are darker than in proportion, as single confusions would be invisible.
+    """
+    from matplotlib.colors import PowerNorm
+
     cells, per_cell = largest_of_blocks(values, MOST_CELLS)
     end = len(cells) * per_cell - 0.5
-    image = axes.imshow(cells, cmap="Blues", vmin=0, vmax=most, extent=(-0.5, end, end, -0.5))
+    norm = PowerNorm(1 if len(values) <= MOST_NAMED else 0.4, 0, most)
+    image = axes.imshow(cells, cmap="Blues", norm=norm, extent=(-0.5, end, end, -0.5))
     axes.set_xlabel(axis_label("prediction", len(values)))
     return image, per_cell
 

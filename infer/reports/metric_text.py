@@ -15,7 +15,12 @@ def summary_rows(result: EvaluationResult, metrics: Metrics) -> Iterator[tuple[s
         format_estimate = percent if metric.percent else decimal
         yield metric.name, *format_estimate(metrics[metric.key]), metric.describe(result)
         if metric.key == "accuracy":
-            yield "majority-class baseline", f"{metrics.majority_share:.2%}", "", "accuracy of one answer for all"
+            yield (
+                "majority-class baseline",
+                f"{metrics.majority_share:.2%}",
+                "",
+                "always predicting the most frequent class",
+            )
     if at := metrics.at_threshold:
         chosen = f"class {shown(str(result.classes[at.positive]))}; threshold from {at.chosen_on}"
         yield f"sensitivity at {at.threshold:.3g}", *percent(at.sensitivity), chosen

@@ -66,7 +66,7 @@ def _headline(metrics: Metrics) -> str:
     patients = f"of {metrics.groups:,} patients" if metrics.groups else "patients unknown"
     tiles = (
         ("accuracy", *_with_interval(metrics["accuracy"])),
-        ("majority-class baseline", f"{metrics.majority_share:.2%}", "accuracy of one answer for all images"),
+        ("majority-class baseline", f"{metrics.majority_share:.2%}", "always predicting the most frequent class"),
         ("balanced accuracy", *_with_interval(metrics["balanced_accuracy"])),
         ("images", f"{metrics.images:,}", patients),
     )
@@ -96,7 +96,7 @@ def _metrics_table(result: EvaluationResult, metrics: Metrics) -> str:
 def _class_tables(result: EvaluationResult, metrics: Metrics) -> str:
     """The metrics of each class; with many classes, those of the worst, and all of them folded away."""
     every, worst = range(len(result.classes)), worst_classes(metrics)
-    note = '<p class="soft">Below each value its 95% interval.</p>'
+    note = '<p class="soft">The 95% interval is below each value.</p>'
     if len(every) <= MOST_IN_FULL:
         return _class_table(result, metrics, every, "Metrics by class") + note
     intro = f"<p>The {len(worst)} of {len(every)} classes with the lowest F1.</p>"
@@ -161,7 +161,8 @@ def _most_confused(result: EvaluationResult, metrics: Metrics) -> str:
         for one in confusions
     )
     heads = '<th scope="col">truth</th><th scope="col">prediction</th><th scope="col" class="number">images</th>'
-    heads += '<th scope="col" class="number">share of truth</th>'
+    heads += '<th scope="col" class="number">share</th>'
     table = wide(f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>", "Most frequent confusions")
-    note = f"The {len(confusions)} most frequent of {total} confusions; report.json has the whole matrix."
+    note = f"The {len(confusions)} most frequent of {total} confusions; shares are of the images of the true class. "
+    note += "The whole matrix is in report.json."
     return f"<h3>Most frequent confusions</h3>{table}<p>{note}</p>"

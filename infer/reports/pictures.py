@@ -98,22 +98,21 @@ PICTURES: tuple[PictureKind, ...] = (
         name="confusion",
         draw=lambda it: confusion_figure(it.result, it.metrics.confusion, it.normalize),
         reading="Each row holds the images of one true class, each column those of one predicted class; correct "
-        "predictions lie on the diagonal. Cells give the number of images and its share.",
+        "predictions lie on the diagonal. Where there is room, cells give the number of images and its share.",
         layout=lambda classes: "broad" if classes > MOST_BESIDE else "",
     ),
     PictureKind(
         name="roc",
         draw=lambda it: roc_figure(it.result, it.metrics),
-        reading="From left to right, more images are called positive: more of the class's own images are found (up), "
-        "and more of the others are called so wrongly (right). The closer to the upper left corner, the better; the "
-        "dotted diagonal is chance.",
+        reading="From left to right, more images are assigned to the class: more of its own images (up), and more of "
+        "the others, wrongly (right). The closer to the upper left corner, the better; the dotted diagonal is chance.",
     ),
     PictureKind(
         name="precision-recall",
         draw=lambda it: precision_recall_figure(it.result, it.metrics),
-        reading="From left to right, more of the class's images are found (recall); the height is the share of images "
-        "called the class that are of it (precision). The dotted lines are chance: the class's share of the images. "
-        "For a rare class, this shows more than the ROC curve.",
+        reading="From left to right, more of the class's images are found (recall). The height is the precision: of "
+        "the images assigned to the class, the share that belongs to it. Dotted lines, for up to six classes, are "
+        "chance: the class's share of the images. For a rare class, this shows more than the ROC curve.",
     ),
     PictureKind(
         name="reliability",
@@ -125,12 +124,13 @@ PICTURES: tuple[PictureKind, ...] = (
     PictureKind(
         name="scores",
         draw=lambda it: scores_figure(it.result),
-        reading="How confident the network is. Where the distributions overlap, it confuses the groups.",
+        reading="How probabilities are distributed. Of two classes, the second one's, by truth: where distributions "
+        "overlap, the classes are confused. Of more, that of the true class, for right and wrong predictions.",
     ),
     PictureKind(
         name="balance",
         draw=lambda it: balance_figure(it.result, set_counts(it.origin)),
-        reading="The number of images of each class in each data set, and its share. Where shares differ between sets, "
+        reading="How many images of each class each data set has. Where the shares of classes differ between sets, "
         "accuracy and precision change with them.",
         layout=lambda classes: "tall" if classes > MOST_BESIDE else "",
     ),

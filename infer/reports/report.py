@@ -115,7 +115,7 @@ def _confusions_table(result: EvaluationResult, metrics: Metrics) -> RichTable:
     table = RichTable(caption=caption, caption_justify="left")
     for heading in ("truth", "prediction"):
         table.add_column(heading, overflow="fold")
-    for heading in ("images", "share of truth"):
+    for heading in ("images", "share of the class"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         names = (Text(shown(str(result.classes[k]))) for k in (row.truth, row.predicted))

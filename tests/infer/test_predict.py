@@ -474,4 +474,4 @@ def test_the_report_counts_no_guesses_and_says_how_many_images_it_leaves_out(
     assert ran.code == 0, ran.err
     report = json.loads((tmp_path / "o.report" / "report.json").read_text())
     assert report["images"] == len(names) - 1
-    assert f"1 of {len(names)} images cannot be read and are left out of all figures" in report["notes"]
+    assert f"1 of {len(names)} images could not be read and are left out of all numbers" in report["notes"]

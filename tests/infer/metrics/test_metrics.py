@@ -1,11 +1,14 @@
 """What a report's reader is promised: each number by its definition, and an interval that holds it."""
 
-from dataclasses import replace
+import tracemalloc
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+import infer.metrics.draws
+from infer.metrics.draws import SortedPredictions
 from infer.metrics.metrics import Estimate, Metrics, measure, normalized
 from infer.metrics.point_values import softmax
 from infer.metrics.result import EvaluationResult
@@ -210,3 +213,37 @@ def test_the_worst_log_loss_lies_in_its_interval() -> None:
     assert loss.low is not None
     assert loss.high is not None
     assert loss.low <= loss.value <= loss.high  # type: ignore[operator]
+
+
+def test_many_classes_take_little_memory() -> None:
+    made = many(60, 120)
+    tracemalloc.start()
+    metrics = measure(made, resamples=20)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert metrics["macro_f1"].value is not None
+    assert peak < 20e6  # a matrix of classes^4 numbers would take 100 MB
+
+
+def test_many_classes_have_the_numbers_that_few_would_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = many(40, 200)
+    by_products = estimates(measure(made, resamples=100))
+    monkeypatch.setattr(infer.metrics.draws, "MANY_CLASSES", 40)
+    assert SortedPredictions.of(made.probabilities, made.truth).rankings
+    for name, one in estimates(measure(made, resamples=100)).items():
+        assert by_products[name] == Estimate(*(pytest.approx(end, abs=1e-12) for end in astuple(one))), name
+
+
+def many(classes: int, images: int) -> EvaluationResult:
+    names = tuple(ClassName(str(k), str(k)) for k in range(classes))
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, classes, images)
+    probabilities = softmax(rng.normal(0, 1, (images, classes)) + 3 * np.eye(classes)[truth])
+    return EvaluationResult(
+        title="many",
+        classes=names,
+        ordered=False,
+        paths=tuple(map(str, range(images))),
+        truth=truth,
+        probabilities=probabilities,
+    )

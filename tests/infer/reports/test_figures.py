@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from helpers.results import random_result
 
-from infer.reports.figures import balance_figure, confusion_figure, reliability_figure, scores_figure
+from infer.reports.figures import (
+    balance_figure,
+    confusion_figure,
+    largest_of_blocks,
+    reliability_figure,
+    scores_figure,
+)
 from infer.reports.plot_style import plain_style
 
 
@@ -73,3 +79,29 @@ def test_the_balance_tells_every_sets_counts() -> None:
     own = np.bincount(result.truth, minlength=3)
     assert drawing.summary == f"training: 10, 20, 30; these images: {', '.join(map(str, own))}"
     np.testing.assert_allclose([bar.get_width() for bar in drawing.figure.axes[0].patches[:3]], [1 / 6, 2 / 6, 3 / 6])
+
+
+def test_with_many_classes_pictures_have_one_size_and_the_balance_is_a_curve() -> None:
+    result = random_result(450, 900)
+    confusion = np.eye(450, dtype=np.int64) * 3
+    confusion[7, 300] = 5
+    with plain_style():
+        drawing = confusion_figure(result, confusion, "none")
+        balance = balance_figure(result, {"training": [4] * 449 + [9]})
+    axes = drawing.figure.axes[0]
+    assert texts(axes) == []
+    cells = axes.images[0].get_array()
+    assert cells.shape == (225, 225)
+    assert cells[3, 150] == 5
+    assert "a cell stands for 2 x 2 classes" in drawing.summary
+    assert max(*drawing.figure.get_size_inches(), *balance.figure.get_size_inches()) < 9
+    assert balance.summary.startswith("training: 4 to 9 images in each class; these images: ")
+    assert balance.figure.axes[0].lines[0].get_ydata().tolist() == [9] + [4] * 449
+
+
+def test_a_block_of_cells_has_its_largest_value() -> None:
+    blocks, side = largest_of_blocks(np.arange(25.0).reshape(5, 5), 3)
+    assert blocks.tolist() == [[6, 8, 9], [16, 18, 19], [21, 23, 24]]
+    assert side == 2
+    whole, side = largest_of_blocks(np.eye(3), 3)
+    assert (whole.tolist(), side) == (np.eye(3).tolist(), 1)
