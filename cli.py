@@ -291,10 +291,10 @@ def _train_extra(command: str) -> Iterator[None]:
         ) from error
 
 
-def _screen(on_errors: bool = False) -> "Screen":
+def _screen(to_stderr: bool = False) -> "Screen":
     from infer.core.console import open_screen
 
-    return open_screen(on_errors)
+    return open_screen(to_stderr)
 
 
 def _print_json(content: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from PIL import features
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from infer.core.cpu import EIGHT_BITS, cores, instructions, int8_problem
+from infer.core.cpu import INT8_INSTRUCTIONS, cores, instructions, int8_problem
 from infer.core.errors import LabError
 from infer.core.files import cache_folder
 from infer.core.text import shown
@@ -128,7 +128,7 @@ def _runtime(providers: Sequence[Provider]) -> str:
 
 
 def _int8() -> str:
-    suitable = [name for name in instructions() if name in EIGHT_BITS]
+    suitable = [name for name in instructions() if name in INT8_INSTRUCTIONS]
     if suitable:
         return f"this processor multiplies 8-bit numbers without overflow ({', '.join(suitable)})"
     return int8_problem() or "not known for this processor: check int8 files with lab verify"

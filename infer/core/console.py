@@ -1,4 +1,4 @@
-"""What the user sees while a command works: lines, tables, a live progress bar. Names are shown as they are."""
+"""Output on the terminal: lines, tables, a live progress bar. Text is never read as markup."""
 
 import contextlib
 import os
@@ -15,10 +15,10 @@ from infer.core.text import shown
 
 
 class Terminal(Console):
-    """A rich console that goes on in silence where the reader has gone, as in `lab predict ... | head -1`."""
+    """A rich console that stays quiet once its reader has closed the pipe, as in `lab predict ... | head -1`."""
 
     def on_broken_pipe(self) -> None:
-        """Rich would end the program here, and with it the work."""
+        """Discard further output; rich would exit here, before the work is finished."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -30,17 +30,18 @@ class Bar:
     progress: Progress
     task: TaskID
 
-    def step(self, done: int, note: str = "") -> None:
-        """`done` of the total are finished; `note` stands at the end of the bar."""
-        self.progress.update(self.task, completed=done, note=note)
+    def step(self, completed: int, note: str = "") -> None:
+        """Show `completed` of the total, and `note` at the end of the bar."""
+        self.progress.update(self.task, completed=completed, note=note)
 
 
-def open_screen(on_errors: bool = False) -> "Screen":
-    """The terminal; a quiet one in all but the first of several processes that torchrun started, which sets RANK.
+def open_screen(to_stderr: bool = False) -> "Screen":
+    """The terminal; a quiet one in all but the first of several processes of torchrun, which sets RANK.
 
-    `on_errors`: on standard error, where the standard output is for a machine.
+    Args:
+        to_stderr: write to standard error, because standard output is read by a program.
     """
-    return Screen(Terminal(stderr=on_errors)) if os.environ.get("RANK", "0") == "0" else Screen(Console(quiet=True))
+    return Screen(Terminal(stderr=to_stderr)) if os.environ.get("RANK", "0") == "0" else Screen(Console(quiet=True))
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,16 @@ class Screen:
     console: Console = field(default_factory=Terminal)
 
     def say(self, text: str) -> None:
-        """One line of text; nothing in it is read as markup, and it is not wrapped."""
+        """Print lines of text, without markup and without wrapping."""
         self.console.print(Text("\n".join(map(shown, text.split("\n")))), soft_wrap=True)
 
     def show(self, *renderables: RenderableType) -> None:
-        """Tables."""
+        """Print tables, or anything else that rich can render."""
         self.console.print(*renderables, sep="\n")
 
     @contextlib.contextmanager
-    def bar(self, what: str, total: int) -> Iterator[Bar]:
-        """A progress bar that leaves no trace; nothing where the output is no terminal."""
+    def bar(self, description: str, total: int) -> Iterator[Bar]:
+        """Show a progress bar and remove it at the end; show nothing if the output is not a terminal."""
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
@@ -69,24 +70,24 @@ class Screen:
         )
         hidden = not self.console.is_terminal
         with Progress(*columns, console=self.console, transient=True, disable=hidden) as progress:
-            yield Bar(progress, progress.add_task(what, total=max(total, 1), note=""))
+            yield Bar(progress, progress.add_task(description, total=max(total, 1), note=""))
 
 
 @contextlib.contextmanager
 def captured_stderr() -> Iterator[list[str]]:
-    """What libraries write to standard error meanwhile, past Python's own; as lines, once it is over."""
-    said: list[str] = []
+    """Capture what libraries in C write to file descriptor 2; the list has the lines once the block has ended."""
+    lines: list[str] = []
     with tempfile.TemporaryFile() as file:
         try:
-            kept = os.dup(2)
-        except OSError:  # there is none
-            yield said
+            stderr = os.dup(2)
+        except OSError:  # the process has no standard error
+            yield lines
             return
         os.dup2(file.fileno(), 2)
         try:
-            yield said
+            yield lines
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr, 2)
+            os.close(stderr)
             file.seek(0)
-            said += file.read().decode(errors="replace").splitlines()
+            lines += file.read().decode(errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""CSV files: read as text, written for every reader."""
+"""CSV files: cells are read as text, and quoted so that any CSV reader understands them."""
 
 import csv
 import io
@@ -9,12 +9,12 @@ from infer.core.errors import DataError
 
 
 def read_csv(path: Path, strip: bool = True) -> list[list[str]]:
-    """The rows of a CSV as text, blank lines left out; a byte-order mark and CR LF are understood.
+    """The rows of a CSV as text, without blank lines; a byte-order mark and CR LF are accepted.
 
-    Spaces around a cell are stripped, unless `strip` is false.
+    Spaces around a cell are stripped, unless `strip` is false. Bytes that are not UTF-8 become surrogates.
 
     Raises:
-        DataError: there is no such file, it cannot be read, or it is no text.
+        DataError: the file does not exist, cannot be read, or is not text.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
@@ -24,14 +24,14 @@ def read_csv(path: Path, strip: bool = True) -> list[list[str]]:
     except csv.Error as error:
         raise DataError(f"{path} is not a CSV: {error}; save it as comma-separated text") from error
     if any("\0" in cell for row in rows[:100] for cell in row):
-        raise DataError(f"{path} is not a CSV: it holds NUL bytes; save it as comma-separated text in UTF-8")
+        raise DataError(f"{path} is not a CSV: it contains NUL bytes; save it as comma-separated text in UTF-8")
     return [row for row in rows if any(row)]
 
 
 def csv_line(row: Sequence[object]) -> str:
-    """A row as CSV, ended by a line feed. Cells with a quote, comma or line break of either kind are quoted."""
+    """A row as CSV, ended by a line feed. Cells with a quote, a comma, CR or LF are quoted."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(row)  # it quotes what is part of the terminator, so CR and LF
+    csv.writer(text, lineterminator="\r\n").writerow(row)  # the writer quotes characters of its terminator: CR and LF
     return text.getvalue()[:-2] + "\n"
 
 

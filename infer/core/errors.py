@@ -1,41 +1,44 @@
-"""Every error that a user can cause, as one tree.
+"""The errors that a user can cause, as one tree.
 
-    LabError                exit code 1, printed as one line
-    ├── ConfigError         exit code 2: an option whose value makes no sense
-    ├── DataError           images, labels, splits
-    │   └── ImageError      one image that cannot be decoded
-    ├── ModelError          a checkpoint or ONNX file that lab cannot use
-    ├── DeviceError         a GPU, a provider or its memory
-    ├── OutputError         something that cannot be written
-    ├── TrainingError       training cannot go on
-    ├── ExportError         the exported file is not what was asked for
-    │   └── ParityError     ... it does not answer as the network did
-    └── MissingExtraError   an optional part of lab is not installed
+    LabError                any of these; exit code 1, printed as one line
+    ├── ConfigError         an option with an invalid value; exit code 2
+    ├── DataError           images, labels or splits that cannot be used
+    │   └── ImageError      an image that cannot be decoded
+    ├── ModelError          a checkpoint or ONNX file that cannot be used
+    ├── DeviceError         a device that is unavailable or out of memory
+    ├── OutputError         a file or folder that cannot be written
+    ├── TrainingError       training that cannot continue
+    ├── ExportError         an exported file that is not as requested
+    │   └── ParityError     an exported file whose outputs differ from the network's
+    └── MissingExtraError   an optional dependency that is not installed
 
-A message says what is wrong, what was found, and what to do about it.
+A message says what is wrong, what was found, and the remedy.
 """
 
 
 class LabError(Exception):
-    """An error to show to the user as one line."""
+    """Base of all errors; shown to the user as one line."""
 
     exit_code = 1
 
 
 class ConfigError(LabError):
-    """An option whose value makes no sense."""
+    """An option has an invalid value."""
 
     exit_code = 2
 
 
 class DataError(LabError):
-    """Images, labels or splits are not usable as they are."""
+    """Images, labels or splits cannot be used."""
 
 
 class ImageError(DataError):
-    """One image cannot be decoded.
+    """An image cannot be decoded.
 
-    Attributes: path (str), reason (str), transient (bool): whether it may be readable another time.
+    Attributes:
+        path: the image.
+        reason: why it cannot be decoded, without its path.
+        transient: whether another attempt may succeed, as after a network error.
     """
 
     def __init__(self, path: str, reason: str, transient: bool = False) -> None:
@@ -49,11 +52,11 @@ class ImageError(DataError):
 
 
 class ModelError(LabError):
-    """A checkpoint or ONNX file that lab cannot use."""
+    """A checkpoint or ONNX file cannot be used."""
 
 
 class DeviceError(LabError):
-    """The device that was asked for is not there, or its memory is exhausted."""
+    """The requested device is unavailable or out of memory."""
 
 
 class OutputError(LabError):
@@ -61,16 +64,16 @@ class OutputError(LabError):
 
 
 class TrainingError(LabError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class ExportError(LabError):
-    """The exported file is not what was asked for."""
+    """The exported file is not as requested."""
 
 
 class ParityError(ExportError):
-    """The exported file does not answer as the network did."""
+    """The outputs of the exported file differ from those of the network."""
 
 
 class MissingExtraError(LabError):
-    """An optional part of lab is not installed."""
+    """An optional dependency is not installed."""

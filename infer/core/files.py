@@ -1,4 +1,4 @@
-"""Files appear whole or not at all; names come in natural order; one place is the cache."""
+"""Files that are written completely or not at all, and the folder of the cache."""
 
 import contextlib
 import errno
@@ -16,9 +16,9 @@ from infer.core.remote import delete, upload, uri_of
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a draft beside `path`; rename it to `path` at the end, or delete it if anything failed.
+    """Yield a temporary file beside `path`; rename it to `path` at the end, or delete it if anything failed.
 
-    The draft keeps the suffix. A reader sees the old file or the new one, never half of one.
+    The temporary file has the same suffix. A reader sees the old file or the new one, never a part of one.
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
@@ -49,33 +49,33 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:
-    """The one-line error for a failed write of `path`, with the remedy."""
+    """An OutputError for a failed write of `path`, with the remedy."""
     cached = path.is_relative_to(cache_folder())
-    remedy = "set LAB_CACHE to a folder with room" if cached else "choose another place with --out"
+    remedy = "set LAB_CACHE to a folder with room" if cached else "choose another path with --out"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"the disk is full and {path} was not written; free some space or {remedy}")
     return OutputError(f"cannot write {path}: {error.strerror or error}; {remedy}")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file at once, atomically. Raises OutputError."""
+    """Write a file atomically. Raises OutputError."""
     with atomic_write(path) as draft:
         draft.write_bytes(content)
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a whole UTF-8 file at once, atomically; bytes of a name that are no UTF-8 are kept. Raises OutputError."""
+    """Write a UTF-8 file atomically; surrogates become the bytes that they stand for. Raises OutputError."""
     write_bytes(path, content.encode("utf-8", "surrogateescape"))
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file's content, as hexadecimal. Raises OSError."""
+    """SHA-256 of a file's content, in hexadecimal. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove(path: Path) -> None:
-    """Delete a file if it is there, on this machine or by its URI. Raises OSError, OutputError."""
+    """Delete a local or remote file if it exists. Raises OSError, OutputError."""
     if uri := uri_of(path):
         try:
             delete(uri)
@@ -86,7 +86,7 @@ def remove(path: Path) -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """Make `path` and its parents if they are not there. Raises OutputError."""
+    """Create `path` and its parents if they do not exist. Raises OutputError."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -95,7 +95,7 @@ def make_folder(path: Path) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where lab keeps what it can make again: $LAB_CACHE, or `lab` in the user's cache folder."""
+    """The folder for files that lab can make again: $LAB_CACHE, or `lab` in the user's cache folder."""
     if chosen := os.environ.get("LAB_CACHE"):
         return Path(chosen).expanduser()
     if sys.platform == "win32":

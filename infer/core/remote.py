@@ -1,6 +1,6 @@
-"""Files by URI, such as `s3://bucket/cells/` or `gs://...`: read and written through pyarrow's file systems.
+"""Files by URI, such as `s3://bucket/cells/`, read and written through pyarrow's file systems.
 
-Command lines and configs hold paths, and a path has lost one of the two slashes; `uri_of` puts it back.
+Configs contain URIs as paths, in which `//` has become `/`; `uri_of` restores it.
 """
 
 import functools
@@ -17,48 +17,48 @@ if TYPE_CHECKING:
     import pyarrow.fs
 
 URI = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.DOTALL)
-"""A scheme of one letter would be a Windows drive."""
+"""Scheme and rest of a URI; a scheme has two letters or more, since one would be a Windows drive."""
 
 
 @dataclass(frozen=True)
 class Remote:
-    """One file of a remote file system; any process with the same credentials can read it."""
+    """A file of a remote file system; any process with the same credentials can read it."""
 
     base: str
-    """The URI that the user gave, of this file or of a folder around it."""
+    """The URI that the user gave: this file, or a folder that contains it."""
     path: str
-    """In the file system that this URI leads to; no URI itself, so any name may be in it."""
+    """Path in the file system of that URI; it is not a URI, so names need no escaping."""
 
     def __str__(self) -> str:
         return f"{self.base.partition('://')[0]}://{self.path}"
 
     def open(self) -> BinaryIO:
-        """The content. Raises OSError where it cannot be read."""
+        """Read the whole file. Raises OSError."""
         system, _ = _open_system(self.base)
         with system.open_input_file(self.path) as file:
             return io.BytesIO(file.read())
 
     def changed(self) -> float:
-        """When it was last changed, in seconds since 1970; 0 where that is not known. Raises OSError."""
+        """Time of the last change in seconds since 1970; 0 if unknown. Raises OSError."""
         system, _ = _open_system(self.base)
         return (system.get_file_info(self.path).mtime_ns or 0) / 1e9
 
 
 def uri_of(path: Path) -> str | None:
-    """The URI that a path stands for, or None where it is a path."""
-    found = URI.fullmatch(str(path))
-    if found is None:
+    """The URI that a path stands for, or None for a local path."""
+    match = URI.fullmatch(str(path))
+    if match is None:
         return None
-    return f"file:///{found[2]}" if found[1] == "file" else f"{found[1]}://{found[2]}"
+    return f"file:///{match[2]}" if match[1] == "file" else f"{match[1]}://{match[2]}"
 
 
 def display_path(path: Path) -> str:
-    """A path, or the URI that it stands for, as the user wrote it."""
+    """The text to show for a path: the URI that it stands for, or the path."""
     return uri_of(path) or str(path)
 
 
 def require_reachable(uri: str) -> None:
-    """Raises OutputError where a file could not be written there, as far as that can be told without writing."""
+    """Raise OutputError if the file system of a URI cannot be reached; it is not written to."""
     try:
         system, path = _open_system(uri)
         system.get_file_info(path)
@@ -67,10 +67,10 @@ def require_reachable(uri: str) -> None:
 
 
 def list_remote(uri: str) -> dict[str, Remote]:
-    """All files below a remote folder by their names relative to it with `/`; of one file, it alone by its own name.
+    """All files below a remote folder, by their names relative to it with `/`; a single file by its own name.
 
     Raises:
-        DataError: there is nothing, or it cannot be listed.
+        DataError: the URI does not exist or cannot be listed.
     """
     from pyarrow.fs import FileSelector, FileType
 
@@ -81,15 +81,15 @@ def list_remote(uri: str) -> dict[str, Remote]:
             return {path.rpartition("/")[2]: Remote(uri, path)}
         if kind == FileType.NotFound:
             raise DataError(f"the input {uri} does not exist; check the address")
-        found = system.get_file_info(FileSelector(path, recursive=True))
+        entries = system.get_file_info(FileSelector(path, recursive=True))
     except OSError as error:
         raise DataError(f"cannot list {uri}: {_first_line(error)}; check the address and the credentials") from error
     start = len(path.rstrip("/")) + 1
-    return {item.path[start:]: Remote(uri, item.path) for item in found if item.type == FileType.File}
+    return {entry.path[start:]: Remote(uri, entry.path) for entry in entries if entry.type == FileType.File}
 
 
 def upload(file: Path, uri: str) -> None:
-    """Copy a local file; a reader sees it whole or not at all, as far as the remote system does so. Raises OSError."""
+    """Copy a local file to a URI, atomically if the remote file system writes so. Raises OSError."""
     system, path = _open_system(uri)
     if parent := path.rpartition("/")[0]:
         system.create_dir(parent, recursive=True)
@@ -98,7 +98,7 @@ def upload(file: Path, uri: str) -> None:
 
 
 def delete(uri: str) -> None:
-    """Delete a remote file if it is there. Raises OSError."""
+    """Delete a remote file if it exists. Raises OSError."""
     system, path = _open_system(uri)
     if system.get_file_info(path).is_file:
         system.delete_file(path)
@@ -113,8 +113,10 @@ def _open_system(uri: str) -> "tuple[pyarrow.fs.FileSystem, str]":
             f"{uri} needs pyarrow, which is not installed; run pip install '.[parquet]' in lab's folder"
         ) from error
     try:
-        system, path = FileSystem.from_uri(quote(uri, safe="!#$%&'()*+,/:;=?@~"))  # brackets and spaces are no URI's
-    except ValueError as error:  # pyarrow's for a scheme or an address that it cannot use
+        system, path = FileSystem.from_uri(
+            quote(uri, safe="!#$%&'()*+,/:;=?@~")
+        )  # a URI may not contain brackets and spaces
+    except ValueError as error:  # pyarrow's error for an unknown scheme or address
         raise DataError(f"cannot open {uri}: {_first_line(error)}; check the address") from error
     return system, path
 

@@ -1,28 +1,28 @@
-"""Text for people: lists of names, control characters, durations, sizes."""
+"""Text for messages: shortened lists, visible control characters, durations, sizes."""
 
 import math
 from collections.abc import Sequence
 
 
 def listed(names: Sequence[str], limit: int = 5) -> str:
-    """The first few of many names for a one-line message: `a, b, c and 7 more`."""
-    shown = ", ".join(names[:limit])
-    return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
+    """The first `limit` names and the number of the others: `a, b, c and 7 more`."""
+    first = ", ".join(names[:limit])
+    return f"{first} and {len(names) - limit} more" if len(names) > limit else first
 
 
 def shown(text: str) -> str:
-    """The text with line breaks, control characters and undecodable bytes made visible, so that it stays one line."""
+    """The text with line breaks, control characters and undecodable bytes as escapes, on one line."""
     safe = text.encode("utf-8", "backslashreplace").decode()
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in safe)
 
 
 def duration(seconds: float) -> str:
-    """A time for people: 45 s, 12 min, 3.5 h."""
+    """Seconds as 45 s, 12 min or 3.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def size_text(count: int) -> str:
-    """Bytes for people: `410 MB`, `1.5 GB`, `50 GB`."""
+    """Bytes as 410 MB, 1.5 GB or 50 GB."""
     return f"{math.ceil(count / 1e6)} MB" if count < 1e9 else f"{count / 1e9:.1f}".removesuffix(".0") + " GB"

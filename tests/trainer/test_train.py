@@ -325,7 +325,7 @@ def test_an_out_folder_that_cannot_be_made_is_an_error_that_names_the_option(
 ) -> None:
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "runs"):
-        with pytest.raises(OutputError, match=r"cannot write .*file.*; choose another place with --out"):
+        with pytest.raises(OutputError, match=r"cannot write .*file.*; choose another path with --out"):
             train_small(out=str(out))
 
 
