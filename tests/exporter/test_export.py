@@ -14,9 +14,7 @@ from helpers.networks import images, tiny, varied
 from helpers.providers import pretend_cuda
 
 import exporter.export
-from exporter.config import ExportConfig
 from exporter.graph import at_precision, weights_sha256
-from infer.core.errors import ConfigError
 from infer.metrics.point_values import softmax
 from infer.model.card import ModelCard, read_card
 from infer.model.evidence import EVIDENCE_KEY, read_evidence
@@ -145,16 +143,6 @@ def test_no_run_at_all_names_the_command_that_makes_one(
     ran = lab("export")
     assert ran.code == 1
     assert "lab train" in ran.err
-
-
-def test_a_batch_size_of_zero_is_refused() -> None:
-    with pytest.raises(ConfigError, match="--batch-size"):
-        ExportConfig(batch_size=0)
-
-
-def test_an_out_that_is_no_onnx_file_is_refused_so_that_nothing_of_the_run_is_overwritten() -> None:
-    with pytest.raises(ConfigError, match=r"must end in \.onnx"):
-        ExportConfig(out=Path("runs/x/data.csv"))
 
 
 def test_a_gate_on_a_gpu_that_is_not_there_is_refused_before_any_work(

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from infer.config import EvaluateConfig
-from infer.core.errors import ConfigError
 from infer.reports.files import report_files
 
 
@@ -118,11 +116,6 @@ def test_a_test_set_from_elsewhere_needs_no_training_split_and_not_every_class(
     ran = lab("evaluate", tmp_path / "elsewhere", "--model", copied, "--out", tmp_path / "out")
     assert ran.code == 0, ran.err
     assert [item["support"] for item in report(tmp_path / "out")["per_class"]] == [0, 4]
-
-
-def test_a_batch_size_of_zero_is_refused() -> None:
-    with pytest.raises(ConfigError, match="--batch-size"):
-        EvaluateConfig(batch_size=0)
 
 
 def test_json_is_alone_on_standard_output(lab: Callable, copied: Path) -> None:

@@ -13,8 +13,6 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from infer.config import PredictConfig
-from infer.core.errors import ConfigError
 from infer.images.preprocess import read_window
 from infer.model.card import read_card
 from infer.model.cuda import find_problem
@@ -287,30 +285,6 @@ def test_a_full_disk_is_one_line_and_leaves_no_draft(
     assert ran.code == 1
     assert "the disk is full" in ran.err
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"batch_size": 0},
-        {"sample": Path("s.csv"), "use_sample": False},
-        {"out": Path("x.csv"), "probabilities": Path("x.csv")},
-        {"out": Path("in.csv"), "source": Path("in.csv")},
-        {"out": Path("in.csv"), "source": Path("in.bad.csv")},
-        {"out": Path()},
-        {"out": Path("/dev/null")},
-        {"probabilities": Path("/")},
-    ],
-)
-def test_options_that_contradict_each_other_are_refused(options: dict) -> None:
-    with pytest.raises(ConfigError):
-        PredictConfig(**{"source": Path("in"), **options})
-
-
-@pytest.mark.parametrize(("option", "value"), [("engine", "ray"), ("device", "cpu")])
-def test_decode_gpu_contradicts_options_that_use_no_gpu_of_this_machine(option: str, value: str) -> None:
-    with pytest.raises(ConfigError, match=f"which --{option} {value} does not use"):
-        PredictConfig(source=Path("a"), decode="gpu", **{option: value})
 
 
 WITHOUT_TRAINING_PACKAGES = """

@@ -5,17 +5,12 @@ import pytest
 from rich.console import Console
 
 from infer.core.console import Screen, captured_stderr
-from infer.core.text import shown
 
 
 def test_markup_in_a_name_is_shown_as_it_is(heard: tuple[Screen, io.StringIO]) -> None:
     screen, text = heard
     screen.say("[/x].jpg and [blue]x[/blue].jpg")
     assert text.getvalue() == "[/x].jpg and [blue]x[/blue].jpg\n"
-
-
-def test_control_characters_and_undecodable_bytes_stay_on_one_visible_line() -> None:
-    assert shown("a\nb\x1b[31m\udcff.jpg") == r"a\nb\x1b[31m\udcff.jpg"
 
 
 def test_a_long_line_is_not_wrapped(heard: tuple[Screen, io.StringIO]) -> None:

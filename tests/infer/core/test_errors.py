@@ -3,12 +3,9 @@ import inspect
 import pkgutil
 import re
 
-import pytest
-
 import infer
 from infer.core import errors
 from infer.core.errors import ConfigError, DataError, ImageError, LabError
-from infer.core.text import listed
 
 
 def drawn_tree(text: str) -> dict[str, str | None]:
@@ -53,17 +50,3 @@ def test_an_image_error_says_which_file_and_why() -> None:
     error = ImageError("a/b.jpg", "no such file")
     assert (str(error), error.path, error.reason) == ("a/b.jpg: no such file", "a/b.jpg", "no such file")
     assert isinstance(error, DataError)
-
-
-@pytest.mark.parametrize(
-    ("names", "limit", "text"),
-    [
-        ([], 5, ""),
-        (["a"], 5, "a"),
-        (["a", "b", "c"], 3, "a, b, c"),
-        (["a", "b", "c"], 2, "a, b and 1 more"),
-        (list("abcdefghijkl"), 5, "a, b, c, d, e and 7 more"),
-    ],
-)
-def test_a_list_of_names_stops_at_its_limit_and_counts_the_rest(names: list[str], limit: int, text: str) -> None:
-    assert listed(names, limit) == text

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infer.core.csv_files import csv_text, read_csv
-from infer.core.errors import DataError, OutputError
+from infer.core.errors import OutputError
 from infer.core.files import atomic_write, cache_folder, make_folder, write_bytes, write_text
 
 
@@ -100,40 +99,6 @@ def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path) -> None:
         make_folder(tmp_path / "file" / "below")
     assert make_folder(tmp_path / "a" / "b").is_dir()
     assert make_folder(tmp_path / "a" / "b").is_dir()
-
-
-def test_a_csv_with_a_byte_order_mark_windows_line_ends_and_blank_lines_reads_as_any_other(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_bytes(b'\xef\xbb\xbfPath, label\r\n"a,b.jpg",007\r\n\r\n , \r\nc.jpg,\r\n')
-    assert read_csv(tmp_path / "a.csv") == [["Path", "label"], ["a,b.jpg", "007"], ["c.jpg", ""]]
-
-
-def test_bytes_that_are_no_utf_8_survive_a_csv(tmp_path: Path) -> None:
-    name = os.fsdecode(b"caf\xe9.jpg")
-    write_text(tmp_path / "a.csv", csv_text([(name,)]))
-    assert (tmp_path / "a.csv").read_bytes() == b"caf\xe9.jpg\n"
-    assert read_csv(tmp_path / "a.csv") == [[name]]
-
-
-@pytest.mark.parametrize("cell", ["a,b", 'a"b', "a\nb", "a\rb", "ü", "[/x]"])
-def test_a_cell_comes_back_from_a_csv_as_it_was(cell: str, tmp_path: Path) -> None:
-    write_text(tmp_path / "a.csv", csv_text([(cell, "next")]))
-    assert read_csv(tmp_path / "a.csv") == [[cell, "next"]]
-
-
-def test_a_csv_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cannot read .*none\.csv: No such file.*check the path"):
-        read_csv(tmp_path / "none.csv")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b'"' + b"x" * 200_000, "Path,label\na.jpg,0\n".encode("utf-16"), b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0"],
-    ids=["endless cell", "UTF-16", "PNG"],
-)
-def test_a_file_that_is_no_text_is_no_csv(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_bytes(content)
-    with pytest.raises(DataError, match=r"a\.csv is not a CSV.*comma-separated text"):
-        read_csv(tmp_path / "a.csv")
 
 
 def test_the_cache_is_where_the_variables_say(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import infer.model.autotune
-from infer.config import PredictConfig
 from infer.core.console import Screen
-from infer.core.errors import ConfigError, DeviceError
+from infer.core.errors import DeviceError
 from infer.model.autotune import tune
 from infer.model.provider_options import saved_options
 from infer.model.providers import CPU, CUDA_GRAPH, Provider
@@ -119,8 +118,3 @@ def test_predict_tunes_tells_and_writes_the_same_file(
     assert "from now on this model runs here with allow_spinning=0" in ran.out
     assert "with options that --tune chose" in lab(*command, tmp_path / "c.csv").out
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes() == (tmp_path / "c.csv").read_bytes()
-
-
-def test_a_cluster_is_not_tuned_for() -> None:
-    with pytest.raises(ConfigError, match="leave one of them out"):
-        PredictConfig(source=Path("a"), tune=True, engine="ray")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from infer.config import ReportConfig
 from infer.core.console import Screen
-from infer.core.errors import ConfigError, ImageError
+from infer.core.errors import ImageError
 from infer.images.preprocess import PixelSpec, read_window
 from infer.model.session import Session
 from infer.reports.thumbnails import (
@@ -119,9 +119,3 @@ def test_heat_maps_are_of_the_predicted_class_and_say_how_they_were_found(
     assert gallery.heat_legend == OCCLUSION != ACTIVATION
     assert set(gallery.heat) == set(gallery.views)
     assert {heat.shape for heat in gallery.heat.values()} == {(8, 8)}
-
-
-def test_heat_maps_without_thumbnails_are_refused() -> None:
-    for given in ({"thumbnails": 0}, {"pictures": False}):
-        with pytest.raises(ConfigError, match="--heatmaps needs thumbnails"):
-            ReportConfig(heatmaps=True, **given)

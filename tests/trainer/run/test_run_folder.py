@@ -11,7 +11,6 @@ import torch
 import trainer.model.network
 import trainer.run.run_folder
 from infer.core.errors import ConfigError
-from infer.core.text import duration
 from infer.dataset.source import read_table
 from infer.dataset.table import Table
 from infer.images.preprocess import PixelSpec
@@ -290,11 +289,6 @@ def test_two_runs_in_the_same_second_have_folders_of_their_own(tmp_path: Path) -
     runs = [new_run(tmp_path / "runs", "resnet50", now) for _ in range(3)]
     assert [run.name for run in runs] == [f"resnet50-20261122-101500{end}" for end in ("", "-2", "-3")]
     assert all(run.is_dir() for run in runs)
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(3.4, "3 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")])
-def test_a_duration_is_told_in_the_unit_that_people_would_use(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_a_class_that_no_validation_image_has_is_not_monitored(table: Table) -> None:

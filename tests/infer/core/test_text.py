@@ -1,0 +1,33 @@
+import pytest
+
+from infer.core.text import duration, listed, shown, size_text
+
+MB = 10**6
+
+
+def test_control_characters_and_undecodable_bytes_stay_on_one_visible_line() -> None:
+    assert shown("a\nb\x1b[31m\udcff.jpg") == r"a\nb\x1b[31m\udcff.jpg"
+
+
+@pytest.mark.parametrize(
+    ("names", "limit", "text"),
+    [
+        ([], 5, ""),
+        (["a"], 5, "a"),
+        (["a", "b", "c"], 3, "a, b, c"),
+        (["a", "b", "c"], 2, "a, b and 1 more"),
+        (list("abcdefghijkl"), 5, "a, b, c, d, e and 7 more"),
+    ],
+)
+def test_a_list_of_names_stops_at_its_limit_and_counts_the_rest(names: list[str], limit: int, text: str) -> None:
+    assert listed(names, limit) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(3.4, "3 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")])
+def test_a_duration_has_the_unit_that_suits_it(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_sizes_are_in_whole_megabytes_or_in_gigabytes() -> None:
+    sizes = [0, 1, 410 * MB, 1540 * MB, 50_000 * MB]
+    assert [size_text(size) for size in sizes] == ["0 MB", "1 MB", "410 MB", "1.5 GB", "50 GB"]
