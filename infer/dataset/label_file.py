@@ -111,7 +111,7 @@ def _read_json_lines(path: Path) -> tuple[list[str], list[list[str]]]:
             raise DataError(
                 f"{path}, line {number}: has {keys}, the first line {listed(header)}; give all lines the same keys"
             )
-    return header, [[_text(value) for value in record.values()] for _, record in records]
+    return header, [[cell_text(value) for value in record.values()] for _, record in records]
 
 
 def _read_parquet(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -126,13 +126,13 @@ def _read_parquet(path: Path) -> tuple[list[str], list[list[str]]]:
     except (OSError, pyarrow.ArrowException) as error:
         what = str(error).partition("\n")[0]
         raise DataError(f"{path} is not a Parquet file: {what}; write it again") from error
-    columns = [[_text(value) for value in column.to_pylist()] for column in table.columns]
+    columns = [[cell_text(value) for value in column.to_pylist()] for column in table.columns]
     return list(table.column_names), [list(row) for row in zip(*columns, strict=True)]
 
 
-def _text(value: object) -> str:
+def cell_text(value: object) -> str:
     """A value as the same table would hold it as CSV."""
-    if value is None:
+    if value is None or value != value:  # no value, or not a number, which pandas writes as an empty cell
         return ""
     if isinstance(value, bool):
         return str(int(value))

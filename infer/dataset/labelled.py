@@ -1,8 +1,8 @@
 """The rows of a labels table as names, labels, groups and splits of images."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Container
+from dataclasses import dataclass, replace
 
 from infer.core.errors import DataError
 from infer.core.text import listed
@@ -32,20 +32,29 @@ class LabelledNames:
     """train, valid or test; None where the table does not tell."""
     summary: str
     """For people: which columns were read, and how many rows have no certain label."""
+    label_column: str = ""
+    """The column of the labels; "" where they are one-hot or there are none."""
 
 
 def read_labelled(
-    table: LabelFile, chosen: ColumnNames, is_image: Callable[[str], bool], needs_label: bool = True
+    table: LabelFile,
+    chosen: ColumnNames,
+    is_image: Callable[[str], bool],
+    needs_label: bool = True,
+    never_findings: Container[str] = (),
 ) -> LabelledNames:
     """Read the images that a table names with what it says of them.
 
     A column of a finding (1, 0, -1 and blank cells, as CheXpert has them) follows CheXpert's reading: blank is not
-    mentioned and counts as 0, -1 is uncertain and has no label.
+    mentioned and counts as 0, -1 is uncertain and has no label. In the columns `never_findings` blank is not known.
 
     Raises:
         DataError: as `find_columns`; or a split is none that is known.
     """
     columns = find_columns(table, chosen, is_image, needs_label)
+    label_column = "" if columns.label is None else table.header[columns.label]
+    if label_column in never_findings:
+        columns = replace(columns, is_finding=False)
     labels = _labels(table, columns)
     note = ""
     if columns.is_finding:
@@ -56,6 +65,7 @@ def read_labelled(
         groups=_groups(table, columns),
         splits=_splits(table, columns),
         summary=f"{table.path.name}: {columns.describe(table.header)}{note}",
+        label_column=label_column,
     )
 
 

@@ -96,7 +96,19 @@ def list_members(path: Path) -> list[Member]:
     """The images in a zip or tar file, in natural order; hidden names are left out, as in folders.
 
     Raises:
-        DataError: it cannot be read, is a compressed tar file, is encrypted, or names members outside itself or twice.
+        DataError: as `list_files`, or two images have one name.
+    """
+    images = [member for member in list_files(path) if is_image(member.name) and not is_hidden(member.name)]
+    if twice := [name for name, times in Counter(member.name for member in images).items() if times > 1]:
+        raise DataError(f"{path} has two members of one name: {listed(twice)}; make it again")
+    return sorted(images, key=lambda member: natural_key(member.name))
+
+
+def list_files(path: Path) -> list[Member]:
+    """All files in a zip or tar file, in its order.
+
+    Raises:
+        DataError: it cannot be read, is a compressed tar file, is encrypted, or names members outside itself.
     """
     name = path.name.lower()
     if name.endswith(COMPRESSED):
@@ -111,10 +123,7 @@ def list_members(path: Path) -> list[Member]:
         raise DataError(f"cannot read {path}: {error.strerror or error}; check the path") from error
     if hostile := [member.name for member in found if _is_hostile(member.name)]:
         raise DataError(f"{path} names members outside itself: {listed(hostile)}; do not trust it")
-    images = [member for member in found if is_image(member.name) and not _is_hidden(member.name)]
-    if twice := [name for name, times in Counter(member.name for member in images).items() if times > 1]:
-        raise DataError(f"{path} has two members of one name: {listed(twice)}; make it again")
-    return sorted(images, key=lambda member: natural_key(member.name))
+    return found
 
 
 def _in_zip(path: Path) -> list[Member]:
@@ -150,5 +159,6 @@ def _is_hostile(name: str) -> bool:
     return path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or bool(re.match("[A-Za-z]:", name))
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether a member would be hidden in a folder, or is macOS's."""
     return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)

@@ -14,17 +14,19 @@ class ImageFormat:
     """Pillow's name for it, as in `PIL.Image.open(..., formats=...)`."""
     suffixes: tuple[str, ...]
     """In lower case, with the dot."""
+    signatures: tuple[bytes, ...]
+    """With one of these its files begin."""
     library: str = ""
     """The library with which Pillow decodes it, by its name in `PIL.features`; "" where Pillow needs none."""
 
 
 FORMATS: tuple[ImageFormat, ...] = (
-    ImageFormat("JPEG", "JPEG", (".jpeg", ".jpg"), "libjpeg_turbo"),
-    ImageFormat("PNG", "PNG", (".png",), "zlib"),
-    ImageFormat("BMP", "BMP", (".bmp",)),
-    ImageFormat("TIFF", "TIFF", (".tif", ".tiff"), "libtiff"),
-    ImageFormat("WebP", "WEBP", (".webp",), "webp"),
-    ImageFormat("GIF", "GIF", (".gif",)),
+    ImageFormat("JPEG", "JPEG", (".jpeg", ".jpg"), (b"\xff\xd8\xff",), "libjpeg_turbo"),
+    ImageFormat("PNG", "PNG", (".png",), (b"\x89PNG\r\n\x1a\n",), "zlib"),
+    ImageFormat("BMP", "BMP", (".bmp",), (b"BM",)),
+    ImageFormat("TIFF", "TIFF", (".tif", ".tiff"), (b"II*\0", b"MM\0*"), "libtiff"),
+    ImageFormat("WebP", "WEBP", (".webp",), (b"RIFF",), "webp"),
+    ImageFormat("GIF", "GIF", (".gif",), (b"GIF8",)),
 )
 """In the order in which a name without a suffix is tried. Any other format is refused, whatever Pillow could read."""
 

@@ -21,7 +21,7 @@ from infer.tables.inputs import read_inputs
 @pytest.fixture
 def ppm(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Portable pixmaps as one more row of the table."""
-    monkeypatch.setattr(formats, "FORMATS", (*FORMATS, ImageFormat("PPM", "PPM", (".ppm",))))
+    monkeypatch.setattr(formats, "FORMATS", (*FORMATS, ImageFormat("PPM", "PPM", (".ppm",), (b"P6",))))
     suffixes.cache_clear()
     yield
     monkeypatch.undo()
