@@ -170,7 +170,7 @@ def ask_network(
         ParityError: `precision` is fp16, and its numbers cannot hold what the network computes.
     """
     if not len(table):
-        raise DataError(f"{table.root} has no validation images for the gate; name a data set that has, with --data")
+        raise DataError(f"{table.source} has no validation images for the gate; name a data set that has, with --data")
     table = table.take(spread(len(table), limit))
     watch = Watch(at_precision(network, "fp32")) if precision == "fp16" else None
     with screen.bar("asking the network", len(table)) as bar:

@@ -44,7 +44,7 @@ def open_source(config: ExportConfig, screen: Screen) -> Source:
     checkpoint = find_checkpoint(config.run or newest_run())
     screen.say(f"checkpoint: {checkpoint}")
     network, card = load_checkpoint(checkpoint)
-    table = run_table(checkpoint.parent, card, config.data)
+    table = run_table(checkpoint.parent, card, config.data, screen)
     return Source(network, card, table.split(VALID), table.split(TRAIN), checkpoint.parent / MODELS[config.precision])
 
 
@@ -64,7 +64,7 @@ def _from_elsewhere(config: ExportConfig, screen: Screen) -> Source:
     assert config.data is not None
     assert config.image_size is not None
     (red, green, blue), (*std,) = config.mean, config.std
-    table = read_table(config.data)
+    table = read_table(config.data, screen=screen)
     card = ModelCard(
         architecture=config.arch,
         classes=parse_classes(config.classes),

@@ -78,7 +78,7 @@ def _original(config: VerifyConfig, file: Path, card: ModelCard, screen: Screen)
         load_all(network, run)
         screen.say(f"weights: {run}")
         _same_weights(card, weights_sha256(network.resnet.state_dict()), file, run)
-        return network, held_out_images(read_table(config.data), card.classes, screen)
+        return network, held_out_images(read_table(config.data, screen=screen), card.classes, screen)
     checkpoint = find_checkpoint(run)
     screen.say(f"checkpoint: {checkpoint}")
     network, own = load_checkpoint(checkpoint)
@@ -86,7 +86,7 @@ def _original(config: VerifyConfig, file: Path, card: ModelCard, screen: Screen)
     for name in ("architecture", "classes", "pixels", "normalization", "ordered"):
         if getattr(card, name) != getattr(own, name):
             raise ParityError(f"the card of {file} tells another {name} than {checkpoint}; export again")
-    return network, run_table(checkpoint.parent, card, config.data).split(VALID)
+    return network, run_table(checkpoint.parent, card, config.data, screen).split(VALID)
 
 
 def _same_weights(card: ModelCard, sha256: object, file: Path, source: Path) -> None:

@@ -28,6 +28,7 @@ from infer.version import __version__
 EXTRAS = {
     "train": ("torch", "torchvision", "onnx", "onnxscript", "safetensors"),
     "parquet": ("pyarrow",),
+    "hdf5": ("h5py",),
     "ray": ("ray", "pyarrow"),
     "nvjpeg": ("nvidia-nvimgcodec-cu13", "nvidia-nvjpeg"),
     "tensorboard": ("tensorboard",),

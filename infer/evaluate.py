@@ -31,9 +31,9 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
     card = session.card
     own = config.data is None and config.labels is None
     table = (
-        read_table(config.data, options=config)
+        read_table(config.data, options=config, screen=screen)
         if config.data or config.labels
-        else run_table(session.path.parent, card)
+        else run_table(session.path.parent, card, screen=screen)
     )
     split = config.split or choose_split(table, (VALID, TEST) if own else (TEST, VALID, TRAIN))
     images = labelled_images(table, split, card.classes, screen)

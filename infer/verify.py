@@ -32,7 +32,7 @@ def recheck(config: VerifyConfig, screen: Screen) -> None:
     evidence = say_evidence(file, screen)
     session = Session(file, config.device)
     screen.say(f"device: {session.provider}" + (f" ({session.reason})" if session.reason else ""))
-    table = read_table(config.data)
+    table = read_table(config.data, screen=screen)
     table = held_out_images(table, card.classes, screen)
     table = table.take(spread(len(table), config.gate_images))
     result = classify_table(session, table, config.batch_size, table.name, screen)

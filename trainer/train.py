@@ -102,7 +102,7 @@ class _Run:
             self.canvases = None
             card = make_card(settings, canvases)
             if self.record.best:
-                _require_same_data(self.table.root, card.provenance["data"], self.record.best.card, self.record.run)
+                _require_same_data(self.table.source, card.provenance["data"], self.record.best.card, self.record.run)
             network = self._network(card, settings, network, fresh=going_on is None)
             first = going_on["first_epoch"] if going_on else self.record.epochs + 1
             trainer = Trainer(settings, card.pixels, canvases, network, self.device, self.world, first)
@@ -208,7 +208,7 @@ def _record(
     """A new run's record, or that of a run to go on with."""
     if resume and last:
         now = {"fingerprint": table.fingerprint()}
-        _require_same_data(table.root, now, ModelCard.from_json(last["best"]["card"], resume), resume)
+        _require_same_data(table.source, now, ModelCard.from_json(last["best"]["card"], resume), resume)
         record = Record(resume, config, table, world.writes)
         record.resume(last)
         return record

@@ -73,6 +73,10 @@ class Screen:
             yield Bar(progress, progress.add_task(description, total=max(total, 1), note=""))
 
 
+SILENT = Screen(Console(quiet=True))
+"""Shows nothing."""
+
+
 @contextlib.contextmanager
 def captured_stderr() -> Iterator[list[str]]:
     """Capture what libraries in C write to file descriptor 2; the list has the lines once the block has ended."""

@@ -48,11 +48,11 @@ def check_data(config: DataCheckConfig, screen: Screen) -> Findings:
         DataError: the data set cannot be read, or holds no image.
         OutputError: the report cannot be written.
     """
-    table, _ = read_source(find_source(config.data, config))
+    table, _ = read_source(find_source(config.data, config), screen=screen)
     table = without_excluded(table, config.exclude, screen)
     if not len(table):
-        raise no_images(table.root)
-    screen.say(f"data: {table.root} ({table.layout})")
+        raise no_images(table.source)
+    screen.say(f"data: {table.source} ({table.layout})")
     findings = inspect_table(table, config, screen)
     write_text(config.folder / REPORT, json_text(findings))
     write_text(config.folder / PAGE, check_page(findings))

@@ -63,7 +63,7 @@ def read_without_excluded(
     Raises:
         DataError: the data set or the list cannot be read, no image is left, or images or labels are missing.
     """
-    table, missing = read_source(find_source(data, options), fold)
+    table, missing = read_source(find_source(data, options), fold, screen)
     table = without_excluded(table, exclude, screen)
     check_listed(table, missing)
     return table
@@ -79,10 +79,10 @@ def without_excluded(table: Table, exclude: Path | None, screen: Screen) -> Tabl
         return table
     kept, unknown = remove(table, read_exclusions(exclude))
     if len(table) and not len(kept):
-        raise DataError(f"{exclude} leaves out all {len(table)} images of {table.root}; shorten it")
+        raise DataError(f"{exclude} leaves out all {len(table)} images of {table.source}; shorten it")
     screen.say(f"left out: {len(table) - len(kept)} images, listed in {exclude}")
     if unknown:
-        screen.say(f"warning: {exclude} names {len(unknown)} images that are not in {table.root}: {listed(unknown)}")
+        screen.say(f"warning: {exclude} names {len(unknown)} images that are not in {table.source}: {listed(unknown)}")
     return kept
 
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from infer.core.errors import DataError
+from infer.core.files import cache_folder
 from infer.core.text import listed
 from infer.images.formats import suffixes
 from infer.images.listing import is_image, list_images
@@ -85,7 +86,8 @@ def find_all(index: ImageIndex, names: list[str], table: Path, missing: Missing 
 
 def missing_images(names: list[str], table: Path, root: Path) -> DataError:
     """Make the error for names in a table for which there is no image."""
-    return DataError(
-        f"{table} names {len(names)} images that are not below {root}: {listed(names)}; "
-        "put them there, or correct the table"
-    )
+    unpacked = all(Path(name).is_relative_to(cache_folder() / "unpacked") for name in names)
+    remedy = "put them there, or correct the table"
+    if unpacked:
+        remedy = "they were unpacked there from a data set; run lab data check on that, or split it again"
+    return DataError(f"{table} names {len(names)} images that are not below {root}: {listed(names)}; {remedy}")

@@ -59,7 +59,7 @@ def check_page(findings: Findings) -> str:
     title = f"data check: {safe(findings.table.name)}"
     body = [
         f"<h1>{title}</h1>",
-        f"<p class=note>{safe(str(findings.table.root))} &middot; {safe(findings.table.layout)}</p>",
+        f"<p class=note>{safe(str(findings.table.source))} &middot; {safe(findings.table.layout)}</p>",
         _verdict(findings),
         "<ul>",
         *(f"<li>{safe(line)}</li>" for line in summary_lines(findings)),

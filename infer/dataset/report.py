@@ -24,7 +24,7 @@ LISTED = 10
 def json_text(findings: Findings) -> str:
     """Return the findings as JSON; docs/data.md explains the keys. Bytes that are not UTF-8 become lone surrogates."""
     data = {
-        "data": str(findings.table.root),
+        "data": str(findings.table.source),
         "layout": findings.table.layout,
         "leakage": findings.leaky,
         "images": len(findings.table),

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from infer.config import LabelOptions
+from infer.core.console import SILENT, Screen
 from infer.core.errors import ConfigError, DataError
 from infer.core.text import listed
 from infer.dataset.columns import ColumnNames
@@ -24,6 +25,9 @@ from infer.dataset.label_file import SUFFIXES, read_label_file
 from infer.dataset.labelled import read_labelled
 from infer.dataset.layouts import Row, read_listed, to_table
 from infer.dataset.locate import ImageIndex, Missing
+from infer.dataset.packed import Packed
+from infer.dataset.packed_kinds import find_packed
+from infer.dataset.packed_table import read_packed
 from infer.dataset.table import TRAIN, Table
 from infer.dataset.validation import check_listed
 
@@ -35,10 +39,15 @@ class Source:
     """A data set as it is described, its paths as seen from where the program runs."""
 
     data: Path | None = None
-    """A folder."""
+    """A folder, or a file that holds its images."""
     labels: Path | None = None
     images: tuple[Path, ...] = ()
     columns: ColumnNames = ColumnNames()
+
+    @property
+    def packed(self) -> Packed | None:
+        """The files that hold the images, where no labels table describes them. Raises DataError."""
+        return find_packed(self.data) if self.data is not None and self.labels is None else None
 
     @property
     def root(self) -> Path:
@@ -64,7 +73,7 @@ def find_source(data: Path | None, options: LabelOptions) -> Source:
     source = Source()
     if data is not None and data.suffix.lower() == CARD_SUFFIX:
         source = _read_card(data)
-    elif data is not None and data.suffix.lower() in SUFFIXES and data.is_file():
+    elif data is not None and data.suffix.lower() in SUFFIXES and data.is_file() and not find_packed(data):
         source = Source(labels=data)
     elif data is not None:
         source = Source(data=data)
@@ -77,7 +86,8 @@ def find_source(data: Path | None, options: LabelOptions) -> Source:
     source = replace(
         source, labels=options.labels or source.labels, images=options.images or source.images, columns=typed
     )
-    if source.labels is None and (source.images or source.columns != ColumnNames()):
+    about_table = source.images or (source.columns != ColumnNames() and not source.packed)
+    if source.labels is None and about_table:
         raise ConfigError("--images and the columns are about a labels table; name it with --labels")
     return source
 
@@ -92,33 +102,42 @@ def resolve_options(data: Path | None, options: LabelOptions) -> dict[str, Any]:
     }
 
 
-def read_table(data: Path | None, fold: int | None = None, options: LabelOptions | None = None) -> Table:
+def read_table(
+    data: Path | None, fold: int | None = None, options: LabelOptions | None = None, screen: Screen = SILENT
+) -> Table:
     """Read and check a data set that a path, and options, describe.
 
     Args:
-        data: a folder, a labels table or a dataset card.
+        data: a folder, a file that holds its images, a labels table or a dataset card.
         fold: C-NMC's validation fold; 2 if None.
         options: --labels, --images and the columns.
+        screen: says where images that are inside files were unpacked.
 
     Raises:
         ConfigError: as `find_source`.
         DataError: no layout is recognised, images or labels are missing, or an image has two labels.
     """
-    table, missing = read_source(find_source(data, options or LabelOptions()), fold)
+    table, missing = read_source(find_source(data, options or LabelOptions()), fold, screen)
     check_listed(table, missing)
     return table
 
 
-def read_source(source: Source, fold: int | None = None) -> tuple[Table, Missing]:
+def read_source(source: Source, fold: int | None = None, screen: Screen = SILENT) -> tuple[Table, Missing]:
     """Read a data set without its checks; an image that is missing keeps its row, under the name that the table gives.
 
+    Images that are inside files are unpacked into lab's cache first, which is said.
+
     Raises:
-        DataError: no layout is recognised, or a table cannot be read.
+        DataError: no layout is recognised, or a table or a file cannot be read.
+        MissingExtraError: a library that reads the file is not installed.
+        OutputError: the cache cannot be written.
     """
+    if packed := source.packed:
+        _require_no_fold(fold)
+        return read_packed(packed, source.columns, screen), {}
     if source.labels is None:
         return read_listed(source.root, fold)
-    if fold is not None:
-        raise DataError("--fold is for C-NMC's folds, and the labels come from a table; leave it out")
+    _require_no_fold(fold)
     table = read_label_file(source.labels)
     folders = source.images or (source.root,)
     if lost := [str(folder) for folder in folders if not folder.is_dir()]:
@@ -134,6 +153,11 @@ def read_source(source: Source, fold: int | None = None) -> tuple[Table, Missing
             missing[name] = source.labels
         rows.append((name if path is None else path, label, group, split))
     return to_table(source.root, labelled.summary, rows), missing
+
+
+def _require_no_fold(fold: int | None) -> None:
+    if fold is not None:
+        raise DataError("--fold is for C-NMC's folds, and the labels come from a table; leave it out")
 
 
 def _finder(folders: tuple[Path, ...], root: Path) -> Callable[[str], str | None]:

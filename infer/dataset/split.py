@@ -40,7 +40,7 @@ def split_data(config: DataSplitConfig, screen: Screen) -> Table:
     paths = _paths_from(config.out, table)
     _require_plain_text(paths, table)
     _write_together(dict(zip(files, _texts(paths, table), strict=True)))
-    show_table(replace(table, root=config.out), screen)
+    show_table(replace(table, root=config.out, unpacked_from=None), screen)
     return table
 
 
@@ -58,7 +58,7 @@ def split_table(table: Table, config: DataSplitConfig, screen: Screen) -> Table:
     if len(known) < len(table):
         screen.say(f"left out: {len(table) - len(known)} images without a label")
     if not len(known):
-        raise DataError(f"{table.root} has no labelled images to split; label them")
+        raise DataError(f"{table.source} has no labelled images to split; label them")
     if config.group_pattern:
         known = replace(known, groups=_patients(known.paths, config.group_pattern))
     if config.keep_test:
@@ -117,7 +117,7 @@ def _without_test_patients(table: Table, screen: Screen) -> Table:
     patients = {table.groups[row] for row in table.rows(TEST)} - {""}
     kept = [row for row, split in enumerate(table.splits) if split == TEST or table.groups[row] not in patients]
     if TEST not in table.splits or len(table.rows(TEST)) == len(kept):
-        raise DataError(f"{table.root} has no labelled test split to keep, or no other images; leave --keep-test out")
+        raise DataError(f"{table.source} has no labelled test split to keep, or no other images; leave --keep-test out")
     if len(kept) < len(table):
         screen.say(f"left out: {len(table) - len(kept)} images of patients who are in the test split")
     return table.take(kept)

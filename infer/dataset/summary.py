@@ -10,7 +10,7 @@ from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
 
 def show_table(table: Table, screen: Screen) -> None:
     """Print the layout that was recognised, images per class and split, and leakage between splits."""
-    screen.say(f"data: {table.root} ({table.layout})")
+    screen.say(f"data: {table.source} ({table.layout})")
     screen.show(_counts(table))
     for kind, crossing in (("groups", table.crossing_groups()), ("images", table.crossing_paths())):
         if crossing:

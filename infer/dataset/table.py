@@ -38,10 +38,17 @@ class Table:
     """The patient of each image; "" where not known."""
     splits: tuple[str, ...]
     """train, valid or test."""
+    unpacked_from: Path | None = None
+    """The file or folder that the user named where `root` is a folder of lab's cache with the images of its files."""
 
     def __post_init__(self) -> None:
         if not len(self.paths) == len(self.labels) == len(self.groups) == len(self.splits):
             raise ValueError("the columns of a table differ in length")
+
+    @property
+    def source(self) -> Path:
+        """What the user named, for messages and for a run's recipe."""
+        return self.unpacked_from or self.root
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -11,9 +11,9 @@ def check_listed(table: Table, missing: Missing) -> None:
     """Check that all images are there, and that all but test images have a label, and only one. Raises DataError."""
     if absent := [path for path in table.paths if path in missing]:
         file = missing[absent[0]]
-        raise missing_images([path for path in absent if missing[path] == file], file, table.root)
+        raise missing_images([path for path in absent if missing[path] == file], file, table.source)
     if not len(table):
-        raise no_images(table.root)
+        raise no_images(table.source)
     unlabelled = [p for p, y, s in zip(table.paths, table.labels, table.splits, strict=True) if y < 0 and s != TEST]
     if unlabelled:
         raise DataError(f"{len(unlabelled)} images have no label: {listed(unlabelled)}; label them or leave them out")
@@ -34,10 +34,10 @@ def check_trainable(table: Table) -> None:
     """
     train = table.counts(TRAIN)
     if not sum(train):
-        raise DataError(f"there are no training images in {table.root}; lab needs a train split or class folders")
+        raise DataError(f"there are no training images in {table.source}; lab needs a train split or class folders")
     if len(table.classes) < 2:
         names = listed([str(item) for item in table.classes])
-        raise DataError(f"{table.root} has fewer than two classes ({names}); give images of each class")
+        raise DataError(f"{table.source} has fewer than two classes ({names}); give images of each class")
     for split, name in ((VALID, "validation"), (TEST, "test")):
         counts = zip(table.classes, train, table.counts(split), strict=True)
         if unseen := [str(item) for item, in_training, in_split in counts if in_split and not in_training]:

@@ -42,7 +42,7 @@ def classify_table(session: Session, table: Table, batch_size: int, name: str, s
     if errors:
         screen.say(f"{len(errors)} images cannot be read and are left out: {listed(errors)}")
     if not readable:
-        raise DataError(f"none of the {len(files)} images can be read; check {table.root}")
+        raise DataError(f"none of the {len(files)} images can be read; check {table.source}")
     return EvaluationResult(
         title=f"{name}, trained on {session.card.trained_on}",
         classes=session.card.classes,

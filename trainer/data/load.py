@@ -48,12 +48,12 @@ def load_data(table: Table, settings: ResolvedConfig, spec: PixelSpec, screen: S
         names = listed([str(error) for error in canvases.bad])
         screen.say(f"{len(canvases.bad)} images cannot be read and are left out: {names}")
     if not len(canvases.table):
-        raise DataError(f"none of the {len(used)} images in {table.root} can be read; check the files")
+        raise DataError(f"none of the {len(used)} images in {table.source} can be read; check the files")
     check_trainable(canvases.table)
     images = sum(canvases.table.counts(TRAIN))
     if images < settings.batch_size:
         remedy = f"give --batch-size {images} or less" if images > 1 else "add images"
         raise DataError(f"there are {images} training images, fewer than a batch of {settings.batch_size}; {remedy}")
     if not sum(canvases.table.counts(VALID)):
-        raise DataError(f"no validation image of {table.root} can be read; lab needs some to choose the best epoch")
+        raise DataError(f"no validation image of {table.source} can be read; lab needs some to choose the best epoch")
     return canvases

@@ -95,7 +95,7 @@ class Record:
         """Write what the run starts from. Raises OutputError."""
         if self._writes:
             options = resolve_options(Path(config.data).expanduser() if config.data else None, config)
-            write_text(self.run / RECIPE, replace(config, data=str(table.root.resolve()), **options).to_toml())
+            write_text(self.run / RECIPE, replace(config, data=str(table.source.resolve()), **options).to_toml())
             table.write(self.run / DATA)
 
     def add(self, epoch: Epoch, trainer: Trainer, card: ModelCard, stage: int = 0) -> str:

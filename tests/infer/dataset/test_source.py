@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.packed_files import save_npz
 
 from infer.config import LabelOptions
 from infer.core.errors import ConfigError, DataError
@@ -83,6 +84,16 @@ def test_a_card_that_says_something_else_is_refused(lesions: Path, text: str, na
 def test_columns_without_a_table_are_refused(lesions: Path) -> None:
     with pytest.raises(ConfigError, match="--labels"):
         find_source(lesions, LabelOptions(label_column="dx"))
+
+
+def test_columns_alone_describe_no_data_set_even_where_the_working_folder_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_npz(tmp_path / "some.npz")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="--labels"):
+        find_source(None, LabelOptions(label_column="dx"))
+    assert find_source(Path("some.npz"), LabelOptions(label_column="dx")).packed is not None
 
 
 def test_an_image_in_two_folders_and_a_folder_that_is_not_there_are_refused(
