@@ -49,7 +49,7 @@ def label_knob(default: Any, help: str, default_text: str = "by its header") -> 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelOptions:
-    """Labels that no layout of folders tells. A dataset card (TOML) may hold values of the same names."""
+    """Labels from a table instead of the layout of folders. A dataset card (TOML) may give the same values."""
 
     labels: Path | None = label_knob(
         None, "CSV, TSV, JSON lines or Parquet file of images and labels.", default_text="none"
@@ -59,7 +59,7 @@ class LabelOptions:
     )
     image_column: str = label_knob("", "Column that names the images.")
     label_column: str = label_knob("", "Column of the labels, or one of several findings.")
-    group_column: str = label_knob("", "Column of the patients, whom no split divides.")
+    group_column: str = label_knob("", "Column of the patients; a split never divides one.")
     split_column: str = label_knob("", "Column of the splits: train, valid or test.")
 
 

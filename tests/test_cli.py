@@ -1,4 +1,4 @@
-"""The commands as the shell meets them: exit codes, one-line errors, what is loaded, what help says."""
+"""The commands as a shell runs them: exit codes, one-line errors, imports, help."""
 
 import re
 import subprocess
@@ -34,10 +34,10 @@ def loaded_by(*arguments: str | Path, packages: Collection[str] = HEAVY) -> set[
         "except SystemExit: pass\n"
         f"print('LOADED', *sorted({set(packages)!r} & set(sys.modules)))\n"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    return set(done.stdout.rpartition("LOADED")[2].split())
+    return set(process.stdout.rpartition("LOADED")[2].split())
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -203,9 +203,9 @@ def test_an_unknown_recipe_is_one_line_with_the_known_ones(lab: Callable) -> Non
 def test_recipes_are_listed_with_what_their_reports_reached_or_printed_with_their_comments(lab: Callable) -> None:
     ran = lab("recipes")
     assert ran.code == 0
-    told = " ".join(re.sub("[│┃]", " ", ran.out).split())
-    assert all(name in told for name in recipe_names())
-    assert "0.95407" in told
+    words = " ".join(re.sub("[│┃]", " ", ran.out).split())
+    assert all(name in words for name in recipe_names())
+    assert "0.95407" in words
     ran = lab("recipes", "leukemia-clahe")
     assert ran.out == load_recipe("leukemia-clahe").text
     ran = lab("recipes", "leukaemia")
@@ -244,13 +244,13 @@ def test_options_may_be_written_with_underscores(lab: Callable, cells: Path, tmp
 def test_a_missing_extra_is_named_with_its_install_command(command: str, module: str) -> None:
     script = f"import sys; sys.modules[{module!r}] = None; import cli; cli.main(sys.argv[1:])"
     arguments = [command, *(["resnet18"] if command in ("train", "verify") else [])]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 1
-    assert re.search(f"lab {command}( against a run)? needs", done.stderr)
-    assert "pip install '.[train]'" in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert process.returncode == 1
+    assert re.search(f"lab {command}( against a run)? needs", process.stderr)
+    assert "pip install '.[train]'" in process.stderr
+    assert process.stderr.count("\n") == 1
 
 
 def test_an_interrupted_command_says_so_and_exits_with_130(lab: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +262,7 @@ def test_an_interrupted_command_says_so_and_exits_with_130(lab: Callable, monkey
     assert (ran.code, ran.err) == (130, "error: stopped\n")
 
 
-def test_the_built_in_set_is_trained_on_where_no_data_is_named_and_is_called_synthetic(
+def test_without_data_the_built_in_set_is_used_and_called_synthetic(
     lab: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import trainer.data.synthetic
@@ -274,9 +274,7 @@ def test_the_built_in_set_is_trained_on_where_no_data_is_named_and_is_called_syn
     assert "validation split of synthetic-cells" in ran.out
 
 
-def test_the_whole_demo_runs_and_says_where_everything_lies(
-    lab: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_demo_runs_and_names_its_files(lab: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import trainer.config
     import trainer.data.synthetic
 

@@ -138,17 +138,17 @@ def _check_effect(name: str, config: TrainConfig) -> None:
     if name not in USED_WITH:
         return
     other, needed = USED_WITH[name]
-    found = {str(stage.get(other, getattr(config, other))) for stage in config.stages or ({},)}
-    if found.isdisjoint(needed):
+    values = {str(stage.get(other, getattr(config, other))) for stage in config.stages or ({},)}
+    if values.isdisjoint(needed):
         remedy = f"no {option(other)}" if needed == ("None",) else f"{option(other)} {' or '.join(needed)}"
-        raise ConfigError(f"{option(name)} has no effect here: it needs {remedy}, which is {', '.join(found)}")
+        raise ConfigError(f"{option(name)} has no effect here: it needs {remedy}, which is {', '.join(values)}")
 
 
 def resume_config(run: Path, architecture: str, recipe: str, values: Mapping[str, Any]) -> TrainConfig:
     """The config of a run to resume.
 
     Raises:
-        ConfigError: something was given that would make it another run.
+        ConfigError: an option would make it a different run.
         DataError: the run's recipe cannot be read.
     """
     if not (run / RECIPE).is_file():

@@ -37,7 +37,7 @@ def processor() -> str:
 
 def int8_problem() -> str | None:
     """Why int8 models may give wrong outputs here, or None. Without VNNI, x86 sums of 8-bit products can overflow."""
-    found = instructions()
-    if "avx2" in found and not set(found) & set(INT8_INSTRUCTIONS):
+    available = instructions()
+    if "avx2" in available and not set(available) & set(INT8_INSTRUCTIONS):
         return "this processor may overflow in 8 bits (AVX2 without VNNI); lab verify checks whether it does"
     return None

@@ -143,10 +143,10 @@ def to_toml(values: Mapping[str, object]) -> str:
 
 def tables(values: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     """The array of tables under a name in TOML values; empty if there is none. Raises ConfigError."""
-    found = values.get(name, ())
-    valid = isinstance(found, list | tuple) and all(isinstance(table, Mapping) for table in found)
-    require(valid, name, f"tables, each headed [[{name}]]", found)
-    return list(found)
+    value = values.get(name, ())
+    valid = isinstance(value, list | tuple) and all(isinstance(table, Mapping) for table in value)
+    require(valid, name, f"tables, each headed [[{name}]]", value)
+    return list(value)
 
 
 def require(holds: bool, name: str, needed: str, got: object) -> None:

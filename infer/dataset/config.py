@@ -47,7 +47,7 @@ class DataCheckConfig(LabelOptions):
 
     @property
     def folder(self) -> Path:
-        """Where the report goes."""
+        """Folder of the report."""
         return self.out or Path(f"data-check-{self.data.resolve().name}")
 
 

@@ -37,7 +37,7 @@ RANGED = {
     "label_smoothing": (1.0, "at least 0 and below 1"),
     "workers": (0, "above 0"),
 }
-"""Of every knob that takes numbers, a value just out of range and the range, written out here once more."""
+"""For each knob that takes numbers: a value just out of range, and the range in words."""
 
 
 def type_names(name: str) -> str:
@@ -52,11 +52,11 @@ def test_every_number_has_a_range() -> None:
 
 @pytest.mark.parametrize("name", RANGED)
 def test_a_number_out_of_range_names_its_option_and_the_range(name: str) -> None:
-    value, told = RANGED[name]
+    value, range_text = RANGED[name]
     got = value[-1] if isinstance(value, tuple) else value
     with pytest.raises(ConfigError) as caught:
         replace(CONFIG, **{name: value})
-    assert str(caught.value) == f"{option(name)} must be {told}, got {got}"
+    assert str(caught.value) == f"{option(name)} must be {range_text}, got {got}"
 
 
 @pytest.mark.parametrize("name", [name for name in RANGED if "float" in type_names(name)])
@@ -67,7 +67,7 @@ def test_no_number_may_be_infinite_or_nan(name: str, value: float) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in knobs(TrainConfig) if "Literal" in type_names(name)])
-def test_a_word_that_is_none_of_the_choices_is_refused_with_all_of_them(name: str) -> None:
+def test_a_value_that_is_not_a_choice_is_refused_with_all_choices(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         replace(CONFIG, **{name: "nothing"})
     choices = get_args(knobs(TrainConfig)[name][1])
@@ -94,7 +94,7 @@ def test_a_word_that_is_none_of_the_choices_is_refused_with_all_of_them(name: st
         ({"data": 3}, "--data must be text, got 3"),
     ],
 )
-def test_values_that_make_no_sense_are_refused_in_one_line(values: dict[str, Any], message: str) -> None:
+def test_invalid_values_are_refused_in_one_line(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=f"^{message}") as caught:
         replace(CONFIG, **values)
     assert "\n" not in str(caught.value)
@@ -118,7 +118,7 @@ def test_values_that_make_no_sense_are_refused_in_one_line(values: dict[str, Any
         ("pretrained", True),
     ],
 )
-def test_values_at_the_edge_of_what_makes_sense_are_taken(name: str, value: Any) -> None:
+def test_values_at_the_edge_of_their_range_are_accepted(name: str, value: Any) -> None:
     assert getattr(replace(CONFIG, **{name: value}), name) == value
 
 
@@ -132,20 +132,20 @@ def test_every_architecture_is_taken(name: str) -> None:
     assert TrainConfig(architecture=name).architecture == name
 
 
-def test_every_knob_says_what_it_is_in_one_sentence() -> None:
-    for name, (what, _, _) in knobs(TrainConfig).items():
-        assert what.help.endswith("."), name
-        assert what.panel, name
+def test_every_knob_has_its_help_in_one_sentence() -> None:
+    for name, (knob, _, _) in knobs(TrainConfig).items():
+        assert knob.help.endswith("."), name
+        assert knob.panel, name
     assert {item.name for item in fields(TrainConfig)} - set(knobs(TrainConfig)) == {"architecture", "recipe", "stages"}
 
 
 def test_no_two_options_have_the_same_letter() -> None:
-    letters = [what.short for what, _, _ in knobs(TrainConfig).values() if what.short]
+    letters = [knob.short for knob, _, _ in knobs(TrainConfig).values() if knob.short]
     assert sorted(letters) == sorted(set(letters))
 
 
-@pytest.mark.parametrize("name", [name for name, (what, _, _) in knobs(TrainConfig).items() if what.whole_run])
-def test_what_holds_for_the_whole_run_is_refused_in_a_stage_by_its_number(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name, (knob, _, _) in knobs(TrainConfig).items() if knob.whole_run])
+def test_a_value_of_the_whole_run_is_refused_in_a_stage(name: str) -> None:
     with pytest.raises(ConfigError, match=f"^stage 2: {name} is the same in all stages of a run; give it above them"):
         replace(CONFIG, stages=({}, {name: getattr(CONFIG, name)}))
 
@@ -169,7 +169,7 @@ def test_a_bad_value_in_a_stage_is_refused_with_the_stages_number(stage: dict[st
         TrainConfig(architecture="resnet18", accumulate=4, stages=({"epochs": 1}, stage))
 
 
-def test_an_invalid_config_cannot_come_of_a_valid_one() -> None:
+def test_replacing_a_value_checks_it_again() -> None:
     with pytest.raises(ConfigError, match="--momentum"):
         replace(CONFIG.resolved("cpu")[0], momentum=2.0)
 
@@ -187,10 +187,10 @@ def test_resolved_fills_in_what_was_left_open_and_keeps_the_rest(device: str, op
             assert getattr(settings, item.name) == getattr(config, item.name), item.name
 
 
-def test_resolved_keeps_what_was_said() -> None:
-    said = {"epochs": 3, "batch_size": 5, "image_size": 77, "learning_rate": 0.5, "base_batch_size": 11}
-    (settings,) = TrainConfig(architecture="resnet18", **said).resolved("cuda")
-    assert {name: getattr(settings, name) for name in said} == said
+def test_resolved_keeps_given_values() -> None:
+    values = {"epochs": 3, "batch_size": 5, "image_size": 77, "learning_rate": 0.5, "base_batch_size": 11}
+    (settings,) = TrainConfig(architecture="resnet18", **values).resolved("cuda")
+    assert {name: getattr(settings, name) for name in values} == values
 
 
 def test_a_cpu_and_a_gpu_or_one_optimizer_and_another_have_values_of_their_own() -> None:

@@ -1,4 +1,4 @@
-"""What the user types becomes a config, by the command line; a look at the config replaces training."""
+"""Command lines and the configs made from them; a stand-in for training receives the config."""
 
 import inspect
 import re
@@ -69,7 +69,7 @@ WRITTEN: dict[str, tuple[str, Any]] = {
     "workers": ("1", 1),
     "compile": ("off", "off"),
 }
-"""Of every option that takes a value: what is typed, and what it stands for. None is the default of the recipe lab."""
+"""For each option that takes a value: its text and its value, which is never the default of the recipe lab."""
 BESIDE = {
     "warmup": ("--schedule", "cosine"),
     "milestones": ("--schedule", "step"),
@@ -77,7 +77,7 @@ BESIDE = {
     "plateau": ("--schedule", "plateau"),
     "freeze": ("--pretrained",),
 }
-"""What has to be typed beside an option that otherwise has no effect."""
+"""The options without which another option has no effect."""
 SWITCHES = ("ordered", "pretrained", "grayscale", "nesterov", "decay_all", "sync_bn", "tensorboard")
 STAGED = """
 pretrained = true
@@ -95,7 +95,7 @@ augment = ["hflip"]
 
 @pytest.fixture
 def typed(lab: Callable, monkeypatch: pytest.MonkeyPatch) -> Typed:
-    """The config that `lab train` makes of what is typed."""
+    """The config that `lab train` makes from its arguments."""
 
     def run(*arguments: str | Path) -> TrainConfig:
         seen: list[TrainConfig] = []
@@ -119,14 +119,14 @@ def staged(tmp_path: Path) -> Path:
     return path
 
 
-def test_every_knob_has_its_option_and_no_other_has(lab: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_options_are_those_of_the_knobs(lab: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    told = set(re.findall(r"--[a-z][a-z-]*", lab("train", "--help").out))
-    wanted = {option(name) for name, (what, _, _) in knobs(TrainConfig).items() if what.option}
+    shown = set(re.findall(r"--[a-z][a-z-]*", lab("train", "--help").out))
+    wanted = {option(name) for name, (knob, _, _) in knobs(TrainConfig).items() if knob.option}
     no = {f"--no-{name.replace('_', '-')}" for name in SWITCHES}
-    assert {item for item in told if item not in ("--help", "--recipe", "--resume")} == wanted | no
+    assert {item for item in shown if item not in ("--help", "--recipe", "--resume")} == wanted | no
     assert len(wanted) == len(WRITTEN) + len(SWITCHES)
-    assert "--stage-start" not in told
+    assert "--stage-start" not in shown
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -155,7 +155,7 @@ def test_short_forms_mean_their_long_ones(typed: Typed) -> None:
 
 
 def test_what_is_not_typed_keeps_the_recipes_value(typed: Typed) -> None:
-    """Where an option's own default would come first, the recipe's momentum and decay would be lost."""
+    """If an option's own default took precedence, the recipe's momentum and decay would be lost."""
     config = typed("resnet50", "--recipe", "leukemia-baseline", "--epochs", "2")
     assert (config.epochs, config.weight_decay, config.decay_all, config.nesterov) == (2, 5e-3, True, False)
     assert (config.batch_size, config.schedule, config.recipe) == (16, "constant", "leukemia-baseline")
@@ -239,14 +239,14 @@ def test_in_a_stage_with_a_batch_of_its_own_the_rate_is_scaled_from_that(typed: 
     assert rates == pytest.approx([32 / 16, 32 / 64])
 
 
-def test_a_missing_architecture_is_told_with_an_example() -> None:
+def test_a_missing_architecture_is_reported_with_an_example() -> None:
     with pytest.raises(ConfigError, match=r"ARCH is missing; for example: lab train resnet18"):
         build_config("", "lab", {})
 
 
 @pytest.fixture
 def stopped(tmp_path: Path) -> Path:
-    """A run's folder, as far as the options look at it."""
+    """A run's folder with the file that --resume reads."""
     config = TrainConfig(architecture="resnet34", recipe="leukemia-baseline", data="old", epochs=9, device="cpu")
     (tmp_path / "recipe.toml").write_text(config.to_toml())
     return tmp_path
@@ -320,7 +320,7 @@ def test_a_command_may_take_some_of_the_options() -> None:
         ({"fit": "longer", "crop": 100}, "--fit has no effect here: it needs no --crop, which is 100"),
     ],
 )
-def test_an_option_that_would_do_nothing_is_refused(given: dict[str, Any], message: str) -> None:
+def test_an_option_without_effect_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build_config("resnet18", "lab", given)
 

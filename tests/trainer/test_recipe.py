@@ -1,4 +1,4 @@
-"""Recipes as files, and each of them run in small on images laid out as its report had them."""
+"""The recipe files, and a small training run of each on images in the layout of its report."""
 
 import csv
 import re
@@ -89,7 +89,7 @@ REPORTED: list[tuple[str, str, list[dict[str, Any]]]] = [
     ("retinopathy-weighted", "resnet18", [{**WEIGHTED, "batch_size": 128}]),
     ("retinopathy-weighted", "resnet50", [{**WEIGHTED, "batch_size": 64}]),
 ]
-"""What each report says of each network, per stage."""
+"""The values that each report gives for each network, per stage."""
 
 
 def test_the_names_are_the_default_and_the_five_reports() -> None:
@@ -115,7 +115,7 @@ def test_a_report_has_no_schedule_but_where_it_says_so_and_scales_no_rate(name: 
         assert first.peak_rate == first.learning_rate
 
 
-def test_what_the_reports_reached_is_told() -> None:
+def test_the_results_of_the_reports_are_stated() -> None:
     def figures(name: str) -> set[str]:
         return set(re.findall(r"\d+\.\d+", load_recipe(name).reached))
 
@@ -124,7 +124,7 @@ def test_what_the_reports_reached_is_told() -> None:
     assert figures("retinopathy-transfer") == {"73.54", "80.07", "73.35", "81.14"}
 
 
-def test_the_figures_that_are_only_told_are_in_comments() -> None:
+def test_facts_that_are_not_values_are_in_comments() -> None:
     for words in ("0.00267", "64 times"):
         assert words in load_recipe("leukemia-clahe").text
     for words in ("20,655 / 1,955 / 4,210 / 698 / 581", "1 - n_class / n"):
@@ -139,7 +139,7 @@ def value_lines(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", [DEFAULT, *REPORTS])
-def test_every_value_has_a_comment_that_says_whose_it_is(name: str) -> None:
+def test_every_value_has_a_comment_that_gives_its_source(name: str) -> None:
     text = load_recipe(name).text
     lines = value_lines(text)
     assert len(lines) >= len(tomllib.loads(text)) - 2 - len(ARCHITECTURE_NAMES)
@@ -151,7 +151,7 @@ def test_every_value_has_a_comment_that_says_whose_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [DEFAULT, *REPORTS])
-def test_a_recipe_has_a_line_on_what_it_is_for(name: str) -> None:
+def test_a_recipe_has_a_line_on_its_purpose(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.name == name
     assert recipe.about
@@ -231,7 +231,7 @@ def test_a_recipe_with_a_mistake_is_refused_in_one_line_that_names_the_file(
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"own\.toml cannot be read"):
         load_recipe(str(tmp_path / "own.toml"))
@@ -309,7 +309,7 @@ RunRecipe = Callable[..., tuple[Path, str]]
 
 @pytest.fixture
 def run_recipe(lab: Callable, tmp_path: Path) -> RunRecipe:
-    """Train a ResNet-18 in small by a recipe: the run's folder, and what was said."""
+    """Train a small ResNet-18 by a recipe: the run's folder, and the output."""
 
     def run(recipe: str | Path, data: Path, *more: str | Path) -> tuple[Path, str]:
         ran = lab("train", "resnet18", "--recipe", recipe, "--data", data, *SMALL, "--out", tmp_path / "runs", *more)
@@ -402,7 +402,7 @@ def same_convolutions(run: Path, wanted: dict[str, torch.Tensor]) -> bool:
 def test_a_built_in_recipe_of_two_stages_runs_through_in_small(
     run_recipe: RunRecipe, cnmc: Path, tmp_path: Path
 ) -> None:
-    """ResNet-50's stages of leukemia-clahe, with a ResNet-18; what is typed, here the epochs, holds in both."""
+    """ResNet-50's stages of leukemia-clahe, with a ResNet-18; an option, here the epochs, holds in both."""
     text = load_recipe("leukemia-clahe").text.replace("[[resnet50.", "[[resnet18.")
     run, out = run_recipe(written(tmp_path / "staged.toml", text), cnmc)
     assert [row["epoch"] for row in history(run)] == [1, 2]
@@ -440,8 +440,8 @@ def test_stages_go_on_from_the_weights_they_name_and_the_card_is_the_best_epochs
 ) -> None:
     """The metric is dictated, so that the best epoch of the first stage is not its last."""
     after, at_start = watched(monkeypatch)
-    told = iter(scores)
-    monkeypatch.setattr(trainer.run.run_folder, "monitor_of", lambda name, table: lambda metrics: next(told))
+    remaining = iter(scores)
+    monkeypatch.setattr(trainer.run.run_folder, "monitor_of", lambda name, table: lambda metrics: next(remaining))
     recipe = load_recipe(written(tmp_path / "staged.toml", STAGED.format(start=start)))
     given = {"data": str(path_csv), "device": "cpu", "workers": 1, "out": str(tmp_path / "runs")}
     run = train(apply_recipe("resnet18", recipe, given), quiet).run

@@ -19,7 +19,7 @@ def test_a_long_line_is_not_wrapped(heard: tuple[Screen, io.StringIO]) -> None:
     assert text.getvalue().count("\n") == 1
 
 
-def test_a_progress_bar_leaves_nothing_where_there_is_no_terminal(heard: tuple[Screen, io.StringIO]) -> None:
+def test_a_progress_bar_prints_nothing_without_a_terminal(heard: tuple[Screen, io.StringIO]) -> None:
     screen, text = heard
     with screen.bar("working", 3) as bar:
         bar.step(3, "done [x]")
@@ -33,15 +33,15 @@ def test_a_progress_bar_on_a_terminal_shows_its_note_as_it_is() -> None:
     assert "loss [x]" in text.getvalue()
 
 
-def test_what_libraries_write_past_python_is_kept_and_later_errors_are_seen(capfd: pytest.CaptureFixture[str]) -> None:
-    with captured_stderr() as said:
+def test_what_libraries_in_c_write_is_captured_and_later_errors_are_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    with captured_stderr() as lines:
         os.write(2, b"missing: libx\nand more\n")
-    assert said == ["missing: libx", "and more"]
+    assert lines == ["missing: libx", "and more"]
     os.write(2, b"seen\n")
     assert capfd.readouterr().err == "seen\n"
 
 
-def test_an_error_ends_the_keeping(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_error_ends_the_capture(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="wrong"), captured_stderr():
         raise ValueError("wrong")
     os.write(2, b"seen\n")

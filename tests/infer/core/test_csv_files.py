@@ -13,7 +13,7 @@ def test_a_csv_with_a_byte_order_mark_windows_line_ends_and_blank_lines_reads_as
     assert read_csv(tmp_path / "a.csv") == [["Path", "label"], ["a,b.jpg", "007"], ["c.jpg", ""]]
 
 
-def test_bytes_that_are_no_utf_8_survive_a_csv(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf_8_survive_a_csv(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.jpg")
     write_text(tmp_path / "a.csv", csv_text([(name,)]))
     assert (tmp_path / "a.csv").read_bytes() == b"caf\xe9.jpg\n"
@@ -36,7 +36,7 @@ def test_a_csv_that_is_not_there_is_named(tmp_path: Path) -> None:
     [b'"' + b"x" * 200_000, "Path,label\na.jpg,0\n".encode("utf-16"), b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0"],
     ids=["endless cell", "UTF-16", "PNG"],
 )
-def test_a_file_that_is_no_text_is_no_csv(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.csv is not a CSV.*comma-separated text"):
         read_csv(tmp_path / "a.csv")

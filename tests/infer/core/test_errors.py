@@ -9,7 +9,7 @@ from infer.core.errors import ConfigError, DataError, ImageError, LabError
 
 
 def drawn_tree(text: str) -> dict[str, str | None]:
-    """Class name to its parent's, from a drawing with four columns a level."""
+    """Each class name with its parent's, from a drawing with four columns per level."""
     parents: dict[str, str | None] = {}
     above: list[str] = []
     for line in text.splitlines():

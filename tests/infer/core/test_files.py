@@ -59,9 +59,9 @@ def test_a_reader_who_has_the_old_file_open_keeps_all_of_it(tmp_path: Path) -> N
 
 
 def test_two_writers_of_one_file_do_not_share_a_draft(tmp_path: Path) -> None:
-    with atomic_write(tmp_path / "a") as one, atomic_write(tmp_path / "a") as two:
-        one.write_text("one")
-        two.write_text("two")
+    with atomic_write(tmp_path / "a") as first, atomic_write(tmp_path / "a") as second:
+        first.write_text("one")
+        second.write_text("two")
     assert (tmp_path / "a").read_text() == "one"
 
 
@@ -87,7 +87,7 @@ def test_a_file_cannot_take_the_place_of_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".", "..", "/"])
-def test_a_path_that_is_no_file_name_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_without_a_file_name_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OutputError, match="cannot write"):
         write_text(Path(name), "")
@@ -101,7 +101,7 @@ def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path) -> None:
     assert make_folder(tmp_path / "a" / "b").is_dir()
 
 
-def test_the_cache_is_where_the_variables_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_of_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
     monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
     monkeypatch.setenv("LAB_CACHE", "~/mine")

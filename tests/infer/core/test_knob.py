@@ -87,7 +87,7 @@ def test_a_value_of_another_type_or_out_of_range_is_refused_by_its_options_name(
         ("plain", "never looked at"),
     ],
 )
-def test_values_in_range_and_fields_that_are_no_knobs_are_taken(name: str, value: Any) -> None:
+def test_values_in_range_and_fields_that_are_not_knobs_are_accepted(name: str, value: Any) -> None:
     assert getattr(Settings(**{name: value}), name) == value
 
 
@@ -95,18 +95,18 @@ def test_knobs_are_the_fields_that_were_declared_as_such_with_types_and_defaults
     found = knobs(Settings)
     names = ("count", "share", "side", "rates", "names", "text", "switch", "kind", "free", "path", "maybe")
     assert tuple(found) == names
-    what, kind, default = found["side"]
-    assert (what.help, what.panel, what.default_text, kind, default) == ("Side.", "p", "what suits", int | None, None)
+    side, kind, default = found["side"]
+    assert (side.help, side.panel, side.default_text, kind, default) == ("Side.", "p", "what suits", int | None, None)
 
 
-def test_every_range_can_be_told() -> None:
-    def told(**limits: float) -> str:
+def test_a_range_is_described_in_words() -> None:
+    def text(**limits: float) -> str:
         return Knob(help="", panel="", **limits).range()
 
-    assert told() == "finite"
-    assert told(minimum=0.001) == "at least 0.001"
-    assert told(above=0, maximum=2) == "above 0 and at most 2"
-    assert told(minimum=0, maximum=2**32 - 1) == "from 0 to 4294967295"
+    assert text() == "finite"
+    assert text(minimum=0.001) == "at least 0.001"
+    assert text(above=0, maximum=2) == "above 0 and at most 2"
+    assert text(minimum=0, maximum=2**32 - 1) == "from 0 to 4294967295"
 
 
 def test_an_options_name_has_hyphens() -> None:
@@ -120,7 +120,7 @@ def test_toml_values_become_tuples_and_floats_where_the_field_is_one() -> None:
     assert isinstance(read["count"], int)
 
 
-def test_what_is_no_number_is_left_for_the_check_to_refuse() -> None:
+def test_from_toml_leaves_what_is_not_a_number_to_the_check() -> None:
     assert from_toml(Settings, {"share": True, "free": "x"}) == {"share": True, "free": "x"}
     assert from_toml(Settings, {"free": -(10**400)}) == {"free": -math.inf}
 

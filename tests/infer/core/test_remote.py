@@ -1,4 +1,4 @@
-"""URIs as inputs and outputs, tried with `file://`, which goes the way of any other."""
+"""URIs as inputs and outputs, tested with `file://`, which takes the same path as any other."""
 
 import os
 import sys
@@ -48,11 +48,11 @@ def test_one_remote_image_is_an_input(tmp_path: Path, save_image: Callable[..., 
 
 
 @pytest.mark.parametrize(
-    ("uri", "what"),
+    ("uri", "words"),
     [("file:///not/there", "does not exist"), ("nonsense://a/b", "cannot open nonsense://a/b")],
 )
-def test_an_address_that_leads_nowhere_is_one_line(uri: str, what: str) -> None:
-    with pytest.raises(DataError, match=what) as caught:
+def test_an_address_that_does_not_exist_is_a_one_line_error(uri: str, words: str) -> None:
+    with pytest.raises(DataError, match=words) as caught:
         list_remote(uri)
     assert "\n" not in str(caught.value)
 
@@ -65,20 +65,20 @@ def test_a_remote_file_appears_with_its_folders_and_can_be_removed(tmp_path: Pat
     assert os.listdir(tmp_path / "new") == []
 
 
-def test_what_cannot_be_written_there_is_one_line(tmp_path: Path) -> None:
+def test_a_failed_remote_write_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write file://"):
         write_text(Path(f"file://{tmp_path}/file/a.txt"), "hello")
 
 
-def test_without_pyarrow_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyarrow_the_error_gives_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow.fs", None)
     infer.core.remote._open_system.cache_clear()
     with pytest.raises(MissingExtraError, match=r"needs pyarrow.*\[parquet\]"):
         Remote("s3://bucket/a", "bucket/a/b.png").open()
 
 
-def test_a_remote_file_tells_when_it_was_changed(tmp_path: Path) -> None:
+def test_a_remote_file_has_the_time_of_its_last_change(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     os.utime(tmp_path / "a", (5, 1234.5))
     assert Remote(f"file://{tmp_path}", str(tmp_path / "a")).changed() == 1234.5
@@ -96,7 +96,7 @@ def test_any_name_of_a_remote_folder_is_read_as_that_file(tmp_path: Path, save_i
         assert str(file) == f"file://{folder}/{name}"
 
 
-def test_a_table_by_uri_is_refused_as_no_image(tmp_path: Path) -> None:
+def test_a_table_by_uri_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("Path\n")
     with pytest.raises(DataError, match="by URI lab reads folders and single images"):
         read_inputs(Path(f"file://{tmp_path}/a.csv"), ())
