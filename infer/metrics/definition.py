@@ -16,11 +16,11 @@ Mask = NDArray[np.bool_]
 
 
 class Basis(Enum):
-    """How many units (patients, or images) the interval of a statistic rests on."""
+    """Which units (patients, or images) limit what an interval can know."""
 
-    ALL = "all images"
-    RAREST_CLASS = "those of the rarest class that it looks at"
-    RARER_SIDE = "the same; as it compares two sides, the interval is widened where one has few units"
+    ALL = "all of them"
+    RAREST_CLASS = "those of the rarest class that the statistic looks at"
+    RARER_SIDE = "the same; and as the statistic compares two sides, its interval is expanded where one has few units"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Share:
     """A share of images. Its interval is Wilson's."""
 
     masks: Callable[[Sample, int], tuple[Mask, Mask]]
-    """For class k: which images are hits [n], among which images [n]. Metrics of all classes ignore k."""
+    """For class k: which images are hits [n], and which images count [n]. Metrics of all classes together ignore k."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +36,10 @@ class Statistic:
     """Any other number. Its interval is bootstrapped."""
 
     value: Callable[[Sample], float | Numbers]
-    """Its value for the images; [K] for a metric of each class. NaN where it is undefined."""
+    """Its value for a sample, or [K] values for a metric of each class; NaN where it is undefined."""
     resampled: Callable[[Draws], Numbers]
-    """The same for each resample: [R], or [R, K] for a metric of each class. Of a sum of distances, its signed parts
-    [R, B]."""
+    """Its values in R resamples: [R], [R, K] for a metric of each class, or [R, B] for the signed parts of a sum of
+    distances."""
     basis: Basis
     mean_of_classes: bool = False
     """Whether it is a mean over classes, whose interval allows for classes of which all images are found, or none."""
@@ -50,9 +50,9 @@ class Metric:
     """One metric."""
 
     key: str
-    """In report.json."""
+    """Its key in report.json."""
     name: str
-    """For people."""
+    """Its name in tables."""
     description: str | Callable[[EvaluationResult], str] = ""
     """A few words beside the value, for a metric of all classes together."""
     computation: Share | Statistic
@@ -74,7 +74,7 @@ class Metric:
         return self.description if isinstance(self.description, str) else self.description(result)
 
     def names(self, classes: int) -> list[str]:
-        """Its names among those of all metrics: its key, or `key k` for each class k."""
+        """Its key, or `key k` for each class k, under which its values are collected."""
         return [f"{self.key} {k}" for k in range(classes)] if self.by_class else [self.key]
 
 
@@ -85,20 +85,20 @@ def statistics_of(metrics: Sequence[Metric]) -> Iterator[tuple[Metric, Statistic
 
 def point_values(metrics: Sequence[Metric], sample: Sample) -> dict[str, float | None]:
     """The value of each statistic by name, `f1 3` for class 3; None where it is undefined."""
-    found: dict[str, float | None] = {}
+    named: dict[str, float | None] = {}
     for metric, statistic in statistics_of(metrics):
         values, names = np.atleast_1d(statistic.value(sample)), metric.names(sample.classes)
-        found |= {name: None if np.isnan(v) else float(v) for name, v in zip(names, values, strict=True)}
-    return found
+        named |= {name: None if np.isnan(v) else float(v) for name, v in zip(names, values, strict=True)}
+    return named
 
 
 def resampled_values(metrics: Sequence[Metric], draws: Draws) -> dict[str, Numbers]:
     """The values of each statistic by the same names, [R] or [R, B] each; NaN where they are undefined."""
-    found: dict[str, Numbers] = {}
+    named: dict[str, Numbers] = {}
     for metric, statistic in statistics_of(metrics):
         values, names = statistic.resampled(draws), metric.names(draws.predictions.classes)
-        found |= zip(names, values.T if metric.by_class else [values], strict=True)
-    return found
+        named |= zip(names, values.T if metric.by_class else [values], strict=True)
+    return named
 
 
 def resampled_share(share: Share, sample: Sample, draws: Draws) -> Numbers:

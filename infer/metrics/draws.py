@@ -1,7 +1,7 @@
 """Resamples of the images, with the counts that metrics share.
 
 A resample is given by weights: how often it draws each image. Sums run on one thread in one order, or are sums of whole
-numbers, so that the same images give the same numbers on every machine and for every number of threads.
+numbers, so that the same images give the same numbers on every machine and with any number of threads.
 """
 
 from dataclasses import dataclass
@@ -86,8 +86,8 @@ class SortedPredictions:
         confidence, bins = calibration_bins(probabilities)
         keys = (bins * classes + truth) * classes + predicted
         order = np.argsort(keys, kind="stable")
-        found, starts = np.unique(keys[order], return_index=True)
-        rows, columns = np.divmod(found % classes**2, classes)
+        cells, starts = np.unique(keys[order], return_index=True)
+        rows, columns = np.divmod(cells % classes**2, classes)
         counts = np.bincount(truth, minlength=classes)
         rare = [k for k in range(classes) if counts[k] <= _rare_limit(classes, len(truth))]
         return cls(
@@ -107,7 +107,7 @@ class SortedPredictions:
 
     @property
     def at_once(self) -> int:
-        """Weights that `Draws` should be given at once."""
+        """How many weights to make `Draws` of at once."""
         return MANY_AT_ONCE if self.classes > MANY_CLASSES else AT_ONCE
 
 
@@ -149,7 +149,7 @@ class Draws:
 
     @cached_property
     def hits(self) -> Numbers:
-        """[R, K] images of each class that are classified right."""
+        """[R, K] images of each class that are classified correctly."""
         return self.predictions.hits(self.counts)
 
     @cached_property
@@ -166,8 +166,8 @@ class Draws:
         for k, ranking in self.predictions.rankings.items():
             ranked[k] = ranking.measure(self.weights)
         rare = self.predictions.rare
-        for k, pair in zip(rare.classes, rare.measure(self.weights), strict=True):
-            ranked[k] = pair
+        for item, pair in zip(rare.classes, rare.measure(self.weights), strict=True):
+            ranked[item.index] = pair
         return ranked[:, 0].T, ranked[:, 1].T
 
     def mean_over_classes(self, values: Numbers) -> Numbers:

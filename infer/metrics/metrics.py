@@ -80,28 +80,28 @@ class Metrics:
 
 
 def measure(result: EvaluationResult, resamples: int = RESAMPLES) -> Metrics:
-    """All metrics of a result with at least one image; `resamples`: for their intervals, which 0 leaves out."""
+    """All metrics of a result with n > 0 images; `resamples`: resamples for the intervals, or 0 for no intervals."""
     sample, classes = Sample(result.probabilities, result.truth), len(result.classes)
     units = numbered(result.groups, len(sample.truth))
     overall, by_class = kinds.overall(result.ordered), kinds.by_class()
-    found = _statistics([*overall, *by_class], sample, units, resamples)
+    estimates = _statistics([*overall, *by_class], sample, units, resamples)
     intervals = resamples > 0
     for metric in (*overall, *by_class):
         if isinstance(share := metric.computation, Share):
             names = enumerate(metric.names(classes))
-            found |= {name: _share(*share.masks(sample, k), units, intervals) for k, name in names}
+            estimates |= {name: _share(*share.masks(sample, k), units, intervals) for k, name in names}
     confusion = np.bincount(sample.truth * classes + sample.predicted, minlength=classes**2).reshape(classes, classes)
     support = confusion.sum(axis=1)
     return Metrics(
         images=len(sample.truth),
         groups=len(set(result.groups) - {""}) or None,
-        estimates={metric.key: found[metric.key] for metric in overall},
+        estimates={metric.key: estimates[metric.key] for metric in overall},
         majority_share=float(support.max() / len(sample.truth)),
         uncalibrated_error=uncalibrated_error(result.probabilities, result.truth, result.temperature),
         at_threshold=_at_threshold(result, units, intervals),
         per_class=tuple(
             ClassMetrics(
-                estimates={metric.key: found[f"{metric.key} {k}"] for metric in by_class}, support=int(support[k])
+                estimates={metric.key: estimates[f"{metric.key} {k}"] for metric in by_class}, support=int(support[k])
             )
             for k in range(classes)
         ),
@@ -131,18 +131,18 @@ def _statistics(metrics: list[Metric], sample: Sample, units: Units, resamples: 
         expand={name: count for name, (basis, count) in bases.items() if basis == Basis.RARER_SIDE},
         at_once=predictions.at_once,
     )
-    found = {}
+    estimates = {}
     for metric, statistic in statistics_of(metrics):
         for name in metric.names(sample.classes):
             limits = metric.limits(sample.classes)
-            found[name] = _within_limits(values[name], intervals[name], bases[name][1], limits)
+            estimates[name] = _within_limits(values[name], intervals[name], bases[name][1], limits)
             if statistic.mean_of_classes and intervals[name]:
-                found[name] = _with_open_ends(found[name], sample, units)
-    return found
+                estimates[name] = _with_open_ends(estimates[name], sample, units)
+    return estimates
 
 
 def _with_open_ends(mean: Estimate, sample: Sample, units: Units) -> Estimate:
-    """A mean over classes, whose interval allows for classes of which every resample finds all images, or none.
+    """A mean over classes, whose interval allows for classes of which all resamples have all images right, or none.
 
     Resampling has not seen how these may vary. What `unvarying` leaves open for each of them is added, as independent
     errors add: by their squares.
@@ -164,7 +164,7 @@ def _with_open_ends(mean: Estimate, sample: Sample, units: Units) -> Estimate:
 def _within_limits(
     value: float | None, interval: tuple[float, float] | None, units: int, limits: tuple[float, float]
 ) -> Estimate:
-    """A value with its interval within its limits; where no resample varied, what so many units leave open."""
+    """A value with its interval, clipped to its limits; `units`: for the interval where all resamples agree."""
     if value is None:
         return Estimate(None)
     lowest, highest = limits
@@ -174,19 +174,19 @@ def _within_limits(
 
 def _bases(metrics: list[Metric], sample: Sample, units: Units) -> dict[str, tuple[Basis, int]]:
     """What each statistic's interval rests on, by name: the basis and the number of units."""
-    every = int(units.max()) + 1
+    total = int(units.max()) + 1
     pairs = np.unique(np.stack([units, sample.truth]), axis=1)  # of a unit and a class that it has images of
     inside = np.bincount(pairs[1], minlength=sample.classes)
     alone = np.bincount(pairs[0])[pairs[0]] == 1  # units with images of one class only
-    outside = every - np.bincount(pairs[1][alone], minlength=sample.classes)
+    outside = total - np.bincount(pairs[1][alone], minlength=sample.classes)
     rarest = int(inside[inside > 0].min())
-    found: dict[str, tuple[Basis, int]] = {}
+    bases: dict[str, tuple[Basis, int]] = {}
     for metric, statistic in statistics_of(metrics):
         counts = np.minimum(inside, outside) if metric.by_class else np.array([rarest])
-        counts = counts if statistic.basis != Basis.ALL else np.full(len(counts), every)
+        counts = counts if statistic.basis != Basis.ALL else np.full(len(counts), total)
         names = metric.names(sample.classes)
-        found |= {name: (statistic.basis, int(count)) for name, count in zip(names, counts, strict=True)}
-    return found
+        bases |= {name: (statistic.basis, int(count)) for name, count in zip(names, counts, strict=True)}
+    return bases
 
 
 def _at_threshold(result: EvaluationResult, units: Units, interval: bool) -> ThresholdMetrics | None:

@@ -1,7 +1,7 @@
 """ROC AUC and average precision of classes under many resamples of the images at once.
 
-A resample is given by how often it draws each image. Counts are whole numbers, and so are their sums, so that they are
-exact in any order and for any number of threads.
+A resample is given by weights: how often it draws each image. These are whole numbers, so that their sums are exact in
+any order and with any number of threads.
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,14 +53,34 @@ class Ranking:
     def measure(self, weights: Numbers) -> tuple[Numbers, Numbers]:
         """ROC AUC [R] and average precision [R] for weights [R, n]; NaN where one side is empty."""
         hits, alarms = running_sums(weights.take(self.positives, 1)), running_sums(weights.take(self.negatives, 1))
-        false = alarms.take(self.not_below, 1)
-        beaten = false if np.array_equal(self.above, self.not_below) else (false + alarms.take(self.above, 1)) / 2
-        return _auc_and_precision(hits, self.tie_end, false, beaten, alarms[:, -1])
+        not_below = alarms.take(self.not_below, 1)
+        no_ties = np.array_equal(self.above, self.not_below)
+        above = not_below if no_ties else (not_below + alarms.take(self.above, 1)) / 2
+        return _auc_and_precision(hits, self.tie_end, not_below, above, alarms[:, -1])
+
+
+@dataclass(frozen=True)
+class RareClass:
+    """A class with few images."""
+
+    index: int
+    positives: Indices
+    """[p] images of the class, largest probability first."""
+    tie_end: Indices
+    """[p] how many positives are ranked as high as this one or higher."""
+
+    @classmethod
+    def of(cls, probabilities: Floats, truth: Indices, index: int) -> "RareClass":
+        """Rank the images of a class by its probability, of [n, K]."""
+        images = np.flatnonzero(truth == index)
+        scores = -probabilities[images, index]
+        order = np.argsort(scores, kind="stable")
+        return cls(index, images[order], np.searchsorted(scores[order], scores[order], "right"))
 
 
 @dataclass(frozen=True)
 class RareRankings:
-    """The same for several classes with few images each, at a cost in proportion to their images.
+    """The rankings of several classes with few images each, at a cost proportional to their images.
 
     How many negatives are ranked above each positive is one matrix product: weights [R, n] times whether an image is a
     negative with a larger probability [n, P]. Running sums over all negatives, class by class, would take minutes for
@@ -71,64 +91,51 @@ class RareRankings:
     """[n, K]"""
     truth: Indices
     """[n] class index."""
-    classes: Sequence[int]
-    """The C classes that are ranked."""
-    positives: Sequence[Indices]
-    """[C] of [p] images of the class, largest probability first."""
-    tie_ends: Sequence[Indices]
-    """[C] of [p] how many positives are ranked as high as this one or higher."""
+    classes: Sequence[RareClass]
 
     @classmethod
     def of(cls, probabilities: Floats, truth: Indices, classes: Sequence[int]) -> "RareRankings":
-        """Rank n images by the probabilities [n, K] of each of these classes."""
-        positives, tie_ends = [], []
-        for k in classes:
-            images = np.flatnonzero(truth == k)
-            scores = -probabilities[images, k]
-            order = np.argsort(scores, kind="stable")
-            positives.append(images[order])
-            tie_ends.append(np.searchsorted(scores[order], scores[order], "right"))
-        return cls(probabilities, truth, classes, positives, tie_ends)
+        """Rank n images by the probabilities [n, K] of these classes."""
+        return cls(probabilities, truth, [RareClass.of(probabilities, truth, k) for k in classes])
 
     def measure(self, weights: Numbers) -> Iterator[tuple[Numbers, Numbers]]:
         """ROC AUC [R] and average precision [R] of each class in turn, for weights [R, n]."""
         total = weights.sum(axis=1)
         counts: Counts = weights.astype(np.float32) if total.max() < EXACT else weights
         for block in self._blocks():
-            false, beaten = self._above(counts, block)
-            start = 0
-            for place in block:
-                hits = running_sums(weights.take(self.positives[place], 1))
-                columns = slice(start, start := start + len(self.positives[place]))
-                not_below, above = (side[:, columns].astype(np.float64) for side in (false, beaten))
-                yield _auc_and_precision(hits, self.tie_ends[place], not_below, above, total - hits[:, -1])
+            sides, start = self._ranked_above(counts, block), 0
+            for item in block:
+                hits = running_sums(weights.take(item.positives, 1))
+                columns = slice(start, start := start + len(item.positives))
+                not_below, above = (side[:, columns].astype(np.float64) for side in sides)
+                yield _auc_and_precision(hits, item.tie_end, not_below, above, total - hits[:, -1])
 
-    def _blocks(self) -> Iterator[list[int]]:
-        """Positions of classes whose comparison matrices fit into BLOCK together, or of one class alone."""
-        block, columns, most = list[int](), 0, BLOCK // len(self.truth)
-        for place, images in enumerate(self.positives):
-            if block and columns + len(images) > most:
+    def _blocks(self) -> Iterator[list[RareClass]]:
+        """Classes, in blocks whose comparison matrix has at most BLOCK elements, or of a single class."""
+        block, columns, most = list[RareClass](), 0, BLOCK // len(self.truth)
+        for item in self.classes:
+            if block and columns + len(item.positives) > most:
                 yield block
                 block, columns = [], 0
-            block.append(place)
-            columns += len(images)
+            block.append(item)
+            columns += len(item.positives)
         if block:
             yield block
 
-    def _above(self, counts: Counts, block: Sequence[int]) -> tuple[Counts, Counts]:
-        """How many negatives are ranked as high as each positive or higher [R, p], and the same with ties as halves."""
-        positives = np.concatenate([self.positives[place] for place in block])
-        classes = np.repeat([self.classes[place] for place in block], [len(self.positives[place]) for place in block])
+    def _ranked_above(self, counts: Counts, block: Sequence[RareClass]) -> tuple[Counts, Counts]:
+        """Negatives that are ranked as high as each positive or higher, [R, P], and the same with ties as halves."""
+        positives = np.concatenate([item.positives for item in block])
+        classes = np.repeat([item.index for item in block], [len(item.positives) for item in block])
         scores, thresholds = self.probabilities[:, classes], self.probabilities[positives, classes]
         negative = self.truth[:, None] != classes
-        not_below, above = (scores >= thresholds) & negative, (scores > thresholds) & negative
-        false = counts @ not_below.astype(counts.dtype)
-        tied = np.flatnonzero((not_below != above).any(axis=0))
+        reached, exceeded = (scores >= thresholds) & negative, (scores > thresholds) & negative
+        not_below = counts @ reached.astype(counts.dtype)
+        tied = np.flatnonzero((reached != exceeded).any(axis=0))
         if not len(tied):
-            return false, false
-        beaten = false.copy()
-        beaten[:, tied] = (false[:, tied] + counts @ above[:, tied].astype(counts.dtype)) / 2
-        return false, beaten
+            return not_below, not_below
+        above = not_below.copy()
+        above[:, tied] = (not_below[:, tied] + counts @ exceeded[:, tied].astype(counts.dtype)) / 2
+        return not_below, above
 
 
 def running_sums(weights: Numbers) -> Numbers:
@@ -139,7 +146,7 @@ def running_sums(weights: Numbers) -> Numbers:
 
 
 def _auc_and_precision(
-    hits: Numbers, tie_end: Indices, false: Numbers, beaten: Numbers, negatives: Numbers
+    hits: Numbers, tie_end: Indices, not_below: Numbers, above: Numbers, negatives: Numbers
 ) -> tuple[Numbers, Numbers]:
     """ROC AUC (ties count half) and average precision, [R] each; NaN where one side is empty.
 
@@ -148,13 +155,13 @@ def _auc_and_precision(
     Args:
         hits: [R, p + 1] running sums of the positives' weights, the highest ranked first.
         tie_end: [p] how many positives are ranked as high as this one or higher.
-        false: [R, p] weight of the negatives that are ranked as high as this positive or higher.
-        beaten: [R, p] the same with those ranked as high counted half.
+        not_below: [R, p] weight of the negatives that are ranked as high as this positive or higher.
+        above: [R, p] the same, with those ranked as high counted half.
         negatives: [R] weight of all negatives.
     """
     gained, positives, true = np.diff(hits, axis=1), hits[:, -1], hits.take(tie_end, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        precision = np.divide(true, true + false, out=np.zeros_like(true), where=true > 0)
-        auc = 1 - np.einsum("rp,rp->r", gained, beaten) / (positives * negatives)
+        precision = np.divide(true, true + not_below, out=np.zeros_like(true), where=true > 0)
+        auc = 1 - np.einsum("rp,rp->r", gained, above) / (positives * negatives)
         average = np.einsum("rp,rp->r", gained, precision) / np.where(negatives > 0, positives, np.nan)
     return auc, average

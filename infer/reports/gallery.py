@@ -65,6 +65,6 @@ def _image(result: EvaluationResult, gallery: Gallery, row: int) -> str:
     caption += f'</span><br><span class="soft">truth: {probabilities[truth]:.1%}</span>' if wrong else " (right)</span>"
     path = text(result.paths[row]).replace("/", "/<wbr>")
     return (
-        f"<figure{' class=two' if heat is not None else ''}>{picture}"
+        f"<figure{' class=with-heat' if heat is not None else ''}>{picture}"
         f'<figcaption>{caption}<span class="name"><bdi>{path}</bdi></span></figcaption></figure>'
     )

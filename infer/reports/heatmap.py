@@ -17,7 +17,7 @@ def heat_maps(
     views: Sequence[Pixels],
     labels: Sequence[int],
     batch_size: int,
-    on_done: Callable[[int], None] = lambda done: None,
+    on_done: Callable[[int], None] = lambda count: None,
 ) -> list[Floats]:
     """How much each part of an image speaks for its label, float32 [h, w] each.
 

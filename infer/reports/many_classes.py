@@ -29,7 +29,7 @@ def worst_classes(metrics: Metrics, most: int = MOST_IN_FULL) -> list[int]:
     classes = metrics.per_class
     if len(classes) <= most:
         return list(range(len(classes)))
-    scores = {k: score for k, one in enumerate(classes) if one.support and (score := one["f1"].value) is not None}
+    scores = {k: score for k, item in enumerate(classes) if item.support and (score := item["f1"].value) is not None}
     return sorted(scores, key=lambda k: scores[k])[:most]
 
 

@@ -1,11 +1,11 @@
 "use strict";
-// Sorts a table by a column when its heading is clicked. Without scripts the table stays as it is.
+// Sort a table by a column when its heading is clicked; without scripts, the table is in its original order.
 const collator = new Intl.Collator(undefined, { numeric: true });
 
-function before(one, two, direction) {
-  const [a, b] = [one.dataset.value, two.dataset.value];
-  if (a === "" || b === "") return (a === "") - (b === ""); // what is undefined stays at the end
-  const difference = a === undefined ? collator.compare(one.textContent, two.textContent) : Number(a) - Number(b);
+function compareCells(first, second, direction) {
+  const [a, b] = [first.dataset.value, second.dataset.value];
+  if (a === "" || b === "") return (a === "") - (b === ""); // undefined values stay at the end
+  const difference = a === undefined ? collator.compare(first.textContent, second.textContent) : Number(a) - Number(b);
   return direction * difference;
 }
 
@@ -21,7 +21,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", direction === 1 ? "ascending" : "descending");
       const rows = [...table.tBodies[0].rows];
-      rows.sort((one, two) => before(one.cells[column], two.cells[column], direction));
+      rows.sort((first, second) => compareCells(first.cells[column], second.cells[column], direction));
       table.tBodies[0].append(...rows);
     });
   });

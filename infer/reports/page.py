@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from infer.metrics import kinds
-from infer.metrics.metrics import Estimate, Metrics
+from infer.metrics.definition import Metric
+from infer.metrics.metrics import ClassMetrics, Estimate, Metrics
 from infer.metrics.result import EvaluationResult
 from infer.reports.gallery import gallery_html
 from infer.reports.html import bullets, data_uri, facts_table, name, text, wide
@@ -95,13 +96,13 @@ def _metrics_table(result: EvaluationResult, metrics: Metrics) -> str:
 
 def _class_tables(result: EvaluationResult, metrics: Metrics) -> str:
     """The metrics of each class; with many classes, those of the worst, and all of them folded away."""
-    every, worst = range(len(result.classes)), worst_classes(metrics)
+    classes, worst = range(len(result.classes)), worst_classes(metrics)
     note = '<p class="soft">The 95% interval is below each value.</p>'
-    if len(every) <= MOST_IN_FULL:
-        return _class_table(result, metrics, every, "Metrics by class") + note
-    intro = f"<p>The {len(worst)} of {len(every)} classes with the lowest F1.</p>"
-    folded = _class_table(result, metrics, every, "Metrics of all classes")
-    folded = f"<details><summary>All {len(every)} classes</summary>{folded}</details>"
+    if len(classes) <= MOST_IN_FULL:
+        return _class_table(result, metrics, classes, "Metrics by class") + note
+    intro = f"<p>The {len(worst)} of {len(classes)} classes with the lowest F1.</p>"
+    folded = _class_table(result, metrics, classes, "Metrics of all classes")
+    folded = f"<details><summary>All {len(classes)} classes</summary>{folded}</details>"
     return intro + _class_table(result, metrics, worst, "Metrics of the worst classes") + note + folded
 
 
@@ -109,13 +110,15 @@ def _class_table(result: EvaluationResult, metrics: Metrics, classes: Sequence[i
     columns = kinds.by_class()
     headings = ("images", *(metric.name for metric in columns))
     heads = "".join(f'<th scope="col" class="number">{heading}</th>' for heading in headings)
-    rows = "".join(
-        f'<tr><th scope="row">{name(str(item))}</th><td class="number" data-value="{one.support}">{one.support}</td>'
-        f"{''.join(_estimate_cell(one[metric.key]) for metric in columns)}</tr>\n"
-        for item, one in ((result.classes[k], metrics.per_class[k]) for k in classes)
-    )
+    rows = "".join(_class_row(str(result.classes[k]), metrics.per_class[k], columns) for k in classes)
     head = f'<tr><th scope="col">class</th>{heads}</tr>'
     return wide(f'<table class="sortable"><thead>{head}</thead>\n<tbody>{rows}</tbody></table>', label)
+
+
+def _class_row(label: str, metrics: ClassMetrics, columns: Sequence[Metric]) -> str:
+    cells = f'<td class="number" data-value="{metrics.support}">{metrics.support}</td>'
+    cells += "".join(_estimate_cell(metrics[metric.key]) for metric in columns)
+    return f'<tr><th scope="row">{name(label)}</th>{cells}</tr>\n'
 
 
 def _estimate_cell(estimate: Estimate) -> str:
@@ -155,10 +158,11 @@ def _confusions(result: EvaluationResult, metrics: Metrics) -> str:
 
 def _most_confused(result: EvaluationResult, metrics: Metrics) -> str:
     confusions, total = most_confused(metrics), kinds_of_confusion(metrics)
+    labels = [name(str(item)) for item in result.classes]
     rows = "".join(
-        f'<tr><th scope="row">{name(str(result.classes[one.truth]))}</th><td>{name(str(result.classes[one.predicted]))}'
-        f'</td><td class="number">{one.images}</td><td class="number">{one.share:.1%}</td></tr>\n'
-        for one in confusions
+        f'<tr><th scope="row">{labels[item.truth]}</th><td>{labels[item.predicted]}</td>'
+        f'<td class="number">{item.images}</td><td class="number">{item.share:.1%}</td></tr>\n'
+        for item in confusions
     )
     heads = '<th scope="col">truth</th><th scope="col">prediction</th><th scope="col" class="number">images</th>'
     heads += '<th scope="col" class="number">share</th>'

@@ -42,7 +42,7 @@ def save_report(
         pictures = draw_pictures(result, metrics, config.normalize, origin)
         files |= {f"{picture.name}.{kind}": getattr(picture, kind) for picture in pictures for kind in ("png", "svg")}
         files[PAGE] = report_page(result, metrics, pictures, gallery, origin).encode()
-    for name, content in files.items():  # at the end: a failure before leaves the earlier report whole
+    for name, content in files.items():  # at the end, so that a failure before this leaves the earlier report complete
         write_bytes(folder / name, content)
     write_predictions(result, folder / PREDICTIONS)
     remove_report(folder, keep=(*files, PREDICTIONS))

@@ -19,9 +19,9 @@ def mean_of(values: np.ndarray) -> Callable[[np.ndarray], dict[str, np.ndarray]]
 def test_the_interval_of_a_skewed_mean_is_scipys_bca() -> None:
     values = np.random.default_rng(0).exponential(1, 400)
     low, high = bootstrap(mean_of(values), np.arange(400), resamples=9000)["mean"]
-    theirs = scipy_bootstrap((values,), np.mean, n_resamples=9000, rng=np.random.default_rng(1)).confidence_interval
-    width = theirs.high - theirs.low
-    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.04 * width)
+    reference = scipy_bootstrap((values,), np.mean, n_resamples=9000, rng=np.random.default_rng(1)).confidence_interval
+    width = reference.high - reference.low
+    assert (low, high) == pytest.approx((reference.low, reference.high), abs=0.04 * width)
     assert high - values.mean() > 1.1 * (values.mean() - low)  # as far as the skew asks for
 
 
@@ -34,8 +34,8 @@ def test_images_of_a_unit_are_drawn_together() -> None:
         return {"sum": weights.sum(axis=1)}
 
     bootstrap(record, units, resamples=50)
-    whole, drawn, left_out = seen
-    assert (whole == 1).all()
+    ones, drawn, left_out = seen
+    assert (ones == 1).all()
     assert drawn.shape == (50, 200)
     for weights in (drawn, left_out):
         assert (weights.reshape(-1, 40, 5) == weights[:, ::5, None]).all()
@@ -44,14 +44,14 @@ def test_images_of_a_unit_are_drawn_together() -> None:
     assert (left_out.sum(axis=0) == 39).all()
 
 
-def test_the_interval_does_not_depend_on_how_many_are_worked_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_interval_does_not_depend_on_the_size_of_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).normal(0, 1, 300)
-    whole = bootstrap(mean_of(values), np.arange(300))
+    expected = bootstrap(mean_of(values), np.arange(300))
     monkeypatch.setattr(infer.metrics.bootstrap, "AT_ONCE", 1000)
-    assert bootstrap(mean_of(values), np.arange(300))["mean"] == pytest.approx(whole["mean"], abs=1e-12)
+    assert bootstrap(mean_of(values), np.arange(300))["mean"] == pytest.approx(expected["mean"], abs=1e-12)
 
 
-def test_what_never_varies_has_no_interval_and_a_single_unit_neither() -> None:
+def test_a_constant_statistic_and_a_single_unit_have_no_interval() -> None:
     assert bootstrap(mean_of(np.ones(20)), np.arange(20)) == {"mean": None}
     assert bootstrap(mean_of(np.arange(3.0)), np.zeros(3, dtype=np.int64)) == {"mean": None}
 
@@ -66,7 +66,9 @@ def test_few_units_widen_the_interval() -> None:
 
 
 @pytest.mark.parametrize("true", [0.0, 0.05, 0.3])
-def test_the_interval_of_a_sum_of_distances_holds_the_true_one_though_noise_makes_distances_longer(true: float) -> None:
+def test_the_interval_of_a_sum_of_distances_holds_the_true_sum_although_noise_makes_distances_longer(
+    true: float,
+) -> None:
     held = []
     for seed in range(200):
         values = np.random.default_rng(seed).normal(np.linspace(0, true / 5, 10), 0.2, (100, 10))

@@ -46,7 +46,7 @@ def test_images_without_a_patient_among_those_with_one_are_counted() -> None:
     )
 
 
-def test_classes_of_fewer_than_10_images_and_those_of_none_are_named() -> None:
+def test_classes_with_fewer_than_10_images_and_without_any_are_named() -> None:
     assert "fewer than 10 images of 1 blast (9)" in text_of([0] * 50 + [1] * 9)
     assert "fewer than" not in text_of([0] * 50 + [1] * 10)
     assert "no images of 0 [/normal]" in text_of([1] * 20)

@@ -39,7 +39,7 @@ def test_agreement_on_every_image_is_not_certainty() -> None:
     assert wilson(12, 12)[0] < 1 == wilson(12, 12)[1]
 
 
-def test_intervals_stay_within_what_can_be() -> None:
+def test_intervals_stay_within_the_possible_range() -> None:
     assert paired_difference(1, 0, 1)[1] <= 1
     assert paired_difference(0, 2, 2)[0] >= -1
     assert wilson(0, 1)[0] == 0

@@ -62,8 +62,8 @@ def test_shares_equal_their_definitions_even_where_classes_are_absent(seed: int,
         assert one["specificity"].value == share(sum(t != k != p for t, p in pairs), 60 - truth.count(k))
 
 
-def share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+def share(part: int, total: int) -> float | None:
+    return part / total if total else None
 
 
 def test_rows_of_the_confusion_matrix_are_truth() -> None:
@@ -95,14 +95,14 @@ def test_no_perfect_score_and_no_loss_of_zero_passes_for_certain(classes: int, g
             assert one.low < 0.9, name
 
 
-def test_a_class_that_is_never_hit_may_be_hit_another_time() -> None:
+def test_the_interval_of_a_class_without_hits_reaches_well_above_zero() -> None:
     metrics = measure(result([0] * 20 + [1] * 5, [0] * 25, 2))
     for one in (metrics.per_class[1]["recall"], metrics.per_class[1]["f1"], metrics["matthews"]):
         assert one.value == 0
         assert one.high > 0.3
 
 
-def test_what_one_class_alone_does_not_tell_is_undefined() -> None:
+def test_metrics_that_need_two_classes_are_undefined_for_one() -> None:
     metrics = measure(result([1, 1, 1], [1, 1, 1], 2, ordered=True))
     assert (metrics["accuracy"].value, metrics["balanced_accuracy"].value, metrics.majority_share) == (1, 1, 1)
     nothing = Estimate(None)
@@ -118,31 +118,31 @@ def test_kappa_is_for_grades_only() -> None:
     assert "kappa" not in measure(result([0, 1], [0, 1], 2), resamples=0).estimates
 
 
-def test_a_single_image_is_measured_and_says_almost_nothing() -> None:
+def test_a_single_image_has_metrics_with_very_wide_intervals() -> None:
     metrics = measure(result([1], [1], 2))
     assert metrics["accuracy"] == Estimate(1, pytest.approx(0.2065, abs=1e-4), 1)
     assert measure(replace(result([1, 0], [1, 0], 2), groups=("a", "a")))["macro_f1"].low < 0.3
 
 
-def test_images_of_one_patient_that_agree_count_for_less_than_as_many_independent_ones() -> None:
+def test_intervals_are_wider_where_images_of_a_patient_agree() -> None:
     alone = soft(2, 300, 3)
     truth, probabilities = np.repeat(alone.truth[:60], 5), np.repeat(alone.probabilities[:60], 5, axis=0)
-    told = replace(alone, truth=truth, probabilities=probabilities)
-    known = measure(replace(told, groups=tuple(str(k // 5) for k in range(300))))
-    ignored, wide = estimates(measure(told)), estimates(known)
+    repeated = replace(alone, truth=truth, probabilities=probabilities)
+    known = measure(replace(repeated, groups=tuple(str(k // 5) for k in range(300))))
+    ignored, wide = estimates(measure(repeated)), estimates(known)
     assert known.groups == 60
     for name, one in ignored.items():
         assert wide[name].high - wide[name].low > 1.5 * (one.high - one.low), name
 
 
-def test_sensitivity_and_specificity_are_those_at_the_models_threshold() -> None:
+def test_sensitivity_and_specificity_use_the_models_threshold() -> None:
     made = soft(2, 100, 4)
-    told = measure(replace(made, operating_point=OperatingPoint(0.3, 50, 20))).at_threshold
+    at = measure(replace(made, operating_point=OperatingPoint(0.3, 50, 20))).at_threshold
     positive = made.probabilities[:, 1] >= 0.3
-    assert told.sensitivity.value == pytest.approx(positive[made.truth == 1].mean())
-    assert told.specificity.value == pytest.approx(1 - positive[made.truth == 0].mean())
-    assert told.sensitivity.low < told.sensitivity.value < told.sensitivity.high
-    assert told.chosen_on == "50 validation images of 20 patients"
+    assert at.sensitivity.value == pytest.approx(positive[made.truth == 1].mean())
+    assert at.specificity.value == pytest.approx(1 - positive[made.truth == 0].mean())
+    assert at.sensitivity.low < at.sensitivity.value < at.sensitivity.high
+    assert at.chosen_on == "50 validation images of 20 patients"
     assert measure(made, resamples=0).at_threshold is None
 
 
@@ -152,13 +152,13 @@ def test_the_same_predictions_give_the_same_numbers_every_time() -> None:
 
 
 def test_the_numbers_do_not_depend_on_the_number_of_threads() -> None:
-    made, told, used = soft(3, 3000, 7, groups=500), [], []
+    made, measured, used = soft(3, 3000, 7, groups=500), [], []
     for threads in (1, 2):
         with threadpool_limits(threads):
             used.append({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"})
-            told.append(estimates(measure(made)))
+            measured.append(estimates(measure(made)))
     assert used == [{1}, {2}]
-    assert told[0] == told[1]
+    assert measured[0] == measured[1]
 
 
 def test_without_resamples_there_are_values_and_no_intervals() -> None:
@@ -183,7 +183,7 @@ def test_normalised_shares_sum_over_rows_columns_or_all(by: str, expected: list[
     assert normalized(np.array([[3, 1], [0, 0]]), by).tolist() == expected
 
 
-def test_a_result_with_a_temperature_tells_the_calibration_error_without_it_too() -> None:
+def test_a_result_with_a_temperature_has_the_calibration_error_without_it_too() -> None:
     rng = np.random.default_rng(0)
     logits, truth = rng.normal(0, 3, (300, 3)).astype(np.float32), rng.integers(0, 3, 300)
     plain = replace(result([0], [0], 3), truth=truth, paths=("",) * 300, probabilities=softmax(logits))
@@ -195,9 +195,9 @@ def test_a_result_with_a_temperature_tells_the_calibration_error_without_it_too(
 
 @pytest.mark.parametrize("rare", [1, 2, 4, 9])
 @pytest.mark.parametrize("wrong", [0, 12])
-def test_a_rare_class_that_is_never_found_may_be_found_next_time(rare: int, wrong: int) -> None:
-    given = result([0] * 200 + [1] * rare, [1] * wrong + [0] * (200 - wrong + rare), classes=2)
-    metrics = measure(given)
+def test_means_over_classes_allow_for_a_rare_class_that_is_never_found(rare: int, wrong: int) -> None:
+    made = result([0] * 200 + [1] * rare, [1] * wrong + [0] * (200 - wrong + rare), classes=2)
+    metrics = measure(made)
     for estimate in (metrics["balanced_accuracy"], metrics["macro_f1"]):
         assert estimate.value is not None
         assert estimate.low is not None
@@ -208,8 +208,8 @@ def test_a_rare_class_that_is_never_found_may_be_found_next_time(rare: int, wron
 
 def test_the_worst_log_loss_lies_in_its_interval() -> None:
     probabilities = np.array([[1, 0], [1, 0], [1, 0]], dtype=np.float32)
-    given = result([1, 1, 1], [0, 0, 0], classes=2)
-    loss = measure(replace(given, probabilities=probabilities))["log_loss"]
+    made = result([1, 1, 1], [0, 0, 0], classes=2)
+    loss = measure(replace(made, probabilities=probabilities))["log_loss"]
     assert loss.low is not None
     assert loss.high is not None
     assert loss.low <= loss.value <= loss.high  # type: ignore[operator]

@@ -124,7 +124,7 @@ def test_images_of_one_patient_are_drawn_together() -> None:
     assert (alone.low, alone.high) != (together.low, together.high)
 
 
-def test_only_images_that_all_have_are_compared_each_with_itself() -> None:
+def test_only_images_that_all_reports_have_are_compared_matched_by_name() -> None:
     first, second = pair(5, 8, 0.5)
     order = [6, 2, 4, 0]
     fewer = replace(
@@ -139,7 +139,7 @@ def test_only_images_that_all_have_are_compared_each_with_itself() -> None:
     assert np.array_equal(two.probabilities, second.probabilities[[0, 2, 4, 6]])
 
 
-def test_what_does_not_compare_is_refused_in_one_line() -> None:
+def test_results_that_cannot_be_compared_are_refused_in_one_line() -> None:
     first, second = pair(6, 8, 0.5)
     with pytest.raises(DataError, match="share no image"):
         in_common([first, replace(second, paths=tuple("abcdefgh"))])
@@ -157,7 +157,7 @@ def test_a_metric_that_is_undefined_in_one_has_no_difference() -> None:
     assert found["accuracy"].value is not None
 
 
-def test_patients_that_any_report_knows_are_drawn_together_and_contradictions_refused() -> None:
+def test_a_patient_may_be_known_from_any_report_and_contradictions_are_refused() -> None:
     first, second = pair(8, 60, 0.5)
     knowing = replace(second, groups=tuple(f"p{k // 6}" for k in range(60)))
     shared = in_common([first, knowing])

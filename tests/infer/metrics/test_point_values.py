@@ -43,12 +43,12 @@ def by_counting(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float
     found: dict[str, float] = {}
     recalls, f1s = [], []
     for k in range(classes):
-        hits, support, told = pairs.count((k, k)), truth.tolist().count(k), predicted.count(k)
-        f1 = 2 * hits / (support + told) if support + told else math.nan
+        hits, support, taken = pairs.count((k, k)), truth.tolist().count(k), predicted.count(k)
+        f1 = 2 * hits / (support + taken) if support + taken else math.nan
         found |= {f"f1 {k}": f1, f"roc_auc {k}": auc(probabilities[:, k], truth == k)}
         found[f"average_precision {k}"] = average_precision(probabilities[:, k], truth == k)
         recalls += [hits / support] if support else []
-        f1s += [(f1, support)] if support + told else []
+        f1s += [(f1, support)] if support + taken else []
     found["balanced_accuracy"] = sum(recalls) / len(recalls)
     found["macro_f1"] = sum(f1 for f1, _ in f1s) / len(f1s)
     found["weighted_f1"] = sum(f1 * support for f1, support in f1s) / n
@@ -71,9 +71,9 @@ def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
         return math.nan
     total, before = 0.0, 0.0
     for threshold in sorted(set(scores.tolist()), reverse=True):
-        told = scores >= threshold
-        recall = (told & positive).sum() / positive.sum()
-        total += (recall - before) * (told & positive).sum() / told.sum()
+        reached = scores >= threshold
+        recall = (reached & positive).sum() / positive.sum()
+        total += (recall - before) * (reached & positive).sum() / reached.sum()
         before = recall
     return float(total)
 
@@ -81,10 +81,11 @@ def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
 def matthews(pairs: list[tuple[int, int]], classes: int) -> float:
     """The correlation of the indicators of truth and prediction, summed over classes (Gorodkin's definition)."""
     sides = [np.array([[pair[side] == k for k in range(classes)] for pair in pairs], dtype=float) for side in (0, 1)]
-    true, told = (side - side.mean(axis=0) for side in sides)
-    if not (true**2).sum():
+    truth, predicted = (side - side.mean(axis=0) for side in sides)
+    if not (truth**2).sum():
         return math.nan
-    return float((true * told).sum() / math.sqrt((true**2).sum() * (told**2).sum())) if (told**2).sum() else 0.0
+    spread = (truth**2).sum() * (predicted**2).sum()
+    return float((truth * predicted).sum() / math.sqrt(spread)) if spread else 0.0
 
 
 def kappa(pairs: list[tuple[int, int]]) -> float:
@@ -144,7 +145,7 @@ def test_the_calibration_error_is_its_definition() -> None:
     assert calibration_error(probabilities, truth) == pytest.approx(expected, abs=1e-6)
 
 
-def test_confidence_that_accuracy_bears_out_has_no_calibration_error_and_boasting_has() -> None:
+def test_the_calibration_error_is_zero_where_confidence_equals_accuracy_and_large_for_overconfidence() -> None:
     honest = np.tile(np.float32([0.75, 0.25]), (100, 1))
     truth = np.array([0] * 75 + [1] * 25)
     assert calibration_error(honest, truth) == pytest.approx(0, abs=1e-6)

@@ -42,7 +42,7 @@ def test_weights_count_as_repetitions(classes: int, digits: int) -> None:
             )
 
 
-def test_where_weights_leave_one_class_what_needs_two_is_undefined() -> None:
+def test_metrics_that_need_two_classes_are_undefined_where_weights_leave_one() -> None:
     probabilities, truth = case(2, 8, 1)
     found = measured(probabilities, truth, truth[None] == 1, ordered=False)
     for name in ("roc_auc", "roc_auc 0", "average_precision", "average_precision 1", "matthews"):

@@ -53,7 +53,7 @@ def test_every_image_on_which_they_disagree_is_listed_with_both_predictions(
     with (tmp_path / "disagreements.csv").open(newline="") as file:
         listed = list(csv.DictReader(file))
     tables = [list(csv.DictReader((folder / "report" / "predictions.csv").open())) for folder in (run, longer)]
-    wanted = {one["path"] for one, two in zip(*tables, strict=True) if one["predicted"] != two["predicted"]}
+    wanted = {a["path"] for a, b in zip(*tables, strict=True) if a["predicted"] != b["predicted"]}
     assert {row["path"] for row in listed} == wanted
     for row in listed:
         assert row["B predicted"] == row["truth"] != row["A predicted"]
@@ -63,14 +63,14 @@ def test_json_has_the_differences_and_nothing_else_on_standard_output(
     lab: Callable, run: Path, longer: Path, tmp_path: Path
 ) -> None:
     ran = lab("compare", run, longer, "--out", tmp_path, "--json")
-    told = json.loads(ran.out)
-    assert [item["epochs"] for item in told["runs"]] == [2, 5]
-    one, two = (item["accuracy"] for item in told["models"])
-    assert two == 1
-    (difference,) = told["differences"]
-    assert difference["metrics"]["accuracy"]["value"] == pytest.approx(two - one)
+    content = json.loads(ran.out)
+    assert [item["epochs"] for item in content["runs"]] == [2, 5]
+    first, second = (item["accuracy"] for item in content["models"])
+    assert second == 1
+    (difference,) = content["differences"]
+    assert difference["metrics"]["accuracy"]["value"] == pytest.approx(second - first)
     assert difference["less"] == run.name
-    assert told["disagreements"] == round((1 - one) * told["images"])
+    assert content["disagreements"] == round((1 - first) * content["images"])
     assert f"written into {tmp_path}: curves.png, curves.svg, confusions.png" in ran.err
 
 
@@ -142,5 +142,5 @@ def test_a_single_report_is_refused_and_a_run_without_predictions_is_named(
 
 
 def test_json_has_the_mean_of_the_last_epochs(lab: Callable, longer: Path, tmp_path: Path) -> None:
-    told = json.loads(lab("compare", longer, "--out", tmp_path, "--last", "3", "--json").out)
-    assert told["runs"][0]["mean_last_accuracy"] == 0.8125
+    content = json.loads(lab("compare", longer, "--out", tmp_path, "--last", "3", "--json").out)
+    assert content["runs"][0]["mean_last_accuracy"] == 0.8125

@@ -21,14 +21,14 @@ def texts(axes: object) -> list[str]:
 
 
 @pytest.mark.parametrize(("normalize", "share"), [("none", "25%"), ("true", "25%"), ("pred", "17%"), ("all", "10%")])
-def test_a_cell_of_the_confusion_matrix_tells_its_count_and_its_share(normalize: str, share: str) -> None:
+def test_a_cell_of_the_confusion_matrix_has_its_count_and_its_share(normalize: str, share: str) -> None:
     with plain_style():
         drawing = confusion_figure(random_result(2, 4), np.array([[5, 1], [1, 3]]), normalize)
     assert texts(drawing.figure.axes[0])[2] == f"1\n{share}"
     assert "8 of 10 images are on the diagonal" in drawing.summary
 
 
-def test_a_class_without_images_has_no_shares_and_small_shares_are_not_called_nothing() -> None:
+def test_a_class_without_images_has_no_shares_and_small_shares_are_not_shown_as_zero() -> None:
     with plain_style():
         drawing = confusion_figure(random_result(2, 4), np.array([[0, 0], [1, 5000]]), "none")
     assert texts(drawing.figure.axes[0]) == ["0\n-", "0\n-", "1\n<0.1%", "5000\n>99.9%"]
@@ -56,7 +56,7 @@ def test_the_reliability_diagram_has_each_bins_confidence_accuracy_and_count() -
     assert "mean confidence 78.3%, accuracy 66.7%" in drawing.summary
 
 
-def test_of_two_classes_the_scores_are_the_seconds_by_truth_of_more_the_truths_by_outcome() -> None:
+def test_scores_are_by_truth_for_two_classes_and_by_outcome_for_more() -> None:
     with plain_style():
         assert "class 0: median" in scores_figure(random_result(2, 30)).summary
         drawing = scores_figure(random_result(4, 30))
@@ -65,14 +65,14 @@ def test_of_two_classes_the_scores_are_the_seconds_by_truth_of_more_the_truths_b
     np.testing.assert_allclose(heights, 1)
 
 
-def test_all_images_right_leaves_the_wrong_ones_out() -> None:
+def test_without_errors_only_right_predictions_are_drawn() -> None:
     result = random_result(3, 9)
     result = replace(result, probabilities=np.eye(3, dtype=np.float32)[result.truth])
     with plain_style():
         assert scores_figure(result).summary == "right: median 1.00 over 9 images"
 
 
-def test_the_balance_tells_every_sets_counts() -> None:
+def test_the_balance_has_the_counts_of_every_set() -> None:
     result = random_result(3, 40)
     with plain_style():
         drawing = balance_figure(result, {"training": [10, 20, 30], "validation": [0, 0, 0]})
@@ -103,5 +103,5 @@ def test_a_block_of_cells_has_its_largest_value() -> None:
     blocks, side = largest_of_blocks(np.arange(25.0).reshape(5, 5), 3)
     assert blocks.tolist() == [[6, 8, 9], [16, 18, 19], [21, 23, 24]]
     assert side == 2
-    whole, side = largest_of_blocks(np.eye(3), 3)
-    assert (whole.tolist(), side) == (np.eye(3).tolist(), 1)
+    unchanged, side = largest_of_blocks(np.eye(3), 3)
+    assert (unchanged.tolist(), side) == (np.eye(3).tolist(), 1)

@@ -18,14 +18,14 @@ def test_a_report_has_numbers_predictions_a_page_and_each_picture_twice(all_pict
     assert len(set(names)) == len(names) == 17
 
 
-def test_a_report_is_removed_except_for_what_is_kept_and_what_is_not_its(tmp_path: Path, all_pictures: None) -> None:
+def test_only_files_of_a_report_are_removed_except_those_to_keep(tmp_path: Path, all_pictures: None) -> None:
     for name in (*report_files(), "notes.txt", "roc.pdf"):
         (tmp_path / name).write_text("")
     remove_report(tmp_path, keep=(REPORT_JSON, PREDICTIONS))
     assert {path.name for path in tmp_path.iterdir()} == {REPORT_JSON, PREDICTIONS, "notes.txt", "roc.pdf"}
 
 
-def test_where_there_is_no_report_nothing_is_removed_and_no_picture_code_loaded(
+def test_without_a_report_nothing_is_removed_and_no_picture_code_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(infer.reports.files, "report_files", None)
@@ -33,7 +33,7 @@ def test_where_there_is_no_report_nothing_is_removed_and_no_picture_code_loaded(
     assert not (tmp_path / "absent").exists()
 
 
-def test_files_of_an_earlier_report_that_this_one_does_not_make_are_gone_and_others_are_not(tmp_path: Path) -> None:
+def test_files_that_only_an_earlier_report_had_are_removed_and_the_users_own_are_not(tmp_path: Path) -> None:
     save(random_result(2, 20), tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
     save(random_result(2, 20), tmp_path, pictures=False)

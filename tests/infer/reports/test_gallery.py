@@ -1,4 +1,4 @@
-"""The images on the page, with what was said of them."""
+"""The images on the page, with their predictions."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ def result() -> EvaluationResult:
     )
 
 
-def test_each_image_tells_its_name_what_was_said_and_how_sure(result: EvaluationResult) -> None:
+def test_each_image_has_its_name_its_prediction_and_its_probability(result: EvaluationResult) -> None:
     gallery = Gallery(8, (Choice(0, (0,), (1, 0)), Choice(1, (), (2,))), dict.fromkeys(range(3), VIEW))
     html = gallery_html(result, gallery)
     assert "predicted <bdi>1 blast</bdi>: 75.0%" in html
@@ -38,7 +38,7 @@ def test_each_image_tells_its_name_what_was_said_and_how_sure(result: Evaluation
     assert html.count("No mistakes.") == 1
 
 
-def test_an_image_that_is_gone_is_named_with_the_reason(result: EvaluationResult) -> None:
+def test_an_unreadable_image_is_named_with_the_reason(result: EvaluationResult) -> None:
     gallery = Gallery(8, (Choice(0, (0,), ()),), {0: ImageError("x", "no <such> file")})
     html = gallery_html(result, gallery)
     assert "can no longer be read: no &lt;such&gt; file" in html
@@ -57,6 +57,6 @@ def test_where_there_are_no_images_the_page_says_why(result: EvaluationResult, r
     assert reason in gallery_html(result, Gallery(requested))
 
 
-def test_of_many_classes_it_is_said_which_are_shown(result: EvaluationResult) -> None:
+def test_where_some_classes_are_shown_the_page_says_which(result: EvaluationResult) -> None:
     html = gallery_html(result, Gallery(8, (Choice(0, (), (1,)),), {1: VIEW}))
     assert "Shown are the 1 of 2 classes with the most mistakes" in html

@@ -1,4 +1,4 @@
-"""Heat is where the evidence is: found on models whose answer depends on one known place."""
+"""Heat is where the evidence is: tested with models whose prediction depends on one known corner."""
 
 from pathlib import Path
 
@@ -85,22 +85,22 @@ def test_for_the_other_class_the_same_corner_speaks_against(tmp_path: Path, view
     np.testing.assert_allclose(occlusion(session, view, 0, 100), -occlusion(session, view, 1, 16), atol=1e-6)
 
 
-def test_a_model_with_a_class_activation_map_is_asked_for_that(tmp_path: Path, view: np.ndarray) -> None:
+def test_a_model_with_a_class_activation_map_uses_it(tmp_path: Path, view: np.ndarray) -> None:
     session = Session(corner_model(tmp_path / "cam.onnx", 1, cam=True), "cpu")
-    done: list[int] = []
-    (heat,) = heat_maps(session, [view], [1], 8, done.append)
-    assert done == [1]
+    counts: list[int] = []
+    (heat,) = heat_maps(session, [view], [1], 8, counts.append)
+    assert counts == [1]
     assert np.unravel_index(heat.argmax(), heat.shape) == (3, 0)
     assert heat[2, 2] == 0  # it speaks for all classes alike
 
 
-def test_no_batch_is_larger_than_asked_for_and_an_image_of_few_pixels_has_as_many_patches() -> None:
+def test_batches_have_at_most_the_batch_size_and_a_small_image_has_a_patch_for_each_pixel() -> None:
     class Constant:
         has_cam, batch = False, None
 
         def run(self, pixels_nhwc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             assert len(pixels_nhwc) <= 7
-            answers = np.full((len(pixels_nhwc), 2), 0.5, dtype=np.float32)
-            return answers, answers
+            outputs = np.full((len(pixels_nhwc), 2), 0.5, dtype=np.float32)
+            return outputs, outputs
 
     assert occlusion(Constant(), np.zeros((3, 20, 3), dtype=np.uint8), 0, 7).shape == (3, GRID)

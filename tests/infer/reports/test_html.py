@@ -8,7 +8,7 @@ def test_markup_in_a_name_is_shown_and_not_obeyed() -> None:
     assert name("<script>") == "<bdi>&lt;script&gt;</bdi>"
 
 
-def test_what_cannot_be_printed_or_turns_the_direction_is_made_visible() -> None:
+def test_unprintable_and_direction_changing_characters_are_made_visible() -> None:
     assert text("a\u202eb\x00\n\udce9") == r"a\u202eb\x00\n\udce9"
 
 

@@ -36,13 +36,13 @@ def test_an_estimate_is_its_value_and_its_interval_or_a_dash(
     assert stacked(estimate) == in_two_lines
 
 
-def test_what_does_not_apply_has_no_row() -> None:
+def test_metrics_that_do_not_apply_have_no_row() -> None:
     plain = [row[0] for row in summary_rows(RESULT, measure(RESULT, resamples=0))]
     assert "weighted kappa" not in plain
     assert not [name for name in plain if name.startswith("sensitivity")]
     point = OperatingPoint(threshold=0.65, images=40, groups=None)
-    whole = replace(RESULT, ordered=True, operating_point=point)
-    rows = {row[0]: row for row in summary_rows(whole, measure(whole, resamples=0))}
+    full = replace(RESULT, ordered=True, operating_point=point)
+    rows = {row[0]: row for row in summary_rows(full, measure(full, resamples=0))}
     assert rows["weighted kappa"][1] == "0.667"
     assert rows["sensitivity at 0.65"][1] == "66.67%"
     assert "class 1 [b]blast[/b]" in rows["specificity at 0.65"][3]

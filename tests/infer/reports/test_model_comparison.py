@@ -42,7 +42,7 @@ def printed(comparison: ModelComparison, width: int = 100) -> str:
     return text.getvalue()
 
 
-def test_disagreements_are_the_images_put_into_several_classes_the_surest_first() -> None:
+def test_disagreements_are_the_images_with_several_predictions_most_confident_first() -> None:
     second = replace(SECOND, probabilities=SECOND.probabilities.copy())
     second.probabilities[5] = [0.98, 0.01, 0.01]
     comparison = ModelComparison.of(
@@ -69,16 +69,16 @@ def test_names_are_shown_as_they_are_at_any_width() -> None:
 def test_models_that_agree_everywhere_have_no_disagreement_and_no_winner() -> None:
     comparison = ModelComparison.of(["a", "b"], [FIRST, FIRST])
     assert len(comparison.disagreements()) == 0
-    told = models_json(comparison)
-    assert told["disagreements"] == 0
-    assert {item["better"] for item in told["differences"][0]["metrics"].values()} == {0}
+    content = models_json(comparison)
+    assert content["disagreements"] == 0
+    assert {item["better"] for item in content["differences"][0]["metrics"].values()} == {0}
 
 
 def test_each_other_model_is_compared_with_the_first() -> None:
-    told = models_json(ModelComparison.of(["a", "b", "c"], [FIRST, SECOND, THIRD]))
-    assert [(item["model"], item["less"]) for item in told["differences"]] == [("b", "a"), ("c", "a")]
-    assert [model["confusion"][0] for model in told["models"]] == [[2, 0, 0], [1, 1, 0], [1, 1, 0]]
-    assert "kappa" in told["models"][0]
+    content = models_json(ModelComparison.of(["a", "b", "c"], [FIRST, SECOND, THIRD]))
+    assert [(item["model"], item["less"]) for item in content["differences"]] == [("b", "a"), ("c", "a")]
+    assert [model["confusion"][0] for model in content["models"]] == [[2, 0, 0], [1, 1, 0], [1, 1, 0]]
+    assert "kappa" in content["models"][0]
 
 
 def test_letters_go_on_after_z() -> None:
@@ -91,7 +91,7 @@ def test_a_name_cannot_forge_a_line_of_the_legend() -> None:
     assert ModelComparison.of(["x\nB: the best", "y"], [FIRST, SECOND]).legend() == "A: x\\nB: the best\nB: y"
 
 
-def test_a_picture_of_many_classes_and_models_stays_of_a_size_that_can_be_seen() -> None:
+def test_a_picture_of_many_classes_and_models_stays_small() -> None:
     many = replace(
         FIRST,
         classes=tuple(ClassName(str(k), str(k)) for k in range(60)),

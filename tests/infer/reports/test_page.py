@@ -67,7 +67,7 @@ def test_the_page_is_well_formed_with_headings_in_order_and_no_id_twice() -> Non
     assert len(outline.ids) == len(set(outline.ids)) > 5
 
 
-def test_the_page_is_the_same_once_more() -> None:
+def test_the_same_result_gives_the_same_page() -> None:
     result = random_result(3, 30)
     assert page_of(result) == page_of(result)
 
@@ -134,7 +134,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest_browser
-def test_a_browser_shows_hostile_names_as_text_and_finds_no_fault(hostile: Path, tab: Tab) -> None:
+def test_a_browser_shows_hostile_names_as_text_without_errors(hostile: Path, tab: Tab) -> None:
     tab.resize(1280, 900)
     tab.open(hostile)
     assert tab.problems == []
@@ -150,7 +150,7 @@ def test_a_browser_shows_hostile_names_as_text_and_finds_no_fault(hostile: Path,
 
 
 @pytest_browser
-def test_a_click_or_a_key_on_a_heading_sorts_the_classes_and_says_so(tmp_path: Path, tab: Tab) -> None:
+def test_a_click_or_a_key_on_a_heading_sorts_the_classes_and_marks_the_order(tmp_path: Path, tab: Tab) -> None:
     result = random_result(12, 200)
     metrics = measure(result, resamples=0)
     (tmp_path / "page.html").write_text(page_of(result), encoding="utf-8")
@@ -178,7 +178,7 @@ def test_a_click_or_a_key_on_a_heading_sorts_the_classes_and_says_so(tmp_path: P
 
 @pytest_browser
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_does_not_scroll_sideways_on_a_phone_or_a_desk(hostile: Path, tab: Tab, width: int) -> None:
+def test_the_page_does_not_scroll_sideways_on_a_phone_or_a_desktop(hostile: Path, tab: Tab, width: int) -> None:
     tab.resize(width, 800, mobile=width < 500)
     tab.open(hostile)
     assert tab.run("document.documentElement.scrollWidth") <= width

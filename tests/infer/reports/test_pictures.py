@@ -22,7 +22,7 @@ def draw(result: EvaluationResult) -> dict[str, Picture]:
     return {picture.name: picture for picture in draw_pictures(result, metrics, "none", origin(result))}
 
 
-def test_each_picture_has_its_title_its_content_in_words_and_how_to_read_it(all_pictures: None) -> None:
+def test_each_picture_has_a_title_a_summary_and_how_to_read_it(all_pictures: None) -> None:
     drawn = draw(random_result(2, 40))
     names = [kind.name for kind in ALL_PICTURES]
     assert names == ["confusion", "roc", "precision-recall", "reliability", "scores", "balance", "learning"]
@@ -61,7 +61,7 @@ def test_the_curves_of_the_training_are_drawn_where_its_run_is_known(run: Path, 
     assert "best epoch" in drawn[-1].summary
 
 
-def test_a_damaged_history_costs_no_report(run: Path, tmp_path: Path, all_pictures: None) -> None:
+def test_a_damaged_history_does_not_prevent_a_report(run: Path, tmp_path: Path, all_pictures: None) -> None:
     copied = shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("*.ckpt", "*.onnx"))
     (copied / "history.csv").write_text("epoch\n1\n")
     result = random_result(2, 10)

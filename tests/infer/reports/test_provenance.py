@@ -1,4 +1,4 @@
-"""The cards tell what is known, and the limits follow from it."""
+"""The cards hold what is known, and the limits follow from it."""
 
 import shutil
 from dataclasses import replace
@@ -18,7 +18,7 @@ def exported(run: Path, model: Path) -> Origin:
     return Origin(card=read_card(model), model=model, run=run, source="cells", layout="CSVs", split="valid")
 
 
-def test_a_models_run_is_the_folder_it_lies_in_if_it_was_exported_from_there(model: Path, tmp_path: Path) -> None:
+def test_a_models_run_is_its_folder_if_it_was_exported_from_there(model: Path, tmp_path: Path) -> None:
     card = read_card(model)
     assert run_of(model, card) == model.parent
     elsewhere = shutil.copy(model, tmp_path / "model.onnx")
@@ -29,7 +29,7 @@ def test_a_models_run_is_the_folder_it_lies_in_if_it_was_exported_from_there(mod
     assert run_of(Path(elsewhere), other) is None
 
 
-def test_the_sets_of_a_run_are_counted_from_its_table_and_else_from_the_card(exported: Origin) -> None:
+def test_class_counts_come_from_the_runs_table_or_else_from_the_card(exported: Origin) -> None:
     assert {name: sum(counts) for name, counts in set_counts(exported).items()} == {"training": 24, "validation": 12}
     alone = set_counts(replace(exported, run=None))
     assert {name: sum(counts) for name, counts in alone.items()} == {"training": 24}

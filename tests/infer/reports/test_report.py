@@ -86,7 +86,7 @@ def test_the_saved_report_is_json_for_every_reader_where_much_is_undefined(tmp_p
     assert saved["accuracy"]["low"] < saved["accuracy"]["value"] < saved["accuracy"]["high"]
 
 
-def test_a_report_holds_all_its_files_and_the_same_bytes_once_more(tmp_path: Path, all_pictures: None) -> None:
+def test_a_report_has_all_its_files_with_the_same_bytes_each_time(tmp_path: Path, all_pictures: None) -> None:
     known = set(report_files()) - {"learning.png", "learning.svg"}  # no run is known
     for name in ("one", "two"):
         save(result(), tmp_path / name)
@@ -101,7 +101,7 @@ def test_what_fails_before_the_first_file_leaves_the_earlier_report_whole(
     save(result(), tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
 
-    def fail(*given: object) -> str:
+    def fail(*arguments: object) -> str:
         raise RuntimeError("no page")
 
     monkeypatch.setattr(infer.reports.report, "report_page", fail)

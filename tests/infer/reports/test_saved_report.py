@@ -41,7 +41,7 @@ def test_a_report_comes_back_as_it_was(result: EvaluationResult, tmp_path: Path)
     np.testing.assert_array_equal(back.probabilities, result.probabilities)
 
 
-def test_where_no_patient_is_known_none_comes_back(result: EvaluationResult, tmp_path: Path) -> None:
+def test_unknown_patients_stay_unknown(result: EvaluationResult, tmp_path: Path) -> None:
     save(replace(result, groups=(), operating_point=None), tmp_path, pictures=False)
     assert (read_report(tmp_path).groups, read_report(tmp_path).operating_point) == ((), None)
 

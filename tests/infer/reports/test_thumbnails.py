@@ -29,7 +29,7 @@ from infer.reports.thumbnails import (
 )
 
 
-def test_mistakes_are_the_most_confident_and_the_unsure_those_with_the_smallest_margin() -> None:
+def test_mistakes_are_the_most_confident_and_uncertain_images_those_with_the_smallest_margin() -> None:
     result = random_result(3, 200)
     top = np.sort(result.probabilities, axis=1)
     for choice in choose_images(result, 5):
@@ -67,7 +67,7 @@ def decoded(uri: str) -> Image.Image:
 
 
 @pytest.mark.parametrize(("height", "width"), [(300, 200), (32, 32), (1, 500)])
-def test_a_thumbnail_is_the_image_and_no_larger_than_it_must_be(height: int, width: int) -> None:
+def test_a_thumbnail_is_the_image_scaled_down_if_it_is_large(height: int, width: int) -> None:
     pixels = np.full((height, width, 3), (200, 30, 60), dtype=np.uint8)
     image = decoded(jpeg_uri(pixels))
     assert max(image.size) <= SIDE
@@ -93,7 +93,7 @@ def pictured(tmp_path: Path, save_image: Callable[..., Path]) -> object:
     return replace(result, files=files)
 
 
-def test_a_gallery_holds_what_the_network_sees_and_names_what_cannot_be_read_any_more(
+def test_a_gallery_holds_what_the_network_sees_and_names_images_that_can_no_longer_be_read(
     pictured: object, quiet: Screen
 ) -> None:
     spec = PixelSpec.default(24)
@@ -106,12 +106,12 @@ def test_a_gallery_holds_what_the_network_sees_and_names_what_cannot_be_read_any
 
 
 @pytest.mark.parametrize("config", [{"thumbnails": 0}, {"pictures": False}])
-def test_no_image_is_read_where_none_is_to_be_shown(config: dict, pictured: object, quiet: Screen) -> None:
+def test_no_image_is_read_if_none_will_be_shown(config: dict, pictured: object, quiet: Screen) -> None:
     lost = replace(pictured, files=("nowhere",) * 12)
     assert make_gallery(lost, PixelSpec.default(24), ReportConfig(**config), quiet).views == {}
 
 
-def test_heat_maps_are_of_the_predicted_class_and_say_how_they_were_found(
+def test_heat_maps_are_of_the_predicted_class_and_explain_how_they_were_found(
     pictured: object, model: Path, quiet: Screen
 ) -> None:
     session = Session(model, "cpu")

@@ -30,14 +30,14 @@ def test_a_run_is_read_with_its_best_epoch_and_its_stages(run: Path) -> None:
     assert found.best["best"] == 1
 
 
-def test_runs_on_the_same_images_say_so_and_others_are_warned_about(run: Path) -> None:
+def test_runs_with_different_images_get_a_warning(run: Path) -> None:
     one = read_run(run)
     assert "the same for all" in data_note([one, one])
     other = RunHistory(one.name, one.data, "another fingerprint", one.monitor, one.epochs, one.best)
     assert "their metrics cannot be compared" in data_note([one, other])
 
 
-def test_a_folder_that_is_no_run_is_an_error(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a run"):
         read_run(tmp_path)
 
@@ -50,7 +50,7 @@ def test_a_damaged_history_is_an_error(run: Path, tmp_path: Path, content: str) 
         read_run(copy)
 
 
-def test_only_the_last_epochs_are_drawn_where_that_is_asked_for() -> None:
+def test_only_the_last_epochs_are_drawn_on_request() -> None:
     with plain_style():
         figure = curves_figure([history("a", 9), history("b", 4)], last=3)
     lines = figure.axes[0].get_lines()
@@ -60,14 +60,14 @@ def test_only_the_last_epochs_are_drawn_where_that_is_asked_for() -> None:
     assert ringed == [[2]]  # the other run's best epoch lies before
 
 
-def test_a_stage_begins_at_a_line() -> None:
+def test_a_line_marks_where_a_stage_begins() -> None:
     with plain_style():
         figure = curves_figure([history("a", 5, stages=[1, 1, 2, 2, 3])])
     upright = [line.get_xdata()[0] for line in figure.axes[1].get_lines() if list(line.get_ydata()) == [0, 1]]
     assert upright == [2.5, 4.5]
 
 
-def test_the_mean_of_the_last_epochs_is_told() -> None:
+def test_the_table_has_the_mean_of_the_last_epochs() -> None:
     table = figures_table([history("a", 9)], last=2)
     headings = [str(column.header) for column in table.columns]
     cell = next(iter(table.columns[headings.index("last 2")].cells))
