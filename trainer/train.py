@@ -117,7 +117,7 @@ class _Run:
                 place = "kept on the GPU" if trainer.feed.resident else "streamed from the cache, as they do not fit"
                 self.screen.say(f"training in {bits}; images are {place}")
             self._epochs(number, trainer, card, board)
-            network = trainer.judged
+            network = trainer.validated
             del trainer, canvases  # before the next stage asks how much memory and disk is free
             gc.collect()
             torch.cuda.empty_cache()

@@ -24,8 +24,9 @@ from trainer.data.cache import Canvases
 from trainer.data.device_loader import open_feed
 from trainer.data.sampling import epoch_order
 from trainer.model.network import PixelNet
+from trainer.optim.ema import Ema
 from trainer.optim.loss import Objective, class_weights
-from trainer.optim.optimizer import Average, build_optimizer
+from trainer.optim.optimizer import build_optimizer
 from trainer.optim.schedule import Plateau, rate_factor
 from trainer.run.distributed import World, unsynchronised
 from trainer.run.meter import Meter
@@ -57,8 +58,8 @@ class Trainer:
     """One stage of a run: a network with its data, optimizer and schedule on one device.
 
     Attributes: mixed (bool), whether training computes in bfloat16: on GPUs that do so in hardware, Ampere and later;
-    judged (PixelNet), the weights that are validated and kept: the network's, or their average; steps (int) an epoch;
-    rate_of, the learning rate of a step of this stage, counted from 0: the schedule's.
+    validated (PixelNet), the network that is validated and saved: that of the EMA where there is one; steps (int), the
+    number of optimizer steps per epoch; rate_of, the learning rate of a step of this stage, counted from 0.
     """
 
     def __init__(
@@ -83,9 +84,9 @@ class Trainer:
         self.feed = open_feed(canvases.pixels_nhwc, device)
         self.steps = len(self.train_rows) // settings.batch_size
         self.optimizer = build_optimizer(settings, self.network)
-        average = copy.deepcopy(self.network) if settings.ema else None
-        self.average = Average(self.network, average, settings.ema) if average else None
-        self.judged = average or self.network
+        averaged = copy.deepcopy(self.network) if settings.ema else None
+        self.ema = Ema(self.network, averaged, settings.ema) if averaged else None
+        self.validated = averaged or self.network
         self.plateau = Plateau()
         self.rate_of: Callable[[int], float] = self._scheduled
         weights = class_weights(settings.class_weights, canvases.table.counts(TRAIN))
@@ -108,8 +109,8 @@ class Trainer:
         loss, accuracy = self.train_epoch(number, on_step)
         trained = time.perf_counter() - start
         self.world.average_buffers(self.network.resnet)
-        if self.average:
-            self.world.average_buffers(self.judged.resnet)
+        if self.ema:
+            self.world.average_buffers(self.validated.resnet)
         probabilities, valid_loss = self._validate()
         if not (math.isfinite(loss) and math.isfinite(valid_loss)):
             lower = self.settings.learning_rate / 10
@@ -128,7 +129,7 @@ class Trainer:
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "average": self.average and {"network": self.judged.state_dict(), "steps": self.average.steps},
+            "average": self.ema and {"network": self.validated.state_dict(), "steps": self.ema.steps},
             "plateau": asdict(self.plateau),
         }
 
@@ -136,9 +137,9 @@ class Trainer:
         """Go on from a `state()`."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.average:
-            self.judged.load_state_dict(state["average"]["network"])
-            self.average.steps = state["average"]["steps"]
+        if self.ema:
+            self.validated.load_state_dict(state["average"]["network"])
+            self.ema.steps = state["average"]["steps"]
         self.plateau = Plateau(**state["plateau"])
 
     def train_epoch(self, number: int, on_step: OnStep) -> tuple[float, float]:
@@ -197,8 +198,8 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        if self.average:
-            self.average.update()
+        if self.ema:
+            self.ema.update()
 
     def _scheduled(self, step: int) -> float:
         return self.settings.peak_rate * rate_factor(self.settings, step, self.steps) * self.plateau.factor
@@ -212,13 +213,13 @@ class Trainer:
     @torch.inference_mode()
     def _validate(self) -> tuple[Floats, float]:
         """Probabilities of the validation images, [n, K], and their mean loss, from the evaluation view, in float32."""
-        self.judged.eval()
+        self.validated.eval()
         rows = self.world.shard(self.valid_rows)
         size = self.settings.batch_size // (self.settings.accumulate * self.world.size)  # what fits in training
         pieces = [rows[start : start + size] for start in range(0, len(rows), size)]
-        answers = [torch.zeros(0, self.judged.resnet.fc.out_features, device=self.device)]
+        answers = [torch.zeros(0, self.validated.resnet.fc.out_features, device=self.device)]
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # as the exported file will compute
-            answers += [self.judged(centre_window_of(batch, self.spec))[0] for batch in self.feed.batches(pieces)]
+            answers += [self.validated(centre_window_of(batch, self.spec))[0] for batch in self.feed.batches(pieces)]
         logits = self.world.gathered(torch.cat(answers)).float().cpu()
         truth = torch.from_numpy(self._own_labels[self.valid_rows])
         return torch.softmax(logits, 1).numpy(), functional.cross_entropy(logits, truth).item()

@@ -109,7 +109,7 @@ class Record:
         improved = best is None or score > best.score
         if improved:
             told = {**card.provenance, "validation": _validation(epoch, metrics)}
-            weights = cloned(trainer.judged.resnet.state_dict())
+            weights = cloned(trainer.validated.resnet.state_dict())
             answers = torch.from_numpy(epoch.probabilities)
             best = Best(score, title, replace(card, provenance=told), weights, answers)
         trainer.plateau.see(score[0], trainer.settings)

@@ -4,11 +4,10 @@ from typing import Any, get_args
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from trainer.config import LEARNING_RATE, Optimizer, ResolvedConfig, TrainConfig
 from trainer.model.resnet import BasicBlock, ResNet
-from trainer.optim.optimizer import Average, build_optimizer
+from trainer.optim.optimizer import build_optimizer
 
 KINDS = get_args(Optimizer)
 
@@ -128,63 +127,3 @@ def test_frozen_weights_stay_even_where_they_would_decay(kind: str) -> None:
     optimizer.step()
     same = [torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True)]
     assert same == [True, True, False, False, False, False]
-
-
-def wander(network: nn.Module, seed: int) -> None:
-    """Change weights and statistics as a step of training does."""
-    torch.manual_seed(seed)
-    network.train()
-    network(torch.randn(16, 4) + seed)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter += torch.randn_like(parameter)
-
-
-def test_the_average_of_weights_and_statistics_is_torchs_once_it_is_warm() -> None:
-    network, decay = small_network(), 0.15  # below 2/11, the first decay of the warm-up
-    reference = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-    reference.update_parameters(network)  # torch's first update copies
-    average = Average(network, copy.deepcopy(network), decay)
-    for seed in range(1, 5):
-        wander(network, seed)
-        average.update()
-        reference.update_parameters(network)
-    expected = reference.module.state_dict()
-    for name, value in average.network.state_dict().items():
-        if value.is_floating_point():
-            torch.testing.assert_close(value, expected[name])
-        else:
-            assert torch.equal(value, network.state_dict()[name])  # a count of batches has no mean
-    assert average.network[1].num_batches_tracked == 4
-
-
-def test_the_averages_decay_grows_with_the_steps_up_to_what_was_asked_for() -> None:
-    network = nn.Linear(1, 1, bias=False)
-    nn.init.constant_(network.weight, 2.0)
-    average, expected = Average(network, nn.Linear(1, 1, bias=False), 0.4), 2.0
-    for step, decay in enumerate([2 / 11, 3 / 12, 4 / 13, 5 / 14, 0.4, 0.4, 0.4], 1):
-        nn.init.constant_(network.weight, 1.0 / step)
-        average.update()
-        expected = decay * expected + (1 - decay) / step
-        assert float(average.network.weight) == pytest.approx(expected, rel=1e-5)
-
-
-def test_the_average_has_no_gradients_and_the_network_keeps_its_own() -> None:
-    network = small_network()
-    average = Average(network, copy.deepcopy(network), 0.9)
-    assert not any(parameter.requires_grad for parameter in average.network.parameters())
-    assert all(parameter.requires_grad for parameter in network.parameters())
-    before = values(network)
-    average.update()
-    assert all(torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True))
-
-
-def test_the_average_follows_a_network_that_took_other_weights() -> None:
-    """As where a run is resumed: the weights are loaded after the average was made."""
-    network, other = small_network(), small_network(1)
-    average = Average(network, copy.deepcopy(network), 0.15)
-    network.load_state_dict(other.state_dict())
-    for _ in range(30):
-        average.update()
-    for found, value in zip(average.network.parameters(), other.parameters(), strict=True):
-        torch.testing.assert_close(found, value.detach())

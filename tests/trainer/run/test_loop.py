@@ -216,19 +216,19 @@ def test_clipping_scales_all_gradients_to_the_norm_that_was_given(canvases: Canv
         torch.testing.assert_close(short / norms[1], long / norms[0])
 
 
-def test_the_average_of_the_weights_is_what_is_judged(canvases: Canvases) -> None:
+def test_the_ema_weights_are_validated(canvases: Canvases) -> None:
     trainer = make_trainer(canvases, ema=0.3, learning_rate=0.1)
     expected = [parameter.detach().clone() for parameter in trainer.network.parameters()]
     for number, (_, _, weights) in enumerate(run_epochs(trainer, 1, 2), 1):
         decay = min(0.3, (1 + number) / (10 + number))
         expected = [decay * old + (1 - decay) * new for old, new in zip(expected, weights, strict=True)]
-    torch.testing.assert_close(list(trainer.judged.parameters()), expected)
+    torch.testing.assert_close(list(trainer.validated.parameters()), expected)
     assert not torch.equal(expected[0], next(trainer.network.parameters()))
     seen: list[PixelNet] = []
-    for network in (trainer.network, trainer.judged):
+    for network in (trainer.network, trainer.validated):
         network.register_forward_pre_hook(lambda module, _: seen.append(module))
     trainer._validate()
-    assert set(seen) == {trainer.judged}
+    assert set(seen) == {trainer.validated}
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "adam", "nadam", "radam", "rmsprop", "adagrad"])
