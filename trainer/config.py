@@ -6,11 +6,15 @@ The defaults here are plain: no augmentation, no schedule. `lab train` by defaul
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 from infer.config import DATA_HELP, EXCLUDE_HELP, LabelOptions
 from infer.core.errors import ConfigError
 from infer.core.knob import check, from_toml, knob, knobs, require, tables, to_toml
+
+if TYPE_CHECKING:
+    from trainer.augment.steps import Step
 
 Device = Literal["auto", "cuda", "cpu"]
 Optimizer = Literal["sgd", "adamw", "adam", "nadam", "radam", "rmsprop", "adagrad"]
@@ -185,9 +189,7 @@ class TrainConfig(LabelOptions):
         require(name in ARCHITECTURE_NAMES, "ARCH", f"one of {', '.join(ARCHITECTURE_NAMES)}", self.architecture)
         check(self, TrainConfig)
         if self.augment:
-            from trainer.augment.parse import parse_steps  # its 15 ms are what `lab --help` can do without
-
-            parse_steps(self.augment)
+            self.augment_steps  # noqa: B018  # parses them, and so checks them
         require(not (self.pretrained and self.weights), "--weights", "given without --pretrained", self.weights)
         known = self.monitor in METRICS or self.monitor.startswith("recall:")
         require(known, "--monitor", "accuracy, balanced-accuracy, f1 or recall:CLASS", self.monitor)
@@ -198,6 +200,13 @@ class TrainConfig(LabelOptions):
         require(len(set(self.milestones)) == len(self.milestones) > 0, "--milestones", "different", self.milestones)
         for number, stage in enumerate(self.stages, 1):
             self._check_stage(number, stage)
+
+    @cached_property
+    def augment_steps(self) -> tuple["Step", ...]:
+        """The steps of `augment`, parsed once."""
+        from trainer.augment.parse import parse_steps  # its 15 ms are what `lab --help` can do without
+
+        return parse_steps(self.augment)
 
     def _check_stage(self, number: int, stage: Mapping[str, Any]) -> None:
         settings = knobs(TrainConfig)

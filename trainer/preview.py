@@ -19,7 +19,6 @@ from infer.dataset.table import TRAIN, Table
 from infer.images.preprocess import PixelSpec, read_canvas, read_window
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.colour import LUMA
-from trainer.augment.parse import parse_steps
 from trainer.config import ResolvedConfig, TrainConfig
 from trainer.data.load import read_data
 from trainer.data.pixel_spec import pixel_spec
@@ -91,7 +90,7 @@ def _sheet(
 
 def _augmented(canvases: torch.Tensor, settings: ResolvedConfig, spec: PixelSpec, epoch: int) -> list[Pixels]:
     """What training sees in an epoch, mixed with one another where the recipe mixes."""
-    augment = Augmentation(parse_steps(settings.augment), spec)
+    augment = Augmentation(settings.augment_steps, spec)
     if augment.mixes:
         canvases = torch.cat([canvases, canvases[:1]])
     draws = augment.draws(len(canvases), settings.seed, epoch)

@@ -10,6 +10,7 @@ import pytest
 
 from infer.core.errors import ConfigError
 from infer.core.knob import knobs, option
+from trainer.augment.steps import Crop, HFlip, RandomApply, Rotation, VFlip
 from trainer.config import ARCHITECTURE_NAMES, LEARNING_RATE, Optimizer, ResolvedConfig, TrainConfig, read_config
 
 CONFIG = TrainConfig(architecture="resnet18")
@@ -185,6 +186,21 @@ def test_resolved_fills_in_what_was_left_open_and_keeps_the_rest(device: str, op
     for item in fields(TrainConfig):
         if item.name not in OPEN | {"device"}:
             assert getattr(settings, item.name) == getattr(config, item.name), item.name
+
+
+def test_augmentation_is_parsed_where_the_config_is_built_and_written_as_the_text_that_was_given() -> None:
+    config = TrainConfig(
+        architecture="resnet18",
+        augment=("hflip,  rotation( 20 )",),
+        stages=({"augment": ("vflip @ 1", "crop")}, {"epochs": 2}),
+    )
+    assert config.augment_steps == (RandomApply(HFlip(), 0.5), Rotation(20))
+    first, second = config.resolved("cpu")
+    assert (first.augment_steps, second.augment_steps) == ((VFlip(), Crop()), config.augment_steps)
+    assert replace(config, augment=()).augment_steps == ()
+    assert 'augment = ["hflip,  rotation( 20 )"]\n' in config.to_toml()
+    assert 'augment = ["vflip @ 1", "crop"]\n' in config.to_toml()
+    assert "augment_steps" not in config.to_toml()
 
 
 def test_resolved_keeps_given_values() -> None:

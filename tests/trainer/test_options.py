@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,8 @@ def test_what_is_typed_is_in_the_config_and_all_else_is_as_without_it(typed: Typ
     text, value = WRITTEN[name]
     beside = BESIDE.get(name, ())
     plain, config = typed("resnet18", *beside), typed("resnet18", *beside, option(name), text)
-    changed = {item for item in vars(config) if getattr(config, item) != getattr(plain, item)}
+    names = [item.name for item in fields(config)]
+    changed = {item for item in names if getattr(config, item) != getattr(plain, item)}
     assert changed == {name}
     assert getattr(config, name) == value
 

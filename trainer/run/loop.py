@@ -18,7 +18,6 @@ from infer.core.errors import TrainingError
 from infer.dataset.table import TRAIN, VALID
 from infer.images.preprocess import PixelSpec, centre_window
 from trainer.augment.augmentation import Augmentation
-from trainer.augment.parse import parse_steps
 from trainer.config import ResolvedConfig
 from trainer.data.cache import Canvases
 from trainer.data.device_loader import open_feed
@@ -80,7 +79,7 @@ class Trainer:
             convert = torch.nn.SyncBatchNorm.convert_sync_batchnorm
             self.network = convert(self.network)  # type: ignore[no-untyped-call]
         self.mixed = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        self.augment = Augmentation(parse_steps(settings.augment), spec, device)
+        self.augment = Augmentation(settings.augment_steps, spec, device)
         self.feed = open_feed(canvases.pixels_nhwc, device)
         self.steps = len(self.train_rows) // settings.batch_size
         self.optimizer = build_optimizer(settings, self.network)

@@ -10,7 +10,7 @@ from infer.dataset.table import TRAIN
 from infer.images.preprocess import PixelSpec
 from infer.model.card import ModelCard
 from infer.version import __version__
-from trainer.augment.parse import crop_paddings, parse_steps, reach
+from trainer.augment.parse import crop_paddings, reach
 from trainer.config import ResolvedConfig
 from trainer.data.cache import Canvases
 from trainer.data.normalization import normalization_of
@@ -27,9 +27,8 @@ def pick_device(wanted: str) -> torch.device:
 
 def spec_of(settings: ResolvedConfig) -> PixelSpec:
     """How a stage turns a file into a canvas that is large enough for its augmentation. Raises ConfigError."""
-    steps = parse_steps(settings.augment)
-    spec = pixel_spec(settings, reach(steps))
-    for padding in crop_paddings(steps):
+    spec = pixel_spec(settings, reach(settings.augment_steps))
+    for padding in crop_paddings(settings.augment_steps):
         if not padding and spec.canvas == spec.window:
             raise ConfigError("--augment: crop has no room: give crop(padding), or --fit shorter")
         if padding * 2 > settings.image_size:
