@@ -130,7 +130,13 @@ list(answers)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_program_that_is_stopped_leaves_no_processes(how: signal.Signals) -> None:
     caller = subprocess.Popen(
-        [sys.executable, "-c", SLOW], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SLOW],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell script lets what it starts in the background ignore SIGINT, and a child inherits that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert caller.stdout is not None
     started = [Path("/proc", number, "cmdline") for number in caller.stdout.readline().split()]

@@ -12,7 +12,7 @@ import sys
 import textwrap
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -285,6 +285,15 @@ def test_a_run_that_is_killed_by_the_system_is_resumed_by_the_command(
     assert_same_run(run, train(replace(config, out=str(tmp_path / "other")), quiet).run)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT interrupts, also where the suite runs in the background of a shell script, which lets it be ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_and_sigterm_leave_a_whole_folder_and_say_what_is_done_again_and_how_to_go_on(
     lab: Callable, cells: Path, tmp_path: Path, number: signal.Signals, code: int
