@@ -28,7 +28,7 @@ from trainer.run.loop import Trainer
 from trainer.run.progress import Progress
 from trainer.run.run_folder import Record, TrainResult, monitor_of, new_run
 from trainer.run.setup import make_card, pick_device, spec_of
-from trainer.run.snapshot import load_snapshot
+from trainer.run.snapshot import Snapshot, load_snapshot
 from trainer.run.tensorboard import Board, open_board, require_tensorboard
 
 
@@ -64,7 +64,7 @@ def _train(config: TrainConfig, screen: Screen, resume: Path | None, device: tor
     monitor_of(config.monitor, table)
     for settings in stages:
         require_bound(len(table) * 3 * math.prod(spec_of(settings).canvas))
-    canvases = _decoded(table, stages[last["stage"] if last else 0], screen, world)
+    canvases = _decoded(table, stages[last.stage if last else 0], screen, world)
     record = _record(config, stages, canvases.table, last, resume, world)
     screen.say(f"run: {record.run}" + (f", resumed after epoch {record.epochs}" if last else ""))
     run = _Run(stages, record, screen, device, world, canvases.table, canvases, stages[0])
@@ -90,24 +90,24 @@ class _Run:
     """The stage that is at work."""
     progress: Progress | None = None
 
-    def train(self, board: Board, last: dict[str, Any] | None) -> None:
+    def train(self, board: Board, last: Snapshot | None) -> None:
         """All stages, or those that are left."""
         network: PixelNet | None = None
         for number, settings in enumerate(self.stages):
-            if last and number < last["stage"]:
+            if last and number < last.stage:
                 continue
-            going_on = last if last and number == last["stage"] else None
+            resumed = last if last and number == last.stage else None
             self.now = settings
             canvases = self.canvases or _decoded(self.table, settings, self.screen, self.world)
             self.canvases = None
             card = make_card(settings, canvases)
             if self.record.best:
                 _require_same_data(self.table.source, card.provenance["data"], self.record.best.card, self.record.run)
-            network = self._network(card, settings, network, fresh=going_on is None)
-            first = going_on["first_epoch"] if going_on else self.record.epochs + 1
+            network = self._network(card, settings, network, fresh=resumed is None)
+            first = resumed.first_epoch if resumed else self.record.epochs + 1
             trainer = Trainer(settings, card.pixels, canvases, network, self.device, self.world, first)
-            if going_on:
-                trainer.load_state(going_on["trainer"])
+            if resumed:
+                trainer.load_state(resumed.trainer)
             else:
                 self.record.waiting = 0
                 self._say_stage(number, settings)
@@ -201,14 +201,14 @@ def _record(
     config: TrainConfig,
     stages: tuple[ResolvedConfig, ...],
     table: Table,
-    last: dict[str, Any] | None,
+    last: Snapshot | None,
     resume: Path | None,
     world: World,
 ) -> Record:
     """A new run's record, or that of a run to go on with."""
     if resume and last:
         now = {"fingerprint": table.fingerprint()}
-        _require_same_data(table.source, now, ModelCard.from_json(last["best"]["card"], resume), resume)
+        _require_same_data(table.source, now, last.best.card, resume)
         record = Record(resume, config, table, world.writes)
         record.resume(last)
         return record

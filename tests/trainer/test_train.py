@@ -466,5 +466,5 @@ def test_an_error_in_a_later_stage_keeps_the_finished_epochs_and_says_how_to_go_
         train_small(screen=screen, stages=({"epochs": 3}, {"image_size": 48}))
     (run,) = (tmp_path / "runs").iterdir()
     assert f"go on with: lab train --resume {run}" in text.getvalue()
-    assert len(load_snapshot(run)["rows"]) == 3
+    assert len(load_snapshot(run).rows) == 3
     assert {"best.safetensors", "curves.png", "report"} <= {path.name for path in run.iterdir()}

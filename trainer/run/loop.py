@@ -5,8 +5,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -29,6 +28,7 @@ from trainer.optim.optimizer import build_optimizer
 from trainer.optim.schedule import Plateau, rate_factor
 from trainer.run.distributed import World, unsynchronised
 from trainer.run.meter import Meter
+from trainer.run.snapshot import EmaState, TrainerState, cpu_copy
 
 OnStep = Callable[[int, float, float], None]
 """Told now and then during an epoch: images done, mean loss so far, images per second so far."""
@@ -123,23 +123,23 @@ class Trainer:
         self._forward = torch.compile(self._loss_and_hits, dynamic=False) if wanted else self._loss_and_hits
         self.optimizer.zero_grad(set_to_none=True)
 
-    def state(self) -> dict[str, Any]:
-        """All that changes while it trains: tensors, numbers and plain containers of them."""
-        return {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.ema and {"network": self.validated.state_dict(), "steps": self.ema.steps},
-            "plateau": asdict(self.plateau),
-        }
+    def state(self) -> TrainerState:
+        """A copy of all that changes during training, its tensors on the CPU."""
+        return TrainerState(
+            network=cpu_copy(self.network.state_dict()),
+            optimizer=cpu_copy(self.optimizer.state_dict()),
+            ema=EmaState(cpu_copy(self.validated.state_dict()), self.ema.steps) if self.ema else None,
+            plateau=replace(self.plateau),
+        )
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from a `state()`."""
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.ema:
-            self.validated.load_state_dict(state["average"]["network"])
-            self.ema.steps = state["average"]["steps"]
-        self.plateau = Plateau(**state["plateau"])
+    def load_state(self, state: TrainerState) -> None:
+        """Continue from a `state()`."""
+        self.network.load_state_dict(state.network)
+        self.optimizer.load_state_dict(state.optimizer)
+        if self.ema and state.ema:
+            self.validated.load_state_dict(state.ema.network)
+            self.ema.steps = state.ema.steps
+        self.plateau = replace(state.plateau)
 
     def train_epoch(self, number: int, on_step: OnStep) -> tuple[float, float]:
         """Mean loss and accuracy of the steps. The last few images that fill no batch wait for another epoch.

@@ -6,12 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
-from torch import Tensor
 
 from infer.config import ReportConfig
 from infer.core.console import Screen
@@ -32,7 +30,7 @@ from infer.reports.training_history import curves_png, read_run
 from trainer.config import ResolvedConfig, TrainConfig
 from trainer.model.checkpoint import save_state
 from trainer.run.loop import Epoch, Trainer
-from trainer.run.snapshot import cloned, save_snapshot
+from trainer.run.snapshot import Best, HistoryRow, Snapshot, cpu_copy, save_snapshot
 
 Monitor = Callable[[Metrics], float]
 WRITING_SHARE = 20
@@ -50,20 +48,6 @@ class TrainResult:
     metrics: Metrics
 
 
-@dataclass(frozen=True)
-class Best:
-    """The best epoch so far."""
-
-    score: tuple[float, float]
-    """The monitored metric, and the negative loss, which decides between equal metrics."""
-    title: str
-    card: ModelCard
-    weights: dict[str, Tensor]
-    """The ResNet's."""
-    probabilities: Tensor
-    """[validation images, K]"""
-
-
 class Record:
     """Writes one run's folder. In a run of several processes each has a record, and one of them writes.
 
@@ -78,8 +62,8 @@ class Record:
         self._monitored = monitor_of(config.monitor, table)
         self._monitor, self._writes = config.monitor, writes
         self._table = table.split(VALID)
-        self._rows: list[dict[str, float | int]] = []
-        self._unwritten: dict[str, Any] | None = None
+        self._rows: list[HistoryRow] = []
+        self._unwritten: Snapshot | None = None
         self._writing, self._written = 0.0, -float("inf")
 
     @property
@@ -87,7 +71,7 @@ class Record:
         return len(self._rows)
 
     @property
-    def last_row(self) -> dict[str, float | int]:
+    def last_row(self) -> HistoryRow:
         """The history's, of the epoch that was finished last."""
         return self._rows[-1]
 
@@ -106,19 +90,17 @@ class Record:
         score = (self._monitored(metrics), -epoch.valid_loss)
         best = self.best
         waiting = 0 if best is None or score[0] > best.score[0] else self.waiting + 1
-        improved = best is None or score > best.score
-        if improved:
-            told = {**card.provenance, "validation": _validation(epoch, metrics)}
-            weights = cloned(trainer.validated.resnet.state_dict())
-            answers = torch.from_numpy(epoch.probabilities)
-            best = Best(score, title, replace(card, provenance=told), weights, answers)
+        if best is None or score > best.score:
+            card = replace(card, provenance={**card.provenance, "validation": _validation(epoch, metrics)})
+            weights = cpu_copy(trainer.validated.resnet.state_dict())
+            best = Best(score, title, card, weights, torch.from_numpy(epoch.probabilities))
+        improved = best is not self.best
         trainer.plateau.see(score[0], trainer.settings)
-        state = {"stage": stage, "first_epoch": trainer.first_epoch}
-        if self._writes:
-            state["trainer"] = cloned(trainer.state())  # a copy: it may be written in the middle of the next epoch
-        row = {**_history_row(epoch, metrics, score[0], improved), "stage": stage + 1}
+        rows = [*self._rows, {**_history_row(epoch, metrics, score[0], improved), "stage": stage + 1}]
+        # complete now, since it may be written in the middle of the next epoch
+        snapshot = Snapshot(stage, trainer.first_epoch, trainer.state(), rows, waiting, best) if self._writes else None
         # all at once, so that an interruption finds either this epoch or the one before
-        self.best, self.waiting, self._rows, self._unwritten = best, waiting, [*self._rows, row], state
+        self.best, self.waiting, self._rows, self._unwritten = best, waiting, rows, snapshot
         if time.perf_counter() - self._written > min(WRITING_SHARE * self._writing, LONGEST):
             self.flush()
         else:
@@ -127,28 +109,24 @@ class Record:
 
     def flush(self) -> None:
         """Write the last finished epoch, to resume from, and the best one, where it is due. Raises OutputError."""
-        if not self._writes or self._unwritten is None or self.best is None:
+        if self._unwritten is None:
             return
         start = time.perf_counter()
-        best = {**vars(self.best), "card": self.best.card.to_json()}
-        last = {**self._unwritten, "rows": self._rows, "waiting": self.waiting, "best": best}
-        save_snapshot(self.run, last)  # first: the other files can be made from it
+        save_snapshot(self.run, self._unwritten)  # first: the other files can be made from it
         self._write_history()
-        save_state(self.best.weights, self.best.card, self.run / CHECKPOINT)
+        save_state(self._unwritten.best.weights, self._unwritten.best.card, self.run / CHECKPOINT)
         self._unwritten = None
         self._written = time.perf_counter()
         self._writing = self._written - start
 
-    def resume(self, last: dict[str, Any]) -> None:
-        """Take over what a snapshot holds, and bring the folder's other files to the same epoch. Raises OutputError."""
-        card = ModelCard.from_json(last["best"]["card"], self.run)
-        self.best = Best(**{**last["best"], "card": card})
-        self._rows, self.waiting = last["rows"], last["waiting"]
+    def resume(self, last: Snapshot) -> None:
+        """Continue from a snapshot, and bring the folder's other files to the same epoch. Raises OutputError."""
+        self.best, self._rows, self.waiting = last.best, last.rows, last.waiting
         if self._writes:
             for draft in (path for path in self.run.glob(".*") if path.suffix in (".ckpt", ".safetensors", ".csv")):
                 draft.unlink()  # a kill while a file was being written left it
             self._write_history()
-            save_state(self.best.weights, self.best.card, self.run / CHECKPOINT)
+            save_state(last.best.weights, last.best.card, self.run / CHECKPOINT)
 
     def finish(self) -> TrainResult:
         """Write what is left, the curves and the best epoch's report; an epoch must be finished. Raises OutputError."""
@@ -231,7 +209,7 @@ def _validation(epoch: Epoch, metrics: Metrics) -> dict[str, float | int]:
     }
 
 
-def _history_row(epoch: Epoch, metrics: Metrics, monitored: float, improved: bool) -> dict[str, float | int]:
+def _history_row(epoch: Epoch, metrics: Metrics, monitored: float, improved: bool) -> HistoryRow:
     return {
         "epoch": epoch.number,
         "learning_rate": epoch.learning_rate,

@@ -117,13 +117,13 @@ def test_two_processes_have_the_gradients_of_one_that_takes_the_same_parts_in_tu
 
 
 def test_two_processes_come_to_the_weights_of_one(several: Several) -> None:
-    two, one = (load_snapshot(run)["trainer"] for run in (several.run, several.one_run))
-    weights = [name for name in one["network"] if name.endswith(("weight", "bias"))]
+    two, one = (load_snapshot(run).trainer for run in (several.run, several.one_run))
+    weights = [name for name in one.network if name.endswith(("weight", "bias"))]
     assert weights
     for name in weights:
-        torch.testing.assert_close(two["network"][name], one["network"][name], rtol=1e-5, atol=1e-5)
-        average, expected = (state["average"]["network"][name] for state in (two, one))
-        torch.testing.assert_close(average, expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(two.network[name], one.network[name], rtol=1e-5, atol=1e-5)
+        averaged, expected = (state.ema.network[name] for state in (two, one))
+        torch.testing.assert_close(averaged, expected, rtol=1e-5, atol=1e-5)
     for row, other in zip(history(several.run), history(several.one_run), strict=True):
         assert row["train_loss"] == pytest.approx(other["train_loss"], abs=1e-5)
         assert row["train_accuracy"] == pytest.approx(other["train_accuracy"])
@@ -138,7 +138,7 @@ def test_probabilities_from_all_processes_are_those_of_the_kept_weights_in_the_t
     with torch.inference_mode():
         expected = network(torch.from_numpy(np.stack([read_window(file, card.pixels) for file in table.files()])))[1]
     assert expected.std(0).min() > 1e-4  # a wrong order would be seen
-    torch.testing.assert_close(load_snapshot(several.run)["best"]["probabilities"], expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(load_snapshot(several.run).best.probabilities, expected, rtol=0, atol=1e-6)
 
 
 def test_one_process_writes_the_run_and_speaks(several: Several) -> None:

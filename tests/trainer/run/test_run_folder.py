@@ -23,7 +23,7 @@ from trainer.model.network import PixelNet, build_network
 from trainer.optim.schedule import Plateau
 from trainer.run.loop import Epoch
 from trainer.run.run_folder import Record, monitor_of, new_run
-from trainer.run.snapshot import load_snapshot
+from trainer.run.snapshot import Snapshot, TrainerState, cpu_copy, load_snapshot
 
 
 @pytest.fixture
@@ -52,14 +52,14 @@ def epoch(number: int, table: Table, right: int, loss: float) -> Epoch:
 CONFIG = TrainConfig(architecture="resnet18", schedule="plateau", plateau=2)
 
 
-def make_trainer(network: PixelNet, judged: PixelNet | None = None) -> Any:
+def make_trainer(network: PixelNet, validated: PixelNet | None = None) -> Any:
     """What a record asks of a trainer."""
     return SimpleNamespace(
         settings=CONFIG.resolved("cpu")[0],
-        judged=judged or network,
+        validated=validated or network,
         plateau=Plateau(),
         first_epoch=1,
-        state=lambda: {"network": network.state_dict()},
+        state=lambda: TrainerState(cpu_copy(network.state_dict()), {}, None, Plateau()),
     )
 
 
@@ -69,7 +69,7 @@ def set_mark(network: PixelNet, value: float) -> None:
 
 def marks(run: Path) -> tuple[float, float]:
     """Which network last.ckpt and best.safetensors hold."""
-    last = load_snapshot(run)["trainer"]["network"]["resnet.fc.bias"][0].item()
+    last = load_snapshot(run).trainer.network["resnet.fc.bias"][0].item()
     return last, load_checkpoint(run / "best.safetensors")[0].resnet.fc.bias[0].item()
 
 
@@ -146,8 +146,8 @@ def slow_writing(monkeypatch: pytest.MonkeyPatch, seconds: float) -> Clock:
     """From here on writing last.ckpt takes so long, by the clock that is returned."""
     clock, save = Clock(), trainer.run.run_folder.save_snapshot
 
-    def slow(run: Path, state: dict[str, Any]) -> None:
-        save(run, state)
+    def slow(run: Path, snapshot: Snapshot) -> None:
+        save(run, snapshot)
         clock.now += seconds
 
     monkeypatch.setattr(trainer.run.run_folder, "time", clock)
@@ -212,10 +212,10 @@ def test_what_is_written_in_the_middle_of_an_epoch_is_the_end_of_the_one_before(
     assert marks(tmp_path) != (2, 2)
     record.flush()
     assert marks(tmp_path) == (2, 2)
-    assert len(load_snapshot(tmp_path)["rows"]) == 2
+    assert len(load_snapshot(tmp_path).rows) == 2
 
 
-@pytest.mark.parametrize("place", ["measure", "cloned", "_history_row", "save_snapshot", "write_text", "save_state"])
+@pytest.mark.parametrize("place", ["measure", "cpu_copy", "_history_row", "save_snapshot", "write_text", "save_state"])
 def test_an_interruption_while_an_epoch_is_taken_down_leaves_it_or_the_one_before_whole(
     table: Table, card: ModelCard, tmp_path: Path, place: str
 ) -> None:
@@ -235,11 +235,11 @@ def test_an_interruption_while_an_epoch_is_taken_down_leaves_it_or_the_one_befor
             record.add(epoch(2, table, 9, 0.5), stage, card)
     record.flush()
     found = load_snapshot(tmp_path)
-    number = len(found["rows"])
-    assert number == record.epochs == (1 if place in ("measure", "cloned", "_history_row") else 2)
+    number = len(found.rows)
+    assert number == record.epochs == (1 if place in ("measure", "cpu_copy", "_history_row") else 2)
     assert marks(tmp_path) == (number, number)
     assert len((tmp_path / "history.csv").read_text().splitlines()) == number + 1
-    assert found["best"]["score"] == (record.best.score if record.best else None)
+    assert found.best.score == (record.best.score if record.best else None)
 
 
 def test_a_record_goes_on_from_a_snapshot_and_mends_the_other_files(

@@ -25,12 +25,15 @@ import trainer.model.network
 import trainer.run.run_folder
 from infer.core.console import Screen
 from infer.core.errors import DataError, ModelError, TrainingError
+from infer.images.preprocess import PixelSpec
+from infer.model.card import IMAGENET, ClassName, ModelCard
 from trainer.config import TrainConfig, read_config
 from trainer.model.checkpoint import load_checkpoint
+from trainer.optim.schedule import Plateau
 from trainer.options import resume_config
 from trainer.run.loop import Trainer
 from trainer.run.progress import Progress
-from trainer.run.snapshot import cloned, load_snapshot, save_snapshot
+from trainer.run.snapshot import Best, EmaState, Snapshot, TrainerState, cpu_copy, load_snapshot, save_snapshot
 from trainer.run.tensorboard import Board
 from trainer.train import train
 
@@ -123,6 +126,8 @@ def leaves(state: Any, name: str = "") -> dict[str, Any]:
     """The tensors and values of nested containers, by where they are."""
     if isinstance(state, list | tuple):
         state = dict(enumerate(state))
+    if isinstance(state, Snapshot | TrainerState | EmaState | Best | Plateau):
+        state = vars(state)
     if not isinstance(state, dict):
         return {name: state}
     return {key: value for inner in state for key, value in leaves(state[inner], f"{name}/{inner}").items()}
@@ -134,7 +139,7 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert (one / "best.safetensors").read_bytes() == (other / "best.safetensors").read_bytes()
     states = [load_snapshot(run) for run in (one, other)]
     for state in states:
-        for row in state["rows"]:
+        for row in state.rows:
             del row["seconds"], row["images_per_second"]
     left, right = (leaves(state) for state in states)
     assert list(left) == list(right)
@@ -189,7 +194,7 @@ def test_a_run_that_is_stopped_in_every_epoch_ends_like_one_that_never_was(
             else:
                 with pytest.raises(error):
                     resume(run, quiet)
-            assert len(load_snapshot(run)["rows"]) <= number - 1 == len(rows(run))
+            assert len(load_snapshot(run).rows) <= number - 1 == len(rows(run))
     assert_same_run(resume(run, quiet), whole(name))
 
 
@@ -201,7 +206,7 @@ def test_a_run_that_is_stopped_between_its_stages_goes_on_with_the_next(
         patch.setattr(trainer.run.run_folder, "WRITING_SHARE", 0)  # else a kill would lose the last epoch
         stop_after(2, error, patch)
         run = begin(**EVERYTHING)
-    assert (load_snapshot(run)["stage"], len(rows(run))) == (0, 2)
+    assert (load_snapshot(run).stage, len(rows(run))) == (0, 2)
     assert_same_run(resume(run, quiet), whole("everything"))
 
 
@@ -278,7 +283,7 @@ def test_a_run_that_is_killed_by_the_system_is_resumed_by_the_command(
     child.kill()  # in the second epoch, or while the first one's files are written
     assert child.wait() == -signal.SIGKILL
     (run,) = (tmp_path / "runs").iterdir()
-    assert len(load_snapshot(run)["rows"]) == 1
+    assert len(load_snapshot(run).rows) == 1
     ran = lab("train", "--resume", run)
     assert ran.code == 0, ran.err
     config = read_config(tomllib.loads((run / "recipe.toml").read_text()))
@@ -317,7 +322,7 @@ def test_ctrl_c_and_sigterm_leave_a_whole_folder_and_say_what_is_done_again_and_
         "report",
     }
     assert "\n" not in ran.err.strip()
-    assert len(rows(run)) == len(load_snapshot(run)["rows"]) == 1
+    assert len(rows(run)) == len(load_snapshot(run).rows) == 1
     assert lab("train", "--resume", run).code == 0
     assert len(rows(run)) == 3
 
@@ -369,22 +374,42 @@ def test_a_folder_that_is_no_run_is_an_error_of_one_line(lab: Callable, tmp_path
     assert lab("train", "--resume", tmp_path / "nowhere").code == 2
 
 
-STATE = {"rows": [{"epoch": 1, "best": 0.5}], "score": (0.5, -0.1), "network": {"a": torch.arange(400.0)}, "none": None}
+CARD = ModelCard(
+    architecture="resnet18",
+    classes=(ClassName("0", "normal"), ClassName("1", "blast")),
+    pixels=PixelSpec.default(32),
+    normalization=IMAGENET,
+    ordered=False,
+)
+SNAPSHOT = Snapshot(
+    stage=1,
+    first_epoch=3,
+    trainer=TrainerState(
+        network={"a": torch.arange(400.0)},
+        optimizer={"state": {0: {"step": torch.tensor(4.0)}}, "param_groups": [{"lr": 0.1, "betas": (0.9, 0.999)}]},
+        ema=EmaState({"a": torch.arange(400.0) / 2}, 7),
+        plateau=Plateau(0.5, 0.75, 2),
+    ),
+    rows=[{"epoch": 1, "best": 0.5}],
+    waiting=2,
+    best=Best((0.5, -0.1), "title", CARD, {"b": torch.arange(3)}, torch.rand(4, 2)),
+)
 
 
-def test_a_snapshot_comes_back_as_it_was_saved(tmp_path: Path) -> None:
-    save_snapshot(tmp_path, STATE)
+@pytest.mark.parametrize("ema", [SNAPSHOT.trainer.ema, None])
+def test_a_snapshot_comes_back_as_it_was_saved(tmp_path: Path, ema: EmaState | None) -> None:
+    snapshot = replace(SNAPSHOT, trainer=replace(SNAPSHOT.trainer, ema=ema))
+    save_snapshot(tmp_path, snapshot)
     found = leaves(load_snapshot(tmp_path))
-    assert found.pop("/version") == 1
-    for name, value in leaves(STATE).items():
+    for name, value in leaves(snapshot).items():
         assert torch.equal(found[name], value) if isinstance(value, Tensor) else found[name] == value
-    assert len(found) == len(leaves(STATE))
+    assert len(found) == len(leaves(snapshot))
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
 
 
 def test_every_damage_to_a_snapshot_is_found_and_told_in_one_line(tmp_path: Path) -> None:
     """A byte that is part of nothing, such as of the padding between two parts, may change."""
-    save_snapshot(tmp_path, STATE)
+    save_snapshot(tmp_path, SNAPSHOT)
     path = tmp_path / "last.ckpt"
     content, messages = path.read_bytes(), []
     damaged = [content[:size] for size in range(0, len(content), 97)]
@@ -393,7 +418,7 @@ def test_every_damage_to_a_snapshot_is_found_and_told_in_one_line(tmp_path: Path
     for found in damaged:
         path.write_bytes(found)
         try:
-            assert torch.equal(load_snapshot(tmp_path)["network"]["a"], STATE["network"]["a"])
+            assert torch.equal(load_snapshot(tmp_path).trainer.network["a"], SNAPSHOT.trainer.network["a"])
         except ModelError as error:
             messages.append(str(error))
     assert len(messages) > len(damaged) / 2
@@ -401,8 +426,9 @@ def test_every_damage_to_a_snapshot_is_found_and_told_in_one_line(tmp_path: Path
     assert [text for text in messages if not line.fullmatch(text)] == []
 
 
-def test_another_versions_snapshot_is_refused(tmp_path: Path) -> None:
-    torch.save({"version": 0}, tmp_path / "last.ckpt")
+@pytest.mark.parametrize("content", [{"version": 0}, {"version": 1}, {"version": 1, "trainer": []}, {}, [1], 1])
+def test_another_versions_snapshot_is_refused(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "last.ckpt")
     with pytest.raises(ModelError, match=r"last\.ckpt was written by another version of lab"):
         load_snapshot(tmp_path)
 
@@ -413,9 +439,19 @@ def test_a_snapshot_that_would_run_code_is_refused(tmp_path: Path) -> None:
         load_snapshot(tmp_path)
 
 
+def test_a_snapshot_is_written_as_the_older_version_wrote_it(tmp_path: Path) -> None:
+    """Commit c0026b2 wrote tests/data/legacy; test_legacy.py resumes its run."""
+    old = Path(__file__).parents[2] / "data" / "legacy" / "stopped"
+    save_snapshot(tmp_path, load_snapshot(old))
+    found, expected = (leaves(torch.load(run / "last.ckpt", weights_only=True)) for run in (tmp_path, old))
+    assert list(found) == list(expected)
+    for name, value in expected.items():
+        assert torch.equal(found[name], value) if isinstance(value, Tensor) else found[name] == value, name
+
+
 def test_a_clone_shares_no_memory_with_its_original() -> None:
     state = {"a": torch.zeros(2), "b": [torch.zeros(2), {"c": (torch.zeros(2), 5)}]}
-    copy = cloned(state)
+    copy = cpu_copy(state)
     for tensor in (state["a"], state["b"][0], state["b"][1]["c"][0]):
         tensor += 1
     assert all(not value.any() for value in leaves(copy).values() if isinstance(value, Tensor))
