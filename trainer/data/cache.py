@@ -1,7 +1,6 @@
 """Decoded images for training: every canvas once, in one memory-mapped file that later runs find again."""
 
 import contextlib
-import hashlib
 import json
 import math
 import os
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import PIL
 
 from infer.core.arrays import Pixels
 from infer.core.console import Screen
@@ -20,19 +18,21 @@ from infer.core.errors import ImageError, OutputError
 from infer.core.files import atomic_write, cache_folder, make_folder, write_text
 from infer.core.text import size_text
 from infer.dataset.table import Table
-from infer.images import preprocess
 from infer.images.preprocess import PixelSpec, read_canvas
+from trainer.data.cache_key import cache_key
 from trainer.data.cache_limit import hold, make_room, usage_text
 from trainer.data.decode import decode_files
 
-CODE = ("preprocess.py", "enhance.py")
-"""The modules of infer that make a canvas; another version's canvases are not found again."""
-FORMAT = "2"
-"""Of the files in the cache."""
 CHECKED = 256
-"""Rows whose content is compared with their checksum when a cache is opened."""
+"""Rows that are compared with their checksums when a cache is opened."""
+DECODED = 8
+"""Images that are decoded again when a cache is opened, and compared with their rows."""
 RETRIED = 64
-"""Of the images that could not be read for the moment, how many are tried again when a cache is opened."""
+"""Images with a transient error that are tried again when a cache is opened."""
+
+
+Cached = tuple[Pixels, dict[int, ImageError]]
+"""The rows of a cache, and the errors of the images that have none, by their index in the table."""
 
 
 @dataclass(frozen=True)
@@ -57,21 +57,15 @@ def load_canvases(table: Table, spec: PixelSpec, workers: int | None, screen: Sc
         OutputError: the cache cannot be written, or the canvases take more room than it may.
     """
     files = table.files()
-    path = cache_folder() / "canvases" / f"{_key(files, spec)}.npy"
-    found = _open(path, files, spec)
-    if path.exists() and found is None:
-        screen.say("the cache of decoded images is damaged: decoding again")
-    if found is not None and _readable_now(files, spec, found[1]):
-        found = None
-    if found is not None:
-        screen.say(f"decoded images found in the cache: {size_text(found[0].nbytes)}")
-    else:
+    path = cache_folder() / "canvases" / f"{cache_key(files, spec)}.npy"
+    cached = _usable(path, files, spec, screen)
+    if cached is None:
         _decode(files, spec, path, workers, screen)
-        found = _open(path, files, spec)
+        cached = _open(path, files, spec)
         screen.say(f"cache: {usage_text(path.parent)}")
-    if found is None:
-        raise OutputError(f"{path} is not what was written; check the disk, or set LAB_CACHE to another folder")
-    rows, reasons = found
+    if cached is None:
+        raise OutputError(f"{path} does not hold what was written; check the disk, or set LAB_CACHE to another folder")
+    rows, reasons = cached
     with contextlib.suppress(OSError):
         os.utime(path)  # used now
     good = [row for row in range(len(table)) if row not in reasons]
@@ -127,7 +121,7 @@ def _write_header(out: BinaryIO, rows: int, spec: PixelSpec) -> int:
     return out.tell()
 
 
-def _open(path: Path, files: Sequence[str], spec: PixelSpec) -> tuple[Pixels, dict[int, ImageError]] | None:
+def _open(path: Path, files: Sequence[str], spec: PixelSpec) -> Cached | None:
     """The good rows, and the other rows' errors; None where there is no cache, or a damaged one."""
     try:
         notes = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -152,6 +146,36 @@ def _map(path: Path, shape: tuple[int, ...]) -> Pixels:
         return np.memmap(file, np.uint8, "r", file.tell(), shape)
 
 
+def _usable(path: Path, files: Sequence[str], spec: PixelSpec, screen: Screen) -> Cached | None:
+    """The cache at `path`; None where the images must be decoded."""
+    cached = _open(path, files, spec)
+    if cached is None:
+        if path.exists():
+            screen.say("the cache of decoded images is damaged: decoding again")
+        return None
+    if not _is_of_files(files, spec, cached):
+        screen.say("the images are not those in the cache of decoded images: decoding again")
+        return None
+    if _readable_now(files, spec, cached[1]):
+        return None
+    screen.say(f"decoded images found in the cache: {size_text(cached[0].nbytes)}")
+    return cached
+
+
+def _is_of_files(files: Sequence[str], spec: PixelSpec, cached: Cached) -> bool:
+    """Decode a few images again and compare them with their rows; the key may miss a change (see `cache_key`)."""
+    rows, errors = cached
+    good = [index for index in range(len(files)) if index not in errors]
+    for row in np.random.default_rng().permutation(len(good))[:DECODED]:
+        try:
+            if not np.array_equal(read_canvas(files[good[row]], spec), rows[row]):
+                return False
+        except ImageError as error:
+            if not error.transient:
+                return False
+    return True
+
+
 def _readable_now(files: Sequence[str], spec: PixelSpec, bad: dict[int, ImageError]) -> bool:
     """Whether an image can be read that earlier could not be for a reason that passes."""
     for row in [row for row, error in bad.items() if error.transient][:RETRIED]:
@@ -159,18 +183,3 @@ def _readable_now(files: Sequence[str], spec: PixelSpec, bad: dict[int, ImageErr
             read_canvas(files[row], spec)
             return True
     return False
-
-
-def _key(files: Sequence[str], spec: PixelSpec) -> str:
-    """Changes with the spec, the code that decodes, and any file's path, size or time of change."""
-    sources = [source for name in CODE if (source := Path(preprocess.__file__).with_name(name)).is_file()]
-    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources))
-    digest.update(f"{FORMAT} {PIL.__version__} {json.dumps(spec.to_json(), sort_keys=True)}".encode())
-    for file in files:
-        try:
-            status = os.stat(file)
-            line = f"{os.path.abspath(file)}\0{status.st_size}\0{status.st_mtime_ns}\n"
-        except OSError:
-            line = f"{os.path.abspath(file)}\0missing\n"
-        digest.update(line.encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()[:32]

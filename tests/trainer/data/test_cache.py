@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import trainer.data.cache
+import trainer.data.cache_key
 import trainer.data.decode
 from infer.core.console import Screen
 from infer.core.errors import ImageError, OutputError
@@ -325,16 +326,57 @@ def test_processes_and_threads_write_the_same_cache(
     assert contents[0] == contents[1]
 
 
-def test_another_version_of_what_decodes_has_canvases_of_its_own(
+def test_other_code_that_decodes_has_canvases_of_its_own(
     tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = table_of(tmp_path / "images")
-    code = tmp_path / "code"
-    code.mkdir()
-    monkeypatch.setattr(trainer.data.cache.preprocess, "__file__", str(code / "preprocess.py"))
-    for number, name in enumerate(("preprocess.py", "enhance.py"), 1):
-        (code / name).write_text("one way")
+    code = tmp_path / "code.py"
+    monkeypatch.setattr(trainer.data.cache_key, "pixel_sources", lambda _: [code])
+    for number, text in enumerate(("one way", "another way"), 1):
+        code.write_text(text)
         load(table)
-        (code / name).write_text("another way")
-        load(table)
-        assert len(list(own_cache.glob("*.npy"))) == 2 * number
+        assert len(list(own_cache.glob("*.npy"))) == number
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows tells no change time")
+def test_a_changed_file_of_the_same_size_and_modification_time_is_decoded_again(tmp_path: Path) -> None:
+    table = table_of(tmp_path / "images")
+    path = tmp_path / "images" / "3.bmp"
+    os.utime(path, ns=(0, 0))
+    load(table)
+    size = path.stat().st_size
+    noise(99).save(path)
+    os.utime(path, ns=(0, 0))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (size, 0)
+    check_rows(load(table))
+
+
+def test_exchanged_images_are_decoded_again_where_the_file_system_shows_no_change(
+    tmp_path: Path, own_cache: Path, heard: tuple[Screen, StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer.data.cache, "cache_key", lambda files, spec: "always the same")
+    table = table_of(tmp_path / "images", images=20)
+    load(table)
+    for number in range(20):
+        noise(100 + number).save(tmp_path / "images" / f"{number}.bmp")
+    screen, text = heard
+    check_rows(load_canvases(table, SPEC, 2, screen))
+    assert "the images are not those in the cache of decoded images: decoding again\n" in text.getvalue()
+    assert len(list(own_cache.glob("*.npy"))) == 1
+    (tmp_path / "images" / "0.bmp").write_bytes(b"no image")
+    monkeypatch.setattr(trainer.data.cache, "DECODED", 20)
+    assert [error.path for error in load(table).bad] == ["0.bmp"]
+
+
+def test_a_few_images_are_compared_however_many_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = table_of(tmp_path / "images", images=20)
+    load(table)
+    compared: list[str] = []
+
+    def read(file: str, spec: PixelSpec) -> np.ndarray:
+        compared.append(file)
+        return read_canvas(file, spec)
+
+    monkeypatch.setattr(trainer.data.cache, "read_canvas", read)
+    load(table)
+    assert len(set(compared)) == len(compared) == 8
