@@ -88,7 +88,7 @@ def make_models(arch: str, size: int, folder: Path, precisions: Sequence[str] = 
     )
     torch.manual_seed(0)
     network = build_network(card).eval()
-    for module in network.resnet.modules():  # new blocks have a last scale of 0: give them something to add
+    for module in network.backbone.modules():  # new blocks have a last scale of 0: give them something to add
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.constant_(module.weight, 0.5)
     plain = build_graph(at_precision(network, "fp32"), card)

@@ -157,7 +157,7 @@ def bare_step(trainer: Trainer, compiled: bool) -> Callable[[], None]:
     size, (height, width) = trainer.settings.batch_size, trainer.spec.window
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (size, height, width, 3), dtype=torch.uint8, generator=generator).to(trainer.device)
-    classes = trainer.network.resnet.fc.out_features
+    classes = trainer.network.backbone.head.out_features
     labels = torch.randint(0, classes, (size,), generator=generator).to(trainer.device)
 
     def loss_of(images: Tensor, labels: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ from infer.config import GATE_BATCH_HELP, GATE_DEVICE_HELP, GATE_IMAGES_HELP, LA
 from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob, option, require
 from infer.core.output_paths import require_file_name
-from trainer.config import ARCHITECTURE_NAMES, Fit
+from trainer.config import Fit
+from trainer.model.architectures import ARCHITECTURES, architecture_name
 
 Precision = Literal["fp32", "fp16", "int8"]
 FILE, GATE, ELSEWHERE = "Exported file", "Parity gate", "Network trained elsewhere"
@@ -41,7 +42,7 @@ class ExportConfig:
     batch_size: int = knob(64, GATE_BATCH_HELP, panel=GATE, above=0, maximum=LARGEST_BATCH, short="-b")
     gate_images: int | None = knob(None, GATE_IMAGES_HELP, panel=GATE, above=0, default_text="all")
     out: Path | None = knob(None, "File to write, ending in .onnx.", default_text="model.onnx in the run")
-    arch: str = knob("", f"Architecture: {', '.join(ARCHITECTURE_NAMES)}.", panel=ELSEWHERE, default_text="none")
+    arch: str = knob("", f"Architecture: {', '.join(ARCHITECTURES)}.", panel=ELSEWHERE, default_text="none")
     classes: str = knob(
         "", "Classes in the order of the outputs, such as normal,blast or 0=normal,1=blast.", panel=ELSEWHERE
     )
@@ -66,7 +67,7 @@ class ExportConfig:
     ordered: bool = knob(False, "Treat the classes as grades.", panel=ELSEWHERE)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "arch", self.arch.lower().replace("-", "").replace("_", ""))
+        object.__setattr__(self, "arch", architecture_name(self.arch))
         check(self, ExportConfig)
         if self.out:
             require_file_name("--out", self.out)
@@ -76,7 +77,7 @@ class ExportConfig:
             if len(values) != 3:
                 raise ConfigError(f"{name} must be 3 numbers, for red, green and blue, got {len(values)}")
         if self.arch:
-            require(self.arch in ARCHITECTURE_NAMES, "--arch", f"one of {', '.join(ARCHITECTURE_NAMES)}", self.arch)
+            require(self.arch in ARCHITECTURES, "--arch", f"one of {', '.join(ARCHITECTURES)}", self.arch)
         if self.arch or (self.run and self.run.suffix in (".pth", ".pt")):
             self._check_elsewhere()
         elif changed := self._changed("classes", "image_size", "fit", "mean", "std", "ordered"):

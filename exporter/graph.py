@@ -243,7 +243,7 @@ def at_precision(network: PixelNet, precision: str) -> PixelNet:
     weights do not. Pixel normalisation and softmax stay float32.
     """
     copied = deepcopy(network).eval()
-    for module in copied.resnet.modules():
+    for module in copied.backbone.modules():
         children = dict(module.named_children())
         for conv_name, norm_name in (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1")):
             conv, norm = children.get(conv_name), children.get(norm_name)
@@ -251,5 +251,5 @@ def at_precision(network: PixelNet, precision: str) -> PixelNet:
                 setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
                 setattr(module, norm_name, nn.Identity())
     if precision == "fp16":
-        copied.resnet.half()
+        copied.backbone.half()
     return copied

@@ -76,7 +76,7 @@ def quantize(model: onnx.ModelProto, pixels_nhwc: Pixels, say: Callable[[str], N
         ExportError: ONNX Runtime's quantizer failed.
     """
     held = np.arange(len(pixels_nhwc)) % HELD_OUT == HELD_OUT - 1
-    names = _layers(model)
+    names = _layers(model, "Conv")
     with tempfile.TemporaryDirectory() as folder:
         work = _Work(Path(folder), model, pixels_nhwc[~held], pixels_nhwc[held])
         noise, ranked = work.noise([]), list[str]()
@@ -87,7 +87,7 @@ def quantize(model: onnx.ModelProto, pixels_nhwc: Pixels, say: Callable[[str], N
         while noise > SENSITIVE and kept < len(names) * MOST_FLOAT:
             kept += 1
             noise = work.noise(ranked[:kept])
-        layers = (*(names[node] for node in ranked[:kept]), "fc")
+        layers = (*(names[node] for node in ranked[:kept]), *_layers(model, "Gemm").values())
         return Quantized(onnx.load(work.quantized), layers, noise, int((~held).sum()))
 
 
@@ -145,9 +145,9 @@ class _Work:
                 raise ExportError(f"ONNX Runtime's quantizer failed: {what} {last}; export fp32") from error
 
 
-def _layers(model: onnx.ModelProto) -> dict[str, str]:
-    """The convolutions: name of the node -> name of the layer in the network."""
-    found = [node for node in model.graph.node if node.op_type == "Conv"]
+def _layers(model: onnx.ModelProto, operator: str) -> dict[str, str]:
+    """The layers that an operator computes: name of the node -> name of the layer in the network."""
+    found = [node for node in model.graph.node if node.op_type == operator]
     return {node.name: node.input[1].removeprefix("resnet.").removesuffix(".weight") for node in found}
 
 

@@ -69,8 +69,8 @@ class Watch:
         """`network`: with batch normalisation folded, in float32."""
         self.network = network
         self.largest: dict[str, float] = {}
-        network.resnet.conv1.register_forward_pre_hook(self._pre_hook("the normalised pixels"))
-        for name, module in network.resnet.named_modules():
+        network.backbone.register_forward_pre_hook(self._pre_hook("the normalised pixels"))
+        for name, module in network.backbone.named_modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 module.register_forward_hook(self._hook(name))
                 self.largest[f"the weights of {name}"] = max(float(w.detach().abs().max()) for w in module.parameters())
@@ -126,7 +126,7 @@ def ask(
     logits: list[Floats] = []
     digests: list[bytes] = []
     bad: list[ImageError] = []
-    head, magnitude = network.resnet.fc, 0.0
+    head, magnitude = network.backbone.head, 0.0
 
     def measure(_: nn.Module, given: tuple[Tensor]) -> None:
         nonlocal magnitude

@@ -81,7 +81,7 @@ def _from_elsewhere(config: ExportConfig, screen: Screen) -> Source:
         raise DataError(f"{error}, or give both with --classes LABEL=NAME,LABEL=NAME") from error
     provenance = {
         "weights": config.run.name,
-        "weights_sha256": weights_sha256(network.resnet.state_dict()),
+        "weights_sha256": weights_sha256(network.backbone.state_dict()),
         "gate_data": {"name": table.name, "fingerprint": table.fingerprint()},  # what it was trained on is not known
     }
     return Source(
@@ -97,9 +97,9 @@ def load_all(network: PixelNet, path: Path) -> None:
     """Load a `.pth` or `.safetensors` whose tensors are exactly the ResNet's. Raises ModelError."""
     if path.suffix == ".safetensors" and has_card(path):
         raise ConfigError(f"{path} is a checkpoint of lab, whose card tells what --arch would; leave --arch out")
-    match = load_weights(network.resnet, path)
-    head = network.resnet.fc.out_features
-    if "fc.weight" in match.reshaped:
+    match = load_weights(network.backbone, path)
+    head = network.backbone.head.out_features
+    if f"{network.backbone.head_name}.weight" in match.reshaped:
         raise ModelError(f"{path} has another number of outputs than the {head} of --classes; name them all, in order")
     if match.missing or match.reshaped or match.unexpected:
         raise ModelError(f"{path} is not a whole network of this architecture: {match}; check --arch")

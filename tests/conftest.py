@@ -4,7 +4,8 @@ import contextlib
 import io
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 # tiny networks gain nothing from several threads, which would wait for one another on a busy machine
@@ -13,19 +14,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 from filelock import FileLock
-from helpers.networks import small_resnet
+from helpers.networks import FULL_SIZE, small_resnet
 from helpers.pictures import ALL_PICTURES, ONE_PICTURE
 from PIL import Image
 from rich.console import Console
 
 import cli
 import infer.reports.pictures
-import trainer.model.network
 from infer.config import Device
 from infer.core.console import Screen
 from infer.model.session import Session
 from trainer.data.synthetic import make_set
-from trainer.model.resnet import build_resnet
+from trainer.model.architectures import ARCHITECTURES
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,16 @@ def one_picture() -> Iterator[None]:
 def small_networks() -> Iterator[None]:
     """Small networks wherever a command builds one: most tests are about what happens around it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer.model.network, "build_resnet", small_resnet)
+        for name, architecture in FULL_SIZE.items():
+            patch.setitem(ARCHITECTURES, name, replace(architecture, build=partial(small_resnet, name)))
         yield
 
 
 @pytest.fixture
 def full_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The networks as they are, for a test that is about them."""
-    monkeypatch.setattr(trainer.model.network, "build_resnet", build_resnet)
+    for name, architecture in FULL_SIZE.items():
+        monkeypatch.setitem(ARCHITECTURES, name, architecture)
 
 
 @pytest.fixture

@@ -29,9 +29,8 @@ ORDER = {
         ("infer",),  # the commands
     ),
     "trainer": (
-        ("trainer.augment",),
+        ("trainer.augment", "trainer.model"),
         ("trainer.config",),
-        ("trainer.model",),
         ("trainer.optim", "trainer.data"),
         ("trainer.run",),
         ("trainer",),  # the commands

@@ -18,10 +18,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-import trainer.model.network
 from infer.core.cpu import cores, processor
 from infer.core.files import sha256_of
 from infer.model.session import Session
+from trainer.model.architectures import ARCHITECTURES, Architecture
 from trainer.model.resnet import BasicBlock, ResNet
 
 LEGACY = Path(__file__).parent / "data" / "legacy"
@@ -35,7 +35,7 @@ SAME_ARITHMETIC = HERE == MADE_BY
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
-def build_narrow(_: str, classes: int) -> ResNet:
+def build_narrow(classes: int) -> ResNet:
     """The network of tests/data/make_legacy.py."""
     network = ResNet(BasicBlock, (1, 1, 1, 1), classes, base_width=8)
     network.layer2, network.layer3, network.layer4 = (nn.Sequential(BasicBlock(8, 8, 2)) for _ in range(3))
@@ -48,7 +48,7 @@ def legacy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy of the files in the current folder, with the paths that they hold made those of the copy."""
     shutil.copytree(LEGACY, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(trainer.model.network, "build_resnet", build_narrow)
+    monkeypatch.setitem(ARCHITECTURES, "resnet18", Architecture(build_narrow, compile_seconds=1))
     for recipe in Path().glob("*/recipe.toml"):
         recipe.write_text(recipe.read_text(encoding="utf-8").replace("LEGACY", str(tmp_path)), encoding="utf-8")
 

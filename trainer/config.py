@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from infer.config import DATA_HELP, EXCLUDE_HELP, LabelOptions
 from infer.core.errors import ConfigError
 from infer.core.knob import check, from_toml, knob, knobs, require, tables, to_toml
+from trainer.model.architectures import ARCHITECTURES, architecture_name
 
 if TYPE_CHECKING:
     from trainer.augment.steps import Step
@@ -27,9 +28,7 @@ RateScaling = Literal["none", "linear", "sqrt"]
 Compile = Literal["auto", "on", "off"]
 StageStart = Literal["last", "best"]
 
-ARCHITECTURE_NAMES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 METRICS = ("accuracy", "balanced-accuracy", "f1")
-
 BY_DEVICE: dict[str, dict[str, int]] = {
     "cuda": {"epochs": 25, "batch_size": 64, "image_size": 224},
     "cpu": {"epochs": 12, "batch_size": 32, "image_size": 64},
@@ -46,9 +45,8 @@ LEARNING_RATE: dict[str, float] = {
 }
 """Default by optimizer, if neither the user nor the recipe gives a learning rate."""
 
-DATA, NETWORK, PIXELS, AUGMENTATION = "Data", "Network", "Pixels", "Enhancement and augmentation"
+DATA, NETWORK, PIXELS, AUGMENTATION, RUN = "Data", "Network", "Pixels", "Enhancement and augmentation", "Run"
 OPTIMISATION, SCHEDULE, REGULARISATION = "Optimisation", "Learning rate", "Regularisation and class balance"
-RUN = "Run"
 """Panels of the options in help, beside the first one, which has the common options."""
 
 
@@ -66,7 +64,7 @@ class TrainConfig(LabelOptions):
     """One training run. None means: what suits the device or the optimizer; `resolved` fills it in."""
 
     architecture: str
-    """resnet18, resnet34, resnet50, resnet101 or resnet152; capitals and hyphens are accepted."""
+    """A name in ARCHITECTURES; capitals and hyphens are accepted."""
     recipe: str = ""
     """Name of the recipe, for information; its values are in the other fields."""
     stages: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
@@ -184,9 +182,8 @@ class TrainConfig(LabelOptions):
     tensorboard: bool = run_knob(False, "Log to TensorBoard; needs that extra.", panel=RUN)
 
     def __post_init__(self) -> None:
-        name = str(self.architecture).lower().replace("-", "").replace("_", "")
-        object.__setattr__(self, "architecture", name)
-        require(name in ARCHITECTURE_NAMES, "ARCH", f"one of {', '.join(ARCHITECTURE_NAMES)}", self.architecture)
+        object.__setattr__(self, "architecture", architecture_name(str(self.architecture)))
+        require(self.architecture in ARCHITECTURES, "ARCH", f"one of {', '.join(ARCHITECTURES)}", self.architecture)
         check(self, TrainConfig)
         if self.augment:
             self.augment_steps  # noqa: B018  # parses them, and so checks them
@@ -251,14 +248,13 @@ class ResolvedConfig(TrainConfig):
     def peak_rate(self) -> float:
         """Peak learning rate at this batch size, scaled by the ratio to the one that the rate is meant for."""
         ratio = self.batch_size / self.base_batch_size
-        factors: dict[RateScaling, float] = {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio)}
-        return self.learning_rate * factors[self.rate_scaling]
+        return self.learning_rate * {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio)}[self.rate_scaling]
 
 
 def read_config(values: Mapping[str, Any]) -> TrainConfig:
     """The config that `TrainConfig.to_toml` wrote. Raises ConfigError for unknown names and invalid values."""
     if unknown := sorted(set(values) - {item.name for item in fields(TrainConfig)}):
         raise ConfigError(f"a recipe contains {', '.join(unknown)}, which lab does not know; see lab train --help")
-    require("architecture" in values, "a recipe's architecture", f"one of {', '.join(ARCHITECTURE_NAMES)}", "none")
+    require("architecture" in values, "a recipe's architecture", f"one of {', '.join(ARCHITECTURES)}", "none")
     stages = tuple(from_toml(TrainConfig, stage) for stage in tables(values, "stages"))
     return TrainConfig(**{**from_toml(TrainConfig, values), "stages": stages})  # type: ignore[arg-type]

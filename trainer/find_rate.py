@@ -16,9 +16,8 @@ from infer.reports.plot_style import new_figure, plain_style, png
 from trainer.config import TrainConfig
 from trainer.data.load import load_data, read_data
 from trainer.model.network import build_network
-from trainer.model.weights import start_from
 from trainer.run.loop import Trainer
-from trainer.run.setup import make_card, pick_device, spec_of
+from trainer.run.setup import make_card, pick_device, spec_of, start_from
 
 LOWEST, HIGHEST = 1e-6, 10.0
 STEPS = 100
@@ -59,7 +58,7 @@ def find_rate(config: TrainConfig, out: Path, screen: Screen) -> RangeResult:
     torch.manual_seed(settings.seed)
     card = make_card(settings, canvases)
     network = build_network(card)
-    start_from(network.resnet, settings, screen)
+    start_from(network.backbone, settings, screen)
     trainer = Trainer(settings, spec, canvases, network, device)
     epochs = math.ceil(STEPS / trainer.steps)
     total = epochs * trainer.steps

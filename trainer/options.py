@@ -11,7 +11,8 @@ from infer.core.knob import argument, check, knob, option
 from infer.core.options import settings_of, with_settings
 from infer.model.runs import RECIPE
 from infer.model.runs import read_recipe as read_run_recipe
-from trainer.config import ARCHITECTURE_NAMES, TrainConfig, read_config
+from trainer.config import TrainConfig, read_config
+from trainer.model.architectures import ARCHITECTURES
 from trainer.recipe import DEFAULT, apply_recipe, load_recipe, recipe_values
 
 USED_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -38,7 +39,7 @@ RANGE_TESTED = (
 )
 """Values that change the loss curve of `lab find-rate`."""
 
-ARCHITECTURE_HELP = f"Architecture: {', '.join(ARCHITECTURE_NAMES)}."
+ARCHITECTURE_HELP = f"Architecture: {', '.join(ARCHITECTURES)}."
 RECIPE_HELP = "Recipe from lab recipes, or TOML file. Defaults below are those of the recipe lab."
 
 
@@ -72,7 +73,7 @@ class PreviewOptions:
 
     def train_config(self, values: Mapping[str, Any]) -> TrainConfig:
         """The config whose images are drawn; the architecture makes no difference to them."""
-        return build_config(ARCHITECTURE_NAMES[0], self.recipe, {**values, "data": str(self.data)})
+        return build_config(next(iter(ARCHITECTURES)), self.recipe, {**values, "data": str(self.data)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from infer.core.errors import ConfigError
 from infer.core.knob import from_toml, knobs, tables
-from trainer.config import ARCHITECTURE_NAMES, TrainConfig, read_config
+from trainer.config import TrainConfig, read_config
+from trainer.model.architectures import ARCHITECTURES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -65,7 +66,7 @@ def load_recipe(name: str) -> Recipe:
         content = tomllib.loads(text)
     except (OSError, ValueError) as error:
         raise ConfigError(f"the recipe {path} cannot be read: {error}; check it") from error
-    by_architecture = {key: content.pop(key) for key in ARCHITECTURE_NAMES if key in content}
+    by_architecture = {key: content.pop(key) for key in ARCHITECTURES if key in content}
     about, reached = str(content.pop("about", "")), str(content.pop("reached", ""))
     content.pop("recipe", None)  # a run's recipe.toml contains the name of its recipe, and its network
     architecture = str(content.pop("architecture", ""))
@@ -73,7 +74,7 @@ def load_recipe(name: str) -> Recipe:
     short_name = path.stem if path.parent == FOLDER else name
     recipe = Recipe(short_name, text, about, reached, content, architecture, by_architecture)
     try:
-        for architecture_name in ARCHITECTURE_NAMES:
+        for architecture_name in ARCHITECTURES:
             apply_recipe(architecture_name, recipe, {})
     except ConfigError as error:
         raise ConfigError(f"the recipe {path}: {error}") from None

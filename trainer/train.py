@@ -21,13 +21,12 @@ from trainer.data.cache import Canvases
 from trainer.data.cache_limit import require_bound
 from trainer.data.load import load_data, read_data
 from trainer.model.network import PixelNet, build_network
-from trainer.model.weights import start_from
 from trainer.run.compile import Compiling
 from trainer.run.distributed import World, check_world, joined
 from trainer.run.loop import Trainer
 from trainer.run.progress import Progress
 from trainer.run.run_folder import Record, TrainResult, monitor_of, new_run
-from trainer.run.setup import make_card, pick_device, spec_of
+from trainer.run.setup import make_card, pick_device, spec_of, start_from
 from trainer.run.snapshot import Snapshot, load_snapshot
 from trainer.run.tensorboard import Board, open_board, require_tensorboard
 
@@ -145,11 +144,11 @@ class _Run:
         network = build_network(card)
         best = self.record.best
         if before is not None and settings.stage_start == "last":
-            network.resnet.load_state_dict(before.resnet.state_dict())
+            network.backbone.load_state_dict(before.backbone.state_dict())
         elif before is not None and best is not None:
-            network.resnet.load_state_dict(best.weights)
+            network.backbone.load_state_dict(best.weights)
         elif fresh:
-            start_from(network.resnet, settings, self.screen)
+            start_from(network.backbone, settings, self.screen)
         return network
 
     def _say_stage(self, number: int, settings: ResolvedConfig) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from helpers.networks import SCALE, images, make_card, run, tiny, traced, with_statistics
+from helpers.networks import FULL_SIZE, SCALE, images, make_card, run, tiny, traced, with_statistics
 from onnx import helper, numpy_helper
 
 from exporter.graph import (
@@ -29,7 +29,7 @@ from infer.core.errors import ConfigError, ExportError
 from infer.model.card import CARD_KEY, Normalization
 from infer.model.onnx_reader import read_header
 from trainer.model.network import PixelNet
-from trainer.model.resnet import ARCHITECTURES, BasicBlock, Bottleneck, ResNet
+from trainer.model.resnet import BasicBlock, Bottleneck
 
 PLAIN = {
     *("Cast", "Div", "Sub", "Mul", "Transpose", "Conv", "Relu", "MaxPool", "Add"),
@@ -53,10 +53,9 @@ def test_every_opset_is_the_one_asked_for_and_answers_as_torch_does(opset: int, 
         np.testing.assert_allclose(got, wanted.numpy(), atol=1e-4)
 
 
-@pytest.mark.parametrize("architecture", list(ARCHITECTURES))
+@pytest.mark.parametrize("architecture", list(FULL_SIZE))
 def test_every_architecture_is_right_at_the_oldest_opset_the_exporters_own_and_the_newest(architecture: str) -> None:
-    block, depths = ARCHITECTURES[architecture]
-    network = PixelNet(with_statistics(ResNet(block, depths, classes=3, base_width=4)), SCALE).eval()
+    network = PixelNet(with_statistics(FULL_SIZE[architecture].build(3, base_width=4)), SCALE).eval()
     folded = at_precision(network, "fp32")
     as_traced = trace(folded, make_card(architecture=architecture))
     with torch.inference_mode():

@@ -11,9 +11,13 @@ import torch
 from exporter.graph import trace
 from infer.images.preprocess import PixelSpec
 from infer.model.card import ClassName, ModelCard, Normalization
+from trainer.model import resnet
+from trainer.model.architectures import ARCHITECTURES
 from trainer.model.network import PixelNet
-from trainer.model.resnet import ARCHITECTURES, BasicBlock, ResNet
+from trainer.model.resnet import BasicBlock, ResNet
 
+FULL_SIZE = dict(ARCHITECTURES)
+"""The table as it is, without the small networks that conftest.py puts there."""
 SCALE = Normalization.per_channel((0.4, 0.5, 0.6), (0.2, 0.3, 0.25))
 
 
@@ -33,19 +37,19 @@ def make_card(**changes: object) -> ModelCard:
 def tiny(block: type = BasicBlock, seed: int = 0, normalization: Normalization = SCALE) -> PixelNet:
     """A narrow ResNet whose batch-norm statistics and scales are not the trivial ones."""
     torch.manual_seed(seed)
-    resnet = ResNet(block, (1, 1, 1, 1), classes=3, base_width=8)
-    return PixelNet(with_statistics(resnet), normalization, temperature=1.5).eval()
+    backbone = ResNet(block, (1, 1, 1, 1), classes=3, base_width=8)
+    return PixelNet(with_statistics(backbone), normalization, temperature=1.5).eval()
 
 
-def with_statistics(resnet: ResNet) -> ResNet:
+def with_statistics(network: ResNet) -> ResNet:
     """Batch-norm statistics and scales that are not the trivial ones."""
-    for name, values in resnet.named_buffers():
+    for name, values in network.named_buffers():
         if values.dtype == torch.float32:
             values.copy_(torch.rand_like(values) + (0.5 if name.endswith("var") else -0.5))
-    for name, weight in resnet.named_parameters():
+    for name, weight in network.named_parameters():
         if name.endswith(("bn1.weight", "bn2.weight", "bn3.weight")):
             torch.nn.init.uniform_(weight, 0.5, 1.5)
-    return resnet
+    return network
 
 
 def traced(normalization: Normalization) -> onnx.ModelProto:
@@ -77,5 +81,7 @@ def _traced(normalization: Normalization) -> bytes:
 
 def small_resnet(architecture: str, classes: int) -> ResNet:
     """A network of an architecture's kind of blocks, of a hundredth of its size; deeper ones have more blocks."""
-    block, depths = ARCHITECTURES[architecture]
-    return ResNet(block, (1, depths[1] // 4 or 1, min(depths[2] // 3, 3) or 1, 1), classes, base_width=8)
+    block, depths = FULL_SIZE[architecture].build.args
+    return ResNet(
+        getattr(resnet, block), (1, depths[1] // 4 or 1, min(depths[2] // 3, 3) or 1, 1), classes, base_width=8
+    )

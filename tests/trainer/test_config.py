@@ -11,7 +11,8 @@ import pytest
 from infer.core.errors import ConfigError
 from infer.core.knob import knobs, option
 from trainer.augment.steps import Crop, HFlip, RandomApply, Rotation, VFlip
-from trainer.config import ARCHITECTURE_NAMES, LEARNING_RATE, Optimizer, ResolvedConfig, TrainConfig, read_config
+from trainer.config import LEARNING_RATE, Optimizer, ResolvedConfig, TrainConfig, read_config
+from trainer.model.architectures import ARCHITECTURES
 
 CONFIG = TrainConfig(architecture="resnet18")
 OPEN = {"epochs", "batch_size", "image_size", "learning_rate", "base_batch_size"}
@@ -86,7 +87,7 @@ def test_a_value_that_is_not_a_choice_is_refused_with_all_choices(name: str) -> 
         ({"monitor": "loss"}, "--monitor must be accuracy, balanced-accuracy, f1 or recall:CLASS, got loss"),
         ({"monitor": "recall"}, "--monitor must be"),
         ({"augment": ("rotation(181)",)}, "--augment: rotation: degrees must be from 0 to 180, got 181"),
-        ({"augment": ("rotate(20)",)}, "--augment: there is no step rotate; there are rotation, "),
+        ({"augment": ("rotate(20)",)}, "--augment: unknown step rotate; choose one of rotation, "),
         ({"batch_size": 9, "accumulate": 2}, "--accumulate must be a divisor of --batch-size, got 2"),
         ({"batch_size": 4, "accumulate": 4}, "--accumulate must be such that every step has 2 images or more, got 4"),
         ({"milestones": (0.5, 0.5)}, r"--milestones must be different, got \(0.5, 0.5\)"),
@@ -128,7 +129,7 @@ def test_capitals_and_hyphens_of_an_architecture_are_understood(written: str) ->
     assert TrainConfig(architecture=written).architecture == "resnet50"
 
 
-@pytest.mark.parametrize("name", ARCHITECTURE_NAMES)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_is_taken(name: str) -> None:
     assert TrainConfig(architecture=name).architecture == name
 
@@ -161,7 +162,7 @@ def test_a_value_of_the_whole_run_is_refused_in_a_stage(name: str) -> None:
         ({"epochs": "3"}, "--epochs must be a whole number, got 3"),
         ({"schedule": "linear"}, "--schedule must be one of constant, .*, got linear"),
         ({"stage_start": "first"}, "--stage-start must be one of last, best, got first"),
-        ({"augment": ("nothing",)}, "--augment: there is no step nothing"),
+        ({"augment": ("nothing",)}, "--augment: unknown step nothing"),
         ({"batch_size": 6}, "--accumulate must be a divisor of --batch-size, got 4"),
     ],
 )

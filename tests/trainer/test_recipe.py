@@ -21,8 +21,9 @@ from infer.core.console import Screen
 from infer.core.errors import ConfigError
 from infer.images.preprocess import read_window
 from infer.model.card import read_card
-from trainer.config import ARCHITECTURE_NAMES, TrainConfig
+from trainer.config import TrainConfig
 from trainer.data.synthetic import draw_cell, make_set
+from trainer.model.architectures import ARCHITECTURES
 from trainer.recipe import DEFAULT, FOLDER, apply_recipe, load_recipe, recipe_names
 from trainer.run.loop import Epoch, OnStep, Trainer
 from trainer.train import train
@@ -108,7 +109,7 @@ def test_a_recipe_has_its_reports_values(name: str, architecture: str, stages: l
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_a_report_has_no_schedule_but_where_it_says_so_and_scales_no_rate(name: str) -> None:
-    for architecture in ARCHITECTURE_NAMES:
+    for architecture in ARCHITECTURES:
         first, *later = apply_recipe(architecture, load_recipe(name), {}).resolved("cuda")
         assert (first.schedule, first.warmup, first.ema, first.nesterov) == ("constant", 0, 0, False)
         assert [stage.schedule for stage in later] == ["step"] * len(later)
@@ -142,7 +143,7 @@ def value_lines(text: str) -> list[str]:
 def test_every_value_has_a_comment_that_gives_its_source(name: str) -> None:
     text = load_recipe(name).text
     lines = value_lines(text)
-    assert len(lines) >= len(tomllib.loads(text)) - 2 - len(ARCHITECTURE_NAMES)
+    assert len(lines) >= len(tomllib.loads(text)) - 2 - len(ARCHITECTURES)
     for line in lines:
         comment = line.rpartition("  # ")[2] if "  # " in line else ""
         assert comment, line
@@ -210,7 +211,7 @@ def test_a_runs_own_recipe_gives_the_same_run_again(tmp_path: Path, architecture
         ("momentum = nan", "--momentum must be at least 0 and below 1, got nan"),
         ("learning_rate = 1979-05-27", "--learning-rate must be a number, got 1979-05-27"),
         (f"learning_rate = 1{'0' * 400}", "--learning-rate must be above 0, got inf"),
-        ("augment = ['rotate(20)']", "--augment: there is no step rotate"),
+        ("augment = ['rotate(20)']", "--augment: unknown step rotate"),
         ("augment = [['hflip']]", "--augment must be text"),
         ("[resnet152]\nschedule = 'linear'", "--schedule must be one of .*, got linear"),
         ("weights = 'a.pth'\npretrained = true", "--weights must be given without --pretrained"),

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from trainer.model.network import Backbone
+
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut: [n, C, H, W] -> [n, width, H / stride, W / stride]."""
@@ -57,21 +59,22 @@ class Bottleneck(nn.Module):
 
 
 Block = type[BasicBlock] | type[Bottleneck]
-ARCHITECTURES: dict[str, tuple[Block, tuple[int, int, int, int]]] = {
-    "resnet18": (BasicBlock, (2, 2, 2, 2)),
-    "resnet34": (BasicBlock, (3, 4, 6, 3)),
-    "resnet50": (Bottleneck, (3, 4, 6, 3)),
-    "resnet101": (Bottleneck, (3, 4, 23, 3)),
-    "resnet152": (Bottleneck, (3, 8, 36, 3)),
-}
-"""Block and number of blocks in each of the four stages."""
 
 
-class ResNet(nn.Module):
+class ResNet(Backbone):
     """Normalised float images [n, 3, H, W] to logits [n, classes]."""
 
+    head_name = "fc"
+
     def __init__(self, block: Block, depths: Sequence[int], classes: int, base_width: int = 64) -> None:
-        """`base_width` is the first stage's number of channels, 64 in every published network."""
+        """Initialise a network with new weights.
+
+        Args:
+            block: BasicBlock or Bottleneck.
+            depths: number of blocks in each of the four stages.
+            classes: number of outputs.
+            base_width: the first stage's number of channels, 64 in every published network.
+        """
         super().__init__()
         self.conv1 = nn.Conv2d(3, base_width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(base_width)
@@ -98,12 +101,6 @@ class ResNet(nn.Module):
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         x = self.fc(x.mean((2, 3)))  # exports as one node; AdaptiveAvgPool on a free batch axis does not
         return x
-
-
-def build_resnet(architecture: str, classes: int) -> ResNet:
-    """A ResNet with new weights. Raises KeyError for an architecture that is not in ARCHITECTURES."""
-    block, depths = ARCHITECTURES[architecture]
-    return ResNet(block, depths, classes)
 
 
 def _stage(block: Block, channels: int, width: int, depth: int, stride: int) -> nn.Sequential:

@@ -13,11 +13,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from infer.core.console import Screen
 from infer.core.errors import ModelError
 from infer.core.text import listed
-from trainer.config import TrainConfig
-from trainer.model.resnet import ResNet
+from trainer.model.network import Backbone
 
 
 @dataclass(frozen=True)
@@ -44,24 +42,18 @@ class Match:
         return "; ".join(parts)
 
 
-def start_from(resnet: ResNet, settings: TrainConfig, screen: Screen) -> None:
-    """Load the weights that a run is to start from, if it is not to start from new ones. Raises ModelError."""
-    if settings.pretrained:
-        screen.say(f"ImageNet weights: {load_pretrained(resnet, settings.architecture)}")
-    elif settings.weights:
-        path = Path(settings.weights).expanduser()
-        screen.say(f"{path}: {load_weights(resnet, path)}")
-
-
-def load_pretrained(resnet: ResNet, architecture: str) -> Match:
-    """Load torchvision's default ImageNet weights but for the head; downloaded once into torch's hub folder.
+def load_pretrained(backbone: Backbone, architecture: str) -> Match:
+    """Load torchvision's default ImageNet weights, without the head; downloaded once into torch's hub folder.
 
     Raises:
-        ModelError: they are not there and cannot be downloaded.
+        ModelError: torchvision has none for the architecture, or they cannot be downloaded.
     """
     from torchvision.models import get_model_weights
 
-    weights = get_model_weights(architecture).DEFAULT
+    try:
+        weights = get_model_weights(architecture).DEFAULT
+    except ValueError as error:
+        raise ModelError(f"torchvision has no ImageNet weights for {architecture}; leave --pretrained out") from error
     try:
         state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (URLError, HTTPException, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
@@ -72,10 +64,11 @@ def load_pretrained(resnet: ResNet, architecture: str) -> Match:
             f"the ImageNet weights {name} cannot be loaded or downloaded ({what}); put the right file into {place}, "
             "or give a local one with --weights"
         ) from error
-    return load_matching(resnet, {name: tensor for name, tensor in state.items() if not name.startswith("fc.")})
+    head = f"{backbone.head_name}."
+    return load_matching(backbone, {name: tensor for name, tensor in state.items() if not name.startswith(head)})
 
 
-def load_weights(resnet: ResNet, path: Path) -> Match:
+def load_weights(backbone: Backbone, path: Path) -> Match:
     """Load what fits of a local `.pth` or `.safetensors`.
 
     Raises:
@@ -89,8 +82,8 @@ def load_weights(resnet: ResNet, path: Path) -> Match:
     state = _state_of(read(path), path)
     if odd := [name for name, tensor in state.items() if not _is_plain(tensor)]:
         raise ModelError(f"{path} holds tensors that are no plain real numbers: {listed(odd)}; save them as float32")
-    match = load_matching(resnet, state)
-    if not match.loaded or any(not name.startswith("fc.") for name in match.reshaped):
+    match = load_matching(backbone, state)
+    if not match.loaded or any(not name.startswith(f"{backbone.head_name}.") for name in match.reshaped):
         raise ModelError(f"{path} does not fit the network: {match}; give weights of the same architecture")
     return match
 
@@ -101,15 +94,15 @@ def _is_plain(tensor: Tensor) -> bool:
     return known and tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta
 
 
-def load_matching(resnet: ResNet, state: dict[str, Tensor]) -> Match:
+def load_matching(backbone: Backbone, state: dict[str, Tensor]) -> Match:
     """Load every tensor whose name and shape fit. The names may start with `module.`, as DistributedDataParallel does.
 
     A head for another number of classes has another shape, so the network keeps its new one.
     """
     state = {name.removeprefix("module.").removeprefix("resnet."): tensor for name, tensor in state.items()}
-    own = resnet.state_dict()
+    own = backbone.state_dict()
     fitting = {name: t for name, t in state.items() if name in own and own[name].shape == t.shape}
-    resnet.load_state_dict(fitting, strict=False)
+    backbone.load_state_dict(fitting, strict=False)
     return Match(
         loaded=len(fitting),
         missing=tuple(name for name in own if name not in state and not name.endswith("num_batches_tracked")),

@@ -4,12 +4,11 @@ from infer.core.console import Screen
 from infer.core.errors import TrainingError
 from infer.core.text import duration
 from trainer.config import ResolvedConfig
+from trainer.model.architectures import ARCHITECTURES
 from trainer.run.loop import Epoch, OnStep, Trainer
 
-SECONDS = {"resnet18": 40.0, "resnet34": 60.0, "resnet50": 90.0, "resnet101": 150.0, "resnet152": 220.0}
-"""What compiling takes: rough guesses, not yet measured; bench/train.py measures it. And ..."""
 GAIN = 0.2
-"""... the share of the time that it saves from there on: 25% was measured for ResNet-18 at batch 256 on an H100."""
+"""Share of the training time that compiling saves: 25% was measured for ResNet-18 at batch size 256 on an H100."""
 
 
 class Compiling:
@@ -55,7 +54,7 @@ class Compiling:
         """After an epoch: whether the seconds of training that lie ahead are worth it."""
         if self._compiled or self._settings.compile != "auto" or trainer.device.type != "cuda":
             return
-        ahead, costs = trainer.world.agreed(ahead), SECONDS[self._settings.architecture]
+        ahead, costs = trainer.world.agreed(ahead), ARCHITECTURES[self._settings.architecture].compile_seconds
         self._wanted = ahead * GAIN > 2 * costs
         if self._wanted:
             self._screen.say(

@@ -107,9 +107,9 @@ class Trainer:
         rate = self._set_rate((number - self.first_epoch) * self.steps)
         loss, accuracy = self.train_epoch(number, on_step)
         trained = time.perf_counter() - start
-        self.world.average_buffers(self.network.resnet)
+        self.world.average_buffers(self.network.backbone)
         if self.ema:
-            self.world.average_buffers(self.validated.resnet)
+            self.world.average_buffers(self.validated.backbone)
         probabilities, valid_loss = self._validate()
         if not (math.isfinite(loss) and math.isfinite(valid_loss)):
             lower = self.settings.learning_rate / 10
@@ -216,7 +216,7 @@ class Trainer:
         rows = self.world.shard(self.valid_rows)
         size = self.settings.batch_size // (self.settings.accumulate * self.world.size)  # what fits in training
         pieces = [rows[start : start + size] for start in range(0, len(rows), size)]
-        answers = [torch.zeros(0, self.validated.resnet.fc.out_features, device=self.device)]
+        answers = [torch.zeros(0, self.validated.backbone.head.out_features, device=self.device)]
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # as the exported file will compute
             answers += [self.validated(centre_window_of(batch, self.spec))[0] for batch in self.feed.batches(pieces)]
         logits = self.world.gathered(torch.cat(answers)).float().cpu()
@@ -228,15 +228,15 @@ class Trainer:
         if frozen == self._frozen:
             return
         self._frozen = frozen
-        for name, parameter in self.network.resnet.named_parameters():
-            parameter.requires_grad_(name.startswith("fc.") or not frozen)
+        self.network.backbone.requires_grad_(not frozen)
+        self.network.backbone.head.requires_grad_(True)
         self._model = self.world.wrapped(self.network, self.device)
 
     def _to_train_mode(self) -> None:
         self.network.train()
         if self._frozen:
             self.network.eval()  # the statistics of normalisation stay too
-            self.network.resnet.fc.train()
+            self.network.backbone.head.train()
 
 
 def centre_window_of(canvases_nhwc: Tensor, spec: PixelSpec) -> Tensor:

@@ -92,7 +92,7 @@ class Record:
         waiting = 0 if best is None or score[0] > best.score[0] else self.waiting + 1
         if best is None or score > best.score:
             card = replace(card, provenance={**card.provenance, "validation": _validation(epoch, metrics)})
-            weights = cpu_copy(trainer.validated.resnet.state_dict())
+            weights = cpu_copy(trainer.validated.backbone.state_dict())
             best = Best(score, title, card, weights, torch.from_numpy(epoch.probabilities))
         improved = best is not self.best
         trainer.plateau.see(score[0], trainer.settings)

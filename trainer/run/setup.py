@@ -2,9 +2,11 @@
 
 import platform
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 
+from infer.core.console import Screen
 from infer.core.errors import ConfigError, DeviceError
 from infer.dataset.table import TRAIN
 from infer.images.preprocess import PixelSpec
@@ -15,6 +17,8 @@ from trainer.config import ResolvedConfig
 from trainer.data.cache import Canvases
 from trainer.data.normalization import normalization_of
 from trainer.data.pixel_spec import pixel_spec
+from trainer.model.network import Backbone
+from trainer.model.weights import load_pretrained, load_weights
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -34,6 +38,15 @@ def spec_of(settings: ResolvedConfig) -> PixelSpec:
         if padding * 2 > settings.image_size:
             raise ConfigError(f"--augment: crop({padding}) may leave nothing of a window of {settings.image_size} px")
     return spec
+
+
+def start_from(backbone: Backbone, settings: ResolvedConfig, screen: Screen) -> None:
+    """Load the weights that --pretrained or --weights names, if any. Raises ModelError."""
+    if settings.pretrained:
+        screen.say(f"ImageNet weights: {load_pretrained(backbone, settings.architecture)}")
+    elif settings.weights:
+        path = Path(settings.weights).expanduser()
+        screen.say(f"{path}: {load_weights(backbone, path)}")
 
 
 def make_card(settings: ResolvedConfig, canvases: Canvases) -> ModelCard:

@@ -143,3 +143,7 @@ def test_a_network_is_built_from_its_card_alone() -> None:
     torch.testing.assert_close(network.matrix, torch.tensor(WHITENING))
     torch.testing.assert_close(network.mean, torch.tensor(MEAN))
     assert network.temperature.item() == pytest.approx(1.7)
+    assert network.backbone is network.resnet
+    assert network.backbone.head is network.resnet.fc
+    with pytest.raises(KeyError, match="resnet20"):
+        build_network(replace(card, architecture="resnet20"))

@@ -9,8 +9,9 @@ import torch._inductor.exc
 
 from infer.core.console import Screen
 from infer.core.errors import TrainingError
-from trainer.config import ARCHITECTURE_NAMES, Compile, TrainConfig
-from trainer.run.compile import GAIN, SECONDS, Compiling
+from trainer.config import Compile, TrainConfig
+from trainer.model.architectures import ARCHITECTURES
+from trainer.run.compile import GAIN, Compiling
 from trainer.run.distributed import World
 from trainer.run.loop import Epoch, Trainer
 
@@ -60,11 +61,7 @@ def run_epochs(trainer: FakeTrainer, how: Compile, screen: Screen, epochs: int =
 
 def pays(epochs_ahead: int) -> float:
     """Seconds an epoch from which on compiling saves twice what it takes."""
-    return 2 * SECONDS["resnet50"] / GAIN / epochs_ahead
-
-
-def test_it_is_known_of_every_architecture_how_long_compiling_takes() -> None:
-    assert set(SECONDS) == set(ARCHITECTURE_NAMES)
+    return 2 * ARCHITECTURES["resnet50"].compile_seconds / GAIN / epochs_ahead
 
 
 @pytest.mark.parametrize("how", ["auto", "off"])

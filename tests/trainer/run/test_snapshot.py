@@ -21,7 +21,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import trainer.model.network
 import trainer.run.run_folder
 from infer.core.console import Screen
 from infer.core.errors import DataError, ModelError, TrainingError
@@ -39,9 +38,11 @@ from trainer.train import train
 
 SMALL_AND_STUCK = textwrap.dedent(
     """
-    import sys, time, trainer.model.network, trainer.run.progress
+    import sys, time, trainer.run.progress
+    from trainer.model.architectures import ARCHITECTURES, Architecture
     from trainer.model.resnet import BasicBlock, ResNet
-    trainer.model.network.build_resnet = lambda _, classes: ResNet(BasicBlock, (1, 1, 1, 1), classes, base_width=8)
+    small = lambda classes: ResNet(BasicBlock, (1, 1, 1, 1), classes, base_width=8)
+    ARCHITECTURES["resnet18"] = Architecture(small, compile_seconds=1)
     trainer.run.progress.Progress.__call__ = lambda self, *_: time.sleep(600 if self._number == 2 else 0)
     import cli
     cli.main(sys.argv[1:])
