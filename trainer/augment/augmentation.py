@@ -1,7 +1,7 @@
-"""Random changes of a whole batch on the device: one resampling, one colour matrix, rectangles, mixing.
+"""Augmentation of a whole batch on the device: one resampling, one colour matrix, erased rectangles, mixing.
 
-Every sample has one row of random numbers, drawn from seed and epoch, and each step of the list its columns in it. So
-what happens to a sample does not depend on its batch, nor on the device.
+Every sample has a row of random numbers, drawn from seed and epoch, and every step has its columns in that row. So the
+augmentation of a sample depends neither on its batch nor on the device.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ from torch import Tensor
 from infer.images.preprocess import PixelSpec, centre_window
 from trainer.augment.colour import colour_basis, colour_matrix, recolour
 from trainer.augment.geometry import inverse_map, resample
-from trainer.augment.mix import erased, own_weight
+from trainer.augment.mix import erase, own_weight
 from trainer.augment.steps import (
     Colour,
     Contrast,
@@ -35,56 +35,57 @@ from trainer.augment.steps import (
 )
 
 STREAM = 0x617567
-"""Keeps these random numbers apart from others of the same seed and epoch, such as the order of the images."""
+"""Separates these random numbers from others of the same seed and epoch, such as the order of the images."""
 
 
 @dataclass(frozen=True)
 class _Leaf:
-    """One step: where its random numbers are, and for which samples it is taken."""
+    """One step, the columns of its random numbers, and the samples that it applies to."""
 
     step: Single
     first: int
-    """Column."""
+    """The first of its columns."""
     when: tuple[tuple[int, float, float], ...]
-    """It is taken where the number in each of these columns is at least the first bound and below the second."""
+    """Column, low, high: it applies to samples whose numbers are at least low and below high in all of them."""
 
 
 @dataclass(frozen=True)
 class _Branch:
-    """Steps one after another: in the order of the numbers in `keys`, one column each; as they stand if it is empty."""
+    """A sequence of steps."""
 
     inner: tuple["_Leaf | _Branch", ...]
     keys: tuple[int, ...]
+    """Columns, one for each step: their numbers, sorted, give a sample's order. Empty: the order of the list."""
 
 
 class Augmentation:
-    """What training does to its images, for images of one PixelSpec.
+    """Augmentation of canvases of one PixelSpec.
 
-    Images are moved and then cut, so that the window's corners hold the pixels that lie there; beyond the canvas it is
-    black. With no geometry in `steps` the window is the evaluation's, bit for bit.
+    The canvas is transformed before the window is cut from it, so a rotated window's corners hold real pixels; beyond
+    the canvas it is black. Without geometry in `steps`, the window is that of evaluation, bit for bit.
 
     Attributes: columns (int), random numbers per sample; mixes (bool), whether samples are mixed with each other.
     """
 
     def __init__(self, steps: Sequence[Step], spec: PixelSpec, device: torch.device | None = None) -> None:
-        """`device` is where the batches will lie; None: the CPU."""
+        """`device` is the device of the batches; None: the CPU."""
         self.spec = spec
         self._alphas: list[float | None] = []
-        everything = _Branch(tuple(_laid_out(step, self._alphas, ()) for step in steps), ())
-        self._geometry = _only(everything, Geometry)
-        self._colour = _only(everything, Colour)
-        leaves = list(_leaves(everything))
+        root = _Branch(tuple(_lay_out(step, self._alphas, ()) for step in steps), ())
+        self._geometry = _select(root, Geometry)
+        self._colour = _select(root, Colour)
+        leaves = list(_leaves(root))
         self._erasing = [(leaf, leaf.step) for leaf in leaves if isinstance(leaf.step, Erasing)]
         self._mixing = [(leaf, leaf.step) for leaf in leaves if isinstance(leaf.step, Mixing)]
         pairs = any(isinstance(leaf.step, Contrast) for leaf in leaves)
-        self._basis = colour_basis(pairs).to(device)  # now, since a copy to a GPU waits
+        self._basis = colour_basis(pairs).to(device)  # now, since a copy to a GPU blocks
         self.columns = len(self._alphas)
         self.mixes = bool(self._mixing)
 
     def draws(self, count: int, seed: int, epoch: int) -> Tensor:
-        """Random numbers, float32 [count, columns] on the CPU: row i is the same for any count.
+        """Random numbers, float32 [count, columns] on the CPU; row i is the same for any count.
 
-        Uniform in [0, 1), but Beta(alpha, alpha) in [0, 1] where mixup and cutmix take their shares from.
+        Uniform in [0, 1); the shares of mixup and cutmix are Beta(alpha, alpha) in [0, 1].
         """
         numbers = np.random.default_rng([seed, epoch, STREAM]).random((count, self.columns), dtype=np.float32)
         for column, alpha in enumerate(self._alphas):
@@ -95,7 +96,7 @@ class Augmentation:
     def __call__(self, canvases_nhwc: Tensor, draws: Tensor) -> Tensor:
         """uint8 canvases [n, canvas H, canvas W, 3] and draws [n, columns] -> float32 windows [n, H, W, 3], 0 to 255.
 
-        Both on one device, which never waits for the host.
+        Both are on one device, which never waits for the host.
         """
         if self._geometry:
             maps = _product(self._geometry, draws, lambda step, part: inverse_map(step, part, self.spec))
@@ -108,92 +109,95 @@ class Augmentation:
                 planes, _product(self._colour, draws, lambda step, part: colour_matrix(step, part, self._basis))
             )
         for leaf, step in self._erasing:
-            planes = erased(planes, step, _part(leaf, draws), _taken(leaf, draws))
+            planes = erase(planes, step, _columns(leaf, draws), _mask(leaf, draws))
         return planes.permute(0, 2, 3, 1)
 
     def mix(self, windows: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
         """Mix every sample but the last with the next.
 
-        float32 windows [n + 1, H, W, 3] and draws [n + 1, columns] -> windows [n, H, W, 3] and, float32 [n], from 0
-        to 1, the share that each sample's own label keeps: that of its own pixels. The next sample's has the rest.
+        float32 windows [n + 1, H, W, 3] and draws [n + 1, columns] -> mixed windows [n, H, W, 3], and the weight of
+        each sample's own label, float32 [n], 0 to 1: the share of its own pixels. The next sample's label has the rest.
         """
         own, other, draws = windows[:-1], windows[1:], draws[:-1]
         if not self.mixes:
             return own, draws.new_ones(len(draws))
         weight = draws.new_ones(len(draws), 1, 1)
         for leaf, step in self._mixing:
-            taken, its = _taken(leaf, draws), own_weight(step, _part(leaf, draws), self.spec.window)
-            weight = weight * (its if taken is None else torch.where(taken[:, None, None], its, torch.ones_like(its)))
+            mask, factor = _mask(leaf, draws), own_weight(step, _columns(leaf, draws), self.spec.window)
+            if mask is not None:
+                factor = torch.where(mask[:, None, None], factor, torch.ones_like(factor))
+            weight = weight * factor
         return torch.lerp(other, own, weight[..., None]), weight.mean(dim=(1, 2))
 
 
-def _laid_out(step: Step, alphas: list[float | None], when: tuple[tuple[int, float, float], ...]) -> _Leaf | _Branch:
-    """Give a step its columns, each of which adds to `alphas` that of its Beta distribution, or None: uniform."""
+def _lay_out(step: Step, alphas: list[float | None], when: tuple[tuple[int, float, float], ...]) -> _Leaf | _Branch:
+    """Assign columns to a step; each adds to `alphas` the parameter of its Beta distribution, or None: uniform."""
     first = len(alphas)
     if isinstance(step, RandomApply):
         alphas.append(None)
-        return _laid_out(step.step, alphas, (*when, (first, 0.0, step.probability)))
+        return _lay_out(step.step, alphas, (*when, (first, 0.0, step.probability)))
     if isinstance(step, OneOf):
         alphas.append(None)
         count = len(step.steps)
         bounds = [(first, number / count, (number + 1) / count) for number in range(count)]
-        parts = zip(step.steps, bounds, strict=True)
-        return _Branch(tuple(_laid_out(inner, alphas, (*when, bound)) for inner, bound in parts), ())
+        pairs = zip(step.steps, bounds, strict=True)
+        return _Branch(tuple(_lay_out(inner, alphas, (*when, bound)) for inner, bound in pairs), ())
     if isinstance(step, Jitter | RandomOrder):
-        ordered = step.spelt_out() if isinstance(step, Jitter) else step
+        ordered = step.as_steps() if isinstance(step, Jitter) else step
         keys = tuple(range(first, first + len(ordered.steps)))
         alphas.extend(None for _ in keys)
-        return _Branch(tuple(_laid_out(inner, alphas, when) for inner in ordered.steps), keys)
+        return _Branch(tuple(_lay_out(inner, alphas, when) for inner in ordered.steps), keys)
     alphas.extend(None for _ in range(step.columns))
     if isinstance(step, Mixup | Cutmix):
         alphas[first] = step.alpha
     return _Leaf(step, first, when)
 
 
-def _leaves(part: _Leaf | _Branch) -> Iterator[_Leaf]:
-    if isinstance(part, _Leaf):
-        yield part
+def _leaves(node: _Leaf | _Branch) -> Iterator[_Leaf]:
+    if isinstance(node, _Leaf):
+        yield node
     else:
-        for inner in part.inner:
+        for inner in node.inner:
             yield from _leaves(inner)
 
 
-def _only(part: _Leaf | _Branch, kind: UnionType) -> _Leaf | _Branch | None:
-    """What is left without the steps of other kinds, in the same order and with the same keys; None: nothing."""
-    if isinstance(part, _Leaf):
-        return part if isinstance(part.step, kind) else None
-    left = [(number, _only(inner, kind)) for number, inner in enumerate(part.inner)]
-    kept = [(number, inner) for number, inner in left if inner is not None]
+def _select(node: _Leaf | _Branch, kind: UnionType) -> _Leaf | _Branch | None:
+    """The tree of the steps of one kind, with their order and keys; None if there is none."""
+    if isinstance(node, _Leaf):
+        return node if isinstance(node.step, kind) else None
+    selected = [(index, _select(inner, kind)) for index, inner in enumerate(node.inner)]
+    kept = [(index, inner) for index, inner in selected if inner is not None]
     if not kept:
         return None
-    return _Branch(tuple(inner for _, inner in kept), tuple(part.keys[number] for number, _ in kept if part.keys))
+    return _Branch(tuple(inner for _, inner in kept), tuple(node.keys[index] for index, _ in kept if node.keys))
 
 
-def _part(leaf: _Leaf, draws: Tensor) -> Tensor:
+def _columns(leaf: _Leaf, draws: Tensor) -> Tensor:
+    """The step's own random numbers, [n, step.columns]."""
     return draws[:, leaf.first : leaf.first + leaf.step.columns]
 
 
-def _taken(leaf: _Leaf, draws: Tensor) -> Tensor | None:
-    """For which samples, bool [n]; None: all."""
-    taken = None
+def _mask(leaf: _Leaf, draws: Tensor) -> Tensor | None:
+    """The samples that the step applies to, bool [n]; None: all."""
+    mask = None
     for column, low, high in leaf.when:
         inside = (draws[:, column] >= low) & (draws[:, column] < high)
-        taken = inside if taken is None else taken & inside
-    return taken
+        mask = inside if mask is None else mask & inside
+    return mask
 
 
-def _product(part: _Leaf | _Branch, draws: Tensor, matrix_of: Callable[[Any, Tensor], Tensor]) -> Tensor:
-    """The steps' matrices multiplied in each sample's own order, [n, k, k]: the identity where none is taken."""
-    if isinstance(part, _Leaf):
-        matrix, taken = matrix_of(part.step, _part(part, draws)), _taken(part, draws)
-        if taken is None:
+def _product(node: _Leaf | _Branch, draws: Tensor, matrix_of: Callable[[Any, Tensor], Tensor]) -> Tensor:
+    """The product of the steps' matrices in each sample's own order, [n, k, k]; the identity where none applies."""
+    if isinstance(node, _Leaf):
+        matrix, mask = matrix_of(node.step, _columns(node, draws)), _mask(node, draws)
+        if mask is None:
             return matrix
         identity = torch.eye(matrix.shape[1], device=draws.device)
-        return torch.where(taken[:, None, None], matrix, identity)
-    factors = [_product(inner, draws, matrix_of) for inner in part.inner]
-    if part.keys and len(factors) > 1:
-        order = torch.stack([draws[:, column] for column in part.keys], dim=1).argsort(dim=1)
+        return torch.where(mask[:, None, None], matrix, identity)
+    factors = [_product(inner, draws, matrix_of) for inner in node.inner]
+    if node.keys and len(factors) > 1:
+        order = torch.stack([draws[:, column] for column in node.keys], dim=1).argsort(dim=1)
         stacked = torch.stack(factors, dim=1)
         factors = list(stacked.gather(1, order[:, :, None, None].expand_as(stacked)).unbind(1))
-    # not by matmul, which a GPU may do in TF32, and autocast in half precision
+    # not matmul: a GPU may use TF32 for it, and autocast half precision
     return reduce(lambda left, right: (left[:, :, :, None] * right[:, None]).sum(dim=2), factors)

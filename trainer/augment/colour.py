@@ -1,9 +1,9 @@
-"""Colour of augmentation: every step is linear in a pixel and its window's mean, and all together are one matrix.
+"""Colour of augmentation: every step is linear in a pixel and its window's mean, and their product is one matrix.
 
-A step takes the pair (x, m), a pixel's RGB and the mean of its window's, each as a row, to another such pair:
-brightness scales both; contrast pulls both towards the luma of m. So a chain of steps is a product of 6 x 6 matrices,
-of which the left half is what becomes of the pixel. Values are clamped once, at the end; torchvision's ColorJitter
-clamps after every step, and rounds where it is given uint8, so that very bright and dark pixels may differ from it.
+A step maps a row vector (x, m), a pixel's RGB and the mean RGB of its window, to another such vector: brightness scales
+both, contrast pulls both towards the luma of m. So consecutive steps are a product of 6 x 6 matrices, whose left half
+gives the new pixel. Values are clamped once, at the end; torchvision's ColorJitter clamps after every step, and rounds
+uint8 input, so very bright and very dark pixels may differ from it.
 """
 
 import math
@@ -21,15 +21,15 @@ YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.31
 
 
 def colour_basis(pairs: bool) -> Tensor:
-    """What all steps' matrices are sums of: float32 [6, 6, 6] on pairs (x, m), or [6, 3, 3] on x alone, for rows.
+    """The matrices that all steps are linear combinations of: float32 [6, 6, 6] on (x, m), or [6, 3, 3] on x alone.
 
-    In order: identity; grey (luma in every channel); what is not grey; that, turned by a quarter of the circle; warmth;
-    grey of the window's mean. On x alone there is no contrast, as the mean is not known.
+    In order: identity; grey (luma in every channel); the colour without its grey; that, rotated by a quarter turn;
+    warmth; grey of the window's mean. On x alone there is no contrast, since the mean is not known.
     """
     luma, identity = np.array(LUMA), np.eye(3)
     grey = np.outer(luma, np.ones(3))
-    forth = np.array(YIQ)
-    quarter = np.linalg.inv(forth) @ np.array([[0, 0, 0], [0, 0, 1], [0, -1, 0]]) @ forth  # a quarter from red to green
+    to_yiq = np.array(YIQ)
+    quarter = np.linalg.inv(to_yiq) @ np.array([[0, 0, 0], [0, 0, 1], [0, -1, 0]]) @ to_yiq  # from red to green
     warmth = np.diag([1, (luma[2] - luma[0]) / luma[1], -1])
     of_mean = np.zeros((6, 6))
     of_mean[3:, :3] = of_mean[3:, 3:] = grey
@@ -39,9 +39,9 @@ def colour_basis(pairs: bool) -> Tensor:
 
 
 def colour_matrix(step: Colour, draws: Tensor, basis: Tensor) -> Tensor:
-    """A step's matrix for every sample, float32 [n, 6, 6] or [n, 3, 3], from draws [n, step.columns] in [0, 1).
+    """A step's matrix for each sample, float32 [n, 6, 6] or [n, 3, 3], from draws [n, step.columns] in [0, 1).
 
-    It multiplies rows from the right; the matrix of one step after another is the product in that order.
+    It multiplies row vectors from the right; the matrix of consecutive steps is the product in their order.
     """
     identity, grey, colour, quarter, warmth, grey_of_mean = torch.unbind(basis)
     if isinstance(step, Brightness):
@@ -60,8 +60,8 @@ def colour_matrix(step: Colour, draws: Tensor, basis: Tensor) -> Tensor:
 
 
 def recolour(planes: Tensor, matrices: Tensor) -> Tensor:
-    """Apply every sample's matrix to its window: float32 [n, 3, H, W] -> the same, clamped to 0 to 255."""
-    # written out: where a GPU may use TF32 for matrix products, one would cost half a grey level
+    """Apply each sample's matrix to its window: float32 [n, 3, H, W] -> the same shape, clamped to 0 to 255."""
+    # not a matrix product: where a GPU may use TF32 for it, the error is half a grey level
     parts = matrices[:, :3, :3, None, None]
     result = planes[:, 0:1] * parts[:, 0]
     if matrices.shape[1] == 6:
@@ -72,6 +72,6 @@ def recolour(planes: Tensor, matrices: Tensor) -> Tensor:
 
 
 def _factor(amount: float, draws: Tensor) -> Tensor:
-    """[n, 1, 1], from 1 - amount, or from 0 where that is below it, to 1 + amount."""
+    """[n, 1, 1], from 1 - amount, at least 0, to 1 + amount."""
     least = max(0.0, 1 - amount)
     return least + draws[:, :, None] * (1 + amount - least)

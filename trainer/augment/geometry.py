@@ -1,4 +1,4 @@
-"""Geometry of augmentation: every step is an affine map, and all together are one resampling from canvas to window."""
+"""Geometry of augmentation: every step is an affine map, and their product is one resampling, canvas to window."""
 
 import math
 
@@ -11,13 +11,13 @@ from trainer.augment.steps import Affine, Crop, Geometry, HFlip, ResizedCrop, Ro
 
 
 def inverse_map(step: Geometry, draws: Tensor, spec: PixelSpec) -> Tensor:
-    """Where a step's result comes from: float32 [n, 3, 3], from column vectors (x, y, 1) in its result to its input.
+    """The affine map from a step's output to its input, float32 [n, 3, 3] on column vectors (x, y, 1).
 
-    Coordinates are pixels of the canvas about the centre of the evaluation window, y downwards. `draws`, float32
-    [n, step.columns] in [0, 1), decide for each sample. The map of one step after another is the product in that order.
+    Coordinates are pixels of the canvas relative to the centre of the evaluation window, y downwards. The random
+    numbers are `draws`, float32 [n, step.columns] in [0, 1). The map of a sequence of steps is the product in its order.
     """
     if isinstance(step, Rotation):
-        return _turn(step, draws)
+        return _rotation(step, draws)
     if isinstance(step, Crop):
         return _crop(step, draws, spec)
     if isinstance(step, ResizedCrop):
@@ -31,12 +31,12 @@ def inverse_map(step: Geometry, draws: Tensor, spec: PixelSpec) -> Tensor:
 
 
 def resample(canvases_nhwc: Tensor, maps: Tensor, spec: PixelSpec) -> Tensor:
-    """Windows, float32 [n, 3, H, W], 0 to 255, from uint8 canvases [n, canvas H, canvas W, 3] and their inverse maps.
+    """Sample windows, float32 [n, 3, H, W], 0 to 255, from uint8 canvases [n, canvas H, canvas W, 3] by inverse maps.
 
-    Bilinear; beyond the canvas it is black. The identity gives the evaluation window, within rounding.
+    Bilinear; black beyond the canvas. The identity gives the evaluation window, within rounding.
     """
-    # grid_sample takes places of -1 to 1 from edge to edge. Written out, since affine_grid multiplies matrices, which
-    # is slow here on a CPU, and of low precision where a GPU may use TF32 for products
+    # grid_sample's coordinates go from -1 to 1, edge to edge. Not affine_grid: it multiplies matrices, which is slow
+    # here on a CPU, and of low precision where a GPU may use TF32 for products
     (canvas_height, canvas_width), (height, width) = spec.canvas, spec.window
     top, left = _corner(spec)
     row_x = maps[:, 0] * (2 / canvas_width)
@@ -47,38 +47,38 @@ def resample(canvases_nhwc: Tensor, maps: Tensor, spec: PixelSpec) -> Tensor:
     y = torch.arange(height, device=maps.device) + (0.5 - height / 2)
     theta = torch.stack([row_x, row_y], dim=2)  # [n, 3, 2]
     start = torch.stack([row_x[:, 2] + start_x, row_y[:, 2] + start_y], dim=1)
-    across = theta[:, 0, None, :] * x[:, None] + start[:, None, :]  # [n, W, 2]
-    down = theta[:, 1, None, :] * y[:, None]  # [n, H, 2]
-    grid = across[:, None] + down[:, :, None]
+    columns = theta[:, 0, None, :] * x[:, None] + start[:, None, :]  # [n, W, 2]
+    rows = theta[:, 1, None, :] * y[:, None]  # [n, H, 2]
+    grid = columns[:, None] + rows[:, :, None]
     planes = canvases_nhwc.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
     return functional.grid_sample(planes, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _turn(step: Rotation, draws: Tensor) -> Tensor:
-    angle = _either_way(draws[:, 0], math.radians(step.degrees))
+def _rotation(step: Rotation, draws: Tensor) -> Tensor:
+    angle = _symmetric(draws[:, 0], math.radians(step.degrees))
     cosine, sine, zero = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle)
     return _map(cosine, -sine, zero, sine, cosine, zero)
 
 
 def _affine(step: Affine, draws: Tensor, spec: PixelSpec) -> Tensor:
-    """Of result = shift + zoom * turned(sheared(input)), the inverse."""
-    angle = _either_way(draws[:, 0], math.radians(step.degrees))
-    shift_x = _either_way(draws[:, 1], step.translate * spec.window[1])
-    shift_y = _either_way(draws[:, 2], step.translate * spec.window[0])
-    smaller = torch.exp(_either_way(draws[:, 3], -math.log1p(step.zoom)))
-    shear = torch.tan(_either_way(draws[:, 4], math.radians(step.shear)))
-    cosine, sine = torch.cos(angle) * smaller, torch.sin(angle) * smaller
+    """The inverse of output = shift + zoom * rotate(shear(input))."""
+    angle = _symmetric(draws[:, 0], math.radians(step.degrees))
+    shift_x = _symmetric(draws[:, 1], step.translate * spec.window[1])
+    shift_y = _symmetric(draws[:, 2], step.translate * spec.window[0])
+    scale = torch.exp(_symmetric(draws[:, 3], -math.log1p(step.zoom)))  # 1 / zoom
+    shear = torch.tan(_symmetric(draws[:, 4], math.radians(step.shear)))
+    cosine, sine = torch.cos(angle) * scale, torch.sin(angle) * scale
     xx, xy = cosine + shear * sine, shear * cosine - sine
     return _map(xx, xy, -xx * shift_x - xy * shift_y, sine, cosine, -sine * shift_x - cosine * shift_y)
 
 
 def _crop(step: Crop, draws: Tensor, spec: PixelSpec) -> Tensor:
     top, left = _corner(spec)
-    places_y = spec.canvas[0] - spec.window[0] + 2 * step.padding + 1
-    places_x = spec.canvas[1] - spec.window[1] + 2 * step.padding + 1
-    # even the last float32 below 1, times a number of places, is not rounded up to that number
-    x = torch.floor(draws[:, 0] * places_x) - (step.padding + left)
-    y = torch.floor(draws[:, 1] * places_y) - (step.padding + top)
+    positions_y = spec.canvas[0] - spec.window[0] + 2 * step.padding + 1
+    positions_x = spec.canvas[1] - spec.window[1] + 2 * step.padding + 1
+    # even the largest float32 below 1, times a number of positions, is not rounded up to that number
+    x = torch.floor(draws[:, 0] * positions_x) - (step.padding + left)
+    y = torch.floor(draws[:, 1] * positions_y) - (step.padding + top)
     one, zero = torch.ones_like(x), torch.zeros_like(x)
     return _map(one, zero, x, zero, one, y)
 
@@ -87,7 +87,7 @@ def _resized_crop(step: ResizedCrop, draws: Tensor, spec: PixelSpec) -> Tensor:
     (canvas_height, canvas_width), (height, width) = spec.canvas, spec.window
     top, left = _corner(spec)
     area = (step.min_scale + draws[:, 0] * (step.max_scale - step.min_scale)) * (canvas_height * canvas_width)
-    ratio = torch.exp(_either_way(draws[:, 1], math.log(step.ratio)))
+    ratio = torch.exp(_symmetric(draws[:, 1], math.log(step.ratio)))
     part_width = torch.sqrt(area * ratio).clamp(max=canvas_width)
     part_height = torch.sqrt(area / ratio).clamp(max=canvas_height)
     x = draws[:, 2] * (canvas_width - part_width) + part_width / 2 - (left + width / 2)
@@ -96,9 +96,9 @@ def _resized_crop(step: ResizedCrop, draws: Tensor, spec: PixelSpec) -> Tensor:
     return _map(part_width / width, zero, x, zero, part_height / height, y)
 
 
-def _either_way(draw: Tensor, most: float) -> Tensor:
-    """From -most to most."""
-    return (draw * 2 - 1) * most
+def _symmetric(draw: Tensor, limit: float) -> Tensor:
+    """Uniform from -limit to limit."""
+    return (draw * 2 - 1) * limit
 
 
 def _corner(spec: PixelSpec) -> tuple[int, int]:
@@ -107,6 +107,6 @@ def _corner(spec: PixelSpec) -> tuple[int, int]:
 
 
 def _map(xx: Tensor, xy: Tensor, x0: Tensor, yx: Tensor, yy: Tensor, y0: Tensor) -> Tensor:
-    """From (x', y') to x = xx * x' + xy * y' + x0 and y = yx * x' + yy * y' + y0, as [n, 3, 3]."""
+    """The map x = xx * x' + xy * y' + x0, y = yx * x' + yy * y' + y0, as [n, 3, 3]."""
     zero, one = torch.zeros_like(xx), torch.ones_like(xx)
     return torch.stack([xx, xy, x0, yx, yy, y0, zero, zero, one], dim=1).view(-1, 3, 3)

@@ -1,8 +1,8 @@
-"""The kinds of augmentation steps, with the ranges of their values. Standard library only.
+"""The augmentation steps, with the ranges of their parameters. Standard library only.
 
-Whatever order they are given in, geometry comes first, then colour, then erasing, then mixing. Within geometry and
-within colour the order is as given, or what a RandomOrder draws; of several erasings the later given lies on top; for
-mixing no order makes a difference.
+Geometry comes first, then colour, then erasing, then mixing, in whatever order the steps are listed. Within geometry
+and within colour the order is that of the list, or the one a RandomOrder draws. Of several erasings, the last one
+listed lies on top; for mixing the order makes no difference.
 """
 
 from dataclasses import dataclass, fields
@@ -17,45 +17,45 @@ Alpha = Annotated[float, 0.001, 1000]
 
 @dataclass(frozen=True)
 class _Step:
-    """Values are checked against the bounds in their annotations. Raises ValueError."""
+    """Checks its parameters against the bounds in their annotations. Raises ValueError."""
 
     columns: ClassVar[int] = 1
-    """How many random numbers a sample needs."""
+    """Random numbers that the step needs for a sample."""
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self), include_extras=True)
         for field in fields(self):
             low, high = hints[field.name].__metadata__
             value = getattr(self, field.name)
-            whole = "a whole number " if hints[field.name].__origin__ is int else ""
-            if not low <= value <= high or (whole and not isinstance(value, int)):
-                raise ValueError(f"{field.name} must be {whole}from {low:g} to {high:g}, got {value}")
+            integer = "a whole number " if hints[field.name].__origin__ is int else ""
+            if not low <= value <= high or (integer and not isinstance(value, int)):
+                raise ValueError(f"{field.name} must be {integer}from {low:g} to {high:g}, got {value}")
 
 
 @dataclass(frozen=True)
 class Rotation(_Step):
-    """Turn about the window's centre by up to `degrees` either way."""
+    """Rotate about the window's centre, by up to `degrees` in either direction."""
 
     degrees: Degrees
 
 
 @dataclass(frozen=True)
 class HFlip(_Step):
-    """Mirror left and right; text that gives no probability means 1/2."""
+    """Mirror left and right; in text without a probability, for half of the samples."""
 
     columns = 0
 
 
 @dataclass(frozen=True)
 class VFlip(_Step):
-    """Mirror top and bottom; text that gives no probability means 1/2."""
+    """Mirror top and bottom; in text without a probability, for half of the samples."""
 
     columns = 0
 
 
 @dataclass(frozen=True)
 class Crop(_Step):
-    """Put the window at a random place of the canvas, in whole pixels, or up to `padding` pixels over its edge."""
+    """Cut the window from a random position in the canvas, in whole pixels, up to `padding` pixels beyond its edge."""
 
     padding: Annotated[int, 0, 10_000] = 0
     columns = 2
@@ -63,10 +63,10 @@ class Crop(_Step):
 
 @dataclass(frozen=True)
 class ResizedCrop(_Step):
-    """Stretch to the window a random part of the canvas, as torchvision's RandomResizedCrop.
+    """Resize a random part of the canvas to the window, as torchvision's RandomResizedCrop.
 
-    `min_scale` and `max_scale` are shares of the canvas' area, which the share is uniform between; width to height is
-    log-uniform from 1 / `ratio` to `ratio`. A side that would be longer than the canvas is cut to it.
+    Its share of the canvas's area is uniform from `min_scale` to `max_scale`, its ratio of width to height log-uniform
+    from 1 / `ratio` to `ratio`. A side that would be longer than the canvas is cut to it.
     """
 
     min_scale: Annotated[float, 0.001, 1]
@@ -76,14 +76,14 @@ class ResizedCrop(_Step):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _in_order("min_scale", self.min_scale, "max_scale", self.max_scale)
+        _require_order("min_scale", self.min_scale, "max_scale", self.max_scale)
 
 
 @dataclass(frozen=True)
 class Affine(_Step):
-    """Shear along x (degrees), turn, zoom and shift (share of the window) at once, as torchvision's RandomAffine.
+    """Shear along x (degrees), rotate, zoom and shift (share of the window) at once, as torchvision's RandomAffine.
 
-    Each is uniform up to its value, either way, but the zoom's factor log-uniform from 1/(1 + zoom) to 1 + zoom.
+    Each is uniform up to its value in either direction, but the zoom factor log-uniform from 1/(1 + zoom) to 1 + zoom.
     """
 
     degrees: Degrees = 0.0
@@ -94,7 +94,7 @@ class Affine(_Step):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _does_something(self.degrees, self.translate, self.zoom, self.shear)
+        _require_effect(self.degrees, self.translate, self.zoom, self.shear)
 
 
 @dataclass(frozen=True)
@@ -106,21 +106,21 @@ class Brightness(_Step):
 
 @dataclass(frozen=True)
 class Contrast(_Step):
-    """Scale what differs from the window's mean luma by a factor from 1 - amount, at least 0, to 1 + amount."""
+    """Scale the difference from the window's mean luma by a factor from 1 - amount, at least 0, to 1 + amount."""
 
     amount: Amount
 
 
 @dataclass(frozen=True)
 class Saturation(_Step):
-    """Scale what differs from the pixel's luma by a factor from 1 - amount, at least 0, to 1 + amount."""
+    """Scale the difference from the pixel's luma by a factor from 1 - amount, at least 0, to 1 + amount."""
 
     amount: Amount
 
 
 @dataclass(frozen=True)
 class Hue(_Step):
-    """Turn colours about the grey axis of YIQ, by up to `amount` of the circle: a linear stand-in for HSV's hue."""
+    """Rotate colours about the grey axis of YIQ, by up to `amount` of a turn: a linear approximation of HSV's hue."""
 
     amount: Annotated[float, 0, 0.5]
 
@@ -136,24 +136,24 @@ class Jitter(_Step):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _does_something(self.brightness, self.contrast, self.saturation, self.hue)
+        _require_effect(self.brightness, self.contrast, self.saturation, self.hue)
 
-    def spelt_out(self) -> "RandomOrder":
-        """The same as single steps."""
+    def as_steps(self) -> "RandomOrder":
+        """The same in single steps."""
         steps = (Brightness(self.brightness), Contrast(self.contrast), Saturation(self.saturation), Hue(self.hue))
         return RandomOrder(tuple(step for step in steps if step.amount > 0))
 
 
 @dataclass(frozen=True)
 class Temperature(_Step):
-    """Warmer or cooler light: red times 1 + t, blue times 1 - t, t up to `amount` either way; a grey keeps its luma."""
+    """Warmer or cooler light: red times 1 + t, blue times 1 - t, |t| up to `amount`; a grey keeps its luma."""
 
     amount: Share
 
 
 @dataclass(frozen=True)
 class Grayscale(_Step):
-    """Every channel becomes the pixel's luma (ITU-R BT.601); as `grayscale @ 0.2` for a share of the samples."""
+    """Set every channel to the pixel's luma (ITU-R BT.601); `grayscale @ 0.2` does so for a fifth of the samples."""
 
     columns = 0
 
@@ -162,7 +162,8 @@ class Grayscale(_Step):
 class Erasing(_Step):
     """Cover a rectangle of the window with grey level `fill`, as torchvision's RandomErasing.
 
-    Its area is uniform between two shares of the window; width to height log-uniform from 1 / `ratio` to `ratio`.
+    Its share of the window's area is uniform from `min_area` to `max_area`, its ratio of width to height log-uniform
+    from 1 / `ratio` to `ratio`.
     """
 
     min_area: Share = 0.02
@@ -173,12 +174,12 @@ class Erasing(_Step):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _in_order("min_area", self.min_area, "max_area", self.max_area)
+        _require_order("min_area", self.min_area, "max_area", self.max_area)
 
 
 @dataclass(frozen=True)
 class Mixup(_Step):
-    """Blend with the next sample; its own share is Beta(alpha, alpha) (Zhang et al. 2018)."""
+    """Blend with the next sample; a sample's own share is Beta(alpha, alpha) (Zhang et al. 2018)."""
 
     alpha: Alpha
 
@@ -193,7 +194,7 @@ class Cutmix(_Step):
 
 @dataclass(frozen=True)
 class RandomApply:
-    """Take the step for a share of the samples: `step @ probability`."""
+    """Apply the step to a share of the samples: `step @ probability`."""
 
     step: "Step"
     probability: float
@@ -202,14 +203,14 @@ class RandomApply:
 
 @dataclass(frozen=True)
 class RandomOrder:
-    """Take all steps, in an order that is drawn for every sample."""
+    """Apply all steps, in an order that is drawn for each sample."""
 
     steps: tuple["Step", ...]
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """Take one of the steps, each for an equal share of the samples."""
+    """Apply one of the steps, each to an equal share of the samples."""
 
     steps: tuple["Step", ...]
 
@@ -221,11 +222,11 @@ Single = Geometry | Colour | Jitter | Erasing | Mixing
 Step = Single | RandomApply | RandomOrder | OneOf
 
 
-def _does_something(*values: float) -> None:
+def _require_effect(*values: float) -> None:
     if not any(values):
         raise ValueError("needs a value above 0")
 
 
-def _in_order(low_name: str, low: float, high_name: str, high: float) -> None:
+def _require_order(low_name: str, low: float, high_name: str, high: float) -> None:
     if low > high:
         raise ValueError(f"{low_name} must be at most {high_name}, got {low} and {high}")

@@ -88,7 +88,7 @@ def test_a_call_becomes_the_dataclass_that_it_names() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (call("blurr", 2), "--steps: there is no step blurr; there are blur"),
+        (call("blurr", 2), "--steps: unknown step blurr; choose one of blur"),
         (call("blur"), "--steps: blur takes (sigma, name), got other arguments"),
         (call("blur", 1, 2, 3), "--steps: blur takes (sigma, name), got other arguments"),
         (call("blur", size=1), "--steps: blur takes (sigma, name), got other arguments"),

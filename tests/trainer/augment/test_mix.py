@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from trainer.augment.mix import erased, own_weight
+from trainer.augment.mix import erase, own_weight
 from trainer.augment.steps import Cutmix, Erasing, Mixup
 
 WINDOW = (20, 30)
@@ -29,14 +29,14 @@ def box_of(covered: Tensor) -> tuple[int, int, int, int]:
 def test_erasing_covers_the_rectangle_that_its_draws_say_as_torchvisions_erase_does() -> None:
     """A share of 1/6 of 600 pixels at a ratio of 1: 10 x 10, at half of the ways that are left."""
     planes = windows(1)
-    seen = erased(planes, Erasing(1 / 6, 1 / 6, 3, 7), torch.tensor([[0.5, 0.5, 0.5, 0.5]]), None)
+    seen = erase(planes, Erasing(1 / 6, 1 / 6, 3, 7), torch.tensor([[0.5, 0.5, 0.5, 0.5]]), None)
     assert torch.equal(seen, functional.erase(planes, 5, 10, 10, 10, torch.tensor(7.0)))
 
 
 def test_erased_rectangles_have_the_share_and_shape_that_were_asked_for_and_reach_every_place() -> None:
     draws = many(4)
     step = Erasing(0.1, 0.3, 2)
-    covered = (erased(windows(1).expand(len(draws), -1, -1, -1), step, draws, None) == 0).all(dim=1)
+    covered = (erase(windows(1).expand(len(draws), -1, -1, -1), step, draws, None) == 0).all(dim=1)
     boxes = np.array([box_of(each) for each in covered])
     height, width = boxes[:, 2], boxes[:, 3]
     side = np.sqrt(height * width / 600)  # rounding moves it by up to half a pixel
@@ -51,14 +51,14 @@ def test_erased_rectangles_have_the_share_and_shape_that_were_asked_for_and_reac
 
 def test_only_the_samples_for_which_it_is_taken_are_erased() -> None:
     planes, taken = windows(4), torch.tensor([True, False, True, False])
-    seen = erased(planes, Erasing(0.2, 0.2), many(4, 4), taken)
+    seen = erase(planes, Erasing(0.2, 0.2), many(4, 4), taken)
     assert [(seen[i] == 0).any().item() for i in range(4)] == taken.tolist()
     assert torch.equal(seen[1::2], planes[1::2])
 
 
 @pytest.mark.parametrize("draw", [0.0, 0.5, 1 - 2**-24])
 def test_a_rectangle_longer_than_the_window_is_cut_to_it(draw: float) -> None:
-    seen = erased(windows(1), Erasing(0.5, 0.5, 100), torch.tensor([[0.5, 1.0, draw, draw]]), None)
+    seen = erase(windows(1), Erasing(0.5, 0.5, 100), torch.tensor([[0.5, 1.0, draw, draw]]), None)
     top, left, height, width = box_of((seen[0] == 0).all(dim=0))
     assert (left, width) == (0, 30)
     assert height == 2

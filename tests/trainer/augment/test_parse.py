@@ -61,8 +61,8 @@ def test_several_texts_are_one_list() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("rotate(20)", "there is no step rotate; there are rotation, hflip"),
-        ("one_of(rotate(20))", "there is no step rotate; there are rotation, hflip"),
+        ("rotate(20)", "unknown step rotate; choose one of rotation, hflip"),
+        ("one_of(rotate(20))", "unknown step rotate; choose one of rotation, hflip"),
         ("rotation", r"rotation takes \(degrees\), got other"),
         ("rotation('wide')", r"rotation takes \(degrees\), got other"),
         ("rotation(hflip)", r"rotation takes \(degrees\), got other"),
@@ -81,7 +81,7 @@ def test_several_texts_are_one_list() -> None:
         ("random_order", "random_order takes steps"),
         ("random_order(1)", "random_order takes steps"),
         ("random_order(hflip, p=1)", "random_order takes steps"),
-        ("hflip @ 2", "a probability is from 0 to 1, got 2"),
+        ("hflip @ 2", "a probability must be from 0 to 1, got 2"),
     ],
 )
 def test_what_is_no_step_is_refused_in_one_line(text: str, message: str) -> None:

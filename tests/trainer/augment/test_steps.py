@@ -22,10 +22,10 @@ def test_a_value_just_outside_its_bounds_is_refused_and_the_bounds_are_not(kind:
 
 
 def test_jitter_is_its_four_parts_without_those_that_do_nothing() -> None:
-    assert Jitter(0.1, 0.2, 0.3, 0.4).spelt_out() == RandomOrder(
+    assert Jitter(0.1, 0.2, 0.3, 0.4).as_steps() == RandomOrder(
         (Brightness(0.1), Contrast(0.2), Saturation(0.3), Hue(0.4))
     )
-    assert Jitter(contrast=1.2).spelt_out() == RandomOrder((Contrast(1.2),))
+    assert Jitter(contrast=1.2).as_steps() == RandomOrder((Contrast(1.2),))
 
 
 def test_steps_of_one_kind_and_value_are_equal_and_others_are_not() -> None:

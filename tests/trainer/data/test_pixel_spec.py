@@ -148,7 +148,7 @@ def test_enhancement_is_read_in_order_over_all_texts() -> None:
         ("clahe(-1, 8)", "--enhance: clahe: clip must be above 0 and at most 256, got -1"),
         ("clahe(3)", r"--enhance: clahe takes \(clip, tiles\)"),
         ("clahe(unsharp, 8)", "--enhance: clahe: clip must be above 0"),
-        ("sharpen(3)", "--enhance: there is no step sharpen; there are clahe, unsharp, white_balance, mean_filter"),
+        ("sharpen(3)", "--enhance: unknown step sharpen; choose one of clahe, unsharp, white_balance, mean_filter"),
         ("white_balance @ 0.5", "--enhance: white_balance is done to every image, in prediction too; leave @ out"),
         ("clahe(3, 9", "--enhance must be steps"),
     ],
