@@ -14,7 +14,7 @@ def inverse_map(step: Geometry, draws: Tensor, spec: PixelSpec) -> Tensor:
     """The affine map from a step's output to its input, float32 [n, 3, 3] on column vectors (x, y, 1).
 
     Coordinates are pixels of the canvas relative to the centre of the evaluation window, y downwards. The random
-    numbers are `draws`, float32 [n, step.columns] in [0, 1). The map of a sequence of steps is the product in its order.
+    numbers are `draws`, float32 [n, step.columns] in [0, 1). The map of several steps is the product in their order.
     """
     if isinstance(step, Rotation):
         return _rotation(step, draws)
