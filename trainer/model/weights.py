@@ -2,7 +2,8 @@
 
 import pickle
 import warnings
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -17,6 +18,10 @@ from infer.core.errors import ModelError
 from infer.core.text import listed
 from trainer.model.network import Backbone
 
+WRAPPERS = ("module", "_orig_mod", "model", "net", "network", "backbone", "encoder", "resnet", "head")
+"""First parts of names that wrap a network's own, by DistributedDataParallel, torch.compile, Lightning, training scripts,
+mmpretrain (backbone and head), and lab's own PixelNet."""
+
 
 @dataclass(frozen=True)
 class Match:
@@ -29,9 +34,12 @@ class Match:
     """Tensors of another shape in the file; the network's keep their new values."""
     unexpected: tuple[str, ...]
     """Tensors that the network has no place for."""
+    stripped: tuple[str, ...] = ()
+    """Prefixes that were taken off the file's names, such as `module._orig_mod.`."""
 
     def __str__(self) -> str:
-        parts = [f"{self.loaded} tensors loaded"]
+        stripped = f", prefix {listed(self.stripped)} stripped" if self.stripped else ""
+        parts = [f"{self.loaded} tensors loaded{stripped}"]
         for what, names in (
             ("left new", self.missing),
             ("of another shape, new ones instead", self.reshaped),
@@ -95,12 +103,21 @@ def _is_plain(tensor: Tensor) -> bool:
 
 
 def load_matching(backbone: Backbone, state: dict[str, Tensor]) -> Match:
-    """Load every tensor whose name and shape fit. The names may start with `module.`, as DistributedDataParallel does.
+    """Load every tensor whose name and shape fit; the names may be wrapped in WRAPPERS.
 
     A head for another number of classes has another shape, so the network keeps its new one.
+
+    Raises:
+        ModelError: two tensors of the file have the same name in the network.
     """
-    state = {name.removeprefix("module.").removeprefix("resnet."): tensor for name, tensor in state.items()}
     own = backbone.state_dict()
+    names = {name: _unwrapped(name, own) for name in state}
+    if len(set(names.values())) < len(names):
+        counts = Counter(names.values())
+        both = [name for name, inner in names.items() if counts[inner] > 1]
+        raise ModelError(f"the weights hold more than one network: {listed(both)}; save the one that is wanted alone")
+    state = {names[name]: tensor for name, tensor in state.items()}
+    prefixes = (name.removesuffix(inner) for name, inner in names.items() if inner in own)
     fitting = {name: t for name, t in state.items() if name in own and own[name].shape == t.shape}
     backbone.load_state_dict(fitting, strict=False)
     return Match(
@@ -108,7 +125,18 @@ def load_matching(backbone: Backbone, state: dict[str, Tensor]) -> Match:
         missing=tuple(name for name in own if name not in state and not name.endswith("num_batches_tracked")),
         reshaped=tuple(name for name in state if name in own and name not in fitting),
         unexpected=tuple(name for name in state if name not in own),
+        stripped=tuple(sorted({prefix for prefix in prefixes if prefix not in ("", "resnet.")})),
     )
+
+
+def _unwrapped(name: str, own: Collection[str]) -> str:
+    """A tensor's name without the WRAPPERS around one of the network's names; as it is where it is none of those."""
+    inner = name
+    while inner not in own:
+        first, _, inner = inner.partition(".")
+        if first not in WRAPPERS:
+            return name
+    return inner
 
 
 def _read_safetensors(path: Path) -> object:

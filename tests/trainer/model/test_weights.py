@@ -42,17 +42,46 @@ SOURCE = small(seed=1).state_dict()
         {"state_dict": SOURCE, "epoch": 3, "best": 0.5},
         {"model": SOURCE},
         {"model_state_dict": SOURCE, "optimizer_state_dict": {"state": {}}},
-        {f"module.{name}": values for name, values in SOURCE.items()},
-        {"state_dict": {f"module.{name}": values for name, values in SOURCE.items()}},
         {f"resnet.{name}": values for name, values in SOURCE.items()},
     ],
-    ids=["bare", "state_dict", "model", "model_state_dict", "module.", "both", "PixelNet's"],
+    ids=["bare", "state_dict", "model", "model_state_dict", "PixelNet's"],
 )
 def test_a_pth_of_weights_is_loaded_in_every_usual_form(tmp_path: Path, content: object) -> None:
     network = small(seed=2)
     match = load_weights(network, save(tmp_path / "w.pth", content))
     assert same(network.state_dict(), SOURCE) == set(SOURCE)
     assert str(match) == f"{len(SOURCE)} tensors loaded"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "head"),
+    [
+        ("module.", "module."),
+        ("_orig_mod.", "_orig_mod."),
+        ("module._orig_mod.", "module._orig_mod."),
+        ("net.encoder.", "net.encoder."),
+        ("backbone.", "head."),
+    ],
+)
+def test_the_prefixes_of_wrapped_networks_are_stripped_and_named(tmp_path: Path, prefix: str, head: str) -> None:
+    wrapped = {f"{head if name.startswith('fc') else prefix}{name}": values for name, values in SOURCE.items()}
+    network = small(seed=2)
+    match = load_weights(network, save(tmp_path / "w.ckpt", {"state_dict": wrapped, "epoch": 1}))
+    assert same(network.state_dict(), SOURCE) == set(SOURCE)
+    stripped = ", ".join(sorted({prefix, head}))
+    assert str(match) == f"{len(SOURCE)} tensors loaded, prefix {stripped} stripped"
+
+
+def test_a_file_of_two_networks_is_refused_by_the_names_that_both_have(tmp_path: Path) -> None:
+    both = {f"{prefix}.{name}": values for prefix in ("model", "network") for name, values in SOURCE.items()}
+    with pytest.raises(ModelError, match=r"more than one network: model\.conv1\.weight.*save the one that is wanted"):
+        load_weights(small(seed=2), save(tmp_path / "w.pth", both))
+
+
+def test_an_unknown_prefix_is_not_guessed(tmp_path: Path) -> None:
+    teacher = {f"teacher.{name}": values for name, values in SOURCE.items()}
+    with pytest.raises(ModelError, match="does not fit the network"):
+        load_weights(small(seed=2), save(tmp_path / "w.pth", teacher))
 
 
 def test_safetensors_are_loaded(tmp_path: Path) -> None:
