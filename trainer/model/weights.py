@@ -19,8 +19,8 @@ from infer.core.text import listed
 from trainer.model.network import Backbone
 
 WRAPPERS = ("module", "_orig_mod", "model", "net", "network", "backbone", "encoder", "resnet", "head")
-"""First parts of names that wrap a network's own, by DistributedDataParallel, torch.compile, Lightning, training scripts,
-mmpretrain (backbone and head), and lab's own PixelNet."""
+"""First parts of names that wrap a network's own: by DistributedDataParallel, torch.compile, Lightning, training
+scripts, mmpretrain (backbone and head), and lab's own PixelNet."""
 
 
 @dataclass(frozen=True)
