@@ -19,8 +19,8 @@ from rich.console import Console
 
 from infer.core.console import Screen
 from infer.dataset.image_facts import measure_images
-from infer.dataset.layouts import read_listed
 from infer.dataset.near_duplicates import SIDE, SIGNATURE, Floats, likeness, near_pairs, signature
+from infer.dataset.source import Source, read_source
 from infer.images.preprocess import read_rgb
 
 COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
@@ -52,7 +52,7 @@ def main() -> None:
 
 def measure(folder: Path, copies: int) -> None:
     """Print how alike different pictures are, and copies."""
-    table, _ = read_listed(folder)
+    table, _ = read_source(Source(data=folder))
     facts, _ = measure_images(folder, table.paths, Screen(Console(quiet=True)))
     _, first = np.unique(facts["pixels"], return_index=True)
     near, below = near_pairs(facts["signature"][first], 0.99)

@@ -61,6 +61,9 @@ class LabelOptions:
     label_column: str = label_knob("", "Column of the labels, or one of several findings.")
     group_column: str = label_knob("", "Column of the patients; a split never divides one.")
     split_column: str = label_knob("", "Column of the splits: train, valid or test.")
+    keep_masks: bool = label_knob(
+        False, "Read masks beside their pictures, such as x_mask.png, as images too.", default_text=""
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

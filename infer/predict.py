@@ -106,6 +106,8 @@ def _prepare(config: PredictConfig, screen: Screen) -> _Job:
     if config.top_k and config.top_k > len(classes):
         raise ConfigError(f"--top-k must be at most {len(classes)}, as the model has {len(classes)} classes")
     inputs = read_inputs(config.source, classes, config.image_column)
+    if inputs.note:
+        screen.say(inputs.note)
     check_outputs(config, inputs, [session.path for session in sessions])
     form = choose_form(config, inputs, classes, screen)
     inputs = inputs.in_order(form.order)

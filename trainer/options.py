@@ -28,7 +28,7 @@ USED_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
 WITH_RESUME = ("data", "labels", "images", "exclude", "device", "workers", "compile", "tensorboard")
 """Options allowed with --resume: where the data and its list lie now, and what changes no result."""
 
-SOURCE = ("labels", "images", "image_column", "label_column", "group_column", "split_column")
+SOURCE = ("labels", "images", "image_column", "label_column", "group_column", "split_column", "keep_masks")
 """Values that describe the data set beside its folder."""
 PREVIEWED = (*SOURCE, "fold", "exclude", "seed", "image_size", "fit", "crop", "enhance", "augment", "grayscale")
 """Values that change the sheets of `lab data preview`."""

@@ -32,6 +32,7 @@ from infer.dataset.near_duplicates import MOST_PAIRS, near_pairs
 from infer.dataset.page import check_page
 from infer.dataset.report import json_text
 from infer.dataset.source import find_source, read_source
+from infer.dataset.summary import show_source
 from infer.dataset.table import TEST, UNKNOWN, Table
 from infer.images.listing import no_images
 
@@ -51,8 +52,8 @@ def check_data(config: DataCheckConfig, screen: Screen) -> Findings:
     table, _ = read_source(find_source(config.data, config), screen=screen)
     table = without_excluded(table, config.exclude, screen)
     if not len(table):
-        raise no_images(table.source)
-    screen.say(f"data: {table.source} ({table.layout})")
+        raise no_images(table.source, *table.notes)
+    show_source(table, screen)
     findings = inspect_table(table, config, screen)
     write_text(config.folder / REPORT, json_text(findings))
     write_text(config.folder / PAGE, check_page(findings))

@@ -1,6 +1,6 @@
 """Which column of a labels table names the image, its label, its patient and its split."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from infer.core.errors import DataError
@@ -8,6 +8,7 @@ from infer.core.text import listed
 from infer.dataset.findings_columns import MULTI_LABEL, is_finding_column, one_hot_columns, refuse_several_findings
 from infer.dataset.known_headers import GROUP_NAMES, IMAGE_NAMES, KNOWN_HEADERS, LABEL_NAMES, SPLIT_NAMES, KnownHeader
 from infer.dataset.label_file import LabelFile
+from infer.images.listing import is_image as has_image_suffix
 
 CHECKED = 200
 """Rows whose image is looked for to tell two columns apart."""
@@ -104,6 +105,7 @@ def find_columns(
         )
     if label is not None and not finding:
         refuse_several_findings(table, label)
+    _require_one_column(table, names, {image: chosen.image, label: chosen.label, group: chosen.group})
     return Columns(
         image=image,
         label=label,
@@ -140,6 +142,11 @@ def _image_column(
     fitting = [position for position, name in enumerate(names) if name in IMAGE_NAMES]
     if known and names.index(known.image) not in fitting:
         fitting.insert(0, names.index(known.image))
+    if not fitting and any(has_image_suffix(cell) for cell in table.header):
+        raise DataError(
+            f"{table.path} has no header, its first line is {listed(table.header)}; write the names of the columns, "
+            "such as Path and label, above it"
+        )
     if not fitting:
         raise DataError(
             f"{table.path} has the columns {listed(table.header, 20)}; none is known to name images: "
@@ -188,6 +195,15 @@ def _chosen_label(table: LabelFile, names: list[str], wanted: str) -> tuple[int,
                 if wanted in findings:
                     return position, wanted
     return _named(table, names, "--label-column", wanted), ""
+
+
+def _require_one_column(table: LabelFile, names: list[str], chosen: Mapping[int | None, str]) -> None:
+    """Raise DataError where a column that is read shares its name with another, and the user did not choose it."""
+    for position, option in chosen.items():
+        same = [index for index, name in enumerate(names) if position is not None and name == names[position]]
+        if len(same) > 1 and not option:
+            both = listed([table.header[index] for index in same])
+            raise DataError(f"{table.path} has two columns of one name: {both}; keep one, or rename the other")
 
 
 def _only(table: LabelFile, fitting: list[int], option: str, role: str) -> int | None:

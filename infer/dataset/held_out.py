@@ -59,7 +59,7 @@ def labelled_images(table: Table, split: str, classes: tuple[ClassName, ...], sc
         raise DataError(
             f"{table.source} has no labelled images in its {split} split; choose another --split{own_split}"
         )
-    screen.say(f"data: {split} split of {table.name}, {len(images)} images ({table.layout})")
+    screen.say("\n".join([f"data: {split} split of {table.name}, {len(images)} images ({table.layout})", *table.notes]))
     labels = to_indices([table.classes[label].label for label in images.labels], classes, str(table.source))
     return replace(images, labels=np.array(labels, dtype=np.int64), classes=classes)
 

@@ -1,21 +1,14 @@
 """A labels table as rows of text: CSV or TSV with any usual delimiter, JSON lines, or Parquet."""
 
-import csv
-import itertools
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from infer.core.errors import DataError, MissingExtraError
 from infer.core.text import listed
+from infer.dataset.delimited import counts_up, line_of_row, read_delimited
 
-if TYPE_CHECKING:
-    import _csv
-
-DELIMITERS = (",", ";", "\t")
 SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".parquet")
 """Files that can be a labels table."""
 UNNAMED = re.compile(r"(Unnamed: \d+)?")
@@ -34,14 +27,21 @@ class LabelFile:
         """The values of one column, [n]."""
         return [row[position] for row in self.rows]
 
+    def require_one_header(self) -> None:
+        """Raise DataError where a row repeats the header, as in files that were appended to each other."""
+        if self.header in self.rows:
+            line = line_of_row(self.path, self.header, 1)
+            raise DataError(f"{self.path}, line {line}: the header {listed(self.header)} again; remove that line")
+
 
 def read_label_file(path: Path) -> LabelFile:
     """Read a labels table whose first line, or whose keys, name the columns; cells are stripped, blank lines skipped.
 
-    An index column that pandas wrote in front (without a name, counting rows) is dropped.
+    An index column in front, which counts the rows and has no name, is dropped, as pandas and R write it.
 
     Raises:
-        DataError: there is no such file, it is no table, or a row does not have as many cells as the header.
+        DataError: there is no such file, it is no table, a row does not have as many cells as the header, or a quote
+            is not closed where it should be; the line is named.
         MissingExtraError: it is Parquet, and pyarrow is not installed.
     """
     suffix = path.suffix.lower()
@@ -57,42 +57,28 @@ def read_label_file(path: Path) -> LabelFile:
 
 
 def _read_delimited(path: Path) -> tuple[list[str], list[list[str]]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
-            first = next((line for line in lines if line.strip()), "")
-            reader = csv.reader(itertools.chain([first], lines), delimiter=_delimiter(path, first), strict=True)
-            rows = list(_rows(path, reader))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}; check the path") from error
-    except csv.Error as error:
-        raise DataError(f"{path} is not a CSV file: {error}; close every quote, and save it as CSV again") from error
-    return (rows[0], rows[1:]) if rows else ([], [])
+    lines = read_delimited(path)
+    if not lines:
+        return [], []
+    header, rows = lines[0], lines[1:]
+    while len(header) > 1 and not header[-1] and all(len(row) < len(header) or not row[-1] for row in rows):
+        header.pop()  # a trailing delimiter
+    if any(len(row) != len(header) for row in rows):
+        rows = _fit_rows(path, header, rows)
+    return header, rows
 
 
-def _delimiter(path: Path, header: str) -> str:
-    """The character that separates the names of the first line: the most frequent outside quotes."""
-    if path.suffix.lower() in (".tsv", ".tab"):
-        return "\t"
-    unquoted = re.sub(r'"[^"]*"', "", header)
-    return max(DELIMITERS, key=unquoted.count)
-
-
-def _rows(path: Path, reader: "_csv.Reader") -> Iterator[list[str]]:
-    width, read = 0, 0
-    for row in reader:
-        line, read = read + 1, reader.line_num  # a quoted cell may hold several lines
-        cells = [cell.strip() for cell in row]
-        if not any(cells):
-            continue
-        if any("\0" in cell for cell in cells):
-            raise DataError(f"{path} is not a text table: it holds NUL bytes; save it as CSV in UTF-8")
-        width = width or len(cells)
-        while len(cells) > width and not cells[-1]:  # a trailing delimiter
-            cells.pop()
-        if len(cells) != width:
-            hint = "put quotes around values that hold the delimiter" if len(cells) > width else "complete the row"
-            raise DataError(f"{path}, line {line}: {len(cells)} values for the {width} columns of the header; {hint}")
-        yield cells
+def _fit_rows(path: Path, header: list[str], rows: list[list[str]]) -> list[list[str]]:
+    """The rows without an index column that the header does not name, or empty cells beyond the header."""
+    width = len(header)
+    if len(rows) > 1 and all(len(row) == width + 1 for row in rows) and counts_up([row[0] for row in rows]):
+        return [row[1:] for row in rows]
+    for row in rows:
+        if len(row) < width or any(row[width:]):
+            hint = "put quotes around values that hold the delimiter" if len(row) > width else "complete the row"
+            line = line_of_row(path, row)
+            raise DataError(f"{path}, line {line}: {len(row)} values for the {width} columns of the header; {hint}")
+    return [row[:width] for row in rows]
 
 
 def _read_json_lines(path: Path) -> tuple[list[str], list[list[str]]]:

@@ -49,9 +49,10 @@ def read_labelled(
     mentioned and counts as 0, -1 is uncertain and has no label. In the columns `never_findings` blank is not known.
 
     Raises:
-        DataError: as `find_columns`; or a split is none that is known.
+        DataError: as `find_columns`; or a row repeats the header, or a split is none that is known.
     """
     columns = find_columns(table, chosen, is_image, needs_label)
+    table.require_one_header()
     label_column = "" if columns.label is None else table.header[columns.label]
     if label_column in never_findings:
         columns = replace(columns, is_finding=False)

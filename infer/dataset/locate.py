@@ -9,6 +9,7 @@ from infer.core.files import cache_folder
 from infer.core.text import listed
 from infer.images.formats import suffixes
 from infer.images.listing import is_image, list_images
+from infer.images.skipped import Skipped
 
 Missing = dict[str, Path]
 """Names for which no image was found, each with the table that has it."""
@@ -17,11 +18,14 @@ Missing = dict[str, Path]
 class ImageIndex:
     """All images below a data folder, listed once, so that looking up a row does not touch the disk."""
 
-    def __init__(self, root: Path) -> None:
-        """List the images below the data folder `root`; paths that are found are relative to it."""
+    def __init__(self, root: Path, skipped: Skipped | None = None) -> None:
+        """List the images below the data folder `root`; paths that are found are relative to it.
+
+        `skipped` counts the other files, without the tables in the folder itself.
+        """
         self.root = root
         self._base = os.path.abspath(root)
-        self.paths = list_images(root)
+        self.paths = list_images(root, skipped, [file.name for file in root.glob("*.csv")])
         self._stems: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for path in self.paths:
@@ -29,7 +33,7 @@ class ImageIndex:
             self._stems[stem].append(path)
             for known in (path, stem):
                 self._by_name[known.rsplit("/", 1)[-1]].append(path)
-        self._known = set(self.paths)
+        self.known = frozenset(self.paths)
 
     def find(self, name: str, folder: str = "") -> str | None:
         """Return the path of the image that a table in `folder` (relative to root) calls `name`, or None.
@@ -45,7 +49,7 @@ class ImageIndex:
             full = os.path.normpath(os.path.join(self._base, parent, name))
             if full.startswith(self._base + os.sep):
                 path = full[len(self._base) + 1 :].replace(os.sep, "/")
-                if path in self._known:
+                if path in self.known:
                     return path
                 if path in self._stems and not is_image(path):
                     return min(self._stems[path], key=_preference)

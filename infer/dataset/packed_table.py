@@ -10,8 +10,8 @@ from infer.core.errors import DataError
 from infer.dataset.columns import ColumnNames
 from infer.dataset.label_file import LabelFile, read_label_file
 from infer.dataset.labelled import LabelledNames, read_labelled
-from infer.dataset.layouts import to_table
 from infer.dataset.packed import GROUP, LABEL, SPLIT, Packed
+from infer.dataset.rows import Reading, make_table
 from infer.dataset.table import TRAIN, Table
 from infer.dataset.unpack import FILE_NAME, MARKER, METADATA, unpack
 from infer.model.card import ClassName
@@ -42,7 +42,7 @@ def read_packed(packed: Packed, columns: ColumnNames, screen: Screen) -> Table:
     classes = _classes(labelled, class_names.get(labelled.label_column, ()), packed.path)
     own = set(metadata.header) <= {FILE_NAME, LABEL, GROUP, SPLIT}
     read = "" if own else f", {labelled.summary.partition(f'images {FILE_NAME}, ')[2]}"
-    table = to_table(folder, f"{packed.kind.title}{read}", rows, classes)
+    table = make_table(folder, f"{packed.kind.title}{read}", rows, Reading(), classes)
     return replace(table, name=packed.name, unpacked_from=packed.path)
 
 

@@ -11,7 +11,7 @@ Its paths are relative to the card.
 
 import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,12 @@ from infer.core.text import listed
 from infer.dataset.columns import ColumnNames
 from infer.dataset.label_file import SUFFIXES, read_label_file
 from infer.dataset.labelled import read_labelled
-from infer.dataset.layouts import Row, read_listed, to_table
+from infer.dataset.layouts import read_listed
 from infer.dataset.locate import ImageIndex, Missing
 from infer.dataset.packed import Packed
 from infer.dataset.packed_kinds import find_packed
 from infer.dataset.packed_table import read_packed
+from infer.dataset.rows import Reading, Row, make_table
 from infer.dataset.table import TRAIN, Table
 from infer.dataset.validation import check_listed
 
@@ -43,6 +44,8 @@ class Source:
     labels: Path | None = None
     images: tuple[Path, ...] = ()
     columns: ColumnNames = ColumnNames()
+    keep_masks: bool = False
+    """Whether files that look like masks of other images are images too."""
 
     @property
     def packed(self) -> Packed | None:
@@ -84,9 +87,14 @@ def find_source(data: Path | None, options: LabelOptions) -> Source:
         split=options.split_column or source.columns.split,
     )
     source = replace(
-        source, labels=options.labels or source.labels, images=options.images or source.images, columns=typed
+        source,
+        labels=options.labels or source.labels,
+        images=options.images or source.images,
+        columns=typed,
+        keep_masks=options.keep_masks or source.keep_masks,
     )
-    about_table = source.images or (source.columns != ColumnNames() and not source.packed)
+    has_tables = source.packed or (source.data is not None and (source.data / "train.csv").is_file())
+    about_table = source.images or (source.columns != ColumnNames() and not has_tables)
     if source.labels is None and about_table:
         raise ConfigError("--images and the columns are about a labels table; name it with --labels")
     return source
@@ -99,6 +107,7 @@ def resolve_options(data: Path | None, options: LabelOptions) -> dict[str, Any]:
         "labels": source.labels.resolve() if source.labels else None,
         "images": tuple(folder.resolve() for folder in source.images),
         **{f"{item.name}_column": getattr(source.columns, item.name) for item in fields(ColumnNames)},
+        "keep_masks": source.keep_masks,
     }
 
 
@@ -135,24 +144,31 @@ def read_source(source: Source, fold: int | None = None, screen: Screen = SILENT
     if packed := source.packed:
         _require_no_fold(fold)
         return read_packed(packed, source.columns, screen), {}
+    reading = Reading(fold=fold, columns=source.columns, keep_masks=source.keep_masks)
     if source.labels is None:
-        return read_listed(source.root, fold)
+        return read_listed(source.root, reading), reading.missing
     _require_no_fold(fold)
     table = read_label_file(source.labels)
     folders = source.images or (source.root,)
     if lost := [str(folder) for folder in folders if not folder.is_dir()]:
         raise DataError(f"the image folder {listed(lost)} does not exist; check --images")
-    find = _finder(folders, source.root)
-    labelled = read_labelled(table, source.columns, lambda name: find(name) is not None)
-    missing: Missing = {}
+    indices = [ImageIndex(folder, reading.skipped) for folder in folders]
+    labelled = read_labelled(table, source.columns, lambda name: _find(name, indices) is not None)
+    prefixes = [_prefix(folder, source.root) for folder in folders]
+    seen: list[set[str]] = [set() for _ in indices]
     rows: list[Row] = []
     splits = labelled.splits or [TRAIN] * len(labelled.names)
     for name, label, group, split in zip(labelled.names, labelled.labels, labelled.groups, splits, strict=True):
-        path = find(name)
-        if path is None:
-            missing[name] = source.labels
-        rows.append((name if path is None else path, label, group, split))
-    return to_table(source.root, labelled.summary, rows), missing
+        position, path = _find(name, indices) or (-1, name)
+        if position < 0:
+            reading.missing[name] = source.labels
+        else:
+            seen[position].add(path)
+            path = os.path.join(prefixes[position], path)
+        rows.append((path, label, group, split))
+    for index, paths in zip(indices, seen, strict=True):
+        reading.note_unlisted(index, paths)
+    return make_table(source.root, labelled.summary, rows, reading), reading.missing
 
 
 def _require_no_fold(fold: int | None) -> None:
@@ -160,26 +176,29 @@ def _require_no_fold(fold: int | None) -> None:
         raise DataError("--fold is for C-NMC's folds, and the labels come from a table; leave it out")
 
 
-def _finder(folders: tuple[Path, ...], root: Path) -> Callable[[str], str | None]:
-    """A function from the name of an image to its path, relative to `root` where it lies below."""
-    indices = [ImageIndex(folder) for folder in folders]
+def _find(name: str, indices: Sequence[ImageIndex]) -> tuple[int, str] | None:
+    """Find an image by the name in a table: the position of its index, and its path there; None if there is none.
 
-    def find(name: str) -> str | None:
-        found: dict[str, Path] = {}
-        for index in indices:
-            path = index.find(name)
-            if path is not None:
-                found.setdefault(os.path.realpath(index.root / path), index.root / path)
-        if len(found) > 1:
-            places = listed([str(path) for path in found.values()])
-            raise DataError(f"{name!r} may be {places}; write its path in the table, or name fewer --images")
-        if not found:
-            return None
-        file = next(iter(found.values()))
-        below = os.path.relpath(file, root).replace(os.sep, "/")
-        return below if not below.startswith("../") else os.path.abspath(file)
+    Raises:
+        DataError: several files have the name.
+    """
+    found = [(position, path) for position, index in enumerate(indices) if (path := index.find(name)) is not None]
+    if len(found) > 1:
+        files = {
+            os.path.realpath(indices[position].root / path): indices[position].root / path for position, path in found
+        }
+        if len(files) > 1:
+            names = listed([str(file) for file in files.values()])
+            raise DataError(f"{name!r} may be {names}; write its path in the table, or name fewer --images")
+    return found[0] if found else None
 
-    return find
+
+def _prefix(folder: Path, root: Path) -> str:
+    """The path of a folder relative to `root` where it lies below, absolute elsewhere; "" for `root` itself."""
+    below = os.path.relpath(folder, root).replace(os.sep, "/")
+    if below == ".." or below.startswith("../"):
+        return os.path.abspath(folder)
+    return "" if below == "." else below
 
 
 def _read_card(path: Path) -> Source:
@@ -190,18 +209,21 @@ def _read_card(path: Path) -> Source:
     except ValueError as error:
         raise DataError(f"the dataset card {path} is not TOML: {error}; correct it") from error
     columns = {f"{item.name}_column": item.name for item in fields(ColumnNames)}
-    known = {"data", "labels", "images", *columns}
+    known = {"data", "labels", "images", "keep_masks", *columns}
     if unknown := sorted(set(values) - known):
         raise DataError(f"the dataset card {path} has {listed(unknown)}, and may have {listed(sorted(known), 9)}")
-    texts = {name: value for name, value in values.items() if name != "images"}
+    texts = {name: value for name, value in values.items() if name not in ("images", "keep_masks")}
     images = values.get("images", [])
     images = [images] if isinstance(images, str) else images
     if not all(isinstance(text, str) for text in (*texts.values(), *images)):
         raise DataError(f"the dataset card {path} : images must be a list of folders, every other entry text")
+    if not isinstance(values.get("keep_masks", False), bool):
+        raise DataError(f"the dataset card {path}: keep_masks must be true or false")
     here = path.parent
     return Source(
         data=here / texts["data"] if "data" in texts else None,
         labels=here / texts["labels"] if "labels" in texts else None,
         images=tuple(here / text for text in images),
         columns=ColumnNames(**{columns[name]: text for name, text in texts.items() if name in columns}),
+        keep_masks=values.get("keep_masks", False),
     )

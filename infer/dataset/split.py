@@ -16,7 +16,8 @@ from infer.core.files import atomic_write, cannot_write
 from infer.core.text import listed
 from infer.dataset.config import DataSplitConfig
 from infer.dataset.exclude import read_without_excluded
-from infer.dataset.layouts import SPLIT_NAMES, hides_path_csv
+from infer.dataset.folder_names import SPLIT_NAMES
+from infer.dataset.layouts import hides_path_csv
 from infer.dataset.stratify import stratified_splits
 from infer.dataset.summary import show_table
 from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table

@@ -10,7 +10,7 @@ from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
 
 def show_table(table: Table, screen: Screen) -> None:
     """Print the layout that was recognised, images per class and split, and leakage between splits."""
-    screen.say(f"data: {table.source} ({table.layout})")
+    show_source(table, screen)
     screen.show(_counts(table))
     for kind, crossing in (("groups", table.crossing_groups()), ("images", table.crossing_paths())):
         if crossing:
@@ -18,6 +18,11 @@ def show_table(table: Table, screen: Screen) -> None:
                 f"warning: leakage between splits: {len(crossing)} {kind} are in more than one split, so accuracy may "
                 f"be too high: {listed(crossing)}"
             )
+
+
+def show_source(table: Table, screen: Screen) -> None:
+    """Print where a table was read from, the layout that was recognised, and what was left out or assumed."""
+    screen.say("\n".join([f"data: {table.source} ({table.layout})", *table.notes]))
 
 
 def _counts(table: Table) -> RichTable:

@@ -40,6 +40,8 @@ class Table:
     """train, valid or test."""
     unpacked_from: Path | None = None
     """The file or folder that the user named where `root` is a folder of lab's cache with the images of its files."""
+    notes: tuple[str, ...] = ()
+    """What was left out or assumed when the data set was read, one line each."""
 
     def __post_init__(self) -> None:
         if not len(self.paths) == len(self.labels) == len(self.groups) == len(self.splits):

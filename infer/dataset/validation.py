@@ -13,7 +13,7 @@ def check_listed(table: Table, missing: Missing) -> None:
         file = missing[absent[0]]
         raise missing_images([path for path in absent if missing[path] == file], file, table.source)
     if not len(table):
-        raise no_images(table.source)
+        raise no_images(table.source, *table.notes)
     unlabelled = [p for p, y, s in zip(table.paths, table.labels, table.splits, strict=True) if y < 0 and s != TEST]
     if unlabelled:
         raise DataError(f"{len(unlabelled)} images have no label: {listed(unlabelled)}; label them or leave them out")

@@ -14,6 +14,7 @@ from infer.core.errors import DataError
 from infer.core.remote import Remote
 from infer.core.text import listed
 from infer.images.listing import is_image, natural_key
+from infer.images.skipped import OTHER, Skipped, file_reason, folder_reason
 
 ZIP, TAR = ".zip", ".tar"
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
@@ -92,13 +93,13 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith((ZIP, TAR, *COMPRESSED))
 
 
-def list_members(path: Path) -> list[Member]:
-    """The images in a zip or tar file, in natural order; hidden names are left out, as in folders.
+def list_members(path: Path, skipped: Skipped | None = None) -> list[Member]:
+    """The images in a zip or tar file, in natural order; other files are skipped as in folders, and counted.
 
     Raises:
         DataError: as `list_files`, or two images have one name.
     """
-    images = [member for member in list_files(path) if is_image(member.name) and not is_hidden(member.name)]
+    images = [member for member in list_files(path) if _is_read(member.name, skipped or Skipped())]
     if twice := [name for name, times in Counter(member.name for member in images).items() if times > 1]:
         raise DataError(f"{path} has two members of one name: {listed(twice)}; make it again")
     return sorted(images, key=lambda member: natural_key(member.name))
@@ -160,5 +161,22 @@ def _is_hostile(name: str) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a member would be hidden in a folder, or is macOS's."""
-    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+    """Whether a member is hidden, or a file that another program left."""
+    *folders, file = PurePosixPath(name).parts
+    return any(map(folder_reason, folders)) or file_reason(file) is not None
+
+
+def _is_read(name: str, skipped: Skipped) -> bool:
+    """Whether a member is an image to read; one that is not is counted."""
+    *folders, file = PurePosixPath(name).parts
+    for folder in folders:
+        if reason := folder_reason(folder):
+            skipped.add(reason, folder)
+            return False
+    if reason := file_reason(file):
+        skipped.add(reason, file)
+        return False
+    if not is_image(file):
+        skipped.add(OTHER, PurePosixPath(file).suffix.lower() or "no suffix")
+        return False
+    return True

@@ -21,7 +21,7 @@ class ImageFormat:
 
 
 FORMATS: tuple[ImageFormat, ...] = (
-    ImageFormat("JPEG", "JPEG", (".jpeg", ".jpg"), (b"\xff\xd8\xff",), "libjpeg_turbo"),
+    ImageFormat("JPEG", "JPEG", (".jpeg", ".jpe", ".jfif", ".jpg"), (b"\xff\xd8\xff",), "libjpeg_turbo"),
     ImageFormat("PNG", "PNG", (".png",), (b"\x89PNG\r\n\x1a\n",), "zlib"),
     ImageFormat("BMP", "BMP", (".bmp",), (b"BM",)),
     ImageFormat("TIFF", "TIFF", (".tif", ".tiff"), (b"II*\0", b"MM\0*"), "libtiff"),

@@ -2,10 +2,22 @@
 
 import os
 import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from infer.core.errors import DataError
 from infer.images.formats import format_names, suffixes
+from infer.images.skipped import (
+    HELPER,
+    HELPER_FILES,
+    OTHER,
+    OWN,
+    Skipped,
+    count_files,
+    file_reason,
+    folder_reason,
+    is_own_output,
+)
 
 
 def natural_key(name: str) -> str:
@@ -21,19 +33,46 @@ def natural_key(name: str) -> str:
     return f"{''.join(parts)}\0{name}"
 
 
-def list_images(folder: Path) -> list[str]:
-    """Paths of all images below `folder`, relative to it with `/`, in natural order; hidden names are left out.
+def list_images(folder: Path, skipped: Skipped | None = None, tables: Collection[str] = ()) -> list[str]:
+    """List all images below a folder: paths relative to it with `/`, in natural order.
+
+    Hidden files, those that other programs leave, and what lab itself wrote are skipped.
+
+    Args:
+        folder: where to look.
+        skipped: counts the files that are skipped, by reason.
+        tables: files in `folder` that are read as tables, and so not skipped.
 
     Raises:
         DataError: a folder below it cannot be listed.
     """
     found: list[str] = []
+    skipped = skipped or Skipped()
     for where, folders, names in os.walk(folder, onerror=_cannot_list, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".") and not _is_loop(str(folder), where, name)]
         start = os.path.relpath(where, folder).replace(os.sep, "/")
         prefix = "" if start == "." else start + "/"
-        found += [prefix + name for name in names if is_image(name) and not name.startswith(".")]
+        if prefix and is_own_output(os.path.basename(where), names):
+            skipped.add(OWN, start, count_files(where))
+            folders.clear()
+            continue
+        reasons = {name: reason for name in folders if (reason := folder_reason(name))}
+        for name, reason in reasons.items():
+            skipped.add(reason, name, count_files(os.path.join(where, name)))
+        folders[:] = [name for name in folders if name not in reasons and not _is_loop(str(folder), where, name)]
+        images = [prefix + name for name in names if is_image(name) and not name.startswith(".")]
+        found += images
+        if len(images) < len(names):
+            _count_others(names, skipped, () if prefix else tables)
     return sorted(found, key=natural_key)
+
+
+def _count_others(names: Sequence[str], skipped: Skipped, tables: Collection[str]) -> None:
+    """Count the files of a folder that are not images."""
+    for name in names:
+        if reason := file_reason(name):
+            skipped.add(reason, name if name.lower() in HELPER_FILES else f"{name[:2]}*" if reason == HELPER else name)
+        elif not is_image(name) and name not in tables:
+            skipped.add(OTHER, os.path.splitext(name)[1].lower() or "no suffix")
 
 
 def _cannot_list(error: OSError) -> None:
@@ -58,6 +97,6 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(suffixes())
 
 
-def no_images(source: object) -> DataError:
-    """The error for a folder, archive or data set that holds no image."""
-    return DataError(f"no images found in {source}; lab reads {format_names()}")
+def no_images(source: object, *notes: str) -> DataError:
+    """The error for a folder, archive or data set that holds no image; `notes` say what it holds instead."""
+    return DataError("; ".join([f"no images found in {source}; lab reads {format_names()}", *filter(None, notes)]))

@@ -14,10 +14,12 @@ from infer.core.csv_files import read_csv
 from infer.core.errors import ConfigError, DataError
 from infer.core.remote import list_remote, uri_of
 from infer.core.text import listed
-from infer.dataset.layouts import GROUP_COLUMNS, paired_labels
+from infer.dataset.known_headers import GROUP_NAMES
+from infer.dataset.layouts import paired_labels
 from infer.dataset.locate import ImageIndex, find_all
 from infer.images.archive import File, is_archive, list_members
 from infer.images.listing import is_image, list_images, natural_key, no_images
+from infer.images.skipped import Skipped
 from infer.model.card import ClassName, class_index
 
 IMAGE_COLUMNS = ("path", "id", "image", "image_id", "filename", "file", "name", "img")
@@ -45,6 +47,8 @@ class Inputs:
     """Where the labels were found, for messages."""
     groups: Sequence[str] = ()
     """[n] the patient of each image, "" where unknown; empty where the input names no patients."""
+    note: str = ""
+    """Which files of a folder or an archive were skipped, in words; "" where none were."""
 
     def in_order(self, order: Sequence[int]) -> "Inputs":
         """The inputs at these indices, in this order; `self` where they are all, as they are."""
@@ -105,10 +109,12 @@ def read_inputs(source: Path, classes: Sequence[ClassName], image_column: str | 
             return _as_folder(*matches, classes)
         raise DataError(f"the input {source} does not exist; {INPUT_KINDS}")
     if is_archive(source):
-        members = list_members(source)
+        skipped = Skipped()
+        members = list_members(source, skipped)
         if not members:
-            raise no_images(source)
-        return _as_folder(source.parent, [member.name for member in members], members, classes)
+            raise no_images(source, skipped.summary())
+        inputs = _as_folder(source.parent, [member.name for member in members], members, classes)
+        return replace(inputs, note=skipped.summary())
     if is_csv:
         return _from_csv(source, image_column)
     if is_image(source.name):
@@ -117,10 +123,11 @@ def read_inputs(source: Path, classes: Sequence[ClassName], image_column: str | 
 
 
 def _from_folder(folder: Path, classes: Sequence[ClassName]) -> Inputs:
-    names = list_images(folder)
+    skipped = Skipped()
+    names = list_images(folder, skipped, tables=[file.name for file in folder.glob("*.csv")])
     if not names:
-        raise no_images(folder)
-    return _as_folder(folder, names, FolderPaths(folder, names), classes)
+        raise no_images(folder, skipped.summary())
+    return replace(_as_folder(folder, names, FolderPaths(folder, names), classes), note=skipped.summary())
 
 
 def _as_folder(root: Path, names: list[str], files: Sequence[File], classes: Sequence[ClassName]) -> Inputs:
@@ -184,7 +191,7 @@ def _from_csv(source: Path, image_column: str | None) -> Inputs:
         raise DataError(f"{source} has rows with fewer values than its {len(header)} columns; complete them")
     names = [row[column] for row in rows[1:]]
     files = _absolute(source, index, names)
-    label, group = column_of(header, LABEL_COLUMNS), column_of(header, GROUP_COLUMNS)
+    label, group = column_of(header, LABEL_COLUMNS), column_of(header, GROUP_NAMES)
     groups = [row[group] for row in rows[1:]] if group is not None and group != column else []
     if label is None or label == column or source.name == SAMPLE:  # the labels of a sample are placeholders
         return Inputs(source.parent, names, files, groups=groups)

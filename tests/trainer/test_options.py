@@ -79,7 +79,7 @@ BESIDE = {
     "freeze": ("--pretrained",),
 }
 """The options without which another option has no effect."""
-SWITCHES = ("ordered", "pretrained", "grayscale", "nesterov", "decay_all", "sync_bn", "tensorboard")
+SWITCHES = ("keep_masks", "ordered", "pretrained", "grayscale", "nesterov", "decay_all", "sync_bn", "tensorboard")
 STAGED = """
 pretrained = true
 batch_size = 64

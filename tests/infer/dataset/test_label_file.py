@@ -78,3 +78,26 @@ def test_a_missing_file_and_a_file_that_is_no_parquet_are_refused_in_one_line(tm
     pytest.importorskip("pyarrow")
     with pytest.raises(DataError, match="not a Parquet file"):
         read_label_file(write(tmp_path, "image,label\n", "a.parquet"))
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_an_index_column_that_the_header_does_not_name_is_dropped(tmp_path: Path, first: int) -> None:
+    rows = "".join(f"{first + row},{name}.png,{row}\n" for row, name in enumerate("abc"))
+    table = read_label_file(write(tmp_path, f"image,label\n{rows}"))
+    assert table.rows == [["a.png", "0"], ["b.png", "1"], ["c.png", "2"]]
+
+
+def test_a_single_row_with_a_cell_too_many_has_no_index(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 2: 3 values for the 2 columns"):
+        read_label_file(write(tmp_path, "image,label\n0,mild, dry\n"))
+
+
+def test_empty_cells_beyond_the_header_are_dropped(tmp_path: Path) -> None:
+    assert read_label_file(write(tmp_path, "image,label\na,x,,\nb,y\n")).rows == [["a", "x"], ["b", "y"]]
+
+
+def test_a_repeated_header_is_named_with_its_line(tmp_path: Path) -> None:
+    table = read_label_file(write(tmp_path, "image,label\na.png,x\n\nimage,label\nb.png,y\n"))
+    with pytest.raises(DataError, match=r"labels\.csv, line 4: the header image, label again; remove that line"):
+        table.require_one_header()
+    read_label_file(write(tmp_path, "image,label\na.png,x\n")).require_one_header()

@@ -4,37 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.data_folders import rows_of
 
 from infer.core.errors import DataError
 from infer.dataset.layouts import paired_labels, parts, read_listed
+from infer.dataset.rows import Reading
 from infer.dataset.source import read_table
-from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
+from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID
 from infer.dataset.validation import check_trainable
 from infer.model.card import ClassName
 
 Files = Callable[..., Path]
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Files:
-    """Make a data folder of empty images (named by position) and of texts (by keyword, `__` for a folder)."""
-
-    def make(*images: str, **texts: str) -> Path:
-        root = tmp_path / "cells"
-        root.mkdir(exist_ok=True)
-        for name in images:
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).touch()
-        for name, text in texts.items():
-            (root / f"{name}.csv").write_text(text)
-        return root
-
-    return make
-
-
-def rows(table: Table) -> list[tuple[str, str | None, str, str]]:
-    labels = [None if label == UNKNOWN else table.classes[label].label for label in table.labels]
-    return sorted(zip(table.paths, labels, table.groups, table.splits, strict=True))
 
 
 CNMC = (
@@ -51,7 +31,7 @@ CNMC = (
 def test_cnmc_as_distributed_has_hem_as_0_all_as_1_the_subject_as_group_and_fold_2_for_validation(files: Files) -> None:
     table = read_table(files(*CNMC))
     assert table.classes == (ClassName("normal", "0"), ClassName("blast", "1"))
-    assert rows(table) == sorted(
+    assert rows_of(table) == sorted(
         [
             (CNMC[0], "1", "11", TRAIN),
             (CNMC[1], "0", "H10", TRAIN),
@@ -102,7 +82,7 @@ def test_column_files_pair_names_and_labels_line_by_line(files: Files) -> None:
         valid_label="1\n",
         test_img="d\n",
     )
-    assert rows(read_table(root)) == [
+    assert rows_of(read_table(root)) == [
         ("c.jpg", "1", "", VALID),
         ("images/d.bmp", None, "", TEST),
         ("train/a.jpeg", "007", "", TRAIN),
@@ -145,7 +125,7 @@ def test_csv_files_with_path_and_label_are_read_with_every_test_file_once(files:
         test="Path,label\nd,007\n",
     )
     table = read_table(root)
-    assert rows(table) == [
+    assert rows_of(table) == [
         ("images/a.png", "007", "", TRAIN),
         ("images/b.png", "1", "", TRAIN),
         ("images/c.png", "1", "", VALID),
@@ -159,7 +139,7 @@ def test_csv_files_with_path_and_label_are_read_with_every_test_file_once(files:
 @pytest.mark.parametrize("column", ["group", "patient", "patient_id", "Subject"])
 def test_a_group_column_is_understood_in_any_place_and_case(column: str, files: Files) -> None:
     root = files("a.png", "b.png", train=f"{column},LABEL,PATH\np1,0,a.png\n,1,b.png\n")
-    assert rows(read_table(root)) == [("a.png", "0", "p1", TRAIN), ("b.png", "1", "", TRAIN)]
+    assert rows_of(read_table(root)) == [("a.png", "0", "p1", TRAIN), ("b.png", "1", "", TRAIN)]
 
 
 def test_an_image_in_test_files_with_and_without_groups_is_listed_once(files: Files) -> None:
@@ -193,49 +173,9 @@ def test_text_of_a_label_is_kept_as_read(files: Files) -> None:
     assert {item.label for item in read_table(root).classes} == {"007", "7.0", " 7", "1e3"}
 
 
-def test_a_folder_per_class_is_training_and_loose_images_are_left_out(files: Files) -> None:
-    table = read_table(files("cat/1.png", "dog/1.png", "dog/patient/2.png", "loose.png", ".hidden/3.png"))
-    assert rows(table) == [
-        ("cat/1.png", "cat", "", TRAIN),
-        ("dog/1.png", "dog", "", TRAIN),
-        ("dog/patient/2.png", "dog", "", TRAIN),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("train", "valid", "test"),
-    [("train", "valid", "test"), ("Training", "Val", "TESTING"), ("training", "validation", "Test")],
-)
-def test_split_folders_of_class_folders_are_read_under_their_usual_names(
-    train: str, valid: str, test: str, files: Files
-) -> None:
-    root = files(f"{train}/cat/1.png", f"{train}/dog/2.png", f"{valid}/dog/3.png", f"{test}/cat/4.png")
-    assert rows(read_table(root)) == sorted(
-        [
-            (f"{train}/cat/1.png", "cat", "", TRAIN),
-            (f"{train}/dog/2.png", "dog", "", TRAIN),
-            (f"{valid}/dog/3.png", "dog", "", VALID),
-            (f"{test}/cat/4.png", "cat", "", TEST),
-        ]
-    )
-
-
-def test_a_flat_test_folder_has_no_labels(files: Files) -> None:
-    root = files("train/cat/1.png", "train/dog/2.png", "test/3.png", "test/batch_1/4.png")
-    assert rows(read_table(root).split(TEST)) == [
-        ("test/3.png", None, "", TEST),
-        ("test/batch_1/4.png", None, "", TEST),
-    ]
-
-
-def test_valid_and_test_folders_without_train_are_no_classes(files: Files) -> None:
-    with pytest.raises(DataError, match="there are no training images in"):
-        check_trainable(read_table(files("valid/cat/1.png", "valid/dog/2.png", "test/cat/3.png", "test/dog/4.png")))
-
-
 def test_a_form_with_a_table_wins_over_class_folders(files: Files) -> None:
     table = read_table(files("x/a.png", "y/b.png", train="Path,label\nx/a.png,1\ny/b.png,0\n"))
-    assert rows(table) == [("x/a.png", "1", "", TRAIN), ("y/b.png", "0", "", TRAIN)]
+    assert rows_of(table) == [("x/a.png", "1", "", TRAIN), ("y/b.png", "0", "", TRAIN)]
 
 
 @pytest.mark.parametrize(
@@ -287,17 +227,23 @@ def test_an_unknown_layout_is_refused_with_what_the_folder_holds(files: Files) -
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        ({"train": "file,label\na,0\n"}, r"train\.csv has the columns file, label; it needs Path and label in its fir"),
-        ({"train": "Path\na\n"}, r"train\.csv has the columns Path; it needs Path and label"),
-        ({"train": ""}, r"train\.csv has the columns none; it needs Path and label"),
-        ({"train": "Path,label\na,0\n", "valid": "Path\nb\n"}, r"valid\.csv has the columns Path; it needs Path and l"),
+        (
+            {"train": "where,label\na,0\n"},
+            r"train\.csv has the columns where, label; none is known to name images",
+        ),
+        ({"train": "Path\na\n"}, r"train\.csv has the columns Path; none is known to hold labels: name it with --la"),
+        ({"train": "a.png,0\nb.png,1\n"}, r"train\.csv has no header, its first line is a\.png, 0; write the names"),
+        ({"train": "Path,label\na,0\nPath,label\nb,1\n"}, r"train\.csv, line 3: the header Path, label again; remove"),
+        ({"train": "Path,label,Label\na,0,0\nb,1,1\n"}, r"train\.csv has two columns of one name: label, Label; keep"),
+        ({"train": ""}, r"train\.csv is empty; it needs Path and label in its first line"),
+        ({"train": "Path,label\na,0\n", "valid": "Path\nb\n"}, r"valid\.csv has the columns Path; none is known to"),
         (
             {"train": "Path,label\na,0\n", "x_test": "label\n0\n"},
-            r"x_test\.csv has the columns label; it needs Path in",
+            r"x_test\.csv has the columns label; none is known to name images: name it with --image-c",
         ),
         (
             {"train": "Path,label\na,0\nb\n"},
-            r"train\.csv: the row \['b'\] has fewer values than the 2 columns",
+            r"train\.csv, line 3: 1 values for the 2 columns of the header; complete the row",
         ),
         ({"train": "Path,label\na,0\nnone,1\n"}, r"train\.csv names 1 images that are not below .*: none; put them th"),
         (
@@ -318,21 +264,6 @@ def test_an_unknown_layout_is_refused_with_what_the_folder_holds(files: Files) -
 def test_a_table_that_no_one_can_train_on_is_refused(texts: dict[str, str], message: str, files: Files) -> None:
     with pytest.raises(DataError, match=message):
         check_trainable(read_table(files("a.png", "b.png", **texts)))
-
-
-@pytest.mark.parametrize(
-    ("images", "message"),
-    [
-        (["train/cat/1.png", "train/dog/2.png", "train/3.png"], r"1 images have no label: train/3\.png; label them"),
-        (["train/cat/1.png", "train/dog/2.png", "val/cow/3.png"], r"validation has images of the classes cow"),
-        (["cat/1.png"], r"fewer than two classes \(cat\)"),
-        (["cat/notes.txt", "dog/notes.txt"], "no images found in"),
-        (["train/notes.txt", "test/1.png"], "no training images in"),
-    ],
-)
-def test_class_folders_that_no_one_can_train_on_are_refused(images: list[str], message: str, files: Files) -> None:
-    with pytest.raises(DataError, match=message):
-        check_trainable(read_table(files(*images)))
 
 
 def test_a_name_that_may_be_two_files_is_refused(files: Files) -> None:
@@ -367,11 +298,12 @@ def test_the_parts_of_class_folders_are_the_splits(files: Files) -> None:
 
 def test_a_table_that_is_refused_can_still_be_listed(files: Files) -> None:
     root = files("a.png", "b.png", train="Path,label\na,0\nnone,1\nb,\na,1\n")
-    table, missing = read_listed(root)
-    assert rows(table) == [
+    reading = Reading()
+    table = read_listed(root, reading)
+    assert rows_of(table) == [
         ("a.png", "0", "", TRAIN),
         ("a.png", "1", "", TRAIN),
         ("b.png", None, "", TRAIN),
         ("none", "1", "", TRAIN),
     ]
-    assert missing == {"none": root / "train.csv"}
+    assert reading.missing == {"none": root / "train.csv"}

@@ -9,14 +9,14 @@ import pytest
 from infer.core.console import Screen
 from infer.dataset.check import inspect_table
 from infer.dataset.config import DataCheckConfig
-from infer.dataset.layouts import read_listed
 from infer.dataset.page import PICTURED, check_page
+from infer.dataset.source import Source, read_source
 
 HOSTILE = "<img src=x onerror=alert(1)>.png"
 
 
 def page(root: Path, screen: Screen) -> str:
-    table, _ = read_listed(root)
+    table, _ = read_source(Source(data=root))
     return check_page(inspect_table(table, DataCheckConfig(data=root), screen))
 
 

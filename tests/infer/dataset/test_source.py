@@ -110,3 +110,34 @@ def test_an_image_that_is_missing_keeps_its_row_under_its_name(lesions: Path) ->
     (lesions / "part_1" / "S_2.png").unlink()
     table, missing = read_source(find_source(lesions, LabelOptions(labels=lesions / "labels.csv")))
     assert (len(table), list(missing)) == (4, ["S_2"])
+
+
+def test_masks_are_kept_where_the_option_or_a_card_says_so(tmp_path: Path, save_image: Callable[..., Path]) -> None:
+    for name in ("cat/1.png", "cat/1_mask.png", "dog/2.png"):
+        save_image(tmp_path / "pets" / name)
+    card = tmp_path / "pets.toml"
+    assert len(read(tmp_path / "pets")) == 2
+    assert len(read(tmp_path / "pets", keep_masks=True)) == 3
+    card.write_text('data = "pets"\nkeep_masks = true\n')
+    assert len(read(card)) == 3
+    card.write_text('data = "pets"\nkeep_masks = "yes"\n')
+    with pytest.raises(DataError, match="keep_masks must be true or false"):
+        read(card)
+
+
+def test_columns_can_be_named_for_the_tables_in_a_folder(tmp_path: Path, save_image: Callable[..., Path]) -> None:
+    for name in "ab":
+        save_image(tmp_path / f"{name}.png")
+    (tmp_path / "train.csv").write_text("Path,label,stage\na,0,x\nb,0,y\n")
+    assert {row[1] for row in rows(read(tmp_path, label_column="stage"))} == {"x", "y"}
+    (tmp_path / "train.csv").unlink()
+    with pytest.raises(ConfigError, match="name it with --labels"):
+        find_source(tmp_path, LabelOptions(label_column="stage"))
+
+
+def test_images_that_no_table_lists_and_other_files_are_counted(lesions: Path, save_image: Callable[..., Path]) -> None:
+    save_image(lesions / "part_1" / "extra.png")
+    (lesions / "part_1" / "notes.docx").touch()
+    assert read(lesions / "labels.csv").notes == (
+        "skipped: 1 images that no table lists (part_1/extra.png); 1 other files (.docx)",
+    )

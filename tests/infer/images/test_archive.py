@@ -13,6 +13,7 @@ import pytest
 from infer.core.errors import DataError, ImageError
 from infer.images.archive import MAX_MEMBER, Member, is_archive, list_members
 from infer.images.preprocess import PixelSpec, read_window
+from infer.images.skipped import Skipped
 
 SPEC = PixelSpec.default(32)
 
@@ -49,7 +50,13 @@ def archives(folder: Path, to: Path) -> list[Path]:
 
 def test_members_are_the_images_in_natural_order_without_hidden_ones(folder: Path, tmp_path: Path) -> None:
     for path in archives(folder, tmp_path):
-        assert [member.name for member in list_members(path)] == ["a/Zürich.bmp", "b/img2.jpg", "b/img10.png"]
+        skipped = Skipped()
+        assert [member.name for member in list_members(path, skipped)] == ["a/Zürich.bmp", "b/img2.jpg", "b/img10.png"]
+        assert {reason: sum(kinds.values()) for reason, kinds in skipped.counts.items()} == {
+            "hidden files": 1,
+            "helper files": 1,
+            "other files": 1,
+        }
 
 
 def test_a_member_gives_the_bytes_and_the_pixels_of_its_file(folder: Path, tmp_path: Path) -> None:

@@ -142,6 +142,25 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
         read_inputs(tmp_path, CLASSES)
 
 
+def test_what_lab_and_other_programs_left_in_a_folder_is_not_predicted_and_is_counted(
+    touch: Touch, tmp_path: Path
+) -> None:
+    touch("in/normal/a.png", "in/blast/b.jpe", "in/blast/c.heic", "in/__MACOSX/._a.png", "in/sample_submission.csv")
+    touch("in/old.report/report.json", "in/old.report/predictions.csv", "in/old.report/roc.png")
+    inputs = read_inputs(tmp_path / "in", CLASSES)
+    assert inputs.names == ["blast/b.jpe", "normal/a.png"]
+    assert inputs.labels == ["blast", "normal"]
+    assert inputs.note == (
+        "skipped: 3 files of lab's own output (old.report); 1 helper files (__MACOSX); 1 other files (.heic)"
+    )
+
+
+def test_an_input_of_other_files_alone_is_refused_with_what_it_holds(touch: Touch, tmp_path: Path) -> None:
+    touch("in/a.heic", "in/b.heic")
+    with pytest.raises(DataError, match=r"lab reads .* and GIF; skipped: 2 other files \(\.heic\)$"):
+        read_inputs(tmp_path / "in", CLASSES)
+
+
 def test_images_that_match_a_pattern_are_named_from_the_folder_before_it(touch: Touch, tmp_path: Path) -> None:
     for name in ("cells/a/img10.png", "cells/a/img2.png", "cells/b/c/img3.jpg", "cells/a/notes.txt", "cells/top.png"):
         touch(name)
