@@ -1,8 +1,7 @@
-"""The pages in docs/: their commands run, and they name everything that there is."""
+"""The pages in docs/: their commands run, and their tables are complete."""
 
 import json
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -12,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from helpers.commands import lab_arguments
 from PIL import Image
 
 import trainer.config
-from infer.images.preprocess import STEPS as STEPS_OF_PIXELS
+from infer.images.preprocess import STEPS as PIXEL_STEPS
 from infer.model.card import read_card
 from infer.model.evidence import read_evidence
-from trainer.augment.parse import STEPS
+from trainer.augment.parse import STEPS as AUGMENTATION_STEPS
 from trainer.data.pixel_spec import pixel_spec
 from trainer.options import build_config
 from trainer.recipe import recipe_names
@@ -30,7 +30,6 @@ COMMANDS = [
     for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     for line in block.splitlines()
 ]
-SMALLER = {"--epochs": "1", "--image-size": "32", "--batch-size": "8"}
 
 
 @pytest.mark.parametrize(("page", "line"), COMMANDS)
@@ -41,18 +40,15 @@ def test_a_command_in_the_docs_runs(
     shutil.copytree(model.parent, tmp_path / "runs" / model.parent.name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(trainer.config.BY_DEVICE, "cpu", {"epochs": 1, "batch_size": 8, "image_size": 32})
-    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))  # what --tune remembers is for this command alone
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))  # what --tune remembers must not reach other tests
     monkeypatch.setattr("trainer.find_rate.STEPS", 6)
-    program, *words = shlex.split(line)
-    assert program == "lab"
-    found = [name for word in words for name in (sorted(map(str, Path().glob(word))) if "runs/*" in word else [word])]
-    ran = lab(*(SMALLER.get(before, word) for before, word in zip(["", *found], found, strict=False)))
+    ran = lab(*lab_arguments(line))
     assert ran.code == 0, f"{page}: {line}: {ran.err}"
 
 
 def test_every_augmentation_step_has_its_line() -> None:
     text = (DOCS / "augmentation.md").read_text(encoding="utf-8")
-    for name in STEPS:
+    for name in AUGMENTATION_STEPS:
         assert re.search(rf"^\|.*`{name}[(`]", text, re.MULTILINE), name
 
 
@@ -73,15 +69,15 @@ PAGE = (DOCS / "onnx.md").read_text(encoding="utf-8")
 
 @pytest.fixture
 def pictures(tmp_path: Path, save_image: Callable[..., Path]) -> list[Path]:
-    """JPEGs large enough to be decoded at reduced scale, turned ones, and PNGs of all kinds."""
+    """JPEGs large enough to be decoded at reduced scale, one turned by EXIF, and PNGs of all kinds."""
     folder = tmp_path / "pictures"
-    found = [save_image(folder / f"{k}.{kind}", *size, seed=k) for k, (kind, size) in enumerate(SIZES)]
-    with Image.open(found[0]) as image:
-        turned = image.getexif()
-        turned[0x0112] = 6
-        image.save(folder / "turned.jpg", exif=turned)
-    with Image.open(found[-1]) as image:
-        image.convert("RGB").save(folder / "see-through.png", transparency=tuple(image.convert("RGB").getpixel((0, 0))))
+    files = [save_image(folder / f"{k}.{kind}", *size, seed=k) for k, (kind, size) in enumerate(SIZES)]
+    with Image.open(files[0]) as image:
+        exif = image.getexif()
+        exif[0x0112] = 6
+        image.save(folder / "turned.jpg", exif=exif)
+    with Image.open(files[-1]) as image:
+        image.convert("RGB").save(folder / "transparent.png", transparency=tuple(image.convert("RGB").getpixel((0, 0))))
     deep = np.random.default_rng(0).integers(0, 65536, (50, 60), dtype=np.uint16)
     Image.fromarray(deep).save(folder / "deep.png")
     return sorted(folder.iterdir())
@@ -91,7 +87,7 @@ SIZES = [("jpg", (450, 450)), ("jpg", (333, 501)), ("jpg", (901, 300)), ("png", 
 
 
 def probabilities_of(lab: Callable, model: Path, folder: Path, out: Path) -> dict[str, list[float]]:
-    """What lab predict says of each image of a folder, by name."""
+    """The probabilities that lab predict writes for each image of a folder, by name."""
     ran = lab(
         "predict", folder, "--model", model, "--no-sample", "--out", out, "--probabilities", out.with_suffix(".p")
     )
@@ -114,9 +110,9 @@ def test_the_python_example_predicts_as_lab_does(
     onnx.save(changed, tmp_path / "model.onnx")
     expected = probabilities_of(lab, tmp_path / "model.onnx", pictures[0].parent, tmp_path / "out.csv")
     command = [sys.executable, tmp_path / "example.py", tmp_path / "model.onnx", *pictures]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert len(told) == len(expected) == len(pictures) > 6
-    for line in told:
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(lines) == len(expected) == len(pictures) > 6
+    for line in lines:
         path, _, *values = line.split()
         assert list(map(float, values)) == pytest.approx(expected[Path(path).name], abs=1e-6), path
 
@@ -129,10 +125,12 @@ def test_the_javascript_example_predicts_as_lab_does(
     exact = [path for path in pictures if path.suffix == ".png" and path.stem != "deep"]
     expected = probabilities_of(lab, model, pictures[0].parent, tmp_path / "out.csv")
     command = ["node", DOCS / "examples" / "predict.mjs", model, *exact]
-    told = [json.loads(line) for line in subprocess.run(command, capture_output=True, check=True).stdout.splitlines()]
-    assert len(told) == len(exact) > 2
-    for one in told:
-        assert one["probabilities"] == pytest.approx(expected[Path(one["image"]).name], abs=1e-5), one["image"]
+    output = subprocess.run(command, capture_output=True, check=True).stdout
+    results = [json.loads(line) for line in output.splitlines()]
+    assert len(results) == len(exact) > 2
+    for result in results:
+        image = result["image"]
+        assert result["probabilities"] == pytest.approx(expected[Path(image).name], abs=1e-5), image
 
 
 def test_the_page_on_the_file_names_every_key_of_the_card_and_of_the_evidence(model: Path) -> None:
@@ -142,5 +140,5 @@ def test_the_page_on_the_file_names_every_key_of_the_card_and_of_the_evidence(mo
         assert f"`{key}`" in PAGE, key
     for key in evidence.found:
         assert f"`{key}`" in PAGE, key
-    for step in STEPS_OF_PIXELS:
+    for step in PIXEL_STEPS:
         assert f"`{step}`" in PAGE, step
