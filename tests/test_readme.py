@@ -29,6 +29,7 @@ def mask(line: str) -> str:
     return " ".join(re.sub(r"[\u2500-\u257f]", " ", line).split())
 
 
+@pytest.mark.long
 def test_the_readmes_commands_run_in_their_order_and_print_what_it_shows(
     lab: Callable, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
