@@ -155,9 +155,9 @@ def verify(config: VerifyConfig) -> None:
     """Verify an exported file on this machine. It is compared with its run, or with --data alone by its accuracy."""
     screen = _screen()
     if config.data and not config.run:
-        from infer.verify import recheck
+        from infer.verify import verify_accuracy
 
-        recheck(config, screen)
+        verify_accuracy(config, screen)
         return
     with _train_extra("lab verify against a run"):
         from exporter.verify import verify as verify_file

@@ -1,7 +1,8 @@
-"""An optional third output of a graph: the class activation map, which tells what in an image speaks for each class.
+"""An optional third output of a graph: the class activation map, which shows where in an image each class has support.
 
-The head is a linear map of spatially averaged features, so its weights applied to the features of each place give a map
-per class, whose mean over places plus the head's bias is the logit (Zhou et al. 2016, https://arxiv.org/abs/1512.04150).
+The head is a linear map of spatially averaged features. So its weights, applied to the features at each position, give
+a map per class, whose mean over positions plus the head's bias is the logit (Zhou et al. 2016,
+https://arxiv.org/abs/1512.04150).
 """
 
 from collections.abc import Sequence
@@ -11,18 +12,18 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from exporter.parity import LOGITS
+from exporter.precisions import EXPORTS
 from exporter.reference import Reference
 from infer.config import Device
 from infer.core.errors import ExportError, ParityError
 from infer.model.session import CAM, Session
 
 IMAGES = 8
-"""On so many of the gate's images maps and logits are compared."""
+"""The number of the gate's images on which maps and logits are compared."""
 
 
 def add_cam(model: onnx.ModelProto) -> None:
-    """Add the output `cam`, float32 [batch, K, h, w], to a finished graph, which is to be finished again.
+    """Add the output `cam`, float32 [batch, K, h, w], to a finished graph, which must then be finished again.
 
     Raises:
         ExportError: the graph does not end as a ResNet does.
@@ -34,7 +35,7 @@ def add_cam(model: onnx.ModelProto) -> None:
     (features,) = [item for item in inferred.value_info if item.name == pool.input[0]]
     height, width = (dim.dim_value for dim in features.type.tensor_type.shape.dim[2:])
     if not height or not width:
-        raise ExportError("the size of the last feature map is not known, so there is no map of it; leave out --cam")
+        raise ExportError("the size of the last feature map is not known, so no map can be added; leave out --cam")
     batch = graph.output[0].type.tensor_type.shape.dim[0]
     name = f"{CAM}.weight"
     graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(weight[:, :, None, None]), name))
@@ -46,43 +47,42 @@ def add_cam(model: onnx.ModelProto) -> None:
 
 
 def has_cam(model: onnx.ModelProto) -> bool:
-    """Whether the graph has that output."""
+    """Whether the graph has the output `cam`."""
     return CAM in [item.name for item in model.graph.output]
 
 
 def check_cam(file: Path, reference: Reference, devices: Sequence[Device]) -> None:
-    """See on some of the gate's images that a file's maps add up to its logits, within what the gate allows.
+    """Check on some of the gate's images that a file's maps add up to its logits, within the gate's limits.
 
     Raises:
         ParityError: they do not.
     """
     model = onnx.load(file)
     bias = numpy_helper.to_array(_constant(model, _pool_and_head(model)[1].input[2])).astype(np.float64)
-    pixels = np.stack(list(reference.take(range(min(IMAGES, len(reference.files)))).views()))
+    pixels = reference.first_views(IMAGES)
     for device in devices:
         session = Session(file, device)
         batch = np.resize(pixels, (session.batch or len(pixels), *pixels.shape[1:]))
-        added = session.run_cam(batch).mean(axis=(2, 3), dtype=np.float64) + bias
-        off = float(np.abs(added - session.run(batch)[0]).max())
-        allowed = LOGITS.get(session.card.precision, LOGITS["fp32"]) * max(1.0, reference.magnitude)
-        if not off <= allowed:
+        sums = session.run_cam(batch).mean(axis=(2, 3), dtype=np.float64) + bias
+        difference = float(np.abs(sums - session.run(batch)[0]).max())
+        allowed = EXPORTS[session.card.precision].rule.own_tolerance(reference.magnitude)
+        if not difference <= allowed:
             raise ParityError(
                 f"the class activation maps do not add up to the logits on {session.provider}: they differ by "
-                f"{off:.2e}, allowed is {allowed:.2e}; export without --cam"
+                f"{difference:.2e}, allowed is {allowed:.2e}; export without --cam"
             )
 
 
 def _pool_and_head(model: onnx.ModelProto) -> tuple[onnx.NodeProto, onnx.NodeProto]:
     """The global pooling of the last feature map, and the linear map after it. Raises ExportError."""
-    found = {
-        kind: [node for node in model.graph.node if node.op_type == kind] for kind in ("GlobalAveragePool", "Gemm")
-    }
-    pools, heads = found.values()
+    pools, heads = (
+        [node for node in model.graph.node if node.op_type == kind] for kind in ("GlobalAveragePool", "Gemm")
+    )
     if len(heads) != 1 or not pools:
         raise ExportError("the graph does not end in one pooling and one linear map; export without --cam")
     return pools[-1], heads[0]
 
 
 def _constant(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
-    found: onnx.TensorProto = next(tensor for tensor in model.graph.initializer if tensor.name == name)
-    return found
+    constant: onnx.TensorProto = next(tensor for tensor in model.graph.initializer if tensor.name == name)
+    return constant

@@ -2,16 +2,22 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from infer.config import GATE_BATCH_HELP, GATE_DEVICE_HELP, GATE_IMAGES_HELP, LARGEST_BATCH, Device
 from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob, option, require
 from infer.core.output_paths import require_file_name
+from infer.core.text import joined
+from infer.model.precision import PRECISIONS
 from trainer.config import Fit
 from trainer.model.architectures import ARCHITECTURES, architecture_name
 
-Precision = Literal["fp32", "fp16", "int8"]
+if TYPE_CHECKING:
+    Precision = str
+else:
+    Precision = Literal[tuple(PRECISIONS)]
+_PRECISIONS_TEXT = joined([f"{name} ({row.suits})" if row.suits else name for name, row in PRECISIONS.items()], "or")
 FILE, GATE, ELSEWHERE = "Exported file", "Parity gate", "Network trained elsewhere"
 """Panels of the options in help, beside the first one."""
 
@@ -25,7 +31,7 @@ class ExportConfig:
     )
     """A run's folder or its best.safetensors, or with `arch` a file of weights; None: the newest finished run."""
     opset: int = knob(17, "ONNX opset, from 17 to the newest that is installed.")
-    precision: Precision = knob("fp32", "Precision: fp32, fp16 (for GPUs) or int8 (for CPUs with VNNI or AMX).")
+    precision: Precision = knob("fp32", f"Precision: {_PRECISIONS_TEXT}.")
     batch: int | None = knob(
         None,
         "Fixed batch size of the exported model, in images.",
@@ -86,8 +92,9 @@ class ExportConfig:
             )
         if self.calibrate and self.gate_images is not None:
             raise ConfigError("--calibrate fits to all validation images, which --gate-images would leave out")
-        if self.precision != "int8" and self._changed("calibration_images"):
-            raise ConfigError("--calibration-images has no effect here: it needs --precision int8")
+        if not PRECISIONS[self.precision].calibrated and self._changed("calibration_images"):
+            calibrated = joined([name for name, row in PRECISIONS.items() if row.calibrated], "or")
+            raise ConfigError(f"--calibration-images has no effect here: it needs --precision {calibrated}")
 
     def _check_elsewhere(self) -> None:
         missing = [option(name) for name in ("arch", "classes", "image_size", "data") if not getattr(self, name)]

@@ -1,7 +1,8 @@
-"""`lab export`: a network to one ONNX file, which is named after the gate alone and carries what the gate found."""
+"""`lab export`: a network to one ONNX file, which gets its name only after the gate, and carries the gate's result."""
 
 import json
 import platform
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,11 +13,12 @@ import onnx
 
 from exporter.cam import add_cam, check_cam
 from exporter.config import ExportConfig
-from exporter.finish import check_file, finish_file
-from exporter.gate import ask_network, gate_devices, pass_gate
+from exporter.finish import check_file_opset, finish_file
+from exporter.gate import gate_devices, require_parity, run_reference
 from exporter.graph import at_precision, build_graph, check_opset, finish, weights_sha256
 from exporter.parity import Parity
-from exporter.quantize import quantize, read_calibration
+from exporter.precisions import EXPORTS
+from exporter.quantize import read_calibration
 from exporter.reference import Reference
 from exporter.source import Source, open_source
 from exporter.temperature import fit_temperature
@@ -28,45 +30,48 @@ from infer.dataset.table import spread
 from infer.metrics.point_values import calibration_error, softmax
 from infer.model.card import ModelCard
 from infer.model.onnx_session import runtime_version
+from infer.model.precision import PRECISIONS
 from infer.version import __version__
 from trainer.model.network import PixelNet
 
 
 def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
-    """Export, prove, and only then name the file; its path and what the gate found.
+    """Export a network and compare the file with it; returns the file's path and the gate's result.
 
     Raises:
-        ExportError: the opset is not possible, or the file is not what was asked for.
-        ParityError: it does not answer as the network did. No file is left then, and an earlier one is untouched.
-        LabError: the checkpoint, its images or the place to write to are not usable.
+        ExportError: the opset is not possible, or the file is not of the requested opset, precision or batch size.
+        ParityError: its outputs differ from the network's. Then no file is left, and an earlier one is untouched.
+        LabError: the checkpoint, its images or the output folder cannot be used.
     """
     check_opset(config.opset)
     devices = gate_devices(config.device, config.precision, screen)
     source = open_source(config, screen)
     calibration = _calibration_views(config, source, screen)
-    reference = ask_network(source.network, source.gate, source.card, config.precision, config.gate_images, screen)
+    reference = run_reference(source.network, source.gate, source.card, config.precision, config.gate_images, screen)
     card = export_card(source.card, config)
     if config.calibrate:
         card = calibrated(card, source.network, reference, screen)
     card = with_threshold(card, reference, source.gate, screen)
-    model = _build(config, source.network, card, calibration, screen)
+    model, card = build_model(source.network, card, calibration, config.batch, screen.say)
+    if config.cam:
+        add_cam(model)
+        model = finish(model, card, config.batch)
     target = config.out or source.model
     with atomic_write(target) as draft:
         draft.write_bytes(model.SerializeToString(deterministic=True))
-        check_file(draft, config.opset)
-        parity = pass_gate(draft, reference, config.batch_size, devices, screen, "no file was left")
+        check_file_opset(draft, config.opset)
+        parity = require_parity(draft, reference, config.batch_size, devices, screen, "no file was left")
         if config.cam:
             check_cam(draft, reference, devices)
-        found = {**parity.to_json(), **_circumstances(model)}
-        finish_file(draft, found, reference, devices[-1])
+        evidence = {**parity.to_json(), **_circumstances(model)}
+        finish_file(draft, evidence, reference, devices[-1])
     flipped = {flip.image: reference.files[flip.image] for check in parity.checks for flip in check.flips}
-    proof = json.dumps({**found, "flipped": flipped}, indent=2)
-    write_text(target.with_suffix(".parity.json"), proof + "\n")
+    write_text(target.with_suffix(".parity.json"), json.dumps({**evidence, "flipped": flipped}, indent=2) + "\n")
     return target, parity
 
 
 def export_card(card: ModelCard, config: ExportConfig) -> ModelCard:
-    """The checkpoint's card with what the export adds: precision, opset, versions."""
+    """The checkpoint's card with precision, opset and the versions of the export."""
     packages = ("torch", "onnx", "onnxscript")
     versions = {"lab": __version__, **{name: version(name) for name in packages}, "onnxruntime": runtime_version()}
     provenance = {**card.provenance, "exported_with": versions}
@@ -74,7 +79,7 @@ def export_card(card: ModelCard, config: ExportConfig) -> ModelCard:
 
 
 def calibrated(card: ModelCard, network: PixelNet, reference: Reference, screen: Screen) -> ModelCard:
-    """The card and the network with the temperature that fits the validation images, if one does."""
+    """The card, and the network too, with the temperature that fits the validation images, if one does."""
     count = len(reference.truth)
     temperature = fit_temperature(reference.logits, reference.truth)
     if temperature is None:
@@ -89,12 +94,41 @@ def calibrated(card: ModelCard, network: PixelNet, reference: Reference, screen:
         f"temperature {temperature:g}: calibration error {before:.4f} before, {after:.4f} after, on the {count} "
         "validation images that it was fitted to"
     )
-    told = {"images": count, "error_before": before, "error_after": after}
-    return replace(card, temperature=temperature, provenance={**card.provenance, "temperature_fit": told})
+    fit = {"images": count, "error_before": before, "error_after": after}
+    return replace(card, temperature=temperature, provenance={**card.provenance, "temperature_fit": fit})
+
+
+def build_model(
+    network: PixelNet,
+    card: ModelCard,
+    calibration: Pixels | None,
+    batch: int | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> tuple[onnx.ModelProto, ModelCard]:
+    """The network as a finished ONNX model in the card's precision, and its card with the record of a conversion.
+
+    Args:
+        network: in float32 and evaluation mode.
+        card: with opset and precision set.
+        calibration: evaluation views of training images, uint8 [n, H, W, 3], where the precision is calibrated.
+        batch: the only batch size that the model will take; None: any.
+        say: receives messages about a conversion.
+
+    Raises:
+        ExportError: the model cannot be built.
+    """
+    convert_graph = EXPORTS[card.precision].convert_graph
+    if convert_graph is None or calibration is None:
+        return build_graph(at_precision(network, card.precision), card, batch), card
+    plain = build_graph(at_precision(network, "fp32"), replace(card, precision="fp32"))
+    converted, record = convert_graph(plain, calibration, say)
+    card = replace(card, provenance={**card.provenance, card.precision: record})
+    return finish(converted, card, batch), card
 
 
 def _calibration_views(config: ExportConfig, source: Source, screen: Screen) -> Pixels | None:
-    if config.precision != "int8":
+    """The evaluation views of training images, uint8 [n, H, W, 3], where the precision is calibrated on them."""
+    if not PRECISIONS[config.precision].calibrated:
         return None
     files = source.training.files()
     chosen = [files[row] for row in spread(len(files), config.calibration_images)] if files else []
@@ -104,32 +138,8 @@ def _calibration_views(config: ExportConfig, source: Source, screen: Screen) -> 
     return pixels
 
 
-def _build(
-    config: ExportConfig, network: PixelNet, card: ModelCard, calibration: Pixels | None, screen: Screen
-) -> onnx.ModelProto:
-    if calibration is None:
-        model = build_graph(at_precision(network, card.precision), card, config.batch)
-        return _with_cam(model, card, config)
-    plain = build_graph(at_precision(network, "fp32"), replace(card, precision="fp32"))
-    done = quantize(plain, calibration, screen.say)
-    told = {"calibrated_on": done.calibrated_on, "noise": round(done.noise, 6), "in_float": list(done.float_layers)}
-    card = replace(card, provenance={**card.provenance, "int8": told})
-    layers = ", ".join(done.float_layers)
-    held = len(calibration) - done.calibrated_on
-    told_of = f"calibrated on {done.calibrated_on} training images, logits off by {done.noise:.1%} over {held} others"
-    screen.say(f"int8: {told_of}; in float: {layers}")
-    return _with_cam(finish(done.model, card, config.batch), card, config)
-
-
-def _with_cam(model: onnx.ModelProto, card: ModelCard, config: ExportConfig) -> onnx.ModelProto:
-    if not config.cam:
-        return model
-    add_cam(model)
-    return finish(model, card, config.batch)
-
-
 def _circumstances(model: onnx.ModelProto) -> dict[str, Any]:
-    """What of the evidence is not the gate's: the weights, the day, the machine."""
+    """The part of the evidence that is not the gate's: the weights, the time, the machine."""
     return {
         "graph_weights_sha256": weights_sha256(model),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,16 +1,11 @@
-"""A network as an ONNX graph at the opset that was asked for: one self-contained file, nothing of this machine in it.
+"""A network as an ONNX graph at a chosen opset: one self-contained file without traces of this machine.
 
-The torch exporter is right at opset 18 but cannot reach 17 (it only logs that), because ReduceMean takes its axes in
-another way there. So the graph is built at 18, global pooling becomes the operator of that name, which is the same in
-every opset, and onnx's own converter goes to the opset. What came out is read back, not believed.
+The torch exporter is right at opset 18 but cannot reach 17 (it only logs that), because ReduceMean takes its axes
+differently there. So the graph is built at 18, global pooling becomes the operator of that name, which is the same in
+every opset, and onnx's own converter goes to the chosen opset. The result is read back and checked.
 """
 
-import contextlib
 import hashlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator
 from copy import deepcopy
 
 import onnx
@@ -22,6 +17,8 @@ from onnx.external_data_helper import uses_external_data
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from exporter.capture import captured_output, first_and_last
+from exporter.precisions import EXPORTS
 from infer.core.errors import ConfigError, ExportError
 from infer.model.card import CARD_KEY, ModelCard
 from infer.version import __version__
@@ -29,11 +26,11 @@ from trainer.model.network import PixelNet
 
 OLDEST_OPSET = 17
 EXPORTER_OPSET = 18
-"""At which the torch exporter writes what it says."""
+"""The opset at which the torch exporter writes the opset that it declares."""
 
 
 def newest_opset() -> int:
-    """The newest opset that the installed ONNX Runtime reads and the installed onnx writes, found by trying."""
+    """The newest opset that the installed ONNX Runtime reads and the installed onnx writes, found by trying each."""
     newest = OLDEST_OPSET
     for opset in range(OLDEST_OPSET, onnx.defs.onnx_opset_version() + 1):
         if not _runtime_reads(opset):
@@ -58,10 +55,10 @@ def build_graph(network: PixelNet, card: ModelCard, batch: int | None = None) ->
     Args:
         network: in evaluation mode; its ResNet in the card's precision.
         card: with opset and precision set.
-        batch: the only batch size that the model is to take; None: any.
+        batch: the only batch size that the model will take; None: any.
 
     Raises:
-        ExportError: the exporter failed, or the result is not what was asked for.
+        ExportError: the exporter failed, or the result is not of the card's opset, precision and batch size.
     """
     return finish(trace(network, card), card, batch)
 
@@ -78,10 +75,10 @@ def finish(model: onnx.ModelProto, card: ModelCard, batch: int | None = None) ->
     """A graph at the card's opset, with the batch size fixed where one is given, and the card; checked in full.
 
     Raises:
-        ExportError: the result is not what was asked for.
+        ExportError: the result is not of the card's opset, precision and batch size.
     """
     if card.opset is None:
-        raise ValueError("the card names no opset")
+        raise ValueError("the card has no opset")
     if {item.version for item in model.opset_import} != {card.opset}:
         model = onnx.version_converter.convert_version(model, card.opset)
     _strip(model)
@@ -97,7 +94,7 @@ def finish(model: onnx.ModelProto, card: ModelCard, batch: int | None = None) ->
 
 
 def check_model(model: onnx.ModelProto, opset: int, batch: int | None = None) -> None:
-    """See that the model is valid, self-contained, of exactly this opset, and of this batch size (None: of any).
+    """Check that the model is valid and self-contained, of exactly this opset and of this batch size (None: any).
 
     Raises:
         ExportError: it is not.
@@ -106,9 +103,9 @@ def check_model(model: onnx.ModelProto, opset: int, batch: int | None = None) ->
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"the exported graph is not valid ONNX: {error}; try another --opset") from error
-    found = {item.domain: item.version for item in model.opset_import}
-    if found != {"": opset}:
-        raise ExportError(f"opset {opset} was asked for, the exporter wrote {found}; try another --opset")
+    opsets = {item.domain: item.version for item in model.opset_import}
+    if opsets != {"": opset}:
+        raise ExportError(f"opset {opset} was requested, the exporter wrote {opsets}; try another --opset")
     if any(uses_external_data(tensor) for tensor in model.graph.initializer):
         raise ExportError("the exporter moved weights out of the file; export a smaller network")
     for item in (*model.graph.input, *model.graph.output):
@@ -116,20 +113,20 @@ def check_model(model: onnx.ModelProto, opset: int, batch: int | None = None) ->
         if batch is None and not first.dim_param:
             raise ExportError(f"the exporter froze the batch axis of {item.name} at {first.dim_value}; report this")
         if batch is not None and first.dim_value != batch:
-            raise ExportError(f"--batch {batch} was asked for, {item.name} has {first}; report this")
+            raise ExportError(f"--batch {batch} was requested, {item.name} has {first}; report this")
 
 
 def check_precision(model: onnx.ModelProto, precision: str) -> None:
-    """See that the convolutions' weights are of the type that a precision has. Raises ExportError."""
-    kinds = {tensor.data_type for tensor in model.graph.initializer if len(tensor.dims) == 4}
-    kind = {"fp32": onnx.TensorProto.FLOAT, "fp16": onnx.TensorProto.FLOAT16, "int8": onnx.TensorProto.INT8}[precision]
-    if kind not in kinds or (precision != "int8" and len(kinds) > 1):
-        names = ", ".join(sorted(onnx.TensorProto.DataType.Name(found) for found in kinds))
-        raise ExportError(f"{precision} was asked for, the convolutions' weights are {names or 'missing'}; report this")
+    """Check that the convolutions' weights are of the precision's type. Raises ExportError."""
+    types = {tensor.data_type for tensor in model.graph.initializer if len(tensor.dims) == 4}
+    export = EXPORTS[precision]
+    if export.weights not in types or (not export.other_weights and len(types) > 1):
+        names = ", ".join(sorted(onnx.TensorProto.DataType.Name(item) for item in types))
+        raise ExportError(f"{precision} was requested, the convolutions' weights are {names or 'missing'}; report this")
 
 
 def weights_sha256(model: onnx.ModelProto) -> str:
-    """sha256 over name, type, shape and bytes of every constant, in the order of their names."""
+    """The sha256 of the names, types, shapes and bytes of all constants, in the order of their names."""
     digest = hashlib.sha256()
     for tensor in sorted(model.graph.initializer, key=lambda item: item.name):
         digest.update(f"{tensor.name}\0{tensor.data_type}\0{list(tensor.dims)}\0".encode())
@@ -138,10 +135,10 @@ def weights_sha256(model: onnx.ModelProto) -> str:
 
 
 def _export(network: PixelNet, card: ModelCard) -> onnx.ModelProto:
-    """The torch exporter's model at EXPORTER_OPSET; what it prints, logs and warns is kept for the error."""
+    """The torch exporter's model at EXPORTER_OPSET; its output is kept for the error."""
     height, width = card.pixels.window
-    example = torch.zeros(2, height, width, 3, dtype=torch.uint8)  # of batch 1 the exporter would make a constant
-    with captured() as said:
+    example = torch.zeros(2, height, width, 3, dtype=torch.uint8)  # the exporter would make a batch of 1 a constant
+    with captured_output() as output:
         try:
             program = torch.onnx.export(
                 network,
@@ -155,56 +152,35 @@ def _export(network: PixelNet, card: ModelCard) -> onnx.ModelProto:
                 verbose=False,
             )
         except Exception as error:  # the exporter raises many kinds, none of them of use to a user
-            last = (said.getvalue().strip().splitlines() or [""])[-1]
-            what = str(error).strip().partition("\n")[0]
-            raise ExportError(f"the torch exporter failed: {what} {last}; report this") from error
+            reason = first_and_last(error, output)
+            raise ExportError(f"the torch exporter failed: {reason}; report this") from error
     if program is None:
         raise ExportError("the torch exporter returned nothing; report this")
     return program.model_proto
 
 
-@contextlib.contextmanager
-def captured() -> Iterator[io.StringIO]:
-    """Collect what is printed, logged and warned."""
-    said = io.StringIO()
-    handler = logging.StreamHandler(said)
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    root.handlers[:] = [handler]
-    previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield said
-    finally:
-        logging.disable(previous)
-        root.handlers[:] = before
-        root.setLevel(level)
-
-
 def _pool_globally(model: onnx.ModelProto) -> None:
-    """Replace the mean over height and width by GlobalAveragePool and Flatten, which no opset changed."""
+    """Replace the mean over height and width by GlobalAveragePool and Flatten, which no opset has changed."""
     graph = model.graph
-    places = [place for place, node in enumerate(graph.node) if node.op_type == "ReduceMean"]
-    if len(places) != 1:
-        raise ExportError(f"the torch exporter wrote {len(places)} means where one was expected; report this")
-    place = places[0]
-    mean = graph.node[place]
+    positions = [index for index, node in enumerate(graph.node) if node.op_type == "ReduceMean"]
+    if len(positions) != 1:
+        raise ExportError(f"the torch exporter wrote {len(positions)} means where one was expected; report this")
+    position = positions[0]
+    mean = graph.node[position]
     pooled = f"{mean.output[0]}_pooled"
     pool = helper.make_node("GlobalAveragePool", [mean.input[0]], [pooled], name="pool")
     flatten = helper.make_node("Flatten", [pooled], [mean.output[0]], name="flatten", axis=1)
     axes = set(mean.input[1:])
-    del graph.node[place]
-    graph.node.insert(place, flatten)
-    graph.node.insert(place, pool)
+    del graph.node[position]
+    graph.node.insert(position, flatten)
+    graph.node.insert(position, pool)
     still_used = {name for node in graph.node for name in node.input}
     for tensor in [item for item in graph.initializer if item.name in axes - still_used]:
         graph.initializer.remove(tensor)
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    """Remove what the exporter notes on nodes and values: it names source files and folders of this machine."""
+    """Remove the exporter's notes on nodes and values: they name source files and folders of this machine."""
     graph = model.graph
     for item in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         del item.metadata_props[:]
@@ -215,7 +191,7 @@ def _strip(model: onnx.ModelProto) -> None:
 
 
 def _runtime_reads(opset: int) -> bool:
-    """Whether ONNX Runtime opens a model of one node at this opset."""
+    """Whether ONNX Runtime can open a model of one node at this opset."""
     import onnxruntime as ort
 
     value = helper.make_tensor_value_info
@@ -237,10 +213,10 @@ def _runtime_reads(opset: int) -> bool:
 
 
 def at_precision(network: PixelNet, precision: str) -> PixelNet:
-    """A copy with batch normalisation folded into the convolutions, whose ResNet computes in this precision.
+    """A copy with batch normalisation folded into the convolutions, converted to a precision.
 
-    Folding comes first, in float32: statistics of a batch may lie beyond half precision's 65,504 where the folded
-    weights do not. Pixel normalisation and softmax stay float32.
+    Folding comes first, in float32: batch statistics may lie beyond half precision's 65,504 where the folded weights do
+    not. Pixel normalisation and softmax stay float32.
     """
     copied = deepcopy(network).eval()
     for module in copied.backbone.modules():
@@ -250,6 +226,6 @@ def at_precision(network: PixelNet, precision: str) -> PixelNet:
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
                 setattr(module, norm_name, nn.Identity())
-    if precision == "fp16":
-        copied.backbone.half()
+    if convert := EXPORTS[precision].convert_network:
+        convert(copied)
     return copied

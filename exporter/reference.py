@@ -1,4 +1,4 @@
-"""What the network itself answers to the images of the gate, and how large the values inside it become."""
+"""The network's own outputs for the gate's images, and how large the values inside it become."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,14 +19,12 @@ from infer.model.evidence import images_sha256, view_digest
 from trainer.model.network import PixelNet
 
 BATCH = 64
-"""Images that the network is given at once."""
-HALF_MAX = 65_504.0
-"""The largest number of half precision."""
+"""Images per batch of the network."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Images and the network's answers to them; all of one length, n > 0."""
+    """Images and the network's outputs for them; n > 0 of each."""
 
     files: tuple[str, ...]
     """Those that can be read."""
@@ -40,125 +38,140 @@ class Reference:
     unreadable: tuple[ImageError, ...]
     """The images that could not be read."""
     images_sha256: str
-    """Over the evaluation views, in any order: tells whether two gates saw the same pixels."""
+    """Over the evaluation views, in any order: shows whether two gates saw the same pixels."""
 
     def views(self) -> Iterator[Pixels]:
-        """The evaluation view of each image, by the production pixel path. Raises ImageError."""
+        """The evaluation view of each image, by the pixel path of prediction. Raises ImageError."""
         for view in read_ahead(self.files, self._read):
             if isinstance(view, ImageError):  # it could be read a moment ago
                 raise view
             yield view
 
     def take(self, rows: Sequence[int]) -> "Reference":
-        """The reference of these images alone; its `images_sha256` is still that of all."""
+        """The reference of these images only; its `images_sha256` is still that of all."""
         files = tuple(self.files[row] for row in rows)
         return replace(self, files=files, truth=self.truth[list(rows)], logits=self.logits[list(rows)])
+
+    def first_views(self, count: int) -> Pixels:
+        """The evaluation views of the first `count` images, or of all where there are fewer: uint8 [n, H, W, 3]."""
+        return np.stack(list(self.take(range(min(count, len(self.files)))).views()))
 
     def _read(self, file: File) -> Pixels:
         return read_window(file, self.spec)
 
 
-class Watch:
-    """Follows the largest magnitude of every value that a network computes in its ResNet.
+class RangeWatch:
+    """Records the largest magnitude of every value that a network computes in its backbone.
 
     Attributes:
-        largest: by the layer's name, in the order of computation; a sum is named after its block.
+        maxima: the largest magnitude by layer, in the order of computation; a sum is named after its block.
     """
 
     def __init__(self, network: PixelNet) -> None:
         """`network`: with batch normalisation folded, in float32."""
         self.network = network
-        self.largest: dict[str, float] = {}
-        network.backbone.register_forward_pre_hook(self._pre_hook("the normalised pixels"))
+        self.maxima: dict[str, float] = {}
+        network.backbone.register_forward_pre_hook(self._input_hook("the normalised pixels"))
         for name, module in network.backbone.named_modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
-                module.register_forward_hook(self._hook(name))
-                self.largest[f"the weights of {name}"] = max(float(w.detach().abs().max()) for w in module.parameters())
-            elif isinstance(module, nn.ReLU):  # given a convolution's result, or the sum with the shortcut
+                module.register_forward_hook(self._output_hook(name))
+                self.maxima[f"the weights of {name}"] = max(float(w.detach().abs().max()) for w in module.parameters())
+            elif isinstance(module, nn.ReLU):  # its input is a convolution's result, or the sum with the shortcut
                 block = name.rpartition(".")[0]
-                module.register_forward_pre_hook(self._pre_hook(f"the sum in {block}" if block else "conv1"))
+                module.register_forward_pre_hook(self._input_hook(f"the sum in {block}" if block else "conv1"))
 
-    def see(self, batch: Tensor) -> None:
-        """Run a batch of uint8 images [n, H, W, 3]."""
+    def run(self, batch: Tensor) -> None:
+        """Run a batch of uint8 images [n, H, W, 3] and record its values."""
         self.network(batch)
 
-    def beyond_half(self) -> str:
-        """The first layer whose values half precision cannot hold, for people; "" where all can be held."""
-        for name, value in self.largest.items():
-            if not value <= HALF_MAX:
-                return f"{name} reaches {value:,.0f}, and half precision ends at 65,504"
+    def problem(self, limit: float) -> str:
+        """The first layer whose values exceed a limit, for people; "" where none does."""
+        for name, value in self.maxima.items():
+            if not value <= limit:  # NaN exceeds it too
+                return f"{name} reaches {value:,.0f}, the limit is {limit:,.0f}"
         return ""
 
-    def _hook(self, name: str) -> Callable[[nn.Module, object, Tensor], None]:
-        return lambda _, __, out: self._note(name, out)
+    def _output_hook(self, name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        return lambda _, __, output: self._record(name, output)
 
-    def _pre_hook(self, name: str) -> Callable[[nn.Module, tuple[Tensor]], None]:
-        return lambda _, given: self._note(name, given[0])
+    def _input_hook(self, name: str) -> Callable[[nn.Module, tuple[Tensor]], None]:
+        return lambda _, inputs: self._record(name, inputs[0])
 
-    def _note(self, name: str, values: Tensor) -> None:
+    def _record(self, name: str, values: Tensor) -> None:
         largest = float(values.abs().max())
-        self.largest[name] = max(self.largest.get(name, 0.0), largest) if largest == largest else largest
+        self.maxima[name] = max(self.maxima.get(name, 0.0), largest) if largest == largest else largest
 
 
 @torch.inference_mode()
-def ask(
+def compute_reference(
     network: PixelNet,
     files: Sequence[str],
     truth: NDArray[np.int64],
     spec: PixelSpec,
-    watch: Watch | None = None,
-    on_done: Callable[[int], None] = lambda done: None,
+    watch: RangeWatch | None = None,
+    on_progress: Callable[[int], None] = lambda count: None,
 ) -> Reference:
-    """The network's answers to the images of `files`; one that cannot be read is passed over.
+    """Run the network on the images that can be read.
 
     Args:
         network: in float32 and evaluation mode, on the CPU.
         files: n paths.
         truth: [n] class index.
-        spec: how a file becomes what the network sees.
-        watch: is shown every image as well.
-        on_done: is told how many images are finished.
+        spec: how a file becomes the network's input.
+        watch: runs every image as well.
+        on_progress: receives the number of images that are finished.
 
     Raises:
-        DataError: half of them or more cannot be read.
+        DataError: half of the images or more cannot be read.
     """
-    good: list[int] = []
+    readable: list[int] = []
     logits: list[Floats] = []
     digests: list[bytes] = []
-    bad: list[ImageError] = []
-    head, magnitude = network.backbone.head, 0.0
-
-    def measure(_: nn.Module, given: tuple[Tensor]) -> None:
-        nonlocal magnitude
-        sums = nn.functional.linear(given[0].abs(), head.weight.abs(), head.bias.abs())
-        magnitude = max(magnitude, float(sums.max()))
-
-    hook = head.register_forward_pre_hook(measure)
+    unreadable: list[ImageError] = []
     views = enumerate(read_ahead(files, lambda file: read_window(file, spec)))
-    while chunk := list(islice(views, BATCH)):
-        on_done(chunk[-1][0] + 1)
-        bad += [view for _, view in chunk if isinstance(view, ImageError)]
-        seen = [(row, view) for row, view in chunk if not isinstance(view, ImageError)]
-        if not seen:
-            continue
-        batch = torch.from_numpy(np.stack([view for _, view in seen]))
-        logits.append(np.asarray(network(batch)[0].numpy(), dtype=np.float32))
-        if watch:
-            watch.see(batch)
-        good += [row for row, _ in seen]
-        digests += [view_digest(view) for _, view in seen]
-    hook.remove()
-    if len(bad) >= len(good):
-        names = listed([str(error) for error in bad], 3)
+    with _LogitMagnitude(network) as magnitude:
+        while chunk := list(islice(views, BATCH)):
+            on_progress(chunk[-1][0] + 1)
+            unreadable += [view for _, view in chunk if isinstance(view, ImageError)]
+            good = [(row, view) for row, view in chunk if not isinstance(view, ImageError)]
+            if not good:
+                continue
+            batch = torch.from_numpy(np.stack([view for _, view in good]))
+            logits.append(np.asarray(network(batch)[0].numpy(), dtype=np.float32))
+            if watch:
+                watch.run(batch)
+            readable += [row for row, _ in good]
+            digests += [view_digest(view) for _, view in good]
+    if len(unreadable) >= len(readable):
+        names = listed([str(error) for error in unreadable], 3)
         raise DataError(
-            f"{len(bad)} of {len(files)} images for the gate cannot be read: {names}; say where they are with --data"
+            f"{len(unreadable)} of {len(files)} images for the gate cannot be read: {names}; name their folder "
+            "with --data"
         )
     return Reference(
-        files=tuple(files[row] for row in good),
-        truth=truth[good],
+        files=tuple(files[row] for row in readable),
+        truth=truth[readable],
         logits=np.concatenate(logits),
-        magnitude=magnitude,
+        magnitude=magnitude.largest,
         spec=spec,
-        unreadable=tuple(bad),
+        unreadable=tuple(unreadable),
         images_sha256=images_sha256(digests),
     )
+
+
+class _LogitMagnitude:
+    """While open, records the largest sum of |weight * feature| + |bias| behind a logit of a network."""
+
+    def __init__(self, network: PixelNet) -> None:
+        self.head, self.largest = network.backbone.head, 0.0
+
+    def __enter__(self) -> "_LogitMagnitude":
+        self.hook = self.head.register_forward_pre_hook(self._measure)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hook.remove()
+
+    def _measure(self, _: nn.Module, inputs: tuple[Tensor]) -> None:
+        sums = nn.functional.linear(inputs[0].abs(), self.head.weight.abs(), self.head.bias.abs())
+        self.largest = max(self.largest, float(sums.max()))

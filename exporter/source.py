@@ -1,4 +1,4 @@
-"""What is exported: a run's best checkpoint, or weights of a ResNet that was trained elsewhere."""
+"""The network to export: a run's best checkpoint, or weights of a ResNet that was trained elsewhere."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +10,8 @@ from infer.dataset.held_out import held_out_images, run_table
 from infer.dataset.source import read_table
 from infer.dataset.table import TRAIN, VALID, Table
 from infer.model.card import ClassName, ModelCard, Normalization, has_card
-from infer.model.runs import MODELS, find_checkpoint, newest_run
+from infer.model.precision import PRECISIONS
+from infer.model.runs import find_checkpoint, newest_run
 from trainer.data.pixel_spec import pixel_spec
 from trainer.model.checkpoint import load_checkpoint, weights_sha256
 from trainer.model.network import PixelNet, build_network
@@ -19,25 +20,25 @@ from trainer.model.weights import load_weights
 
 @dataclass(frozen=True)
 class Source:
-    """A network in float32 and evaluation mode on the CPU, with what is needed to export and prove it."""
+    """A network in float32 and evaluation mode on the CPU, with what its export and the gate need."""
 
     network: PixelNet
     card: ModelCard
     gate: Table
     """Labelled images for the gate, with the card's classes."""
     training: Table
-    """Images to calibrate on."""
+    """Training images, on which int8 is calibrated."""
     model: Path
-    """Where the ONNX file goes if no other place is named."""
+    """Path of the ONNX file, unless --out names another."""
 
 
 def open_source(config: ExportConfig, screen: Screen) -> Source:
-    """Load what is to be exported.
+    """Load the network and find its images.
 
     Raises:
-        ConfigError: options that do not go together.
-        ModelError: no such checkpoint or weights, or they are not what they should be.
-        DataError: the images are not usable.
+        ConfigError: the file of weights is a checkpoint of lab, or --classes is not a list of names.
+        ModelError: there is no such checkpoint or file of weights, or it does not fit the architecture.
+        DataError: the images cannot be used.
     """
     if config.arch:
         return _from_elsewhere(config, screen)
@@ -45,12 +46,13 @@ def open_source(config: ExportConfig, screen: Screen) -> Source:
     screen.say(f"checkpoint: {checkpoint}")
     network, card = load_checkpoint(checkpoint)
     table = run_table(checkpoint.parent, card, config.data, screen)
-    return Source(network, card, table.split(VALID), table.split(TRAIN), checkpoint.parent / MODELS[config.precision])
+    model = checkpoint.parent / PRECISIONS[config.precision].file_name
+    return Source(network, card, table.split(VALID), table.split(TRAIN), model)
 
 
 @dataclass(frozen=True)
 class _View:
-    """What `pixel_spec` asks for. Networks from elsewhere have seen JPEGs decoded at full scale, and no enhancement."""
+    """The fields that `pixel_spec` reads. Networks from elsewhere were trained without enhancement."""
 
     image_size: int
     fit: str
@@ -59,7 +61,7 @@ class _View:
 
 
 def _from_elsewhere(config: ExportConfig, screen: Screen) -> Source:
-    """Weights with torchvision's names, and a card from the options."""
+    """A network from weights with torchvision's names, and its card from the options."""
     assert config.run is not None
     assert config.data is not None
     assert config.image_size is not None
@@ -68,12 +70,13 @@ def _from_elsewhere(config: ExportConfig, screen: Screen) -> Source:
     card = ModelCard(
         architecture=config.arch,
         classes=parse_classes(config.classes),
+        # elsewhere JPEGs are decoded at full scale
         pixels=replace(pixel_spec(_View(config.image_size, config.fit), 1.0), reduced_decode=False),
         normalization=Normalization.per_channel((red, green, blue), (std[0], std[1], std[2])),
         ordered=config.ordered,
     )
     network = build_network(card).eval()
-    load_all(network, config.run)
+    load_all(network, config.run, config.arch)
     screen.say(f"weights: {config.run}")
     try:
         gate = held_out_images(table, card.classes, screen)
@@ -82,31 +85,31 @@ def _from_elsewhere(config: ExportConfig, screen: Screen) -> Source:
     provenance = {
         "weights": config.run.name,
         "weights_sha256": weights_sha256(network.backbone.state_dict()),
-        "gate_data": {"name": table.name, "fingerprint": table.fingerprint()},  # what it was trained on is not known
+        "gate_data": {"name": table.name, "fingerprint": table.fingerprint()},  # the training data are not known
     }
     return Source(
         network,
         replace(card, provenance=provenance),
         gate,
         table.split(TRAIN),
-        config.run.with_name(MODELS[config.precision].replace("model", config.run.stem)),
+        config.run.with_name(PRECISIONS[config.precision].file_name.replace("model", config.run.stem)),
     )
 
 
-def load_all(network: PixelNet, path: Path) -> None:
-    """Load a `.pth` or `.safetensors` whose tensors are exactly the ResNet's. Raises ModelError."""
+def load_all(network: PixelNet, path: Path, architecture: str) -> None:
+    """Load a `.pth` or `.safetensors` whose tensors are exactly the architecture's. Raises ModelError."""
     if path.suffix == ".safetensors" and has_card(path):
-        raise ConfigError(f"{path} is a checkpoint of lab, whose card tells what --arch would; leave --arch out")
+        raise ConfigError(f"{path} is a checkpoint of lab, whose card has the architecture; leave --arch out")
     match = load_weights(network.backbone, path)
     head = network.backbone.head.out_features
     if f"{network.backbone.head_name}.weight" in match.reshaped:
-        raise ModelError(f"{path} has another number of outputs than the {head} of --classes; name them all, in order")
+        raise ModelError(f"{path} does not have the {head} outputs that --classes names; name all classes, in order")
     if match.missing or match.reshaped or match.unexpected:
-        raise ModelError(f"{path} is not a whole network of this architecture: {match}; check --arch")
+        raise ModelError(f"{path} does not fit --arch {architecture}: {match}; check --arch")
 
 
 def parse_classes(text: str) -> tuple[ClassName, ...]:
-    """`normal,blast`, or `0=normal,1=blast` with the labels that go into a CSV. Raises ConfigError."""
+    """Read `normal,blast`, or `0=normal,1=blast` with the labels that go into a CSV. Raises ConfigError."""
     parts = [part.strip().partition("=") for part in text.split(",")]
     classes = tuple(ClassName((name or label).strip(), label.strip()) for label, _, name in parts)
     names, labels = {item.name for item in classes}, {item.label for item in classes}

@@ -1,4 +1,4 @@
-"""The temperature that makes probabilities mean what they say: probabilities = softmax(logits / temperature)."""
+"""Temperature scaling, which calibrates probabilities: probabilities = softmax(logits / temperature)."""
 
 import math
 
@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 from infer.core.arrays import Floats
 
 LIMIT = 20.0
-"""A temperature above this, or below its inverse, is no temperature: the likelihood has no maximum."""
+"""A fit above this, or below its inverse, is rejected: the likelihood has no maximum."""
 
 
-FEWEST = 3
-"""With fewer images that are classified right, or wrong, than this, there is nothing to tell confidence by."""
+MIN_IMAGES = 3
+"""With fewer images classified right, or fewer classified wrong, a temperature cannot be fitted."""
 
 
 def fit_temperature(logits: Floats, truth: NDArray[np.int64]) -> float | None:
     """The temperature under which the truth is most likely (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
 
-    The mean negative log-likelihood is convex in 1 / temperature. None where it has no minimum, since logits say
-    nothing, and where fewer than FEWEST images are classified right, or wrong.
+    The mean negative log-likelihood is convex in 1 / temperature. None where it has no minimum, as for logits without
+    information, and where fewer than MIN_IMAGES images are classified right, or wrong.
 
     Args:
         logits: [n, K], n > 0.
@@ -28,16 +28,16 @@ def fit_temperature(logits: Floats, truth: NDArray[np.int64]) -> float | None:
     from scipy.optimize import minimize_scalar
 
     right = int((logits.argmax(axis=1) == truth).sum())
-    if min(right, len(truth) - right) < FEWEST:
+    if min(right, len(truth) - right) < MIN_IMAGES:
         return None
     wide = logits.astype(np.float64)
-    found = minimize_scalar(
+    fit = minimize_scalar(
         lambda log: log_loss(wide / math.exp(log), truth),
         bounds=(-math.log(LIMIT), math.log(LIMIT)),
         method="bounded",
         options={"xatol": 1e-6},
     )
-    temperature = math.exp(found.x)
+    temperature = math.exp(fit.x)
     inside = 1.01 / LIMIT < temperature < LIMIT / 1.01
     return round(temperature, 4) if inside else None
 

@@ -1,4 +1,4 @@
-"""The threshold of a two-class network: from which probability of the second class on an image counts as positive."""
+"""The threshold of a two-class network: the probability of the second class from which an image counts as positive."""
 
 from dataclasses import replace
 
@@ -14,38 +14,38 @@ from infer.model.card import ModelCard, OperatingPoint
 
 
 def with_threshold(card: ModelCard, reference: Reference, table: Table, screen: Screen) -> ModelCard:
-    """The card with the threshold that suits the network's answers to validation images, and a line on it.
+    """The card with a threshold chosen on the network's outputs for validation images; the choice is printed.
 
-    Of several classes there is none, nor where `table`, which the images are of, is not the validation split: a
-    threshold that was chosen on test images would flatter itself there.
+    There is none for more than two classes, and none where the images of `table` are not a validation split: a
+    threshold chosen on test images would make the results on them look better than they are.
     """
     if len(card.classes) != 2:
         return card
     if set(table.splits) != {VALID}:
-        screen.say("no threshold: the gate's images are no validation split, and on a test set none may be chosen")
+        screen.say("no threshold: the gate's images are not a validation split, and a test set must not choose one")
         return card
     scores = softmax(reference.logits / card.temperature)[:, 1]
     threshold = choose_threshold(scores, reference.truth)
     if threshold is None:
-        screen.say(f"no threshold: on these {len(scores)} images none is better than a guess")
+        screen.say(f"no threshold: none is better than a guess on these {len(scores)} images")
         return card
     group_of = dict(zip(table.files(), table.groups, strict=True))
     groups = {group_of[file] for file in reference.files} - {""}
     point = OperatingPoint(threshold, len(scores), len(groups) or None)
-    positive, told = reference.truth == 1, scores.astype(np.float64) >= threshold
+    positive, predicted = reference.truth == 1, scores.astype(np.float64) >= threshold
     screen.say(
-        f"threshold {threshold:.4g} of {card.classes[1]}: sensitivity {told[positive].mean():.2%}, specificity "
-        f"{(~told[~positive]).mean():.2%} on the {point} that it was chosen on"
+        f"threshold {threshold:.4g} of {card.classes[1]}: sensitivity {predicted[positive].mean():.2%}, specificity "
+        f"{(~predicted[~positive]).mean():.2%} on the {point} that it was chosen on"
     )
     return replace(card, operating_point=point)
 
 
 def choose_threshold(scores: Floats, truth: NDArray[np.int64]) -> float | None:
-    """The threshold with the largest sensitivity + specificity - 1 (Youden 1950), of scores >= threshold as positive.
+    """The threshold with the largest sensitivity + specificity - 1 (Youden 1950); scores >= threshold are positive.
 
-    It lies halfway between two neighbouring scores, so that another precision's rounding does not carry images across.
-    Of several such thresholds the lowest is taken, which misses fewest. None where one of the two classes has no image,
-    or where no threshold is better than a guess.
+    It lies halfway between two neighbouring scores, so that another precision's rounding moves no image across it. Of
+    several such thresholds the lowest is taken, which misses the fewest positives. None where one of the two classes
+    has no image, or where no threshold is better than a guess.
 
     Args:
         scores: [n] probability of the second class.
@@ -57,7 +57,7 @@ def choose_threshold(scores: Floats, truth: NDArray[np.int64]) -> float | None:
     levels = np.unique(scores.astype(np.float64))
     above = [len(side) - np.searchsorted(np.sort(side), levels) for side in (scores[positives], scores[~positives])]
     sensitivity, false_alarms = above[0] / positives.sum(), above[1] / (~positives).sum()
-    youden = np.round(sensitivity - false_alarms, 12)  # equal ones must be equal
+    youden = np.round(sensitivity - false_alarms, 12)  # equal values must compare equal
     best = int(np.argmax(youden))
     if youden[best] <= 0:
         return None

@@ -1,4 +1,4 @@
-"""`lab verify FILE`: the gate again, from a finished file and the run or the weights that it was made from."""
+"""`lab verify FILE`: the gate again, for a finished file and the run or the weights that it was made from."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any
 import onnx
 
 from exporter.cam import check_cam, has_cam
-from exporter.finish import check_file
-from exporter.gate import ask_network, gate_devices, pass_gate
+from exporter.finish import check_file_opset
+from exporter.gate import gate_devices, require_parity, run_reference
 from exporter.graph import check_precision
 from exporter.parity import Parity
 from exporter.reference import Reference
@@ -21,74 +21,81 @@ from infer.dataset.source import read_table
 from infer.dataset.table import VALID, Table
 from infer.model.card import ModelCard, read_card
 from infer.model.runs import CHECKPOINT, find_checkpoint
-from infer.verify import model_file, say_evidence
+from infer.verify import choose_model, show_evidence
 from trainer.model.checkpoint import load_checkpoint, weights_sha256
 from trainer.model.network import PixelNet, build_network
 
 
 def verify(config: VerifyConfig, screen: Screen) -> Parity:
-    """Compare a finished file with its network on this machine; what the gate found.
+    """Compare a finished file with its network on this machine; returns the gate's result.
 
     Raises:
-        ParityError: the file has been changed, was made from other weights, or does not answer as the network did.
-        LabError: the file, the run or its images are not usable.
+        ParityError: the file has been changed, was made from other weights, or its outputs differ from the network's.
+        LabError: the file, the run or its images cannot be used.
     """
-    file = model_file(config, screen)
+    file = choose_model(config, screen)
     card = read_card(file)
-    evidence = say_evidence(file, screen)
+    evidence = show_evidence(file, screen)
     try:
-        check_file(file, card.opset or 0)
+        check_file_opset(file, card.opset or 0)
         model = onnx.load(file)
         check_precision(model, card.precision)
     except ExportError as error:
-        raise ParityError(f"{file} is not what its card says: {error}") from error
+        raise ParityError(f"{file} differs from its card: {error}") from error
     devices = gate_devices(config.device, card.precision, screen)
     network, table = _original(config, file, card, screen)
     network.temperature.fill_(card.temperature)
-    reference = ask_network(network, table, card, card.precision, config.gate_images, screen)
+    reference = run_reference(network, table, card, card.precision, config.gate_images, screen)
     if evidence:
-        screen.say(f"the gate's images: {_compared(evidence.found, reference)}")
-    parity = pass_gate(file, reference, config.batch_size, devices, screen, "do not use it here")
+        screen.say(f"the gate's images: {_comparison(evidence.content, reference)}")
+    parity = require_parity(file, reference, config.batch_size, devices, screen, "do not use it here")
     if has_cam(model):
         check_cam(file, reference, devices)
     return parity
 
 
-def _compared(found: Mapping[str, Any], reference: Reference) -> str:
-    """Whether the gate sees what it saw at the export, for people."""
+def _comparison(evidence: Mapping[str, Any], reference: Reference) -> str:
+    """Whether the gate's images have the pixels of the export, for people."""
     count = len(reference.files)
-    if found["images"] != count:
-        return f"{count}, at the export {found['images']}, so their pixels cannot be compared"
-    if found["images_sha256"] == reference.images_sha256:
+    if evidence["images"] != count:
+        return f"{count}, at the export {evidence['images']}, so their pixels cannot be compared"
+    if evidence["images_sha256"] == reference.images_sha256:
         return "the same pixels as at the export"
-    return "NOT the pixels of the export; the images, or this machine's decoder, are others"
+    return "NOT the pixels of the export: the images, or this machine's decoder, differ"
 
 
 def _original(config: VerifyConfig, file: Path, card: ModelCard, screen: Screen) -> tuple[PixelNet, Table]:
-    """The network that the file says it was made from, and the gate's images."""
+    """The network from which the file says it was made, and the gate's images."""
     run = config.run or file.parent
     if config.run is None and not (run / CHECKPOINT).is_file():
         raise ConfigError(
-            f"{file} does not lie in a run; give the run with --run, or measure with the file alone: --data DIR"
+            f"{file} is not in a run's folder; name the run with --run, or measure the file alone with --data DIR"
         )
     if run.is_file() and run.suffix in (".pth", ".pt", ".safetensors") and run.name != CHECKPOINT:
-        if config.data is None:
-            raise ConfigError(f"--run {run} is a file of weights, so --data must say where images for the gate are")
-        network = build_network(card).eval()
-        load_all(network, run)
-        screen.say(f"weights: {run}")
-        _same_weights(card, weights_sha256(network.backbone.state_dict()), file, run)
-        return network, held_out_images(read_table(config.data, screen=screen), card.classes, screen)
+        return _from_weights(config, run, file, card, screen)
     checkpoint = find_checkpoint(run)
     screen.say(f"checkpoint: {checkpoint}")
-    network, own = load_checkpoint(checkpoint)
-    _same_weights(card, own.provenance.get("weights_sha256"), file, checkpoint)
+    network, own_card = load_checkpoint(checkpoint)
+    _require_same_weights(card, own_card.provenance.get("weights_sha256"), file, checkpoint)
     for name in ("architecture", "classes", "pixels", "normalization", "ordered"):
-        if getattr(card, name) != getattr(own, name):
-            raise ParityError(f"the card of {file} tells another {name} than {checkpoint}; export again")
+        if getattr(card, name) != getattr(own_card, name):
+            raise ParityError(f"the card of {file} has other {name} than that of {checkpoint}; export again")
     return network, run_table(checkpoint.parent, card, config.data, screen).split(VALID)
 
 
-def _same_weights(card: ModelCard, sha256: object, file: Path, source: Path) -> None:
+def _from_weights(
+    config: VerifyConfig, weights: Path, file: Path, card: ModelCard, screen: Screen
+) -> tuple[PixelNet, Table]:
+    """A network with weights that were trained elsewhere, and the images of --data."""
+    if config.data is None:
+        raise ConfigError(f"--run {weights} is a file of weights, so --data must name images for the gate")
+    network = build_network(card).eval()
+    load_all(network, weights, card.architecture)
+    screen.say(f"weights: {weights}")
+    _require_same_weights(card, weights_sha256(network.backbone.state_dict()), file, weights)
+    return network, held_out_images(read_table(config.data, screen=screen), card.classes, screen)
+
+
+def _require_same_weights(card: ModelCard, sha256: object, file: Path, source: Path) -> None:
     if card.provenance.get("weights_sha256") != sha256:
-        raise ParityError(f"{file} was made from other weights than {source} holds; name its own --run")
+        raise ParityError(f"{file} was made from other weights than those in {source}; name its own with --run")

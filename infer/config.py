@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob
 from infer.core.output_paths import bad_list, progress_file, require_file_name
+from infer.core.text import joined
 from infer.model.providers import AUTO, PROVIDERS
 
 DEVICES = (AUTO, *(provider.device for provider in PROVIDERS))
@@ -25,7 +26,7 @@ Tta = Literal["none", "flips", "d4", "five-crop", "ten-crop"]
 INPUT, OUTPUT, MODEL, REPORT = "Input", "Output", "Model and device", "Report"
 """Panels of the options in help, beside the first one."""
 
-_DEVICES_TEXT = f"{', '.join(DEVICES[:-1])} or {DEVICES[-1]}"
+_DEVICES_TEXT = joined(DEVICES, "or")
 MODEL_HELP = "ONNX file or run."
 NEWEST = "newest export in runs/"
 DEVICE_HELP = f"Device: {_DEVICES_TEXT}. Auto reports its choice; cuda never falls back to the CPU."

@@ -1,4 +1,4 @@
-"""`lab inspect`: what a model file or checkpoint says of itself."""
+"""`lab inspect`: what a model file or checkpoint says about itself."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,22 +16,18 @@ from infer.model.providers import short_name
 from infer.model.runs import CHECKPOINT, find_model
 from infer.reports.metric_text import describe_threshold
 
+MAX_FLIPS = 3
+"""The number of differing labels that are shown with their margins."""
+
 
 def describe(path: Path) -> RichTable:
-    """Everything in a file's header and card as a table of two columns; a run's folder means its model or checkpoint.
+    """A table of everything in a file's header, card and evidence; a run's folder means its model or checkpoint.
 
     Raises:
         ModelError: there is no such file, or it has no card.
     """
     if path.is_dir():
-        try:
-            path = find_model(path)
-        except ModelError:
-            if not (path / CHECKPOINT).is_file():
-                raise ModelError(
-                    f"{path} is no run: it holds neither a model nor a {CHECKPOINT}; name a file"
-                ) from None
-            path = path / CHECKPOINT
+        path = _file_of_run(path)
     card = read_card(path)
     table = RichTable(show_header=False)
     table.add_column()
@@ -39,6 +35,16 @@ def describe(path: Path) -> RichTable:
     for name, value in [*_file_rows(path, card), *_card_rows(card)]:
         table.add_row(name, Text(shown(value)))
     return table
+
+
+def _file_of_run(run: Path) -> Path:
+    """The run's model, or else its checkpoint. Raises ModelError where it has neither."""
+    try:
+        return find_model(run)
+    except ModelError:
+        if (run / CHECKPOINT).is_file():
+            return run / CHECKPOINT
+        raise ModelError(f"{run} is not a run: it has neither a model nor a {CHECKPOINT}; name a file") from None
 
 
 def _file_rows(path: Path, card: ModelCard) -> list[tuple[str, str]]:
@@ -63,38 +69,41 @@ def _file_rows(path: Path, card: ModelCard) -> list[tuple[str, str]]:
 def _evidence_rows(evidence: Evidence | None) -> list[tuple[str, str]]:
     if evidence is None:
         return [("gate", "no evidence: lab export did not finish this file")]
-    found = evidence.found
-    rule = ", ".join(f"{name} {value:g}" for name, value in found["rule"].items())
-    rows = [("gate", evidence.summary), ("gate rule", f"{rule} (docs/export.md)")]
-    for check in found["checks"]:
-        low, high = check.get("accuracy_difference") or (0, 0)
-        allowed = check.get("tolerance")
-        told = [
-            f"{check['images']} images",
-            f"largest logit difference {check['logit_difference']:.1e}" + (f" of {allowed:.1e}" if allowed else ""),
-            f"99.9% below {check['logit_p999']:.1e}",
-            f"average error {check.get('noise') or 0:.1e}",
-            f"labels that differ: {check['labels_differ']}{_margins(check)}",
-            f"accuracy {check['accuracy']:.2%}, the network's {check['network_accuracy']:.2%}",
-            f"difference {100 * low:+.1f} to {100 * high:+.1f} points (95%)",
-        ]
-        where = f"{short_name(check['provider'])} batch {check['batch']}"
-        rows.append((f"gate {where}", ", ".join(told)))
-    when = [str(found.get(name, "?")) for name in ("when", "machine", "onnxruntime")]
+    content = evidence.content
+    rule = ", ".join(f"{name} {value:g}" for name, value in content["rule"].items())
+    when, machine, runtime = (str(content.get(name, "?")) for name in ("when", "machine", "onnxruntime"))
     return [
-        *rows,
-        ("gate images sha256", str(found["images_sha256"])),
-        ("graph weights sha256", str(found.get("graph_weights_sha256", "?"))),
-        ("sha256 of what is before", str(found["sha256_before"])),
-        ("gate run", f"{when[0]}, {when[1]}, ONNX Runtime {when[2]}"),
+        ("gate", evidence.summary),
+        ("gate rule", f"{rule} (docs/export.md)"),
+        *map(_check_row, content["checks"]),
+        ("gate images sha256", str(content["images_sha256"])),
+        ("graph weights sha256", str(content.get("graph_weights_sha256", "?"))),
+        ("sha256 before evidence", str(content["sha256_before"])),
+        ("gate run", f"{when}, {machine}, ONNX Runtime {runtime}"),
     ]
 
 
-def _margins(check: Mapping[str, Any], most: int = 3) -> str:
+def _check_row(check: Mapping[str, Any]) -> tuple[str, str]:
+    """One provider and batch size of the gate."""
+    low, high = check.get("accuracy_difference") or (0, 0)
+    tolerance = check.get("tolerance")
+    parts = [
+        f"{check['images']} images",
+        f"largest logit difference {check['logit_difference']:.1e}" + (f" of {tolerance:.1e}" if tolerance else ""),
+        f"99.9% below {check['logit_p999']:.1e}",
+        f"average error {check.get('noise') or 0:.1e}",
+        f"labels that differ: {check['labels_differ']}{_margins(check)}",
+        f"accuracy {check['accuracy']:.2%}, the network's {check['network_accuracy']:.2%}",
+        f"difference {100 * low:+.1f} to {100 * high:+.1f} points (95%)",
+    ]
+    return f"gate {short_name(check['provider'])} batch {check['batch']}", ", ".join(parts)
+
+
+def _margins(check: Mapping[str, Any]) -> str:
     """The margins of the first labels that differ: ` (image 3 by 0.01, ...)`."""
-    told = [f"image {flip['image']} by {flip['margin']:.2g}" for flip in (check.get("flips") or ())[:most]]
-    more = f" and {check['labels_differ'] - len(told)} more" if check["labels_differ"] > len(told) else ""
-    return f" ({', '.join(told)}{more})" if told else ""
+    first = [f"image {flip['image']} by {flip['margin']:.2g}" for flip in (check.get("flips") or ())[:MAX_FLIPS]]
+    more = f" and {check['labels_differ'] - len(first)} more" if check["labels_differ"] > len(first) else ""
+    return f" ({', '.join(first)}{more})" if first else ""
 
 
 def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
@@ -110,18 +119,17 @@ def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
         ("normalisation", str(card.normalization)),
         ("temperature", str(card.temperature)),
         ("threshold", describe_threshold(card)),
-        *_flat(card.provenance),
+        *_flattened(card.provenance),
     ]
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def _flattened(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Nested values as rows, named `outer inner`."""
     rows: list[tuple[str, str]] = []
     for name, value in values.items():
         if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{name} ")
+            rows += _flattened(value, f"{prefix}{name} ")
         else:
-            rows.append(
-                (f"{prefix}{name}".replace("_", " "), f"{value:.4f}" if isinstance(value, float) else str(value))
-            )
+            text = f"{value:.4f}" if isinstance(value, float) else str(value)
+            rows.append((f"{prefix}{name}".replace("_", " "), text))
     return rows

@@ -1,4 +1,4 @@
-"""`lab verify FILE --data DIR`: what can be checked with a file alone, without torch: its bytes and its accuracy."""
+"""`lab verify FILE --data DIR`: check a file by itself, without torch: its bytes and its accuracy."""
 
 from pathlib import Path
 
@@ -18,62 +18,79 @@ from infer.model.session import Session
 from infer.pipeline.classify_table import classify_table
 
 
-def recheck(config: VerifyConfig, screen: Screen) -> None:
-    """Measure a file's accuracy on a labelled data set, and hold it to its evidence where the images are the gate's.
+def verify_accuracy(config: VerifyConfig, screen: Screen) -> None:
+    """Measure a file's accuracy on a labelled data set; on the gate's own pixels it must be that of the evidence.
 
     Raises:
-        ParityError: the file has been changed, has no evidence, or is not as accurate as it was on the same images.
-        LabError: the file or the images are not usable.
+        ParityError: the file has been changed, has no evidence, or is not as accurate as it was on the same pixels.
+        LabError: the file or the images cannot be used.
     """
     if config.data is None:
-        raise ConfigError("a data set is needed: --data DIR")
-    file = model_file(config, screen)
+        raise ConfigError("a file by itself is verified on a labelled data set; name one with --data DIR")
+    file = choose_model(config, screen)
     card = read_card(file)
-    evidence = say_evidence(file, screen)
+    evidence = show_evidence(file, screen)
     session = Session(file, config.device)
     screen.say(f"device: {session.provider}" + (f" ({session.reason})" if session.reason else ""))
-    table = read_table(config.data, screen=screen)
-    table = held_out_images(table, card.classes, screen)
+    table = held_out_images(read_table(config.data, screen=screen), card.classes, screen)
     table = table.take(spread(len(table), config.gate_images))
     result = classify_table(session, table, config.batch_size, table.name, screen)
-    count, right = len(result.truth), int((result.predicted == result.truth).sum())
-    low, high = wilson(right, count)
-    screen.say(f"accuracy: {right / count:.2%} of {count} images (95%: {low:.1%} to {high:.1%})")
+    count, correct = len(result.truth), int((result.predicted == result.truth).sum())
+    low, high = wilson(correct, count)
+    screen.say(f"accuracy: {correct / count:.2%} of {count} images (95%: {low:.1%} to {high:.1%})")
     if evidence is None:
         raise ParityError(
-            f"{file} carries no evidence to hold it to, so nothing is verified; verify it against its --run"
+            f"{file} has no evidence to compare with, so nothing is verified; verify it against its --run"
         )
-    check = max(evidence.found["checks"], key=lambda item: int(item["images"]))
-    told = float(check["accuracy"])
-    if count != evidence.found["images"]:
-        screen.say(f"at the export: {told:.2%} of {evidence.found['images']} images; on other images, so no verdict")
-        return
-    if _digest(table, card.pixels) != evidence.found["images_sha256"]:
-        screen.say(f"at the export: {told:.2%}; on other images, or this machine's decoder is another, so no verdict")
-        return
-    screen.say(f"at the export: {told:.2%}, on these very pixels")
-    allowed = max(1, float(evidence.found["rule"].get("accuracy", 0)) * count)
-    if abs(right - told * count) > allowed + 1e-6:
-        raise ParityError(f"{file} is not as accurate as it was at its export, on the same images")
+    if _same_pixels(table, card.pixels, count, evidence, screen):
+        _require_accuracy(file, correct, count, evidence)
 
 
-def model_file(config: VerifyConfig, screen: Screen) -> Path:
-    """The file that is meant, which is said. Raises ModelError."""
+def choose_model(config: VerifyConfig, screen: Screen) -> Path:
+    """The file that was named, or the newest; it is printed. Raises ModelError."""
     file = find_model(config.file) if config.file else newest_model()
     screen.say(f"model: {file}")
     return file
 
 
-def say_evidence(file: Path, screen: Screen) -> Evidence | None:
-    """Show what a file says that its gate found. Raises ParityError where it has been changed since."""
+def show_evidence(file: Path, screen: Screen) -> Evidence | None:
+    """Show the gate's result that a file carries. Raises ParityError where the file has been changed since."""
     evidence = read_evidence(file)
     if evidence is None:
-        screen.say(f"evidence: {file} carries none; it is no file that lab export finished")
+        screen.say(f"evidence: none in {file}; lab export did not finish this file")
         return None
     if not evidence.intact:
-        raise ParityError(f"{file} has been changed since it was proven; export it again")
+        raise ParityError(f"{file} has been changed since lab export wrote it; export it again")
     screen.say(f"evidence: {evidence.summary}; not a byte has changed since")
     return evidence
+
+
+def _same_pixels(table: Table, spec: PixelSpec, count: int, evidence: Evidence, screen: Screen) -> bool:
+    """Whether these images have the pixels of the gate at the export, which is printed."""
+    exported = f"at the export: {_exported_accuracy(evidence):.2%}"
+    images = evidence.content["images"]
+    if count != images:
+        screen.say(f"{exported} of {images} images; on other images, so no verdict")
+        return False
+    if _digest(table, spec) != evidence.content["images_sha256"]:
+        screen.say(f"{exported}; on other images, or this machine's decoder differs, so no verdict")
+        return False
+    screen.say(f"{exported}, on the same pixels")
+    return True
+
+
+def _require_accuracy(file: Path, correct: int, count: int, evidence: Evidence) -> None:
+    """Raises ParityError where the accuracy differs from the export's by more than the gate allows."""
+    allowed = max(1, float(evidence.content["rule"].get("accuracy", 0)) * count)
+    if abs(correct - _exported_accuracy(evidence) * count) > allowed + 1e-6:
+        raise ParityError(
+            f"the accuracy of {file} differs from that at its export, on the same pixels; export it again"
+        )
+
+
+def _exported_accuracy(evidence: Evidence) -> float:
+    """The file's accuracy at its export, on all of the gate's images."""
+    return float(max(evidence.content["checks"], key=lambda check: int(check["images"]))["accuracy"])
 
 
 def _digest(table: Table, spec: PixelSpec) -> str:

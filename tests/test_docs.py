@@ -138,7 +138,7 @@ def test_the_page_on_the_file_names_every_key_of_the_card_and_of_the_evidence(mo
     assert evidence is not None
     for key in (*json.loads(read_card(model).to_json()), "sha256_before", "checks", "rule", "when", "machine"):
         assert f"`{key}`" in PAGE, key
-    for key in evidence.found:
+    for key in evidence.content:
         assert f"`{key}`" in PAGE, key
     for step in PIXEL_STEPS:
         assert f"`{step}`" in PAGE, step

@@ -10,6 +10,12 @@ def listed(names: Sequence[str], limit: int = 5) -> str:
     return f"{first} and {len(names) - limit} more" if len(names) > limit else first
 
 
+def joined(names: Sequence[str], conjunction: str) -> str:
+    """Names with a conjunction before the last: `a, b and c`."""
+    *others, last = names
+    return f"{', '.join(others)} {conjunction} {last}" if others else last
+
+
 def shown(text: str) -> str:
     """The text with line breaks, control characters and undecodable bytes as escapes, on one line."""
     safe = text.encode("utf-8", "backslashreplace").decode()

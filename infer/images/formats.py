@@ -3,6 +3,8 @@
 import functools
 from dataclasses import dataclass
 
+from infer.core.text import joined
+
 
 @dataclass(frozen=True)
 class ImageFormat:
@@ -44,5 +46,4 @@ def pillow_names() -> list[str]:
 
 def format_names() -> str:
     """For messages: `JPEG, PNG, BMP, TIFF, WebP and GIF`."""
-    *first, last = (item.name for item in FORMATS)
-    return f"{', '.join(first)} and {last}"
+    return joined([item.name for item in FORMATS], "and")

@@ -1,7 +1,7 @@
-"""What a model file says of itself, and how to read that from a checkpoint or an ONNX file without loading either.
+"""A model file's card, and how to read it from a checkpoint or an ONNX file without loading either.
 
-The card travels as JSON under the key `lab.card`: in a checkpoint's safetensors metadata and in an ONNX file's
-`metadata_props`. Nothing that predicts is ever asked for on the command line again.
+The card is JSON under the key `lab.card`: in a checkpoint's safetensors metadata and in an ONNX file's
+`metadata_props`. It has everything that prediction needs, so that no option repeats it.
 """
 
 import json
@@ -13,15 +13,15 @@ from typing import Any
 from infer.core.errors import ModelError
 from infer.images.preprocess import PixelSpec
 from infer.model.onnx_reader import read_header
+from infer.model.precision import PRECISIONS
 
 CARD_KEY = "lab.card"
 VERSION = 1
-PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True)
 class ClassName:
-    """One class: the name that people read, and the label that goes into a CSV, text kept as it was read."""
+    """One class: its name for people, and its label for CSVs, kept as the text that was read."""
 
     name: str
     label: str
@@ -31,7 +31,7 @@ class ClassName:
 
 
 def class_index(classes: Sequence[ClassName]) -> dict[str, int]:
-    """What may stand for a class in a table or a folder's name, its label or its name, to its index."""
+    """Class index by label and by name: a table or a folder may use either for a class."""
     names = {item.name: index for index, item in enumerate(classes)}
     return names | {item.label: index for index, item in enumerate(classes)}
 
@@ -43,7 +43,7 @@ class Normalization:
     mean: tuple[float, float, float]
     matrix: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
     per_image: bool = False
-    """Whether each channel of y then has the image's own mean m and variance v removed: (y - m) / sqrt(v + EPSILON)."""
+    """Whether each channel of y is then normalised by its mean and variance: (y - mean) / sqrt(variance + EPSILON)."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.per_image, bool):
@@ -56,15 +56,15 @@ class Normalization:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Normalization":
-        """Raises KeyError, TypeError or ValueError for what a card would not hold; `per_image` may be missing."""
+        """Read a card's value; `per_image` may be missing. Raises KeyError, TypeError or ValueError for any other."""
         red, green, blue = data["mean"]
-        one, two, three = (tuple(row) for row in data["matrix"])
-        return cls((red, green, blue), (one, two, three), data.get("per_image", False))
+        first, second, third = (tuple(row) for row in data["matrix"])
+        return cls((red, green, blue), (first, second, third), data.get("per_image", False))
 
     def __str__(self) -> str:
         """For people: `(x / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]`."""
         mean, rows = _short(self.mean), self.matrix
-        scale = [rows[place][place] for place in range(3)]
+        scale = [rows[channel][channel] for channel in range(3)]
         if any(rows[i][j] for i in range(3) for j in range(3) if i != j) or not all(scale):
             text = f"[{', '.join(map(_short, rows))}] @ (x / 255 - {mean})"
         else:
@@ -78,18 +78,18 @@ def _short(values: Sequence[float]) -> str:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """Of two classes: from which probability of the second on an image is positive, chosen on validation images."""
+    """The threshold of a two-class model, chosen on validation images."""
 
     threshold: float
-    """In [0, 1], of the probability with the card's temperature; that very probability is positive."""
+    """In [0, 1]: an image is positive where the second class has at least this probability, temperature included."""
     images: int
-    """On how many validation images it was chosen."""
+    """The number of validation images on which it was chosen."""
     groups: int | None
-    """On how many patients; None where none is known."""
+    """The number of their patients; None where patients are not known."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
-            raise ValueError(f"a threshold lies between 0 and 1, got {self.threshold}")
+            raise ValueError(f"a threshold must be between 0 and 1, got {self.threshold}")
 
     def __str__(self) -> str:
         patients = f" of {self.groups} patients" if self.groups else ""
@@ -97,43 +97,43 @@ class OperatingPoint:
 
 
 EPSILON = 1e-5
-"""Keeps an image of one colour from being divided by 0: a standard deviation of 0.8 of the 255 levels, at scale 1."""
+"""Prevents division by 0 for an image of one colour: a standard deviation of 0.8 of the 255 levels, at scale 1."""
 IMAGENET = Normalization.per_channel((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """All that is needed to predict with a network, and where it came from."""
+    """Everything that is needed to predict with a network, and its provenance."""
 
     architecture: str
     classes: tuple[ClassName, ...]
     pixels: PixelSpec
     normalization: Normalization
     ordered: bool
-    """Whether the classes are grades, so that a distance between them means something."""
+    """Whether the classes are grades, so that a distance between them has a meaning."""
     temperature: float = 1.0
     """probabilities = softmax(logits / temperature)"""
     operating_point: OperatingPoint | None = None
-    """None where there are several classes, or no validation images to choose it on."""
+    """None where there are more than two classes, or no validation images to choose it on."""
     precision: str = "fp32"
     opset: int | None = None
-    """Of the ONNX file; None in a checkpoint."""
+    """The ONNX file's opset; None in a checkpoint."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """`weights_sha256`, `data` (name, fingerprint, images per class), `validation` metrics, `versions`; JSON values."""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
-            raise ValueError(f"a card's precision is one of {', '.join(PRECISIONS)}, got {self.precision}")
-        told = (self.provenance, *(self.provenance.get(name, {}) for name in ("data", "versions")))
-        if not all(isinstance(item, Mapping) for item in told):
-            raise ValueError("a card's provenance, data and versions are given by name")
+            raise ValueError(f"a card's precision must be one of {', '.join(PRECISIONS)}, got {self.precision}")
+        parts = (self.provenance, *(self.provenance.get(name, {}) for name in ("data", "versions")))
+        if not all(isinstance(part, Mapping) for part in parts):
+            raise ValueError("a card's provenance, data and versions must be JSON objects")
         if len(self.classes) < 2 or not self.temperature > 0:
-            raise ValueError("a card needs two classes and a temperature above 0")
+            raise ValueError("a card needs at least two classes and a temperature above 0")
         if self.operating_point and len(self.classes) != 2:
-            raise ValueError("only a card of two classes has an operating point")
+            raise ValueError("only a card of two classes may have an operating point")
         for values in ([item.name for item in self.classes], [item.label for item in self.classes]):
             if len(set(values)) < len(values):
-                raise ValueError(f"two classes have one name: {values}")
+                raise ValueError(f"two classes have the same name: {values}")
 
     def to_json(self) -> str:
         """One line of JSON; the same card always gives the same text."""
@@ -142,7 +142,7 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, text: str, source: Path) -> "ModelCard":
-        """Raises ModelError, naming `source`, for a card of a newer version or one that is damaged."""
+        """Read a card. Raises ModelError, which names `source`, for a card of a newer version or a damaged one."""
         try:
             data = json.loads(text)
             version = data.pop("version")
@@ -161,41 +161,41 @@ class ModelCard:
                 }
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            what = f"{type(error).__name__}: {error}"
-            raise ModelError(f"the card in {source} cannot be read ({what}); train or export again") from error
+            reason = f"{type(error).__name__}: {error}"
+            raise ModelError(f"the card in {source} cannot be read ({reason}); train or export again") from error
 
     @property
     def trained_on(self) -> str:
         """The training data's name, for people."""
-        elsewhere = f"data unknown ({self.provenance['weights']})" if "weights" in self.provenance else "unknown data"
-        return str(self.provenance.get("data", {}).get("name", elsewhere))
+        weights = self.provenance.get("weights")
+        unknown = f"data unknown ({weights})" if weights is not None else "unknown data"
+        return str(self.provenance.get("data", {}).get("name", unknown))
 
     @property
     def most_frequent(self) -> int:
-        """Index of the class with the most training images; 0 where the card does not tell."""
+        """Index of the class with the most training images; 0 where they are not known."""
         counts = self.provenance.get("data", {}).get("train") or [1]
         return max(range(len(counts)), key=lambda index: counts[index])
 
 
 def read_card(path: Path) -> ModelCard:
-    """The card of a `.safetensors` checkpoint or an ONNX file, from the file's header alone.
+    """Read the card of a `.safetensors` checkpoint or an ONNX file, from the file's header alone.
 
     Raises:
-        ModelError: there is no such file, it is of another kind, or it has no card or one of a newer version.
+        ModelError: there is no such file, it is of another type, or it has no card or one of a newer version.
     """
     metadata = _checkpoint_metadata(path) if path.suffix == ".safetensors" else read_header(path).metadata
     if CARD_KEY not in metadata:
-        brought = (
-            "; lab export can bring weights trained elsewhere: see --arch" if path.suffix == ".safetensors" else ""
-        )
+        weights = "; for weights that were trained elsewhere, see --arch of lab export"
         raise ModelError(
-            f"{path} has no card, so lab cannot know its classes or pixels; use a file that lab wrote{brought}"
+            f"{path} has no card, so lab cannot know its classes or pixels; use a file that lab wrote"
+            f"{weights if path.suffix == '.safetensors' else ''}"
         )
     return ModelCard.from_json(metadata[CARD_KEY], path)
 
 
 def has_card(path: Path) -> bool:
-    """Whether a `.safetensors` file has a card. Raises ModelError for what is no such file."""
+    """Whether a `.safetensors` file has a card. Raises ModelError where it is not such a file."""
     return CARD_KEY in _checkpoint_metadata(path)
 
 

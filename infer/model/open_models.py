@@ -7,10 +7,10 @@ import PIL
 
 from infer.config import Device, PredictConfig
 from infer.core.console import Screen
-from infer.core.cpu import int8_problem
 from infer.core.errors import ConfigError
 from infer.core.text import listed
 from infer.images.tta import check_tta
+from infer.model.precision import PRECISIONS
 from infer.model.runs import find_model, newest_model
 from infer.model.session import Session
 
@@ -24,7 +24,7 @@ def open_model(path: Path | None, device: Device, screen: Screen, say_device: bo
     if say_device:
         tuned = session.options != session.provider.default_options(card.precision)
         screen.say(f"device: {session.provider}{why}{', with options that --tune chose' if tuned else ''}")
-    if card.precision == "int8" and (problem := int8_problem()):
+    if problem := PRECISIONS[card.precision].find_problem():
         screen.say(f"note: {problem}")
     trained_with, here = str(card.provenance.get("versions", {}).get("pillow", "")), PIL.__version__
     if trained_with and trained_with.partition(".")[0] != here.partition(".")[0]:

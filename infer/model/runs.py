@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from infer.core.errors import DataError, ModelError
+from infer.model.precision import PRECISIONS
 
 RUNS = Path("runs")
 RECIPE = "recipe.toml"
@@ -14,7 +15,6 @@ REPORT = "report"
 """In a run: the folder of the report on its validation images; the reports beside it begin so."""
 CHECKPOINT = "best.safetensors"
 SNAPSHOT = "last.ckpt"
-MODELS = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 
 
 def newest_run(runs: Path = RUNS) -> Path:
@@ -27,7 +27,7 @@ def newest_run(runs: Path = RUNS) -> Path:
 
 def newest_model(runs: Path = RUNS) -> Path:
     """The ONNX file below `runs` that was written last. Raises ModelError where there is none."""
-    models = [path for name in MODELS.values() for path in runs.glob(f"*/{name}")]
+    models = [path for item in PRECISIONS.values() for path in runs.glob(f"*/{item.file_name}")]
     if not models:
         raise ModelError(f"there is no exported model in {runs}/; run `lab export`, or name a file")
     return max(models, key=lambda path: (path.stat().st_mtime_ns, path))
@@ -36,7 +36,8 @@ def newest_model(runs: Path = RUNS) -> Path:
 def find_model(path: Path) -> Path:
     """The ONNX file that a path means: itself, or the one in a run's folder. Raises ModelError."""
     if path.is_dir():
-        present = [path / name for name in MODELS.values() if (path / name).is_file()]
+        names = (item.file_name for item in PRECISIONS.values())
+        present = [path / name for name in names if (path / name).is_file()]
         if not present:
             raise ModelError(f"there is no exported model in {path}; run `lab export {path}` first")
         return present[0]

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 
 from exporter.cam import add_cam, check_cam, has_cam
 from exporter.graph import at_precision, build_graph, finish
-from exporter.reference import ask
+from exporter.reference import compute_reference
 from infer.core.errors import ExportError, ParityError
 from infer.model.card import read_card
 from infer.model.session import Session
@@ -105,7 +105,7 @@ def test_an_exported_file_has_the_maps_and_predicts_as_one_without_them(exported
 def test_maps_that_do_not_add_up_are_found(exported: Path, run: Path, cells: Path, tmp_path: Path) -> None:
     network, _ = load_checkpoint(run / "best.safetensors")
     files = [str(path) for path in sorted((cells / "test").iterdir())[:4]]
-    reference = ask(network, files, np.zeros(4, dtype=np.int64), read_card(exported).pixels)
+    reference = compute_reference(network, files, np.zeros(4, dtype=np.int64), read_card(exported).pixels)
     check_cam(exported, reference, ["cpu"])
     model = onnx.load(exported)
     (weight,) = [tensor for tensor in model.graph.initializer if tensor.name == "cam.weight"]

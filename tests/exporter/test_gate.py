@@ -1,4 +1,4 @@
-"""The gate catches what it is there for: each test plants one fault in a good file."""
+"""The gate catches faults: each test plants one in a good file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from PIL import Image
 from exporter.gate import gate_devices, run_gate
 from exporter.graph import at_precision, build_graph
 from exporter.parity import Parity, parity_table
-from exporter.reference import Reference, ask
+from exporter.reference import Reference, compute_reference
 from infer.core.console import Screen
 from infer.core.errors import DeviceError, ModelError
 from infer.dataset.table import spread
@@ -27,18 +27,18 @@ COUNT = 40
 AS_THEY_ARE = PixelSpec(steps=(), canvas=(32, 32), window=(32, 32), reduced_decode=False)
 
 
-def answers(folder: Path, network: PixelNet) -> Reference:
-    """A network's answers to random images, which are written as files."""
+def reference_of(folder: Path, network: PixelNet) -> Reference:
+    """A network's outputs for random images, which are written as files."""
     files = [str(folder / f"{k:02}.png") for k in range(COUNT)]
     for file, pixels in zip(files, images(COUNT), strict=True):
         Image.fromarray(pixels).save(file)
-    return ask(network, files, np.random.default_rng(1).integers(0, 3, COUNT), AS_THEY_ARE)
+    return compute_reference(network, files, np.random.default_rng(1).integers(0, 3, COUNT), AS_THEY_ARE)
 
 
 def gate(model: onnx.ModelProto, tmp_path: Path, network: PixelNet | None = None, batch: int = 16) -> Parity:
     """Run the gate on a model file with random images and truth."""
     (tmp_path / "draft.onnx").write_bytes(model.SerializeToString())
-    return run_gate(tmp_path / "draft.onnx", answers(tmp_path, network or tiny()), batch, ["cpu"])
+    return run_gate(tmp_path / "draft.onnx", reference_of(tmp_path, network or tiny()), batch, ["cpu"])
 
 
 @pytest.fixture(scope="module")
@@ -98,13 +98,13 @@ def test_a_wrong_mean_is_caught(good: bytes, tmp_path: Path) -> None:
     assert gate(model, tmp_path).failures
 
 
-def test_a_file_for_one_batch_size_is_tried_at_that_size_alone(tmp_path: Path) -> None:
+def test_a_file_for_one_batch_size_is_tried_at_that_size_only(tmp_path: Path) -> None:
     parity = gate(build_graph(tiny(), make_card(opset=17), batch=6), tmp_path)
     assert [(check.batch, check.images) for check in parity.checks] == [(6, COUNT)]
     assert not parity.failures
 
 
-def test_a_graph_that_takes_some_batch_sizes_alone_is_caught(good: bytes, tmp_path: Path) -> None:
+def test_a_graph_that_takes_only_some_batch_sizes_is_caught(good: bytes, tmp_path: Path) -> None:
     model = loaded(good)
     graph = model.graph
     shape = numpy_helper.from_array(np.array([2, 32, 32, 3]), "only_two")
@@ -132,17 +132,17 @@ def test_wrong_probabilities_beside_right_logits_are_caught(
 ) -> None:
     model = loaded(good)
     graph = model.graph
-    place = next(place for place, node in enumerate(graph.node) if node.op_type == "Softmax")
-    inputs = [graph.node[place].input[0]]
+    position = next(index for index, node in enumerate(graph.node) if node.op_type == "Softmax")
+    inputs = [graph.node[position].input[0]]
     if other is not None:
         graph.initializer.append(numpy_helper.from_array(np.array(other, dtype=np.float32), "other"))
         inputs.append("other")
-    graph.node.insert(place, helper.make_node(kind, inputs, ["turned"]))
-    graph.node[place + 1].input[0] = "turned"
+    graph.node.insert(position, helper.make_node(kind, inputs, ["turned"]))
+    graph.node[position + 1].input[0] = "turned"
     assert any("probabilities" in line for line in gate(model, tmp_path).failures)
 
 
-def test_a_network_that_answers_nan_is_not_equal_to_anything(good: bytes, tmp_path: Path) -> None:
+def test_a_network_whose_outputs_are_nan_fails(good: bytes, tmp_path: Path) -> None:
     network = tiny()
     network.resnet.fc.bias.data[0] = float("nan")
     assert "NaN" in gate(loaded(good), tmp_path, network).failures[0]
@@ -180,13 +180,13 @@ def test_half_precision_passes_and_a_fault_in_it_does_not(
     assert gate(model, tmp_path, varied()).failures
 
 
-def test_more_flips_than_half_precision_explains_are_told(half: bytes, tmp_path: Path) -> None:
+def test_more_flips_than_half_precision_explains_are_reported(half: bytes, tmp_path: Path) -> None:
     model = loaded(half)
     edit_initializer(model, first_kernel, lambda array: array[:, ::-1].copy())
     assert any("labels differ" in line for line in gate(model, tmp_path, varied()).failures)
 
 
-def test_the_table_tells_which_row_fails(good: bytes, tmp_path: Path, heard: tuple) -> None:
+def test_the_table_shows_which_row_fails(good: bytes, tmp_path: Path, heard: tuple) -> None:
     screen, text = heard
     model = loaded(good)
     edit_initializer(model, lambda array: array.ndim == 2, lambda array: array * 2)
@@ -195,8 +195,10 @@ def test_the_table_tells_which_row_fails(good: bytes, tmp_path: Path, heard: tup
 
 
 @pytest.mark.parametrize("batch", [3, 16, 64])
-def test_a_fault_on_the_last_image_alone_is_seen_at_any_full_size(good: bytes, tmp_path: Path, batch: int) -> None:
-    reference = answers(tmp_path, tiny())
+def test_a_fault_on_only_the_last_image_is_caught_at_any_full_batch_size(
+    good: bytes, tmp_path: Path, batch: int
+) -> None:
+    reference = reference_of(tmp_path, tiny())
     reference.logits[-1] += 1
     (tmp_path / "draft.onnx").write_bytes(good)
     checks = run_gate(tmp_path / "draft.onnx", reference, batch, ["cpu"]).checks
@@ -204,14 +206,14 @@ def test_a_fault_on_the_last_image_alone_is_seen_at_any_full_size(good: bytes, t
     assert checks[-1].failures
 
 
-def test_a_gate_on_a_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch, quiet: Screen) -> None:
+def test_a_gate_on_a_gpu_that_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatch, quiet: Screen) -> None:
     pretend_cuda(monkeypatch, "no NVIDIA driver is installed")
     assert gate_devices("cpu", "fp32", quiet) == gate_devices("auto", "fp16", quiet) == ["cpu"]
     with pytest.raises(DeviceError, match="no NVIDIA driver is installed"):
         gate_devices("cuda", "fp16", quiet)
 
 
-def test_both_providers_are_tried_where_a_gpu_is_and_int8_on_the_cpu_alone(
+def test_the_gate_runs_on_the_gpu_too_where_there_is_one_and_int8_on_the_cpu_only(
     monkeypatch: pytest.MonkeyPatch, heard: tuple
 ) -> None:
     pretend_cuda(monkeypatch, None)
@@ -225,7 +227,7 @@ def test_both_providers_are_tried_where_a_gpu_is_and_int8_on_the_cpu_alone(
 
 
 def test_a_file_that_is_no_model_is_an_error(tmp_path: Path) -> None:
-    reference = answers(tmp_path, tiny())
+    reference = reference_of(tmp_path, tiny())
     (tmp_path / "draft.onnx").write_bytes(b"hello")
     with pytest.raises(ModelError, match="is not an ONNX file"):
         run_gate(tmp_path / "draft.onnx", reference, 16, ["cpu"])
@@ -241,24 +243,24 @@ def test_cuda_runs_every_node_and_its_graphs_capture_the_file(good: bytes, tmp_p
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     providers = [("CUDAExecutionProvider", {"enable_cuda_graph": "1", "use_tf32": "0"})]
     session = ort.InferenceSession(good, options, providers=providers)
-    given = ort.OrtValue.ortvalue_from_numpy(images(4), "cuda", 0)
-    answer = ort.OrtValue.ortvalue_from_shape_and_type([4, 3], np.float32, "cuda", 0)
+    images_on_gpu = ort.OrtValue.ortvalue_from_numpy(images(4), "cuda", 0)
+    logits = ort.OrtValue.ortvalue_from_shape_and_type([4, 3], np.float32, "cuda", 0)
     binding = session.io_binding()
-    binding.bind_ortvalue_input("images", given)
-    binding.bind_ortvalue_output("logits", answer)
+    binding.bind_ortvalue_input("images", images_on_gpu)
+    binding.bind_ortvalue_output("logits", logits)
     session.run_with_iobinding(binding)  # captures
-    given.update_inplace(images(8)[4:])
+    images_on_gpu.update_inplace(images(8)[4:])
     session.run_with_iobinding(binding)  # replays
     with torch.inference_mode():
         expected = tiny()(torch.from_numpy(images(8)[4:]))[0].numpy()
-    np.testing.assert_allclose(answer.numpy(), expected, atol=1e-3)
+    np.testing.assert_allclose(logits.numpy(), expected, atol=1e-3)
 
 
-def test_a_label_that_differs_is_named_by_its_place_among_all_images(
+def test_a_label_that_differs_is_listed_with_its_index_among_all_images(
     good: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("exporter.gate.SMALL_REPEATS", 2)
-    reference = answers(tmp_path, tiny())
+    reference = reference_of(tmp_path, tiny())
     (tmp_path / "draft.onnx").write_bytes(good)
     few = spread(COUNT, 14)
     row = few[1]
@@ -268,12 +270,12 @@ def test_a_label_that_differs_is_named_by_its_place_among_all_images(
     assert [[flip.image for flip in check.flips] for check in checks] == [[row]] * 4
 
 
-def test_an_answer_that_depends_on_the_batch_size_is_caught(good: bytes, tmp_path: Path) -> None:
-    """A graph that adds the size of the batch to what it says of each image."""
+def test_an_output_that_depends_on_the_batch_size_is_caught(good: bytes, tmp_path: Path) -> None:
+    """A graph that adds a multiple of the batch size to a logit of each image."""
     model = loaded(good)
     graph = model.graph
-    place = next(place for place, node in enumerate(graph.node) if "logits" in node.output)
-    graph.node[place].output[:] = ["plain"]
+    position = next(index for index, node in enumerate(graph.node) if "logits" in node.output)
+    graph.node[position].output[:] = ["plain"]
     graph.initializer.append(numpy_helper.from_array(np.float32([0.01, 0, 0]), "lean"))
     graph.initializer.append(numpy_helper.from_array(np.int64([0]), "first"))
     added = [
@@ -284,7 +286,7 @@ def test_an_answer_that_depends_on_the_batch_size_is_caught(good: bytes, tmp_pat
         helper.make_node("Add", ["plain", "more"], ["logits"]),
     ]
     for node in reversed(added):
-        graph.node.insert(place + 1, node)
+        graph.node.insert(position + 1, node)
     card = make_card(opset=17, precision="int8", temperature=1.5)
     for prop in model.metadata_props:
         prop.value = card.to_json()
@@ -293,12 +295,12 @@ def test_an_answer_that_depends_on_the_batch_size_is_caught(good: bytes, tmp_pat
 
 
 def test_few_images_of_a_small_batch_are_not_judged_by_their_labels(good: bytes, tmp_path: Path) -> None:
-    """Of 8 images two may differ where of all images no more than are allowed do; the file is the same at any size."""
+    """Two labels of 8 may differ where no more than the allowed number of all labels do."""
     model = loaded(good)
     for prop in model.metadata_props:
         prop.value = make_card(opset=17, precision="int8", temperature=1.5).to_json()
     (tmp_path / "draft.onnx").write_bytes(model.SerializeToString())
-    reference = answers(tmp_path, tiny())
+    reference = reference_of(tmp_path, tiny())
     for row in spread(COUNT, 56)[:2]:
         reference.logits[row] = reference.logits[row][[1, 2, 0]]
     checks = run_gate(tmp_path / "draft.onnx", reference, 16, ["cpu"]).checks

@@ -1,4 +1,4 @@
-"""The ONNX file is what was asked for, and nothing of the exporting machine is in it."""
+"""The ONNX file has the requested opset, precision and batch size, and no trace of the exporting machine."""
 
 import getpass
 import io
@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from helpers.networks import FULL_SIZE, SCALE, images, make_card, run, tiny, traced, with_statistics
+from helpers.networks import FULL_SIZE, SCALE, images, make_card, run, tiny, traced, varied, with_statistics
 from onnx import helper, numpy_helper
 
 from exporter.graph import (
@@ -28,6 +28,7 @@ from exporter.graph import (
 from infer.core.errors import ConfigError, ExportError
 from infer.model.card import CARD_KEY, Normalization
 from infer.model.onnx_reader import read_header
+from trainer.model.checkpoint import load_checkpoint
 from trainer.model.network import PixelNet
 from trainer.model.resnet import BasicBlock, Bottleneck
 
@@ -42,7 +43,7 @@ def operators(model: onnx.ModelProto) -> set[str]:
 
 
 @pytest.mark.parametrize("opset", range(OLDEST_OPSET, newest_opset() + 1))
-def test_every_opset_is_the_one_asked_for_and_answers_as_torch_does(opset: int, tmp_path: Path) -> None:
+def test_every_opset_is_the_requested_one_and_computes_what_torch_does(opset: int, tmp_path: Path) -> None:
     network = tiny()
     model = finish(traced(SCALE), make_card(opset=opset))
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
@@ -92,7 +93,7 @@ def test_a_batch_size_can_be_fixed() -> None:
     assert run(model, images(4))[0].shape == (4, 3)
     with pytest.raises(Exception, match="Got: 3 Expected: 4"):
         run(model, images(3))
-    with pytest.raises(ExportError, match="--batch 5 was asked for"):
+    with pytest.raises(ExportError, match="--batch 5 was requested"):
         check_model(model, 17, batch=5)
 
 
@@ -191,9 +192,9 @@ def graph_of(opset: int, batch: str | int = "batch") -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
 
-def test_a_model_of_another_opset_than_asked_for_is_refused() -> None:
+def test_a_model_of_another_opset_than_requested_is_refused() -> None:
     check_model(graph_of(18), 18)
-    with pytest.raises(ExportError, match="opset 17 was asked for"):
+    with pytest.raises(ExportError, match="opset 17 was requested"):
         check_model(graph_of(18), 17)
 
 
@@ -225,5 +226,35 @@ def test_no_graph_holds_an_operator_that_cuda_lacks(precision: str, per_image: b
 @pytest.mark.parametrize(("made", "claimed"), [("fp32", "fp16"), ("fp16", "fp32"), ("fp32", "int8")])
 def test_a_graph_of_another_precision_than_its_card_says_is_refused(made: str, claimed: str) -> None:
     network = at_precision(tiny(), made)
-    with pytest.raises(ExportError, match=f"{claimed} was asked for, the convolutions' weights are"):
+    with pytest.raises(ExportError, match=f"{claimed} was requested, the convolutions' weights are"):
         build_graph(network, make_card(opset=17, precision=claimed))
+
+
+@pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
+def test_batch_normalisation_is_folded_without_changing_an_output(block: type) -> None:
+    network = tiny(block)
+    folded = at_precision(network, "fp32")
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    pixels = torch.from_numpy(images(4))
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(pixels)[0], network(pixels)[0], rtol=0, atol=1e-4)
+
+
+def test_statistics_beyond_half_precision_survive_it(tmp_path: Path) -> None:
+    network = varied()
+    with torch.no_grad():
+        network.resnet.conv1.weight *= 1000
+        network.resnet.bn1.running_mean *= 1000
+        network.resnet.bn1.running_var *= 1_000_000
+    assert network.resnet.bn1.running_var.max() > 65_504
+    pixels = torch.from_numpy(images(4))
+    with torch.inference_mode():
+        expected, got = network(pixels)[0], at_precision(network, "fp16")(pixels)[0]
+    torch.testing.assert_close(got, expected, rtol=0, atol=0.02)
+
+
+def test_changing_the_copy_to_export_does_not_change_the_reference(run: Path) -> None:
+    network, _ = load_checkpoint(run / "best.safetensors")
+    at_precision(network, "fp16").resnet.fc.weight.data.zero_()
+    assert network.resnet.fc.weight.abs().sum() > 0
+    assert network.resnet.fc.weight.dtype == torch.float32

@@ -1,17 +1,19 @@
-"""The rules by which the gate judges, against numbers made up so that each rule's verdict is known."""
+"""The rules by which the gate judges, on numbers for which each rule's verdict is known."""
 
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.networks import make_card
 
-from exporter.parity import ACCURACY, INT8_SCALE, LABELS, LOGITS, Check, Parity, judge, parity_table, rule_line, rule_of
+from exporter.parity import Check, Parity, judge, parity_table, rule_line
+from exporter.precisions import EXPORTS
 from infer.metrics.intervals import paired_difference
 from infer.metrics.point_values import softmax
 
 COUNT = 400
+RULES = {name: export.rule for name, export in EXPORTS.items()}
+INT8_SCALE = RULES["int8"].scale
 EMPTY = Check("CPUExecutionProvider", 16, COUNT, ())
 
 
@@ -26,12 +28,11 @@ def made_up(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def verdict(precision: str, expected: np.ndarray, got: np.ndarray, truth: np.ndarray, magnitude: float = 10) -> Check:
-    card = make_card(precision=precision, temperature=2.0)
-    return judge(EMPTY, card, expected, got, softmax(got / 2), truth, magnitude)
+    return judge(EMPTY, RULES[precision], 2.0, expected, got, softmax(got / 2), truth, magnitude)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_equal_answers_pass(precision: str) -> None:
+def test_equal_outputs_pass(precision: str) -> None:
     logits, truth = made_up()
     check = verdict(precision, logits, logits.copy(), truth)
     assert check.failures == ()
@@ -41,11 +42,11 @@ def test_equal_answers_pass(precision: str) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_logit_may_be_off_by_a_share_of_what_is_summed_behind_it_and_no_more(precision: str) -> None:
+def test_a_logit_may_be_off_by_a_share_of_the_sum_behind_it_and_no_more(precision: str) -> None:
     logits, truth = made_up()
     for factor, passes in ((0.99, True), (1.01, False)):
         got = logits.astype(np.float64)
-        got[7, 1] += factor * LOGITS[precision] * 10
+        got[7, 1] += factor * RULES[precision].logits * 10
         check = verdict(precision, logits, got.astype(np.float32), truth)
         assert (not check.failures) is passes
     assert verdict(precision, logits, got.astype(np.float32), truth, magnitude=20).failures == ()
@@ -62,10 +63,10 @@ def test_a_single_logit_of_int8_may_be_far_off() -> None:
 
 
 @pytest.mark.parametrize("scale", [-1.0, 0.6, 1 - 1.1 * INT8_SCALE, 1 + 1.1 * INT8_SCALE, 1.5])
-def test_a_wrong_scale_of_int8_which_moves_no_label_is_told(scale: float) -> None:
+def test_a_wrong_scale_of_int8_which_moves_no_label_fails(scale: float) -> None:
     logits, truth = made_up()
     check = verdict("int8", logits, (scale * logits).astype(np.float32), truth)
-    assert any(f"logits are {scale:.2f} times the network's" in what for what in check.failures)
+    assert any(f"logits are {scale:.2f} times the network's" in failure for failure in check.failures)
     assert check.scale == pytest.approx(scale)
     right = verdict("int8", logits, logits + np.float32([[0.2], [-0.2]] * (COUNT // 2)), truth)
     assert right.failures == ()
@@ -76,17 +77,16 @@ def test_labels_and_averages_of_a_few_images_are_not_judged() -> None:
     logits, truth = (part[:8] for part in made_up())
     got = logits.copy()
     got[:3] = got[:3][:, [1, 2, 0]]
-    card = make_card(precision="int8", temperature=2.0)
-    for whole in (True, False):
-        check = judge(EMPTY, card, logits, got, softmax(got / 2), truth, 10, labels_too=whole)
-        assert bool(check.failures) is whole
+    for full in (True, False):
+        check = judge(EMPTY, RULES["int8"], 2.0, logits, got, softmax(got / 2), truth, 10, with_labels=full)
+        assert bool(check.failures) is full
         assert check.labels_differ == 3
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_a_share_of_labels_may_differ_and_no_more(precision: str) -> None:
     logits, truth = made_up()
-    allowed = int(LABELS[precision] * COUNT)
+    allowed = int(RULES[precision].labels * COUNT)
     wrong = np.flatnonzero(logits.argmax(1) != truth)  # flips among images that the network gets wrong anyway
     for flips, passes in ((allowed, True), (allowed + 1, False)):
         rows = wrong[:flips]
@@ -99,7 +99,7 @@ def test_a_share_of_labels_may_differ_and_no_more(precision: str) -> None:
         wrong_both = near.argmax(1)[rows] != truth[rows]
         check = verdict(precision, near, got, np.where(np.isin(np.arange(COUNT), rows[~wrong_both]), -1, truth))
         assert check.labels_differ == flips
-        assert any("labels differ" in what for what in check.failures) is not passes
+        assert any("labels differ" in failure for failure in check.failures) is not passes
         assert {flip.image for flip in check.flips} == set(rows)
         assert all(flip.margin == pytest.approx(0.002) for flip in check.flips)
 
@@ -108,14 +108,14 @@ def test_a_share_of_labels_may_differ_and_no_more(precision: str) -> None:
 def test_accuracy_may_differ_by_a_share_and_no_more(precision: str) -> None:
     logits, _ = made_up()
     truth = logits.argmax(1)
-    allowed = int(ACCURACY[precision] * COUNT)
+    allowed = int(RULES[precision].accuracy * COUNT)
     for lost, passes in ((allowed, True), (allowed + 1, False)):
         near, got = logits.copy(), logits.copy()
         for values, label in ((near, truth[:lost]), (got, (truth[:lost] + 1) % 3)):
             values[:lost] = 0
             values[np.arange(lost), label] = 0.002
         check = verdict(precision, near, got, truth)
-        assert any("accuracy differs" in what for what in check.failures) is not passes
+        assert any("accuracy differs" in failure for failure in check.failures) is not passes
         assert check.accuracy == pytest.approx(1 - lost / COUNT)
         assert check.accuracy_difference == paired_difference(0, lost, COUNT)
 
@@ -125,7 +125,9 @@ def test_one_label_may_differ_however_few_the_images() -> None:
     got = logits.copy()
     got[3] = got[3][[1, 2, 0]]
     near = logits.copy()
-    assert not any("labels" in what or "accuracy" in what for what in verdict("int8", near, got, truth).failures)
+    assert not any(
+        "labels" in failure or "accuracy" in failure for failure in verdict("int8", near, got, truth).failures
+    )
 
 
 def test_nan_and_shapes_that_differ_fail_and_leave_no_figure() -> None:
@@ -140,7 +142,7 @@ def test_nan_and_shapes_that_differ_fail_and_leave_no_figure() -> None:
 
 def test_probabilities_that_are_not_those_of_the_logits_fail() -> None:
     logits, truth = made_up()
-    check = judge(EMPTY, make_card(temperature=2.0), logits, logits, softmax(logits), truth, 10)
+    check = judge(EMPTY, RULES["fp32"], 2.0, logits, logits, softmax(logits), truth, 10)
     assert check.failures == ("probabilities are not softmax(logits / temperature)",)
 
 
@@ -149,18 +151,18 @@ def parity() -> Parity:
     got = logits.copy()
     got[5] = got[5][[1, 2, 0]]
     checks = (verdict("fp32", logits, logits, truth), verdict("fp32", logits, got, truth))
-    return Parity("fp32", 17, COUNT, 0, "0" * 64, checks, rule_of("fp32"))
+    return Parity("fp32", 17, COUNT, 0, "0" * 64, checks, RULES["fp32"].to_json())
 
 
-def test_findings_go_to_json_and_tell_the_verdict() -> None:
+def test_the_json_has_the_verdict() -> None:
     found = json.loads(json.dumps(parity().to_json()))
     assert found["passed"] is False
     assert replace(parity(), checks=parity().checks[:1]).to_json()["passed"] is True
     assert found["checks"][1]["flips"][0]["image"] == 5
-    assert found["rule"] == {"logits": LOGITS["fp32"], "softmax": 1e-5}
+    assert found["rule"] == {"logits": RULES["fp32"].logits, "softmax": 1e-5}
 
 
-def test_the_table_fits_80_columns_and_tells_which_row_fails(heard: tuple) -> None:
+def test_the_table_fits_80_columns_and_shows_which_row_fails(heard: tuple) -> None:
     screen, text = heard
     screen.console.width = 80
     screen.show(parity_table(parity()))

@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 import exporter.quantize
 from exporter.graph import at_precision, build_graph, finish, newest_opset
-from exporter.quantize import FEWEST, SENSITIVE, quantize, read_calibration
+from exporter.quantize import MIN_IMAGES, SENSITIVE, quantize, read_calibration
 from infer.core.errors import DataError
 from infer.images.preprocess import PixelSpec
 from infer.model.card import Normalization
@@ -129,13 +129,13 @@ def test_a_network_that_8_bits_do_not_suit_at_all_keeps_most_layers_in_8_bits(mo
 def test_too_few_images_to_calibrate_on_is_an_error_with_their_number(
     tmp_path: Path, save_image: Callable[..., Path]
 ) -> None:
-    files = [str(save_image(tmp_path / f"{k}.png", seed=k)) for k in range(FEWEST + 1)]
+    files = [str(save_image(tmp_path / f"{k}.png", seed=k)) for k in range(MIN_IMAGES + 1)]
     Path(files[3]).write_bytes(b"")
-    assert len(read_calibration(files, PixelSpec.default(32))) == FEWEST
+    assert len(read_calibration(files, PixelSpec.default(32))) == MIN_IMAGES
     Path(files[4]).write_bytes(b"")
-    with pytest.raises(DataError, match=f"needs {FEWEST}; {FEWEST - 1} of {FEWEST + 1} can be read"):
+    with pytest.raises(DataError, match=f"needs {MIN_IMAGES}; {MIN_IMAGES - 1} of {MIN_IMAGES + 1} can be read"):
         read_calibration(files, PixelSpec.default(32))
-    with pytest.raises(DataError, match=f"needs {FEWEST}; 0 of 0"):
+    with pytest.raises(DataError, match=f"needs {MIN_IMAGES}; 0 of 0"):
         read_calibration([], PixelSpec.default(32))
 
 

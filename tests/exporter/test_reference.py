@@ -1,4 +1,4 @@
-"""The network's own answers, the pixels they were given to, and what half precision could not hold."""
+"""The network's own outputs, the pixels they are for, and values that half precision cannot hold."""
 
 import hashlib
 from collections.abc import Callable
@@ -11,13 +11,15 @@ from helpers.networks import images, tiny
 from torch import nn
 
 from exporter.graph import at_precision
-from exporter.reference import Reference, Watch, ask
+from exporter.precisions import EXPORTS
+from exporter.reference import RangeWatch, Reference, compute_reference
 from infer.core.errors import DataError
 from infer.images.preprocess import PixelSpec, read_window
 from trainer.model.network import PixelNet
 from trainer.model.resnet import BasicBlock, Bottleneck
 
 SPEC = PixelSpec.default(32)
+HALF_MAX = EXPORTS["fp16"].largest
 
 
 @pytest.fixture
@@ -28,12 +30,12 @@ def files(tmp_path: Path, save_image: Callable[..., Path]) -> list[str]:
     return found
 
 
-def asked(files: list[str], network: PixelNet | None = None) -> Reference:
-    return ask(network or tiny(), files, np.arange(len(files)), SPEC)
+def reference_of(files: list[str], network: PixelNet | None = None) -> Reference:
+    return compute_reference(network or tiny(), files, np.arange(len(files)), SPEC)
 
 
-def test_answers_are_the_networks_to_the_production_views_of_what_can_be_read(files: list[str]) -> None:
-    reference = asked(files)
+def test_outputs_are_the_networks_for_the_evaluation_views_of_readable_images(files: list[str]) -> None:
+    reference = reference_of(files)
     assert reference.truth.tolist() == [0, 1, 2, 3, 5, 6, 7, 8]
     views = np.stack([read_window(files[row], SPEC) for row in reference.truth])
     assert np.stack(list(reference.views())).tobytes() == views.tobytes()
@@ -44,48 +46,48 @@ def test_answers_are_the_networks_to_the_production_views_of_what_can_be_read(fi
     assert reference.images_sha256 == hashlib.sha256(b"".join(digests)).hexdigest()
 
 
-def test_the_magnitude_is_the_largest_sum_of_what_a_logit_is_made_of(files: list[str]) -> None:
+def test_the_magnitude_is_the_largest_sum_of_the_absolute_terms_of_a_logit(files: list[str]) -> None:
     network = tiny()
     features: list[torch.Tensor] = []
     network.resnet.fc.register_forward_pre_hook(lambda _, given: features.append(given[0].clone()))
-    reference = asked(files, network)
+    reference = reference_of(files, network)
     weight, bias = (part.detach().numpy() for part in (network.resnet.fc.weight, network.resnet.fc.bias))
     sums = np.abs(torch.cat(features).numpy()[:, None, :] * weight).sum(axis=2) + np.abs(bias)
     assert reference.magnitude == pytest.approx(sums.max(), rel=1e-5)
     assert len(network.resnet.fc._forward_pre_hooks) == 1  # its own is gone
 
 
-def test_rows_are_taken_with_their_answers(files: list[str]) -> None:
-    whole = asked(files)
+def test_rows_are_taken_with_their_outputs(files: list[str]) -> None:
+    whole = reference_of(files)
     part = whole.take([5, 0])
     assert part.files == (files[6], files[0])
     assert part.truth.tolist() == [6, 0]
     assert part.logits.tobytes() == whole.logits[[5, 0]].tobytes()
 
 
-def test_half_of_the_images_unreadable_is_an_error_and_fewer_are_kept_in_mind(files: list[str]) -> None:
-    assert [error.path for error in asked(files).unreadable] == [files[4]]
+def test_half_of_the_images_unreadable_is_an_error_and_fewer_are_recorded(files: list[str]) -> None:
+    assert [error.path for error in reference_of(files).unreadable] == [files[4]]
     for file in files[:3]:
         Path(file).write_bytes(b"")
-    assert len(asked(files).unreadable) == 4
+    assert len(reference_of(files).unreadable) == 4
     Path(files[8]).write_bytes(b"")
     with pytest.raises(DataError, match="5 of 9 images for the gate cannot be read"):
-        asked(files)
+        reference_of(files)
 
 
 def test_no_readable_image_is_an_error_that_names_the_option(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--data"):
-        asked([str(tmp_path / "gone.png")])
+        reference_of([str(tmp_path / "gone.png")])
 
 
 @pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
-def test_a_network_within_half_precision_is_not_complained_of(block: type) -> None:
-    watch = Watch(at_precision(tiny(block), "fp32"))
+def test_a_network_within_half_precision_has_no_problem(block: type) -> None:
+    watch = RangeWatch(at_precision(tiny(block), "fp32"))
     with torch.inference_mode():
-        watch.see(torch.from_numpy(images(4)))
-    assert watch.beyond_half() == ""
+        watch.run(torch.from_numpy(images(4)))
+    assert watch.problem(HALF_MAX) == ""
     assert {"conv1", "fc", "layer1.0.conv2", "the sum in layer4.0", "the weights of layer2.0.conv1"} <= set(
-        watch.largest
+        watch.maxima
     )
 
 
@@ -103,16 +105,20 @@ def enlarged(layer: str, factor: float) -> PixelNet:
 
 @pytest.mark.parametrize("layer", ["conv1", "layer2.0.conv1", "layer3.0.downsample.0"])
 def test_the_first_layer_that_half_precision_cannot_hold_is_named(layer: str) -> None:
-    watch = Watch(enlarged(layer, 30_000))
+    watch = RangeWatch(enlarged(layer, 30_000))
     with torch.inference_mode():
-        watch.see(torch.from_numpy(images(4)))
-    told = watch.beyond_half()
-    assert told.startswith(f"{layer} reaches ")
-    assert told.endswith("and half precision ends at 65,504")
+        watch.run(torch.from_numpy(images(4)))
+    problem = watch.problem(HALF_MAX)
+    assert problem.startswith(f"{layer} reaches ")
+    assert problem.endswith("the limit is 65,504")
 
 
 def test_weights_that_half_precision_cannot_hold_are_named() -> None:
-    assert Watch(enlarged("layer2.0.conv1", 1e9)).beyond_half().startswith("the weights of layer2.0.conv1 reaches ")
+    assert (
+        RangeWatch(enlarged("layer2.0.conv1", 1e9))
+        .problem(HALF_MAX)
+        .startswith("the weights of layer2.0.conv1 reaches ")
+    )
 
 
 def test_a_sum_that_half_precision_cannot_hold_is_named_after_its_block() -> None:
@@ -122,26 +128,26 @@ def test_a_sum_that_half_precision_cannot_hold_is_named_after_its_block() -> Non
         for conv in (block.conv2, block.downsample[0]):
             conv.weight.zero_()
             conv.bias.fill_(40_000)
-    watch = Watch(network)
+    watch = RangeWatch(network)
     with torch.inference_mode():
-        watch.see(torch.from_numpy(images(2)))
-    assert watch.beyond_half().startswith("the sum in layer2.0 reaches 80,000")
+        watch.run(torch.from_numpy(images(2)))
+    assert watch.problem(HALF_MAX).startswith("the sum in layer2.0 reaches 80,000")
 
 
 def test_nan_is_beyond_half_precision_too() -> None:
     network = at_precision(tiny(), "fp32")
     with torch.no_grad():
         network.resnet.layer1[0].conv1.bias[0] = float("nan")
-    watch = Watch(network)
+    watch = RangeWatch(network)
     with torch.inference_mode():
-        watch.see(torch.from_numpy(images(2)))
-    assert "layer1.0.conv1 reaches nan" in watch.beyond_half()
+        watch.run(torch.from_numpy(images(2)))
+    assert "layer1.0.conv1 reaches nan" in watch.problem(HALF_MAX)
 
 
 def test_pixels_that_half_precision_cannot_hold_are_named() -> None:
     network = at_precision(tiny(), "fp32")
     network.scale.fill_(1e6)
-    watch = Watch(network)
+    watch = RangeWatch(network)
     with torch.inference_mode():
-        watch.see(torch.from_numpy(images(2)))
-    assert watch.beyond_half().startswith("the normalised pixels reaches ")
+        watch.run(torch.from_numpy(images(2)))
+    assert watch.problem(HALF_MAX).startswith("the normalised pixels reaches ")

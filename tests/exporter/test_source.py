@@ -49,7 +49,7 @@ def test_weights_from_elsewhere_are_exported_with_a_card_from_the_options(
     assert card.trained_on == "data unknown (cells.pth)"
     evidence = read_evidence(tmp_path / "cells.onnx")
     assert evidence is not None
-    assert evidence.found["images"] == 12
+    assert evidence.content["images"] == 12
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     for got, expected in zip(
         Session(tmp_path / "cells.onnx", "cpu").run(images), Session(model, "cpu").run(images), strict=True
@@ -113,7 +113,7 @@ def changed(options: list[str], option: str, value: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "told", "code"),
+    ("option", "value", "message", "code"),
     [
         ("--arch", "resnet50", "does not fit the network", 1),
         ("--arch", "resnet34", "is not a whole network of this architecture", 1),
@@ -127,11 +127,11 @@ def changed(options: list[str], option: str, value: str) -> list[str]:
     ],
 )
 def test_what_does_not_fit_is_one_line(
-    lab: Callable, options: list[str], tmp_path: Path, option: str, value: str, told: str, code: int
+    lab: Callable, options: list[str], tmp_path: Path, option: str, value: str, message: str, code: int
 ) -> None:
     ran = lab("export", *(word for item in changed(options, option, value) for word in str(item).split(" ")))
     assert ran.code == code
-    assert told in ran.err
+    assert message in ran.err
     assert ran.err.count("\n") == 1
     assert not (tmp_path / "cells.onnx").exists()
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from exporter.temperature import FEWEST, fit_temperature, log_loss
+from exporter.temperature import MIN_IMAGES, fit_temperature, log_loss
 
 
 def drawn(temperature: float, count: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
@@ -34,14 +34,14 @@ def test_the_log_loss_is_its_definition() -> None:
     assert log_loss(logits, truth) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("few", [0, 1, FEWEST - 1, FEWEST])
+@pytest.mark.parametrize("few", [0, 1, MIN_IMAGES - 1, MIN_IMAGES])
 def test_a_few_mistakes_and_a_few_hits_are_needed(few: int) -> None:
     logits = np.random.default_rng(1).normal(0, 1, (200, 4)).astype(np.float32)
     best, next_best = np.argsort(-logits, axis=1).T[:2]
     for mostly, now_and_then in ((best, next_best), (next_best, best)):
         truth = mostly.copy()
         truth[:few] = now_and_then[:few]
-        assert (fit_temperature(logits, truth) is not None) is (few >= FEWEST)
+        assert (fit_temperature(logits, truth) is not None) is (few >= MIN_IMAGES)
 
 
 def test_where_every_image_is_right_or_logits_say_nothing_there_is_none() -> None:

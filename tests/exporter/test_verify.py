@@ -30,7 +30,7 @@ def test_a_good_file_passes_against_the_run_in_which_it_lies(lab: Callable, copi
     assert {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == before
 
 
-def test_a_file_elsewhere_is_verified_with_its_run_named_and_its_images_moved(
+def test_a_file_elsewhere_is_verified_by_its_run_with_its_images_moved(
     lab: Callable, copied: Path, cells: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "service").mkdir()
@@ -45,14 +45,14 @@ def test_a_file_elsewhere_is_verified_with_its_run_named_and_its_images_moved(
     assert ran.code == 0, ran.err
 
 
-def test_a_changed_byte_is_told_before_anything_is_run(lab: Callable, copied: Path) -> None:
+def test_a_changed_byte_is_reported_before_anything_is_run(lab: Callable, copied: Path) -> None:
     file = copied / "model.onnx"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
     ran = lab("verify", file)
     assert ran.code == 1
-    assert "has been changed since it was proven" in ran.err
+    assert "has been changed since lab export wrote it" in ran.err
     assert "CHANGED" in lab("inspect", file).out
 
 
@@ -64,11 +64,11 @@ def test_changed_weights_without_evidence_are_found_by_the_gate(lab: Callable, c
     without_evidence(copied / "model.onnx", change)
     ran = lab("verify", copied / "model.onnx")
     assert ran.code == 1
-    assert "carries none" in ran.out
-    assert "does not answer as the network did" in ran.err
+    assert "evidence: none in" in ran.out
+    assert "outputs differ from the network's" in ran.err
 
 
-def test_a_card_that_tells_other_pixels_than_the_checkpoint_is_refused(lab: Callable, copied: Path) -> None:
+def test_a_card_with_other_pixels_than_the_checkpoint_is_refused(lab: Callable, copied: Path) -> None:
     def change(model: onnx.ModelProto) -> None:
         (prop,) = [item for item in model.metadata_props if item.key == CARD_KEY]
         prop.value = prop.value.replace('"resize_shorter"', '"resize_longer"')
@@ -77,7 +77,7 @@ def test_a_card_that_tells_other_pixels_than_the_checkpoint_is_refused(lab: Call
     without_evidence(copied / "model.onnx", change)
     ran = lab("verify", copied / "model.onnx")
     assert ran.code == 1
-    assert "tells another pixels than" in ran.err
+    assert "has other pixels than that of" in ran.err
 
 
 def test_a_file_of_another_run_is_refused(lab: Callable, copied: Path, cells: Path, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_file_of_another_run_is_refused(lab: Callable, copied: Path, cells: Pa
     assert "was made from other weights" in ran.err
 
 
-def test_images_that_are_no_longer_those_of_the_export_are_told(
+def test_images_that_are_no_longer_those_of_the_export_are_reported(
     lab: Callable, copied: Path, cells: Path, tmp_path: Path, save_image: Callable[..., Path]
 ) -> None:
     moved = shutil.copytree(cells, tmp_path / "moved")
@@ -106,17 +106,17 @@ def test_a_missing_file_is_one_line(lab: Callable, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "message"),
     [
-        ('"precision": "fp32"', '"precision": "int8"', "int8 was asked for, the convolutions' weights are FLOAT"),
-        ('"opset": 17', '"opset": 21', "opset 21 was asked for, the file has"),
-        ('"precision": "fp32"', '"precision": "int4"', "precision is one of fp32, fp16, int8"),
-        ('"precision": "fp32"', '"precision": null', "precision is one of fp32, fp16, int8"),
-        ('"versions": {', '"versions": 3, "others": {', "given by name"),
+        ('"precision": "fp32"', '"precision": "int8"', "int8 was requested, the convolutions' weights are FLOAT"),
+        ('"opset": 17', '"opset": 21', "opset 21 was requested, the file has"),
+        ('"precision": "fp32"', '"precision": "int4"', "precision must be one of fp32, fp16, int8"),
+        ('"precision": "fp32"', '"precision": null', "precision must be one of fp32, fp16, int8"),
+        ('"versions": {', '"versions": 3, "others": {', "must be JSON objects"),
     ],
 )
-def test_a_card_that_claims_what_the_graph_is_not_is_refused(
-    lab: Callable, copied: Path, before: str, after: str, told: str
+def test_a_card_that_does_not_fit_the_graph_is_refused(
+    lab: Callable, copied: Path, before: str, after: str, message: str
 ) -> None:
     def change(model: onnx.ModelProto) -> None:
         (prop,) = [item for item in model.metadata_props if item.key == CARD_KEY]
@@ -126,11 +126,11 @@ def test_a_card_that_claims_what_the_graph_is_not_is_refused(
     without_evidence(copied / "model.onnx", change)
     ran = lab("verify", copied / "model.onnx")
     assert ran.code == 1
-    assert told in ran.err
+    assert message in ran.err
     assert ran.err.count("\n") == 1
 
 
-def test_another_number_of_images_is_not_called_other_pixels(lab: Callable, copied: Path, tmp_path: Path) -> None:
+def test_another_number_of_images_is_not_reported_as_other_pixels(lab: Callable, copied: Path, tmp_path: Path) -> None:
     out = tmp_path / "five.onnx"
     assert lab("export", copied, "--gate-images", "5", "--out", out).code == 0
     assert "12, at the export 5, so their pixels cannot be compared" in lab("verify", out, "--run", copied).out
@@ -138,7 +138,7 @@ def test_another_number_of_images_is_not_called_other_pixels(lab: Callable, copi
     assert "the same pixels as at the export" in ran.out
 
 
-def test_images_that_cannot_be_read_are_told_and_too_many_of_them_refused(
+def test_unreadable_images_are_reported_and_too_many_of_them_refused(
     lab: Callable, copied: Path, cells: Path, tmp_path: Path
 ) -> None:
     moved = shutil.copytree(cells, tmp_path / "moved")
@@ -151,14 +151,14 @@ def test_images_that_cannot_be_read_are_told_and_too_many_of_them_refused(
     assert "5 of the gate's images cannot be read and are left out" in ran.out
     evidence = read_evidence(tmp_path / "a.onnx")
     assert evidence is not None
-    assert (evidence.found["images"], evidence.found["unreadable"]) == (7, 5)
+    assert (evidence.content["images"], evidence.content["unreadable"]) == (7, 5)
     (moved / names[5]).write_bytes(b"no image")
     ran = lab("export", copied, *out)
     assert ran.code == 1
     assert "6 of 12 images for the gate cannot be read" in ran.err
 
 
-def test_a_run_whose_table_has_no_validation_rows_is_told_as_such(lab: Callable, copied: Path) -> None:
+def test_a_run_whose_table_has_no_validation_rows_is_refused_with_the_reason(lab: Callable, copied: Path) -> None:
     table = copied / "data.csv"
     table.write_text(table.read_text().replace(",valid", ",train"))
     ran = lab("verify", copied / "model.onnx")

@@ -10,21 +10,21 @@ from onnx import numpy_helper
 def test_an_onnx_file_tells_its_opset_inputs_classes_and_origin(lab: Callable, model: Path) -> None:
     ran = lab("inspect", model)
     assert ran.code == 0, ran.err
-    told = {line.split("│")[1].strip(): line.split("│")[2].strip() for line in ran.out.splitlines() if "│" in line}
-    assert told["opset"] == "ai.onnx 17"
-    assert told["input"] == "images uint8 [batch, 32, 32, 3], RGB"
-    assert told["classes"] == "0 normal, 1 blast"
-    assert told["outputs"] == "logits float32 [batch, 2]; probabilities float32 [batch, 2]"
+    rows = {line.split("│")[1].strip(): line.split("│")[2].strip() for line in ran.out.splitlines() if "│" in line}
+    assert rows["opset"] == "ai.onnx 17"
+    assert rows["input"] == "images uint8 [batch, 32, 32, 3], RGB"
+    assert rows["classes"] == "0 normal, 1 blast"
+    assert rows["outputs"] == "logits float32 [batch, 2]; probabilities float32 [batch, 2]"
     graph = onnx.load(model).graph
-    assert told["parameters"] == f"{sum(numpy_helper.to_array(item).size for item in graph.initializer):,}"
+    assert rows["parameters"] == f"{sum(numpy_helper.to_array(item).size for item in graph.initializer):,}"
     counts = Counter(node.op_type for node in graph.node)
     operators = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-    assert len(told["operators"]) > 30
-    assert operators.startswith(told["operators"])  # the cell goes on in the next line
-    assert told["gate"] == "passed on 12 images (CPU), labels that differ: 0"
-    assert told["gate CPU batch 12"].startswith("12 images, largest logit difference ")
-    assert told["data name"] == "cells"
-    assert told["data train"] == "[8, 16]"
+    assert len(rows["operators"]) > 30
+    assert operators.startswith(rows["operators"])  # the cell goes on in the next line
+    assert rows["gate"] == "passed on 12 images (CPU), labels that differ: 0"
+    assert rows["gate CPU batch 12"].startswith("12 images, largest logit difference ")
+    assert rows["data name"] == "cells"
+    assert rows["data train"] == "[8, 16]"
 
 
 def test_a_checkpoint_and_a_run_without_a_model_are_described_too(lab: Callable, run: Path, tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_checkpoint_and_a_run_without_a_model_are_described_too(lab: Callable,
         assert "checkpoint" in ran.out
 
 
-def test_a_file_whose_opset_is_not_its_cards_is_told(lab: Callable, model: Path, tmp_path: Path) -> None:
+def test_a_file_whose_opset_is_not_its_cards_is_rows(lab: Callable, model: Path, tmp_path: Path) -> None:
     changed = onnx.load(model)
     changed.opset_import[0].version = 18
     onnx.save(changed, tmp_path / "changed.onnx")

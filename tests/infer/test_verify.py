@@ -22,11 +22,11 @@ def test_the_accuracy_on_the_gates_own_images_is_found_again(lab: Callable, alon
     assert ran.code == 0, ran.err
     evidence = read_evidence(alone)
     assert evidence is not None
-    accuracy = evidence.found["checks"][-1]["accuracy"]
+    accuracy = evidence.content["checks"][-1]["accuracy"]
     low, high = wilson(round(accuracy * 12), 12)
     assert f"accuracy: {accuracy:.2%} of 12 images (95%: {low:.1%} to {high:.1%})" in ran.out
     assert "data: valid split of cells, 12 images" in ran.out
-    assert f"at the export: {accuracy:.2%}, on these very pixels" in ran.out
+    assert f"at the export: {accuracy:.2%}, on the same pixels" in ran.out
 
 
 def test_on_other_images_there_is_no_verdict(lab: Callable, alone: Path, cells: Path, tmp_path: Path) -> None:
@@ -51,16 +51,16 @@ def test_a_file_that_is_less_accurate_than_it_was_on_the_same_pixels_fails(
 ) -> None:
     evidence = read_evidence(alone)
     assert evidence is not None
-    told = dict(evidence.found)
-    accuracy = told["checks"][-1]["accuracy"]
-    for check in told["checks"]:
+    content = dict(evidence.content)
+    accuracy = content["checks"][-1]["accuracy"]
+    for check in content["checks"]:
         check["accuracy"] = accuracy - 0.5 if accuracy > 0.5 else accuracy + 0.5
-    del told["sha256_before"]
+    del content["sha256_before"]
     without_evidence(alone, lambda model: None)
-    attach_evidence(alone, told)
+    attach_evidence(alone, content)
     ran = lab("verify", alone, "--data", cells)
     assert ran.code == 1
-    assert "is not as accurate as it was" in ran.err
+    assert "differs from that at its export, on the same pixels" in ran.err
 
 
 def test_a_changed_file_is_refused(lab: Callable, alone: Path, cells: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_changed_file_is_refused(lab: Callable, alone: Path, cells: Path) -> N
     alone.write_bytes(content)
     ran = lab("verify", alone, "--data", cells)
     assert ran.code == 1
-    assert "has been changed since it was proven" in ran.err
+    assert "has been changed since lab export wrote it" in ran.err
 
 
 def test_a_file_without_evidence_is_measured_and_not_called_verified(lab: Callable, alone: Path, cells: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_card_with_a_class_folders_undecodable_name_can_be_stored_as_utf_8(car
 
 
 def test_a_card_of_a_newer_version_asks_for_a_newer_lab(card: ModelCard) -> None:
-    text = json.dumps({**json.loads(card.to_json()), "version": 99, "unheard_of": 1})
+    text = json.dumps({**json.loads(card.to_json()), "version": 99, "unknown_key": 1})
     with pytest.raises(ModelError, match=r"m\.onnx has a card of version 99.*install a newer lab"):
         ModelCard.from_json(text, Path("m.onnx"))
 
@@ -83,7 +83,7 @@ def without(*keys: str) -> Callable[[dict], object]:
         without("pixels", "steps"),
         without("normalization", "mean"),
         lambda data: {**data, "version": "one"},
-        lambda data: {**data, "unheard_of": 1},
+        lambda data: {**data, "unknown_key": 1},
         lambda data: {**data, "classes": [{"name": "a"}]},
         lambda data: {**data, "classes": None},
         lambda data: {**data, "pixels": {**data["pixels"], "window": [400, 400]}},

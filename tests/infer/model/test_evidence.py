@@ -1,4 +1,4 @@
-"""The proof in a file is bound to the bytes before it."""
+"""The evidence in a file has the checksum of all bytes before it."""
 
 import json
 from pathlib import Path
@@ -9,10 +9,10 @@ import pytest
 from helpers.onnx_files import small_model
 
 from infer.core.errors import ModelError
-from infer.model.evidence import EVIDENCE_KEY, NUMBERS, attach_evidence, images_sha256, read_evidence
+from infer.model.evidence import EVIDENCE_KEY, NUMERIC_KEYS, attach_evidence, images_sha256, read_evidence
 
-FIGURES = dict.fromkeys(NUMBERS, 1)
-FOUND = {
+FIGURES = dict.fromkeys(NUMERIC_KEYS, 1)
+CONTENT = {
     "passed": True,
     "images": 12,
     "images_sha256": "0" * 64,
@@ -25,25 +25,25 @@ FOUND = {
 
 
 @pytest.fixture
-def proven(tmp_path: Path) -> Path:
+def with_evidence(tmp_path: Path) -> Path:
     path = tmp_path / "a.onnx"
     onnx.save(small_model({"lab.card": "{}"}), path)
-    attach_evidence(path, FOUND)
+    attach_evidence(path, CONTENT)
     return path
 
 
-def test_what_was_found_is_read_back_and_summed_up(proven: Path) -> None:
-    evidence = read_evidence(proven)
+def test_the_gates_result_is_read_back_and_summed_up(with_evidence: Path) -> None:
+    evidence = read_evidence(with_evidence)
     assert evidence is not None
     assert evidence.intact
-    assert {name: evidence.found[name] for name in FOUND} == FOUND
+    assert {name: evidence.content[name] for name in CONTENT} == CONTENT
     assert evidence.summary == "passed on 12 images (CPU, CUDA), labels that differ: 2"
 
 
-def test_the_bytes_before_it_are_those_of_the_file_without_it(tmp_path: Path, proven: Path) -> None:
+def test_the_bytes_before_it_are_those_of_the_file_without_it(tmp_path: Path, with_evidence: Path) -> None:
     plain = tmp_path / "plain.onnx"
     onnx.save(small_model({"lab.card": "{}"}), plain)
-    assert proven.read_bytes().startswith(plain.read_bytes())
+    assert with_evidence.read_bytes().startswith(plain.read_bytes())
 
 
 def test_the_onnx_package_and_the_runtime_read_an_exported_files(model: Path) -> None:
@@ -53,24 +53,24 @@ def test_the_onnx_package_and_the_runtime_read_an_exported_files(model: Path) ->
     evidence = read_evidence(model)
     assert evidence is not None
     assert evidence.intact
-    assert evidence.found == json.loads(props[EVIDENCE_KEY])
+    assert evidence.content == json.loads(props[EVIDENCE_KEY])
 
 
-def test_one_changed_bit_anywhere_before_it_is_noticed(proven: Path) -> None:
-    whole = proven.read_bytes()
-    weights = whole.index(b"\x00\x00\x80\x3f")  # a 1.0 of the weights
-    proven.write_bytes(whole[: weights + 2] + b"\x81" + whole[weights + 3 :])
-    evidence = read_evidence(proven)
+def test_one_changed_bit_anywhere_before_it_is_noticed(with_evidence: Path) -> None:
+    content = with_evidence.read_bytes()
+    weights = content.index(b"\x00\x00\x80\x3f")  # a 1.0 of the weights
+    with_evidence.write_bytes(content[: weights + 2] + b"\x81" + content[weights + 3 :])
+    evidence = read_evidence(with_evidence)
     assert evidence is not None
     assert not evidence.intact
     assert "CHANGED" in evidence.summary
 
 
-def test_bytes_after_it_are_noticed(proven: Path) -> None:
-    """A second field of weights at the end would win over the first."""
-    with proven.open("ab") as file:
+def test_bytes_after_it_are_noticed(with_evidence: Path) -> None:
+    """A second field of weights at the end would replace the first."""
+    with with_evidence.open("ab") as file:
         file.write(b"\x12\x03lab")
-    evidence = read_evidence(proven)
+    evidence = read_evidence(with_evidence)
     assert evidence is not None
     assert not evidence.intact
 
@@ -98,11 +98,11 @@ def test_damaged_evidence_is_one_line(tmp_path: Path, text: str) -> None:
         {"rule": None},
     ],
 )
-def test_evidence_of_another_kind_or_of_no_success_is_one_line(tmp_path: Path, change: dict) -> None:
-    onnx.save(small_model({EVIDENCE_KEY: json.dumps({**FOUND, "sha256_before": "", **change})}), tmp_path / "a.onnx")
+def test_evidence_of_another_type_or_of_a_gate_that_failed_is_one_line(tmp_path: Path, change: dict) -> None:
+    onnx.save(small_model({EVIDENCE_KEY: json.dumps({**CONTENT, "sha256_before": "", **change})}), tmp_path / "a.onnx")
     with pytest.raises(ModelError, match="cannot be read"):
         read_evidence(tmp_path / "a.onnx")
 
 
-def test_the_digest_of_images_is_the_same_in_any_order_and_another_for_others() -> None:
+def test_the_digest_of_images_is_the_same_in_any_order_and_differs_for_other_images() -> None:
     assert images_sha256([b"a", b"b"]) == images_sha256([b"b", b"a"]) != images_sha256([b"a", b"c"])

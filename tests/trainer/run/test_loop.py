@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim.optimizer import Optimizer
 
 import infer.model.session
-from exporter.reference import ask
+from exporter.reference import compute_reference
 from infer.core.console import Screen
 from infer.dataset.source import read_table
 from infer.images.preprocess import read_window
@@ -100,7 +100,9 @@ def test_training_the_gate_and_prediction_see_the_same_bytes_of_an_image(
     training = np.concatenate(seen_in_training)
 
     table = canvases.table.split("valid")
-    gate = np.stack(list(ask(trainer.network, table.files(), table.labels, read_card(model).pixels).views()))
+    gate = np.stack(
+        list(compute_reference(trainer.network, table.files(), table.labels, read_card(model).pixels).views())
+    )
 
     seen_in_prediction: list[np.ndarray] = []
     real = infer.model.session.Session.run
