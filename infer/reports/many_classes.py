@@ -6,7 +6,7 @@ import numpy as np
 
 from infer.metrics.metrics import Metrics
 
-MOST_IN_FULL = 20
+MOST_IN_TABLES = 20
 """With more classes, tables show the worst ones, and the most frequent confusions in place of the whole matrix."""
 MOST_CONFUSIONS = 20
 
@@ -24,7 +24,7 @@ class Confusion:
     """Of the images of the true class."""
 
 
-def worst_classes(metrics: Metrics, most: int = MOST_IN_FULL) -> list[int]:
+def worst_classes(metrics: Metrics, most: int = MOST_IN_TABLES) -> list[int]:
     """Indices of up to `most` classes that occur, lowest F1 first; all classes in their own order if they fit."""
     classes = metrics.per_class
     if len(classes) <= most:

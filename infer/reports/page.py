@@ -14,7 +14,7 @@ from infer.metrics.metrics import ClassMetrics, Estimate, Metrics
 from infer.metrics.result import EvaluationResult
 from infer.reports.gallery import gallery_html
 from infer.reports.html import bullets, data_uri, facts_table, name, text, wide
-from infer.reports.many_classes import MOST_IN_FULL, kinds_of_confusion, most_confused, worst_classes
+from infer.reports.many_classes import MOST_IN_TABLES, kinds_of_confusion, most_confused, worst_classes
 from infer.reports.metric_text import decimal, percent, summary_rows
 from infer.reports.pictures import Picture
 from infer.reports.provenance import Origin, data_card, limits, model_card
@@ -98,7 +98,7 @@ def _class_tables(result: EvaluationResult, metrics: Metrics) -> str:
     """The metrics of each class; with many classes, those of the worst, and all of them folded away."""
     classes, worst = range(len(result.classes)), worst_classes(metrics)
     note = '<p class="soft">The 95% interval is below each value.</p>'
-    if len(classes) <= MOST_IN_FULL:
+    if len(classes) <= MOST_IN_TABLES:
         return _class_table(result, metrics, classes, "Metrics by class") + note
     intro = f"<p>The {len(worst)} of {len(classes)} classes with the lowest F1.</p>"
     folded = _class_table(result, metrics, classes, "Metrics of all classes")
@@ -140,7 +140,7 @@ def _pictures(pictures: Sequence[Picture]) -> str:
 
 def _confusions(result: EvaluationResult, metrics: Metrics) -> str:
     """The confusion matrix as a table, for screen readers and for copying; with many classes, its largest cells."""
-    if len(result.classes) > MOST_IN_FULL:
+    if len(result.classes) > MOST_IN_TABLES:
         return _most_confused(result, metrics)
     names = [name(str(item)) for item in result.classes]
     heads = "".join(f'<th scope="col" class="number named">{item}</th>' for item in names)

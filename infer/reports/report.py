@@ -17,7 +17,7 @@ from infer.metrics.definition import Metric
 from infer.metrics.metrics import ClassMetrics, Metrics, measure, normalized
 from infer.metrics.result import EvaluationResult
 from infer.reports.files import PAGE, PREDICTIONS, REPORT_JSON, remove_report
-from infer.reports.many_classes import MOST_IN_FULL, kinds_of_confusion, most_confused, worst_classes
+from infer.reports.many_classes import MOST_IN_TABLES, kinds_of_confusion, most_confused, worst_classes
 from infer.reports.metric_text import stacked, summary_rows
 from infer.reports.page import report_page
 from infer.reports.pictures import draw_pictures
@@ -89,7 +89,7 @@ def report_tables(result: EvaluationResult, metrics: Metrics, normalize: str, wi
 
     With many classes: the most frequent confusions, and the metrics of the worst classes.
     """
-    many = len(result.classes) > MOST_IN_FULL
+    many = len(result.classes) > MOST_IN_TABLES
     return [
         _confusions_table(result, metrics) if many else _confusion_table(result, metrics, normalize),
         *_class_tables(result, metrics, width),

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from infer.metrics.metrics import Metrics, measure
 from infer.metrics.result import EvaluationResult
-from infer.reports.many_classes import MOST_IN_FULL, kinds_of_confusion, most_confused, worst_classes
+from infer.reports.many_classes import MOST_IN_TABLES, kinds_of_confusion, most_confused, worst_classes
 from infer.reports.page import report_page
 from infer.reports.report import report_tables
 from infer.reports.saved_report import read_report
@@ -35,13 +35,13 @@ def test_the_worst_classes_are_those_with_the_lowest_f1_that_occur() -> None:
     metrics = measure(replace(result, truth=np.where(result.truth == 3, 4, result.truth)), resamples=0)
     scores = [item["f1"].value for item in metrics.per_class]
     worst = worst_classes(metrics)
-    assert len(worst) == MOST_IN_FULL
+    assert len(worst) == MOST_IN_TABLES
     assert 3 not in worst
-    assert [scores[k] for k in worst] == sorted(scores[k] for k in range(30) if k != 3)[:MOST_IN_FULL]
+    assert [scores[k] for k in worst] == sorted(scores[k] for k in range(30) if k != 3)[:MOST_IN_TABLES]
 
 
 def test_few_classes_are_all_shown_in_their_order() -> None:
-    assert worst_classes(pair(MOST_IN_FULL)[1]) == list(range(MOST_IN_FULL))
+    assert worst_classes(pair(MOST_IN_TABLES)[1]) == list(range(MOST_IN_TABLES))
 
 
 def test_the_most_frequent_confusions_come_first_with_their_share_of_the_class() -> None:
