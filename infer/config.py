@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob
-from infer.core.output_paths import bad_list, progress_file, require_file_name
+from infer.core.output_paths import (
+    CSV_SUFFIXES,
+    bad_list,
+    progress_file,
+    require_file_name,
+    require_folder_name,
+    require_suffix,
+)
 from infer.core.text import joined
 from infer.model.providers import AUTO, PROVIDERS
 
@@ -159,8 +166,10 @@ class PredictConfig(ReportConfig):
         if self.sample and not self.use_sample:
             raise ConfigError("--sample and --no-sample contradict each other; leave one of them out")
         require_file_name("--out", self.out)
+        require_suffix("--out", self.out, "a CSV", CSV_SUFFIXES)
         if self.probabilities:
             require_file_name("--probabilities", self.probabilities)
+            require_suffix("--probabilities", self.probabilities, "a CSV or Parquet", (*CSV_SUFFIXES, ".parquet"))
         elif self.top_k is not None:
             raise ConfigError("--top-k needs --probabilities, the file that it limits; add it")
         self._check_files()
@@ -197,6 +206,8 @@ class EvaluateConfig(ReportConfig, LabelOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self, EvaluateConfig)
+        if self.out:
+            require_folder_name("--out", self.out)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +221,7 @@ class CompareConfig:
 
     def __post_init__(self) -> None:
         check(self, CompareConfig)
+        require_folder_name("--out", self.out)
         if len({path.resolve() for path in self.paths}) < len(self.paths):
             raise ConfigError("one folder is given twice; give each once")
 

@@ -9,6 +9,7 @@ from infer.config import DATA_HELP
 from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob, option
 from infer.core.options import settings_of, with_settings
+from infer.core.output_paths import require_folder_name
 from infer.model.runs import RECIPE
 from infer.model.runs import read_recipe as read_run_recipe
 from trainer.config import TrainConfig, read_config
@@ -55,7 +56,9 @@ class TrainOptions:
         """The config of the run to start or to resume."""
         if self.resume:
             return resume_config(self.resume, self.arch, self.recipe, values)
-        return build_config(self.arch, self.recipe, values)
+        config = build_config(self.arch, self.recipe, values)
+        require_folder_name("--out", Path(config.out))
+        return config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,7 @@ class PreviewOptions:
 
     def __post_init__(self) -> None:
         check(self, PreviewOptions)
+        require_folder_name("--out", self.out)
 
     def train_config(self, values: Mapping[str, Any]) -> TrainConfig:
         """The config whose images are drawn; the architecture makes no difference to them."""

@@ -1,9 +1,21 @@
-"""Paths of the files that a prediction writes, derived from the path of its CSV."""
+"""Names that an output may have, and paths of the files of a prediction, derived from the path of its CSV."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from infer.core.errors import ConfigError
 from infer.core.remote import uri_of
+
+CSV_SUFFIXES = (".csv", ".txt", "")
+"""Suffixes under which a reader expects plain CSV; a name without a suffix promises nothing."""
+FILE_SUFFIXES = frozenset(
+    (
+        *(".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".xls", ".xlsx", ".npy", ".npz", ".toml", ".yaml"),
+        *(".yml", ".htm", ".html", ".md", ".pdf", ".png", ".jpg", ".jpeg", ".svg", ".tif", ".tiff", ".onnx", ".pt"),
+        *(".pth", ".ckpt", ".safetensors", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz"),
+    )
+)
+"""Suffixes that no folder should have, because its name would promise a file."""
 
 
 def bad_list(out: Path) -> Path:
@@ -26,4 +38,31 @@ def require_file_name(option: str, path: Path) -> None:
     if not path.name or (path.exists() and not path.is_file()):
         raise ConfigError(
             f"{option} must be a file's name, got {path}; a folder or a device cannot be replaced by a file"
+        )
+
+
+def require_suffix(option: str, path: Path, kind: str, suffixes: Sequence[str]) -> None:
+    """Raises ConfigError for a name, or a URI, whose suffix promises another kind of file, and for `-`.
+
+    Args:
+        option: the option that the user typed.
+        path: the file to write.
+        kind: what is written.
+        suffixes: the suffixes of this kind in lower case.
+    """
+    uri = uri_of(path)
+    name = uri.partition("?")[0] if uri else path.name  # a URI may end in options, such as ?region=eu-west-1
+    if name == "-":
+        raise ConfigError(f"{option} must be a file's name, got -: nothing is written to standard output")
+    if Path(name).suffix.lower() not in suffixes:
+        endings = " or ".join(suffix for suffix in suffixes if suffix not in ("", ".txt"))
+        raise ConfigError(f"{option} must end in {endings}, got {path}: {kind} is written, and nothing else")
+
+
+def require_folder_name(option: str, path: Path) -> None:
+    """Raises ConfigError for `-` and for a suffix that promises a file, unless such a folder exists."""
+    promises_file = str(path) == "-" or path.suffix.lower() in FILE_SUFFIXES
+    if promises_file and not path.is_dir():
+        raise ConfigError(
+            f"{option} must be a folder's name, got {path}; give one such as {path.stem.strip('-') or 'new'}"
         )

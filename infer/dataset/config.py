@@ -7,6 +7,7 @@ from pathlib import Path
 from infer.config import DATA_HELP, EXCLUDE_HELP, INPUT, LabelOptions
 from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob, require
+from infer.core.output_paths import require_folder_name
 
 REPORT = "data-check.json"
 PAGE = "data-check.html"
@@ -44,6 +45,8 @@ class DataCheckConfig(LabelOptions):
 
     def __post_init__(self) -> None:
         check(self, DataCheckConfig)
+        if self.out:
+            require_folder_name("--out", self.out)
 
     @property
     def folder(self) -> Path:
@@ -72,6 +75,7 @@ class DataSplitConfig(LabelOptions):
 
     def __post_init__(self) -> None:
         check(self, DataSplitConfig)
+        require_folder_name("--out", self.out)
         if self.keep_test and self.test is not None:
             raise ConfigError("--test and --keep-test contradict each other; leave one of them out")
         together = self.valid + self.test_share
