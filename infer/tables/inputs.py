@@ -24,6 +24,10 @@ from infer.model.card import ClassName, class_index
 
 IMAGE_COLUMNS = ("path", "id", "image", "image_id", "filename", "file", "name", "img")
 SAMPLE = "sample_submission.csv"
+SAMPLE_NAMES = re.compile(
+    r"sample[ _.-]*subm|sample[ _.-]*sub$|subm\w*[ _.-]*(format|sample|template|example)|example[ _.-]*subm", re.I
+)
+"""Names of sample submissions: Kaggle's `sample_submission`, `sampleSubmission`, DrivenData's `submission_format`."""
 STANDARD_INPUT = "-"
 INPUT_KINDS = (
     "give a folder, a CSV that names images, a .zip or .tar of images, a pattern such as 'cells/*.png', or an image"
@@ -193,7 +197,7 @@ def _from_csv(source: Path, image_column: str | None) -> Inputs:
     files = _absolute(source, index, names)
     label, group = column_of(header, LABEL_COLUMNS), column_of(header, GROUP_NAMES)
     groups = [row[group] for row in rows[1:]] if group is not None and group != column else []
-    if label is None or label == column or source.name == SAMPLE:  # the labels of a sample are placeholders
+    if label is None or label == column or is_sample(source):  # the labels of a sample are placeholders
         return Inputs(source.parent, names, files, groups=groups)
     return Inputs(source.parent, names, files, [row[label] for row in rows[1:]], f"column {rows[0][label]}", groups)
 
@@ -205,6 +209,11 @@ def _without_header(source: Path, index: ImageIndex, names: list[str]) -> Inputs
     if labels != source and labels.is_file():
         return Inputs(source.parent, names, files, paired_labels(source, names, labels), labels.name)
     return Inputs(source.parent, names, files)
+
+
+def is_sample(table: Path) -> bool:
+    """Whether a table is a sample submission by its name; its labels are placeholders."""
+    return SAMPLE_NAMES.search(table.stem) is not None
 
 
 def column_of(header: Sequence[str], names: Sequence[str]) -> int | None:

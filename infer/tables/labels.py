@@ -19,7 +19,7 @@ from infer.dataset.labelled import read_labelled
 from infer.images.listing import natural_key
 from infer.model.card import ClassName
 from infer.tables.image_names import NameMatcher
-from infer.tables.inputs import STANDARD_INPUT, Inputs
+from infer.tables.inputs import STANDARD_INPUT, Inputs, is_sample
 
 Labels = NDArray[np.int64]
 OWN_ORDER = (".csv", ".txt")
@@ -47,15 +47,25 @@ def find_truth(
         DataError: the table does not fit the inputs (see `read_truth`), or has labels that the model does not know.
     """
     if config.truth:
+        if is_sample(config.truth):
+            raise DataError(
+                f"--truth {config.truth} is a sample submission by its name, and the labels of these are placeholders; "
+                "leave it out, or rename it if it has the true labels"
+            )
         ordered = str(config.source) == STANDARD_INPUT or config.source.suffix.lower() in OWN_ORDER
         truth = read_truth(config.truth, inputs, config.label_column, ordered)
         screen.say(f"truth: {truth.summary}")
         return np.array(to_indices(truth.labels, classes, str(config.truth))), truth.groups
-    if not inputs.labels:
+    if not inputs.labels or (config.sample and config.sample.resolve() == config.source.resolve()):
         return None, inputs.groups
     if unknown := unknown_labels(inputs.labels, classes):
         screen.say(f"no report: {inputs.labels_from} has the labels {listed(unknown)}, which the model does not know")
         return None, inputs.groups
+    if len(inputs.labels) > 1 and len(set(inputs.labels)) == 1 and inputs.labels_from.startswith("column"):
+        screen.say(
+            f"note: {inputs.labels_from} gives all {len(inputs.labels)} images the label {inputs.labels[0]}; "
+            "if it is a placeholder, the report means nothing"
+        )
     return np.array(to_indices(inputs.labels, classes, str(config.source))), inputs.groups
 
 

@@ -1,5 +1,6 @@
 """The form of the CSV for Kaggle: its header, ids and order follow the sample submission, where there is one."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from infer.core.remote import require_reachable, uri_of
 from infer.core.text import listed
 from infer.model.card import ClassName, class_index
 from infer.tables.image_names import NameMatcher
-from infer.tables.inputs import SAMPLE, Inputs
+from infer.tables.inputs import SAMPLE, Inputs, is_sample
 from infer.tables.row_writers import Cell
 
 
@@ -80,12 +81,17 @@ def choose_form(config: PredictConfig, inputs: Inputs, classes: Sequence[ClassNa
     if sample is None:
         return plain_form(inputs)
     screen.say(f"ids and order: {sample}")
-    return sample_form(sample, inputs, classes)
+    form = sample_form(sample, inputs, classes)
+    if form.columns and len(form.columns) == 1:
+        item = classes[form.columns[0]]
+        text = item.label if item.label == item.name else f"{item.label} ({item.name})"
+        screen.say(f"{form.header[1]}: the probability of class {text}, as {sample.name} has probabilities there")
+    return form
 
 
 def find_sample(source: Path) -> Path | None:
-    """The sample submission in the input folder, or beside the input."""
-    candidates = (source / SAMPLE, source.absolute().parent / SAMPLE)
+    """The sample submission in the input folder, the input itself, or one beside the input."""
+    candidates = (source / SAMPLE, *([source] if is_sample(source) else []), source.absolute().parent / SAMPLE)
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -93,11 +99,14 @@ def sample_form(sample: Path, inputs: Inputs, classes: Sequence[ClassName]) -> F
     """The form that a sample submission prescribes.
 
     Raises:
-        DataError: its columns are neither an id and a label nor an id and the classes; an id is ambiguous, repeated,
-            or without an image; or an image has no id.
+        DataError: its columns are neither an id and a label nor an id and the classes; it asks for one probability, and
+            the model has several classes; an id is ambiguous, repeated, or without an image; or an image has no id.
     """
     header, *rows = read_csv(sample) or [["nothing"]]
-    columns = _columns(sample, header, classes)
+    if len(header) == 2:
+        columns = _probability_column(sample, header[1], [row[1] for row in rows if len(row) > 1], classes)
+    else:
+        columns = _class_columns(sample, header, classes)
     ids = [row[0] for row in rows]
     return Form(header, ids, _order(sample, ids, inputs.names), columns)
 
@@ -140,9 +149,41 @@ def _repeated(ids: Sequence[str], order: Sequence[int]) -> list[str]:
     return [ids[row] for row, index in enumerate(order) if first.setdefault(index, row) != row]
 
 
-def _columns(sample: Path, header: list[str], classes: Sequence[ClassName]) -> list[int] | None:
-    if len(header) == 2:
+def _probability_column(
+    sample: Path, column: str, values: Sequence[str], classes: Sequence[ClassName]
+) -> list[int] | None:
+    """The class whose probability the only column of a sample asks for, as in log loss and AUC; None: it has labels.
+
+    Its placeholders tell: a number such as 0.5 that is no label. So does its header: `probability`, or a class.
+    """
+    known = class_index(classes)
+    numbers = {value: _number(value) for value in values if value}
+    if not all(0 <= number <= 1 for number in numbers.values()):  # text, other labels, or a quantity to predict
         return None
+    foreign = [number for value, number in numbers.items() if value not in known]
+    is_named = "prob" in column.lower() or (column in known and foreign)
+    if not is_named and not any(0 < number < 1 for number in foreign):
+        return None
+    if column in known:
+        return [known[column]]
+    if len(classes) == 2:
+        return [1]
+    raise DataError(
+        f"{sample} asks for one probability per image in its column {column}, "
+        f"and the model has {len(classes)} classes; give the column the name of a class, "
+        "or write labels with --no-sample"
+    )
+
+
+def _number(text: str) -> float:
+    """The number that a text is, or NaN."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _class_columns(sample: Path, header: list[str], classes: Sequence[ClassName]) -> list[int]:
     known = class_index(classes)
     columns = [known[name] for name in header[1:] if name in known]
     if len(header) != len(classes) + 1 or sorted(columns) != list(range(len(classes))):

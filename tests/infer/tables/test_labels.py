@@ -136,3 +136,29 @@ def test_labels_alone_are_refused_where_lab_sorted_the_images_in_an_order_of_two
     truth = read_truth(tmp_path / "t.csv", named("a.png", "b.png"), ordered=False)
     assert truth.labels == ["1", "007"]
     assert truth.summary == "t.csv: one label per line, in the order a.png to b.png"
+
+
+@pytest.mark.parametrize("name", ["sampleSubmission.csv", "Stage1_sample_submission.csv", "submission_format.csv"])
+def test_a_sample_submission_is_no_truth(name: str, tmp_path: Path, heard: tuple[Screen, io.StringIO]) -> None:
+    for image in ("a.png", "b.png"):
+        (tmp_path / image).touch()
+    (tmp_path / name).write_text("id,label\na,1\nb,007\n")
+    assert read_inputs(tmp_path / name, CLASSES).labels is None
+    with pytest.raises(
+        DataError, match=r"--truth .* is a sample submission by its name, .* placeholders; leave it out"
+    ):
+        find_truth(PredictConfig(source=Path("in"), truth=tmp_path / name), INPUTS, CLASSES, heard[0])
+
+
+def test_an_input_that_is_named_as_the_sample_too_is_no_truth(tmp_path: Path) -> None:
+    inputs = replace(INPUTS, labels=["1", "007"], labels_from="column label")
+    config = PredictConfig(source=tmp_path / "ids.csv", sample=tmp_path / "ids.csv")
+    assert find_truth(config, inputs, CLASSES, Screen())[0] is None
+
+
+def test_one_label_for_all_rows_of_an_input_is_mentioned(heard: tuple[Screen, io.StringIO]) -> None:
+    inputs = replace(INPUTS, labels=["1", "1"], labels_from="column label")
+    truth, _ = find_truth(PredictConfig(source=Path("in")), inputs, CLASSES, heard[0])
+    assert truth is not None
+    assert truth.tolist() == [1, 1]
+    assert heard[1].getvalue().startswith("note: column label gives all 2 images the label 1; if it is a placeholder")

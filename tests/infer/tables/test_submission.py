@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infer.config import PredictConfig
+from infer.core.console import Screen
 from infer.core.errors import DataError
 from infer.model.card import ClassName
 from infer.tables.inputs import Inputs
-from infer.tables.submission import find_sample, plain_form, probabilities_form, sample_form
+from infer.tables.submission import choose_form, find_sample, plain_form, probabilities_form, sample_form
 
 CLASSES = (ClassName("normal", "007"), ClassName("blast", "1"), ClassName("other", "2"))
 INPUTS = Inputs(Path("in"), ["a.jpg", "x/b.png", "c.png"], ["", "", ""])
@@ -141,3 +143,70 @@ def test_a_best_probability_below_the_limit_is_marked(limit: float, mark: int) -
     assert form.row(0, SHARES, LETTERS) == ["x.png", "B", mark]
     assert form.row(0, SHARES, LETTERS, guessed=True)[-1] == 1
     assert form.with_reject(None) is form
+
+
+BINARY = (ClassName("benign", "0"), ClassName("malignant", "1"))
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("id,target\na,0.0732\nb,0.0732\nc,0.0732\n", 1),
+        ("id,has_tumour\na,0\nb,1\nc,.25\n", 1),
+        ("id,probability\na,0\nb,0\nc,0\n", 1),
+        ("id,Prob\na,\nb,\nc,\n", 1),
+        ("id,benign\na,0.5\nb,0.5\nc,0.5\n", 0),
+        ("id,malignant\na,0.0\nb,0.0\nc,0.0\n", 1),
+    ],
+)
+def test_a_sample_of_one_probability_column_is_filled_with_that_of_one_class(
+    text: str, index: int, sample: Path
+) -> None:
+    sample.write_text(text)
+    form = sample_form(sample, INPUTS, BINARY)
+    assert form.row(0, np.float32([0.25, 0.75]), BINARY) == ["a", (0.25, 0.75)[index]]
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("id,label\na,0\nb,1\nc,0\n", "1"),
+        ("id,label\na,malignant\nb,benign\nc,benign\n", "1"),
+        ("id,probable_class\na,benign\nb,benign\nc,benign\n", "1"),
+        ("id,malignant\na,0\nb,0\nc,0\n", "1"),
+        ("id,label\na,0.0\nb,0.0\nc,0.0\n", "1"),
+        ("id,age\na,0.5\nb,30\nc,4\n", "1"),
+    ],
+)
+def test_a_sample_of_one_label_column_is_filled_with_labels(text: str, label: str, sample: Path) -> None:
+    sample.write_text(text)
+    assert sample_form(sample, INPUTS, BINARY).row(0, np.float32([0.25, 0.75]), BINARY) == ["a", label]
+
+
+def test_a_label_that_is_a_fraction_is_a_label(sample: Path) -> None:
+    sample.write_text("id,label\na,0.5\nb,0.5\nc,0.5\n")
+    halves = (ClassName("half", "0.5"), ClassName("full", "1"))
+    assert sample_form(sample, INPUTS, halves).row(0, np.float32([0.75, 0.25]), halves) == ["a", "0.5"]
+
+
+def test_of_several_classes_a_probability_column_is_refused_unless_it_names_one(sample: Path) -> None:
+    sample.write_text("id,target\na,0.5\nb,0.5\nc,0.5\n")
+    message = r"asks for one probability per image in its column target, and the model has 3 classes; .*--no-sample"
+    with pytest.raises(DataError, match=message):
+        sample_form(sample, INPUTS, CLASSES)
+    sample.write_text("id,other\na,0.5\nb,0.5\nc,0.5\n")
+    assert sample_form(sample, INPUTS, CLASSES).columns == [2]
+
+
+def test_the_class_of_a_probability_column_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    table = tmp_path / "sampleSubmission.csv"
+    table.write_text("id,target\na,0.5\nb,0.5\nc,0.5\n")
+    choose_form(PredictConfig(source=tmp_path, sample=table), INPUTS, BINARY, Screen())
+    assert (
+        "target: the probability of class 1 (malignant), as sampleSubmission.csv has probab" in capsys.readouterr().out
+    )
+
+
+def test_an_input_that_is_a_sample_by_its_name_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "submission_format.csv").touch()
+    assert find_sample(tmp_path / "submission_format.csv") == tmp_path / "submission_format.csv"
