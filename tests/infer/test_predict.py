@@ -214,7 +214,8 @@ def test_an_output_that_is_one_of_the_images_is_refused_and_the_image_stays(
     for option in ("--out", "--probabilities"):
         ran = lab("predict", folder, "--model", model, option, image)
         assert ran.code == 2
-        assert "is one of the images and would be overwritten" in ran.err
+        assert f"error: {option} must end in .csv" in ran.err
+        assert ran.err.count("\n") == 1
     assert image.read_bytes() == before
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from infer.config import PredictConfig
 from infer.core.console import Screen
-from infer.core.errors import DataError
+from infer.core.errors import ConfigError, DataError
 from infer.model.card import ClassName
 from infer.tables.inputs import Inputs
-from infer.tables.submission import choose_form, find_sample, plain_form, probabilities_form, sample_form
+from infer.tables.submission import check_outputs, choose_form, find_sample, plain_form, probabilities_form, sample_form
 
 CLASSES = (ClassName("normal", "007"), ClassName("blast", "1"), ClassName("other", "2"))
 INPUTS = Inputs(Path("in"), ["a.jpg", "x/b.png", "c.png"], ["", "", ""])
@@ -210,3 +210,11 @@ def test_the_class_of_a_probability_column_is_printed(tmp_path: Path, capsys: py
 def test_an_input_that_is_a_sample_by_its_name_is_followed(tmp_path: Path) -> None:
     (tmp_path / "submission_format.csv").touch()
     assert find_sample(tmp_path / "submission_format.csv") == tmp_path / "submission_format.csv"
+
+
+@pytest.mark.parametrize("option", ["out", "probabilities"])
+def test_an_output_that_is_one_of_the_images_is_refused(option: str, tmp_path: Path) -> None:
+    image = tmp_path / "picture"
+    config = PredictConfig(**{"source": tmp_path, option: image})
+    with pytest.raises(ConfigError, match=f"--{option} .*picture is one of the images and would be overwritten"):
+        check_outputs(config, Inputs(tmp_path, ["picture"], [str(image)]), [])
