@@ -1,6 +1,6 @@
 """Prediction and reports, with all that they need: the package runs without torch.
 
-From a program: `from infer import load; load("model.onnx").predict("cells/")`.
+From a program: `from lab import load; load("model.onnx").predict("cells/")`.
 """
 
 from os import PathLike
