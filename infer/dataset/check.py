@@ -34,6 +34,7 @@ from infer.dataset.report import json_text
 from infer.dataset.source import find_source, read_source
 from infer.dataset.summary import show_source
 from infer.dataset.table import TEST, UNKNOWN, Table
+from infer.dataset.validation import label_problem
 from infer.images.listing import no_images
 
 UNIFORM = 0.99
@@ -53,6 +54,8 @@ def check_data(config: DataCheckConfig, screen: Screen) -> Findings:
     table = without_excluded(table, config.exclude, screen)
     if not len(table):
         raise no_images(table.source, *table.notes)
+    if problem := label_problem(table):
+        table = replace(table, notes=(*table.notes, f"warning: {problem}"))
     show_source(table, screen)
     findings = inspect_table(table, config, screen)
     write_text(config.folder / REPORT, json_text(findings))

@@ -1,7 +1,9 @@
 """Labels as text: their order, and the class index of each."""
 
 import math
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
 
 from infer.core.errors import DataError
 from infer.core.text import listed
@@ -19,6 +21,23 @@ def unknown_labels(labels: Sequence[str], classes: Sequence[ClassName]) -> list[
     return sorted({label or "(empty)" for label in labels} - set(class_index(classes)))
 
 
+def lookalikes(labels: Iterable[str]) -> list[list[str]]:
+    """Return the groups of labels that a reader takes for one: they differ only in how they are written.
+
+    That is in upper and lower case, in spaces, underscores and invisible characters, in quotes around them, in the form
+    of a number (`1`, `1.0`, `01`), or in Unicode form.
+    """
+    by_form: dict[str | float, list[str]] = {}
+    for label in dict.fromkeys(labels):
+        by_form.setdefault(_plain_form(label), []).append(label)
+    return [sorted(group) for group in by_form.values() if len(group) > 1]
+
+
+def describe_lookalikes(groups: Sequence[Sequence[str]]) -> str:
+    """Name groups of labels that look alike, each written so that its characters can be told apart."""
+    return listed([" and ".join(map(ascii, group)) for group in groups])
+
+
 def to_indices(labels: Sequence[str], classes: Sequence[ClassName], source: str) -> list[int]:
     """Convert labels or class names to class indices.
 
@@ -30,6 +49,16 @@ def to_indices(labels: Sequence[str], classes: Sequence[ClassName], source: str)
         raise DataError(f"{source} has the labels {listed(unknown)}, but the model has {own}; use the model's labels")
     known = class_index(classes)
     return [known[label] for label in labels]
+
+
+def _plain_form(label: str) -> str | float:
+    """Return what is left of a label without its way of writing: a number, or text."""
+    text = "".join(
+        char for char in unicodedata.normalize("NFKC", label) if unicodedata.category(char) not in ("Cc", "Cf")
+    )
+    text = re.sub(r"[\s_]+", "", text.casefold()).strip("\"'`")
+    number = _number(text)
+    return text if math.isinf(number) else number
 
 
 def _number(label: str) -> float:

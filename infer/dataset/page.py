@@ -62,7 +62,7 @@ def check_page(findings: Findings) -> str:
         f"<p class=note>{safe(str(findings.table.source))} &middot; {safe(findings.table.layout)}</p>",
         _verdict(findings),
         "<ul>",
-        *(f"<li>{safe(line)}</li>" for line in summary_lines(findings)),
+        *(f"<li>{safe(line)}</li>" for line in (*findings.table.notes, *summary_lines(findings))),
         "</ul>",
         _counts(findings),
         _patients(findings),

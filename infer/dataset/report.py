@@ -26,6 +26,7 @@ def json_text(findings: Findings) -> str:
     data = {
         "data": str(findings.table.source),
         "layout": findings.table.layout,
+        "notes": list(findings.table.notes),
         "leakage": findings.leaky,
         "images": len(findings.table),
         "counts": counts(findings),

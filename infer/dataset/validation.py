@@ -2,8 +2,9 @@
 
 from infer.core.errors import DataError
 from infer.core.text import listed
+from infer.dataset.class_labels import describe_lookalikes, lookalikes
 from infer.dataset.locate import Missing, missing_images
-from infer.dataset.table import TEST, TRAIN, VALID, Table
+from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
 from infer.images.listing import natural_key, no_images
 
 
@@ -14,6 +15,8 @@ def check_listed(table: Table, missing: Missing) -> None:
         raise missing_images([path for path in absent if missing[path] == file], file, table.source)
     if not len(table):
         raise no_images(table.source, *table.notes)
+    if problem := label_problem(table):
+        raise DataError(problem)
     unlabelled = [p for p, y, s in zip(table.paths, table.labels, table.splits, strict=True) if y < 0 and s != TEST]
     if unlabelled:
         raise DataError(f"{len(unlabelled)} images have no label: {listed(unlabelled)}; label them or leave them out")
@@ -23,6 +26,18 @@ def check_listed(table: Table, missing: Missing) -> None:
     if contradictory:
         names = listed(contradictory)
         raise DataError(f"{len(contradictory)} images are listed with two labels: {names}; keep the right one")
+
+
+def label_problem(table: Table) -> str:
+    """Describe labels that differ only in how they are written, and so are hardly meant as classes; "" if none do."""
+    used = [table.classes[label].label for label in sorted({*table.labels.tolist()} - {UNKNOWN})]
+    groups = lookalikes(used)
+    if not groups:
+        return ""
+    return (
+        f"labels in {table.source} differ only in case, spaces, or the form of numbers or characters: "
+        f"{describe_lookalikes(groups)}; write each class in one way"
+    )
 
 
 def check_trainable(table: Table) -> None:

@@ -224,6 +224,22 @@ def test_a_set_of_which_nothing_can_be_read_is_reported(tmp_path: Path, heard: t
     assert isinstance(found.colours, str)
 
 
+def test_labels_that_look_alike_are_named_and_the_set_is_reported(
+    tmp_path: Path, heard: tuple[Screen, io.StringIO]
+) -> None:
+    for k, label in enumerate(("Benign", "benign", "malignant")):
+        draw(tmp_path / "x" / f"{k}.png", k)
+        rows = [f"{k}.png,{label}" for k, label in enumerate(("Benign", "benign", "malignant"))]
+    (tmp_path / "x" / "train.csv").write_text("\n".join(["Path,label", *rows]))
+    found = check_data(DataCheckConfig(data=tmp_path / "x", out=tmp_path / "out"), heard[0])
+    warning = "'Benign' and 'benign'"
+    assert f"warning: labels in {tmp_path / 'x'} differ only in case" in heard[1].getvalue()
+    for text in (heard[1].getvalue(), (tmp_path / "out" / "data-check.json").read_text()):
+        assert warning in text
+    assert "&#x27;Benign&#x27; and &#x27;benign&#x27;" in (tmp_path / "out" / "data-check.html").read_text()
+    assert len(found.table.classes) == 3
+
+
 def test_a_folder_without_images_is_an_error(tmp_path: Path, quiet: Screen) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(DataError, match="no images found"):

@@ -1,7 +1,7 @@
 import pytest
 
 from infer.core.errors import DataError
-from infer.dataset.class_labels import sorted_labels, to_indices, unknown_labels
+from infer.dataset.class_labels import describe_lookalikes, lookalikes, sorted_labels, to_indices, unknown_labels
 from infer.model.card import ClassName
 
 CLASSES = (ClassName("normal", "007"), ClassName("blast", "1"))
@@ -34,3 +34,38 @@ def test_unknown_labels_are_listed_once_and_an_empty_one_is_named() -> None:
 )
 def test_numeric_labels_are_ordered_by_value_and_others_naturally(ordered: list[str]) -> None:
     assert sorted_labels(set(ordered)) == ordered
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Mild", "mild"),
+        ("STRASSE", "straße"),
+        ("1", "1.0"),
+        ("007", "7"),
+        ("1e3", "1000"),
+        ("mild dry", "mild  dry"),
+        ("mild dry", "mild_dry"),
+        (" mild", "mild"),
+        ("mild", "mild\u00a0"),
+        ("mild", "mi\u200bld"),
+        ("mild", '"mild"'),
+        ("Ménière", "Me\u0301nie\u0300re"),
+        ("\u00b5m", "\u03bcm"),
+    ],
+)
+def test_labels_that_differ_only_in_how_they_are_written_look_alike(first: str, second: str) -> None:
+    assert lookalikes([first, "other", second, first]) == [sorted([first, second])]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("A+", "A-"), ("1", "-1"), ("1", "10"), ("mild", "milder"), ("0", "O"), ("caf\udce9", "caf"), ("nan", "inf")],
+)
+def test_labels_that_differ_in_more_do_not_look_alike(first: str, second: str) -> None:
+    assert lookalikes([first, second]) == []
+
+
+def test_lookalikes_are_named_with_the_characters_that_differ() -> None:
+    text = describe_lookalikes(lookalikes(["caf\u00e9", "cafe\u0301", "1", "01"]))
+    assert text == "'cafe\\u0301' and 'caf\\xe9', '01' and '1'"

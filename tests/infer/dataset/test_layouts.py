@@ -169,8 +169,8 @@ def test_numeric_classes_are_in_the_order_of_their_values(files: Files) -> None:
 
 
 def test_text_of_a_label_is_kept_as_read(files: Files) -> None:
-    root = files("007/a.png", "7.0/b.png", " 7/c.png", "1e3/d.png")
-    assert {item.label for item in read_table(root).classes} == {"007", "7.0", " 7", "1e3"}
+    root = files("007/a.png", "8.0/b.png", " 9/c.png", "1e3/d.png")
+    assert {item.label for item in read_table(root).classes} == {"007", "8.0", " 9", "1e3"}
 
 
 def test_a_form_with_a_table_wins_over_class_folders(files: Files) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 
 from infer.core.errors import DataError
 from infer.dataset.table import Table
-from infer.dataset.validation import check_listed, check_trainable
+from infer.dataset.validation import check_listed, check_trainable, label_problem
 from infer.model.card import ClassName
 
 
@@ -52,3 +53,12 @@ def test_what_contradicts_itself_is_refused(some: Table, message: str) -> None:
 def test_a_class_that_training_never_sees_is_refused() -> None:
     with pytest.raises(DataError, match="validation has images of the classes 1 blast, training has none"):
         check_trainable(table("ab", [0, 1], ["train", "valid"]))
+
+
+def test_labels_that_look_alike_are_refused_only_where_both_occur() -> None:
+    some = table("ab", [0, 1], ["train", "test"])
+    alike = replace(some, classes=(ClassName("Blast", "Blast"), ClassName("blast", "blast")))
+    message = r"labels in /x differ only in case, .*: 'Blast' and 'blast'; write each class in one way"
+    with pytest.raises(DataError, match=message):
+        check_listed(alike, {})
+    assert label_problem(alike.take([0])) == label_problem(some) == ""
