@@ -116,9 +116,9 @@ def changed(options: list[str], option: str, value: str) -> list[str]:
     ("option", "value", "message", "code"),
     [
         ("--arch", "resnet50", "does not fit the network", 1),
-        ("--arch", "resnet34", "is not a whole network of this architecture", 1),
+        ("--arch", "resnet34", "does not fit --arch resnet34", 1),
         ("--arch", "vgg16", "--arch must be one of resnet18", 2),
-        ("--classes", "0,1,2", "another number of outputs than the 3 of --classes", 1),
+        ("--classes", "0,1,2", "does not have the 3 outputs that --classes names", 1),
         ("--classes", "a,b", "or give both with --classes LABEL=NAME", 1),
         ("--classes", "0", "--classes must be two or more different names", 2),
         ("--image-size", "8", "--image-size must be from 32 to 2048", 2),
@@ -126,7 +126,7 @@ def changed(options: list[str], option: str, value: str) -> list[str]:
         ("--arch", "resnet18 --std 58.4,57.1,57.4", "--std must be above 0 and at most 1", 2),
     ],
 )
-def test_what_does_not_fit_is_one_line(
+def test_weights_and_options_that_do_not_fit_are_one_line(
     lab: Callable, options: list[str], tmp_path: Path, option: str, value: str, message: str, code: int
 ) -> None:
     ran = lab("export", *(word for item in changed(options, option, value) for word in str(item).split(" ")))
@@ -172,13 +172,13 @@ def test_classes_are_labels_or_labels_with_names() -> None:
             parse_classes(text)
 
 
-def test_a_checkpoint_of_lab_is_not_taken_for_weights_without_a_card(
+def test_a_checkpoint_of_lab_is_not_loaded_as_weights_without_a_card(
     lab: Callable, options: list[str], run: Path, tmp_path: Path
 ) -> None:
     own = shutil.copy(run / "best.safetensors", tmp_path / "best.safetensors")
     ran = lab("export", own, *options[1:])
     assert ran.code == 2
-    assert "whose card tells what --arch would" in ran.err
+    assert "whose card has the architecture; leave --arch out" in ran.err
 
 
 def test_a_folder_is_not_taken_for_weights(lab: Callable, options: list[str], run: Path) -> None:

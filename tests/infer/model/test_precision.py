@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -41,6 +42,7 @@ def test_an_option_of_calibration_without_a_calibrated_precision_is_refused() ->
 def test_a_file_that_may_be_wrong_on_this_cpu_is_opened_with_a_note(
     lab: Callable, model: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PRECISIONS["fp32"].__class__, "find_problem", lambda self: "this CPU may compute wrongly")
+    row = replace(PRECISIONS["fp32"], find_problem=lambda: "this CPU may compute wrongly")
+    monkeypatch.setitem(PRECISIONS, "fp32", row)
     ran = lab("predict", cells / "test", "--model", model, "--no-sample", "--out", tmp_path / "out.csv")
     assert "note: this CPU may compute wrongly" in ran.out
