@@ -35,7 +35,7 @@ from trainer.data.synthetic import make_set
 from trainer.model.network import build_network
 from trainer.recipe import apply_recipe, load_recipe
 from trainer.run.loop import Trainer
-from trainer.run.setup import make_card, pick_device, spec_of
+from trainer.run.setup import make_card, pick_device, stage_spec
 
 QUIET = Screen(Console(quiet=True))
 Rows = dict[str, float]
@@ -103,7 +103,7 @@ def linked(table: Table, folder: Path, repeat: int) -> Table:
 
 def lab_rows(settings: ResolvedConfig, table: Table, device: torch.device, args: argparse.Namespace) -> Rows:
     """images/s of lab's rows, and shares of the bare step."""
-    spec, images = spec_of(settings), sum(table.counts(TRAIN))
+    spec, images = stage_spec(settings), sum(table.counts(TRAIN))
     clear_cache()
     start = time.perf_counter()
     canvases = load_canvases(table, spec, settings.workers, QUIET)

@@ -1,1 +1,1 @@
-"""The factory: data on the device, ResNet, the training loop and its checkpoints."""
+"""Training: decoded images on the device, augmentation, the networks, the training loop and its checkpoints."""

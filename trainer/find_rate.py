@@ -17,63 +17,64 @@ from trainer.config import TrainConfig
 from trainer.data.load import load_data, read_data
 from trainer.model.network import build_network
 from trainer.run.loop import Trainer
-from trainer.run.setup import make_card, pick_device, spec_of, start_from
+from trainer.run.setup import load_start_weights, make_card, pick_device, stage_spec
 
 LOWEST, HIGHEST = 1e-6, 10.0
 STEPS = 100
-"""At least; whole epochs are trained, so a large data set gives more."""
+"""Smallest number of steps; whole epochs are trained, so a large data set gives more."""
 DIVERGED = 4.0
-"""The test ends when the smoothed loss is this multiple of its lowest value."""
+"""The test ends when the smoothed loss exceeds this multiple of its lowest value."""
 SMOOTHING = 0.9
+"""Weight of the previous value in the exponential moving average of the loss."""
 
 
 @dataclass(frozen=True)
 class RangeResult:
-    """What the test found."""
+    """The result of a range test."""
 
     rates: list[float]
     losses: list[float]
-    """Smoothed, one for each rate."""
+    """Smoothed losses, one for each rate."""
     suggested: float
-    """A tenth of the rate at which the smoothed loss was lowest: there, steps are large and far from diverging."""
+    """A tenth of the rate with the lowest smoothed loss: steps are large there, and far from diverging."""
 
 
-class _EndedError(Exception):
-    """The loss has diverged."""
+class _DivergedError(Exception):
+    """The loss has diverged, which ends the test."""
 
 
 def find_rate(config: TrainConfig, out: Path, screen: Screen) -> RangeResult:
-    """Train while the learning rate rises from LOWEST to HIGHEST; write the plot `out` and, beside it, a CSV.
+    """Train while the learning rate rises from LOWEST to HIGHEST; write a plot to `out` and a CSV next to it.
 
     Raises:
-        LabError: see the tree.
+        LabError: any subclass.
     """
     if out.suffix.lower() != ".png":
-        raise ConfigError(f"--out must end with .png, got {out}; a CSV of the figures goes beside it")
+        raise ConfigError(f"--out must end with .png, got {out}; a CSV is written next to it")
     require_file_name("--out", out)
     device = pick_device(config.device)
     settings = config.resolved(device.type)[0]
-    spec = spec_of(settings)
+    spec = stage_spec(settings)
     canvases = load_data(read_data(settings, screen), settings, spec, screen)
     torch.manual_seed(settings.seed)
     card = make_card(settings, canvases)
     network = build_network(card)
-    start_from(network.backbone, settings, screen)
+    load_start_weights(network.backbone, settings, screen)
     trainer = Trainer(settings, spec, canvases, network, device)
     epochs = math.ceil(STEPS / trainer.steps)
     total = epochs * trainer.steps
-    trainer.rate_of = lambda step: LOWEST * (HIGHEST / LOWEST) ** (step / (total - 1))
+    trainer.rate_at_step = lambda step: LOWEST * (HIGHEST / LOWEST) ** (step / (total - 1))
     sweep = _Sweep(trainer)
     with screen.bar("range test", total) as bar:
         for number in range(1, epochs + 1):
             sweep.start = (number - 1) * trainer.steps
             bar.step(sweep.start)
             try:
-                trainer.train_epoch(number, sweep.take)
-            except _EndedError:
+                trainer.train_epoch(number, sweep.add)
+            except _DivergedError:
                 break
     if len(sweep.rates) < 2:
-        raise DataError("the range test saw fewer than two steps; give more images or a smaller --batch-size")
+        raise DataError("the range test had fewer than two steps; give more images or a smaller --batch-size")
     lowest = int(np.argmin(sweep.losses))
     result = RangeResult(sweep.rates, sweep.losses, _rounded(sweep.rates[lowest] / 10))
     write_bytes(out, _plot(result, f"{settings.architecture}, {settings.optimizer}, batch {settings.batch_size}"))
@@ -83,36 +84,38 @@ def find_rate(config: TrainConfig, out: Path, screen: Screen) -> RangeResult:
 
 
 class _Sweep:
-    """Turns the running mean of an epoch's loss into the loss of each stretch of steps, smoothed."""
+    """Computes the smoothed loss of each interval of steps from the running mean over an epoch.
+
+    Attributes: rates and losses (lists of floats), one value for each interval; start (int), steps before this epoch.
+    """
 
     def __init__(self, trainer: Trainer) -> None:
         self.rates: list[float] = []
         self.losses: list[float] = []
         self.start = 0
-        """Steps before this epoch."""
         self._trainer = trainer
-        self._images, self._sum, self._average, self._seen = 0, 0.0, 0.0, 0
+        self._images, self._sum, self._average, self._count = 0, 0.0, 0.0, 0
 
-    def take(self, images: int, mean: float, speed: float) -> None:
-        """Called during an epoch."""
+    def add(self, images: int, mean: float, speed: float) -> None:
+        """Add an interval; an OnStep of the trainer. Raises _DivergedError."""
         if images <= self._images:
             self._images, self._sum = 0, 0.0
         loss = (mean * images - self._sum) / (images - self._images)
         step = self.start + (self._images + images) / 2 / self._trainer.settings.batch_size
         self._images, self._sum = images, mean * images
         if not math.isfinite(loss):
-            raise _EndedError
-        self._seen += 1
+            raise _DivergedError
+        self._count += 1
         self._average = SMOOTHING * self._average + (1 - SMOOTHING) * loss
-        smoothed = self._average / (1 - SMOOTHING**self._seen)
-        self.rates.append(self._trainer.rate_of(int(step)))
+        smoothed = self._average / (1 - SMOOTHING**self._count)
+        self.rates.append(self._trainer.rate_at_step(int(step)))
         self.losses.append(smoothed)
         if smoothed > DIVERGED * min(self.losses):
-            raise _EndedError
+            raise _DivergedError
 
 
 def _rounded(rate: float) -> float:
-    """To one digit, as people write learning rates."""
+    """Round to one significant digit, as people write learning rates."""
     return float(f"{rate:.0e}")
 
 

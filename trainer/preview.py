@@ -1,4 +1,4 @@
-"""`lab data preview`: contact sheets that show what the network sees of a data set, a PNG per class."""
+"""`lab data preview`: contact sheets of a data set as the network sees it, one PNG per class."""
 
 import io
 import math
@@ -23,29 +23,32 @@ from trainer.config import ResolvedConfig, TrainConfig
 from trainer.data.load import read_data
 from trainer.data.pixel_spec import pixel_spec
 from trainer.run.loop import centre_window_of
-from trainer.run.setup import spec_of
+from trainer.run.setup import stage_spec
 
 GAP, HEAD = 6, 22
-"""Pixels between pictures, and above them for a line of text."""
+"""Pixels between pictures, and for a line of text above them."""
 
 
 def preview(config: TrainConfig, out: Path, images: int, draws: int, screen: Screen) -> list[Path]:
-    """Write a sheet for each class; of a run of several stages, as its first one sees the images.
+    """Write a sheet for each class, as the first stage of a run sees the images.
 
-    A row of a sheet is an image: as it is, enhanced where the recipe enhances, and `draws` times as training sees it.
+    Each row of a sheet shows an image as it is, enhanced where the recipe does so, and `draws` augmented views.
 
     Args:
-        config: what `lab train` would be given.
+        config: the config of `lab train`.
         out: folder for the sheets.
-        images: of each class, drawn by the seed; fewer where a class has fewer.
-        draws: augmented views of each.
+        images: number of images per class, drawn by the seed; fewer where a class has fewer.
+        draws: number of augmented views per image.
         screen: what the user sees.
 
+    Returns:
+        The files written.
+
     Raises:
-        LabError: see the tree.
+        LabError: any subclass.
     """
     settings = config.resolved("cpu")[0]
-    spec = spec_of(settings)
+    spec = stage_spec(settings)
     table = read_data(settings, screen)
     written = []
     for label, item in enumerate(table.classes):
@@ -72,7 +75,7 @@ def _sheet(
             originals.append(read_window(file, plain))
             canvases.append(canvas)
         except ImageError as error:
-            screen.say(f"left out: {error}")
+            screen.say(f"skipped: {error}")
     columns = {"as it is": originals}
     if canvases:
         stacked = torch.from_numpy(np.stack(canvases))
@@ -83,13 +86,13 @@ def _sheet(
         for draw in range(1, draws + 1):
             columns[f"training {draw}"] = _augmented(stacked, settings, spec, draw)
     if settings.grayscale:
-        seen = {title: [_grey(tile) for tile in tiles] for title, tiles in columns.items() if title != "as it is"}
-        columns = {"as it is": originals, **seen}
+        grey = {title: [_grey(tile) for tile in tiles] for title, tiles in columns.items() if title != "as it is"}
+        columns = {"as it is": originals, **grey}
     return _grid(columns, f"{shown(name)}: {len(canvases)} of {table.name}, recipe {settings.recipe}", spec.window)
 
 
 def _augmented(canvases: torch.Tensor, settings: ResolvedConfig, spec: PixelSpec, epoch: int) -> list[Pixels]:
-    """What training sees in an epoch, mixed with one another where the recipe mixes."""
+    """The windows that training sees in an epoch, mixed with each other where the recipe mixes."""
     augment = Augmentation(settings.augment_steps, spec)
     if augment.mixes:
         canvases = torch.cat([canvases, canvases[:1]])
@@ -106,17 +109,17 @@ def _grey(tile: Pixels) -> Pixels:
 
 
 def _grid(columns: dict[str, list[Pixels]], title: str, size: tuple[int, int]) -> Image.Image:
-    """Pictures of one size, [H, W], below the names of their columns."""
+    """A grid of pictures of one size, [H, W], below the titles of their columns."""
     height, width = size
     rows = max(len(tiles) for tiles in columns.values())
-    wide = max(width, 96)
+    column_width = max(width, 96)
     font = ImageFont.load_default(13)
-    across = max(GAP + len(columns) * (wide + GAP), 2 * GAP + math.ceil(font.getlength(title)))
-    sheet = Image.new("RGB", (across, 2 * HEAD + rows * (height + GAP) + GAP), (255, 255, 255))
+    sheet_width = max(GAP + len(columns) * (column_width + GAP), 2 * GAP + math.ceil(font.getlength(title)))
+    sheet = Image.new("RGB", (sheet_width, 2 * HEAD + rows * (height + GAP) + GAP), (255, 255, 255))
     pen = ImageDraw.Draw(sheet)
     pen.text((GAP, 4), title, (0, 0, 0), font)
     for column, (name, tiles) in enumerate(columns.items()):
-        left = GAP + column * (wide + GAP)
+        left = GAP + column * (column_width + GAP)
         pen.text((left, HEAD + 2), name, (0, 0, 0), font)
         for row, tile in enumerate(tiles):
             sheet.paste(Image.fromarray(tile), (left, 2 * HEAD + row * (height + GAP)))

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from infer.core.csv_files import read_csv
-from trainer.find_rate import HIGHEST, LOWEST, _EndedError, _Sweep
+from trainer.find_rate import HIGHEST, LOWEST, _DivergedError, _Sweep
 
 
 def test_the_command_draws_and_writes_rising_rates_and_suggests_one_of_them(
@@ -30,28 +30,28 @@ def test_the_command_draws_and_writes_rising_rates_and_suggests_one_of_them(
     assert suggested == pytest.approx(float(lowest[0]) / 10, rel=0.5)
 
 
-def sweep(rate_of: Callable[[int], float] = lambda step: 0.1) -> _Sweep:
-    return _Sweep(SimpleNamespace(rate_of=rate_of, settings=SimpleNamespace(batch_size=2)))
+def sweep(rate_at_step: Callable[[int], float] = lambda step: 0.1) -> _Sweep:
+    return _Sweep(SimpleNamespace(rate_at_step=rate_at_step, settings=SimpleNamespace(batch_size=2)))
 
 
 def test_the_running_mean_of_an_epoch_is_taken_apart_into_each_steps_loss() -> None:
     """Smoothing a constant changes nothing, so constant stretches come back as they are."""
     found = sweep()
     for images, mean in ((2, 3.0), (4, 3.0), (6, 3.0)):
-        found.take(images, mean, 1.0)
+        found.add(images, mean, 1.0)
     assert found.losses == pytest.approx([3.0, 3.0, 3.0])
     rising = sweep()
-    rising.take(2, 1.0, 1.0)
-    rising.take(4, 2.0, 1.0)  # the second step's own loss is 3
+    rising.add(2, 1.0, 1.0)
+    rising.add(4, 2.0, 1.0)  # the second step's own loss is 3
     assert rising.losses[1] == pytest.approx((0.1 * 0.9 * 1 + 0.1 * 3) / (1 - 0.9**2))
 
 
 def test_a_new_epoch_begins_a_new_mean_and_goes_on_with_the_rates() -> None:
     found = sweep(lambda step: float(step))
-    found.take(2, 2.0, 1.0)
-    found.take(8, 2.0, 1.0)
+    found.add(2, 2.0, 1.0)
+    found.add(8, 2.0, 1.0)
     found.start = 4
-    found.take(2, 2.0, 1.0)
+    found.add(2, 2.0, 1.0)
     assert found.losses == pytest.approx([2.0] * 3)
     assert found.rates == [0.0, 2.0, 4.0]
 
@@ -59,9 +59,9 @@ def test_a_new_epoch_begins_a_new_mean_and_goes_on_with_the_rates() -> None:
 @pytest.mark.parametrize("loss", [float("nan"), float("inf"), 1e9])
 def test_it_ends_where_the_loss_diverges(loss: float) -> None:
     found = sweep()
-    found.take(2, 1.0, 1.0)
-    with pytest.raises(_EndedError):
-        found.take(4, loss, 1.0)
+    found.add(2, 1.0, 1.0)
+    with pytest.raises(_DivergedError):
+        found.add(4, loss, 1.0)
 
 
 def test_it_starts_from_the_weights_that_are_given(lab: Callable, cells: Path, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_mixed_images_are_shown_mixed(cells: Path, tmp_path: Path, quiet: Screen
     np.testing.assert_allclose(both, share * one + (1 - share) * other, atol=1.5)
 
 
-def test_an_unreadable_image_is_named_and_left_out(
+def test_an_unreadable_image_is_named_and_skipped(
     cells: Path, tmp_path: Path, heard: tuple, save_image: Callable[..., Path]
 ) -> None:
     for name in "ab":
@@ -93,7 +93,7 @@ def test_an_unreadable_image_is_named_and_left_out(
     screen, text = heard
     sheets = draw(tmp_path / "data", tmp_path / "out", screen, images=7)
     assert len(sheets) == 2
-    assert "left out" in text.getvalue()
+    assert "skipped: " in text.getvalue()
 
 
 @pytest.mark.parametrize("command", [("data", "preview")])
@@ -105,5 +105,5 @@ def test_the_command_says_where_the_sheets_are(lab: Callable, cells: Path, tmp_p
 
 
 def test_what_training_would_refuse_is_not_drawn_either(cells: Path, tmp_path: Path, quiet: Screen) -> None:
-    with pytest.raises(ConfigError, match="may leave nothing"):
+    with pytest.raises(ConfigError, match="may cut beside the image"):
         draw(cells, tmp_path, quiet, augment=("crop(10000)",))

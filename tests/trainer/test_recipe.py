@@ -25,7 +25,7 @@ from trainer.config import TrainConfig
 from trainer.data.synthetic import draw_cell, make_set
 from trainer.model.architectures import ARCHITECTURES
 from trainer.recipe import DEFAULT, FOLDER, apply_recipe, load_recipe, recipe_names
-from trainer.run.loop import Epoch, OnStep, Trainer
+from trainer.run.loop import EpochResult, OnStep, Trainer
 from trainer.train import train
 
 REPORTS = (
@@ -442,7 +442,7 @@ def test_stages_go_on_from_the_weights_they_name_and_the_card_is_the_best_epochs
     """The metric is dictated, so that the best epoch of the first stage is not its last."""
     after, at_start = watched(monkeypatch)
     remaining = iter(scores)
-    monkeypatch.setattr(trainer.run.run_folder, "monitor_of", lambda name, table: lambda metrics: next(remaining))
+    monkeypatch.setattr(trainer.run.run_folder, "monitored_metric", lambda name, table: lambda metrics: next(remaining))
     recipe = load_recipe(written(tmp_path / "staged.toml", STAGED.format(start=start)))
     given = {"data": str(path_csv), "device": "cpu", "workers": 1, "out": str(tmp_path / "runs")}
     run = train(apply_recipe("resnet18", recipe, given), quiet).run
@@ -475,7 +475,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[list[State], list[State]]:
         create(self, *arguments, **options)
         at_start.append(copy_of(self))
 
-    def ran(self: Trainer, number: int, on_step: OnStep) -> Epoch:
+    def ran(self: Trainer, number: int, on_step: OnStep) -> EpochResult:
         epoch = run_epoch(self, number, on_step)
         after.append(copy_of(self))
         return epoch

@@ -24,7 +24,7 @@ from infer.images.preprocess import read_window
 from infer.model.card import read_card
 from trainer.config import TrainConfig, read_config
 from trainer.model.checkpoint import load_checkpoint
-from trainer.run.loop import Epoch, OnStep, Trainer
+from trainer.run.loop import EpochResult, OnStep, Trainer
 from trainer.run.run_folder import TrainResult
 from trainer.run.setup import pick_device
 from trainer.run.snapshot import load_snapshot
@@ -208,7 +208,9 @@ def test_the_same_seed_gives_the_same_checkpoint_to_the_byte_and_another_seed_an
 
 
 def test_fewer_images_than_a_batch_is_an_error_that_names_a_batch_size_that_fits(train_small: Train) -> None:
-    with pytest.raises(DataError, match="24 training images, fewer than a batch of 25; give --batch-size 24 or less"):
+    with pytest.raises(
+        DataError, match="24 training images are fewer than the batch size of 25; give --batch-size 24 or less"
+    ):
         train_small(batch_size=25)
 
 
@@ -264,7 +266,7 @@ def test_no_readable_validation_image_is_an_error(train_small: Train, cells: Pat
 
 
 def test_a_loss_that_diverges_is_an_error_that_names_a_smaller_learning_rate(train_small: Train) -> None:
-    with pytest.raises(TrainingError, match=r"the loss is no number after epoch 1; try --learning-rate 100000$"):
+    with pytest.raises(TrainingError, match=r"the loss became NaN or infinite in epoch 1; try --learning-rate 100000$"):
         train_small(learning_rate=1e6)
 
 
@@ -284,7 +286,7 @@ def test_exhausted_memory_names_what_to_make_smaller_and_keeps_the_finished_epoc
 ) -> None:
     run_epoch = Trainer.run_epoch
 
-    def exhausted(self: Trainer, number: int, on_step: OnStep) -> Epoch:
+    def exhausted(self: Trainer, number: int, on_step: OnStep) -> EpochResult:
         if number == 2:
             raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 20 GiB")
         return run_epoch(self, number, on_step)
@@ -306,7 +308,7 @@ def test_an_interrupted_run_keeps_its_best_epoch_with_curves_and_report(
 ) -> None:
     run_epoch = Trainer.run_epoch
 
-    def interrupted(self: Trainer, number: int, on_step: OnStep) -> Epoch:
+    def interrupted(self: Trainer, number: int, on_step: OnStep) -> EpochResult:
         if number == 2:
             raise KeyboardInterrupt
         return run_epoch(self, number, on_step)
@@ -382,7 +384,7 @@ def test_a_run_stops_early_and_says_so_when_the_metric_has_not_been_better_for_a
     screen, text = heard
     done = train_small(screen, epochs=20, patience=2)
     assert [row["best"] for row in history(done.run)] == [1, 1, 0, 1, 0, 0]
-    assert "no better accuracy in 2 epochs: stopping early" in text.getvalue()
+    assert "early stopping: accuracy has not improved for 2 epochs" in text.getvalue()
 
 
 def test_patience_is_for_each_stage(train_small: Train, cells: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -465,6 +467,6 @@ def test_an_error_in_a_later_stage_keeps_the_finished_epochs_and_says_how_to_go_
     with pytest.raises(OutputError):
         train_small(screen=screen, stages=({"epochs": 3}, {"image_size": 48}))
     (run,) = (tmp_path / "runs").iterdir()
-    assert f"go on with: lab train --resume {run}" in text.getvalue()
+    assert f"resume: lab train --resume {run}" in text.getvalue()
     assert len(load_snapshot(run).rows) == 3
     assert {"best.safetensors", "curves.png", "report"} <= {path.name for path in run.iterdir()}

@@ -1,1 +1,1 @@
-"""Augmentation: its text form, its steps, and batches on the device."""
+"""Augmentation: steps parsed from text, applied to batches on the device."""

@@ -1,4 +1,4 @@
-"""Decoded images for training: every canvas once, in one memory-mapped file that later runs find again."""
+"""The cache of decoded images: all canvases of a data set in one memory-mapped file that later runs reuse."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ from infer.core.text import size_text
 from infer.dataset.table import Table
 from infer.images.preprocess import PixelSpec, read_canvas
 from trainer.data.cache_key import cache_key
-from trainer.data.cache_limit import hold, make_room, usage_text
+from trainer.data.cache_limit import lock_shared, make_room, usage_text
 from trainer.data.decode import decode_files
 
 CHECKED = 256
@@ -37,24 +37,27 @@ Cached = tuple[Pixels, dict[int, ImageError]]
 
 @dataclass(frozen=True)
 class Canvases:
-    """The readable images of a table, decoded.
-
-    Row i of `pixels_nhwc`, uint8 [n, canvas H, canvas W, 3] on disk, is the image of row i of `table`.
-    """
+    """The decoded images of a table, without those that cannot be read."""
 
     table: Table
     pixels_nhwc: Pixels
+    """uint8 [n, canvas H, canvas W, 3], on disk; row i is the image of row i of `table`."""
     bad: tuple[ImageError, ...]
+    """The errors of the images that were left out."""
 
 
 def load_canvases(table: Table, spec: PixelSpec, workers: int | None, screen: Screen) -> Canvases:
-    """Decode a table's images, or find them decoded earlier; unreadable ones are left out.
+    """Decode a table's images, or open the cache of them; unreadable images are left out.
 
-    `workers` None means all cores. A damaged cache is decoded anew.
+    Args:
+        table: the images.
+        spec: how a file becomes a canvas.
+        workers: number of processes that decode; None: all cores.
+        screen: what the user sees.
 
     Raises:
-        ConfigError: $LAB_CACHE_GB is no number above 0.
-        OutputError: the cache cannot be written, or the canvases take more room than it may.
+        ConfigError: LAB_CACHE_GB is not a number above 0.
+        OutputError: the cache cannot be written, or the canvases exceed its limit.
     """
     files = table.files()
     path = cache_folder() / "canvases" / f"{cache_key(files, spec)}.npy"
@@ -65,16 +68,16 @@ def load_canvases(table: Table, spec: PixelSpec, workers: int | None, screen: Sc
         screen.say(f"cache: {usage_text(path.parent)}")
     if cached is None:
         raise OutputError(f"{path} does not hold what was written; check the disk, or set LAB_CACHE to another folder")
-    rows, reasons = cached
+    rows, errors = cached
     with contextlib.suppress(OSError):
-        os.utime(path)  # used now
-    good = [row for row in range(len(table)) if row not in reasons]
-    bad = tuple(ImageError(table.paths[row], error.reason, error.transient) for row, error in reasons.items())
+        os.utime(path)  # the time of its last use
+    good = [index for index in range(len(table)) if index not in errors]
+    bad = tuple(ImageError(table.paths[index], error.reason, error.transient) for index, error in errors.items())
     return Canvases(table.take(good), rows, bad)
 
 
 def _decode(files: Sequence[str], spec: PixelSpec, path: Path, workers: int | None, screen: Screen) -> None:
-    """Write every readable canvas to `path`, then checksums and reasons of the others beside it."""
+    """Write the canvases to `path`, and their checksums and the errors of unreadable images to a JSON file."""
     notes = path.with_suffix(".json")
     for old in (path, notes):
         with contextlib.suppress(OSError):
@@ -82,26 +85,26 @@ def _decode(files: Sequence[str], spec: PixelSpec, path: Path, workers: int | No
     row_bytes = 3 * math.prod(spec.canvas)
     make_room(make_folder(path.parent), len(files) * row_bytes)
     with atomic_write(path) as draft, draft.open("w+b") as out, screen.bar("decoding", len(files)) as bar:
-        hold(out)
+        lock_shared(out)
         offset = _write_header(out, len(files), spec)
         out.truncate(offset + len(files) * row_bytes)
-        marks = decode_files(files, spec, draft, offset, workers, bar.step)
-        bad = {row: mark for row, mark in enumerate(marks) if isinstance(mark, ImageError)}
-        if bad:
-            _close_gaps(out, offset, spec, [row for row in range(len(files)) if row not in bad], len(files))
+        results = decode_files(files, spec, draft, offset, workers, bar.step)
+        errors = {index: result for index, result in enumerate(results) if isinstance(result, ImageError)}
+        if errors:
+            _close_gaps(out, offset, spec, [index for index in range(len(files)) if index not in errors], len(files))
     write_text(
         notes,
         json.dumps(
             {
-                "bad": {row: (error.reason, error.transient) for row, error in bad.items()},
-                "crc32": [mark for mark in marks if not isinstance(mark, ImageError)],
+                "bad": {index: (error.reason, error.transient) for index, error in errors.items()},
+                "crc32": [result for result in results if not isinstance(result, ImageError)],
             }
         ),
     )
 
 
 def _close_gaps(out: BinaryIO, offset: int, spec: PixelSpec, good: list[int], count: int) -> None:
-    """Move the good ones of `count` rows together, in place."""
+    """Move the good ones of `count` rows to the front, in place, and cut the rest off."""
     rows = np.memmap(out, np.uint8, "r+", offset, (count, *spec.canvas, 3))
     for target, row in enumerate(good):
         if target != row:
@@ -109,12 +112,12 @@ def _close_gaps(out: BinaryIO, offset: int, spec: PixelSpec, good: list[int], co
     rows.flush()
     del rows  # Windows cannot shorten a file that is mapped
     out.seek(0)
-    _write_header(out, len(good), spec)  # of the same length: numpy leaves room for the number to grow
+    _write_header(out, len(good), spec)  # has the same length: numpy pads it
     out.truncate(offset + len(good) * 3 * math.prod(spec.canvas))
 
 
 def _write_header(out: BinaryIO, rows: int, spec: PixelSpec) -> int:
-    """Write the header of a .npy file; its length in bytes."""
+    """Write the header of a .npy file, and return its length in bytes."""
     header = {"descr": "|u1", "fortran_order": False, "shape": (rows, *spec.canvas, 3)}
     np.lib.format.write_array_header_1_0(out, header)
     out.flush()
@@ -122,26 +125,27 @@ def _write_header(out: BinaryIO, rows: int, spec: PixelSpec) -> int:
 
 
 def _open(path: Path, files: Sequence[str], spec: PixelSpec) -> Cached | None:
-    """The good rows, and the other rows' errors; None where there is no cache, or a damaged one."""
+    """Open the cache at `path`; None where there is none, or a damaged one."""
     try:
         notes = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        bad = {int(row): ImageError(files[int(row)], *told) for row, told in notes["bad"].items()}
-        sums = notes["crc32"]
-        rows = _map(path, (len(sums), *spec.canvas, 3))
-        spread = np.random.default_rng().permutation(len(sums))[:CHECKED]  # other ones each time
-        whole = len(sums) + len(bad) == len(files) and all(zlib.crc32(rows[row]) == sums[row] for row in spread)
+        errors = {int(index): ImageError(files[int(index)], *values) for index, values in notes["bad"].items()}
+        checksums = notes["crc32"]
+        rows = _map(path, (len(checksums), *spec.canvas, 3))
+        checked = np.random.default_rng().permutation(len(checksums))[:CHECKED]  # different ones each time
+        intact = len(checksums) + len(errors) == len(files)
+        intact = intact and all(zlib.crc32(rows[row]) == checksums[row] for row in checked)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return None
-    return (rows, bad) if whole else None
+    return (rows, errors) if intact else None
 
 
 def _map(path: Path, shape: tuple[int, ...]) -> Pixels:
-    """The rows of a cache, read when they are needed. Raises OSError or ValueError where it is not of that shape."""
+    """Map the rows of a cache into memory. Raises OSError, or ValueError where it has another shape."""
     with path.open("rb") as file:
-        hold(file)  # for as long as the mapping lives, which has its own copy of the open file
+        lock_shared(file)  # until the mapping is closed, which has its own copy of the file descriptor
         np.lib.format.read_magic(file)
-        found = np.lib.format.read_array_header_1_0(file)
-        if found != (shape, False, np.dtype(np.uint8)) or path.stat().st_size != file.tell() + math.prod(shape):
+        header = np.lib.format.read_array_header_1_0(file)
+        if header != (shape, False, np.dtype(np.uint8)) or path.stat().st_size != file.tell() + math.prod(shape):
             raise ValueError("the file has another shape")
         return np.memmap(file, np.uint8, "r", file.tell(), shape)
 
@@ -176,10 +180,10 @@ def _is_of_files(files: Sequence[str], spec: PixelSpec, cached: Cached) -> bool:
     return True
 
 
-def _readable_now(files: Sequence[str], spec: PixelSpec, bad: dict[int, ImageError]) -> bool:
-    """Whether an image can be read that earlier could not be for a reason that passes."""
-    for row in [row for row, error in bad.items() if error.transient][:RETRIED]:
+def _readable_now(files: Sequence[str], spec: PixelSpec, errors: dict[int, ImageError]) -> bool:
+    """Whether an image with a transient error can be read now."""
+    for index in [index for index, error in errors.items() if error.transient][:RETRIED]:
         with contextlib.suppress(ImageError):
-            read_canvas(files[row], spec)
+            read_canvas(files[index], spec)
             return True
     return False

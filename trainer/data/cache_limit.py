@@ -1,4 +1,4 @@
-"""The room that decoded images take on disk: counted, bounded, and made by deleting what no one uses."""
+"""The size limit of the cache of decoded images: the least recently used ones are deleted to make room."""
 
 import contextlib
 import math
@@ -13,13 +13,13 @@ from infer.core.errors import ConfigError, OutputError
 from infer.core.text import size_text
 
 DEFAULT_GB = 50.0
-"""All data sets together take no more disk than this; $LAB_CACHE_GB changes it. GB are 10^9 bytes."""
+"""Limit for all data sets together, in 10^9 bytes; LAB_CACHE_GB changes it."""
 FRESH = 600.0
-"""Seconds since its last change in which a file counts as in use where the disk knows no locks."""
+"""Seconds after its last change for which a file counts as in use where the file system has no locks."""
 
 
-def cache_bound() -> int:
-    """The bytes that the cache may take. Raises ConfigError where $LAB_CACHE_GB is no number above 0."""
+def cache_limit() -> int:
+    """The limit in bytes. Raises ConfigError where LAB_CACHE_GB is not a number above 0."""
     text = os.environ.get("LAB_CACHE_GB") or str(DEFAULT_GB)
     try:
         gigabytes = float(text)
@@ -31,23 +31,23 @@ def cache_bound() -> int:
 
 
 def make_room(folder: Path, needed: int) -> None:
-    """Delete canvases, those unused for longest first, until `needed` bytes fit into the bound.
+    """Delete the least recently used canvases until `needed` bytes fit within the limit.
 
-    What any process uses stays; what a killed one left unfinished goes.
+    Canvases that a process uses are kept; drafts that a killed process left are deleted.
 
     Raises:
-        ConfigError: $LAB_CACHE_GB is no number above 0.
-        OutputError: they do not fit, or the disk has no room for them.
+        ConfigError: LAB_CACHE_GB is not a number above 0.
+        OutputError: they do not fit, or the disk is too full.
     """
-    bound, used = cache_bound(), _used(folder)
+    limit, used = cache_limit(), _used(folder)
     for path in _oldest_first(folder):
-        draft = path.name.startswith(".")
-        if (used + needed > bound or draft) and not _in_use(path):
-            with contextlib.suppress(OSError):  # another process may be tidying up too
+        is_draft = path.name.startswith(".")
+        if (used + needed > limit or is_draft) and not _in_use(path):
+            with contextlib.suppress(OSError):  # another process may be deleting too
                 used -= path.stat().st_size
                 path.unlink()
                 path.with_suffix(".json").unlink(missing_ok=True)
-    require_bound(needed, used)
+    require_within_limit(needed, used)
     if needed > (free := shutil.disk_usage(folder).free):
         raise OutputError(
             f"the decoded images take {size_text(needed)}, and {folder} has {size_text(free)} left; "
@@ -55,24 +55,24 @@ def make_room(folder: Path, needed: int) -> None:
         )
 
 
-def require_bound(needed: int, used: int = 0) -> None:
-    """Raises OutputError where `needed` bytes do not fit into the bound beside those that are used."""
-    bound = cache_bound()
-    if used + needed > bound:
-        others = f" beside {size_text(used)} in use" if used else ""
+def require_within_limit(needed: int, used: int = 0) -> None:
+    """Raise OutputError where `needed` bytes, together with those in use, exceed the limit."""
+    limit = cache_limit()
+    if used + needed > limit:
+        others = f", those in use {size_text(used)}" if used else ""
         raise OutputError(
-            f"the decoded images take {size_text(needed)}{others}, and the cache may hold {size_text(bound)}; "
+            f"the decoded images take {size_text(needed)}{others}, and the cache is limited to {size_text(limit)}; "
             f"set LAB_CACHE_GB to {math.ceil((used + needed) / 1e9)} or more, or train at a smaller --image-size"
         )
 
 
 def usage_text(folder: Path) -> str:
-    """What the cache holds and may hold, as one line."""
-    return f"{size_text(_used(folder))} of at most {size_text(cache_bound())} in {folder}"
+    """The size of the cache and its limit, for people."""
+    return f"{size_text(_used(folder))} of at most {size_text(cache_limit())} in {folder}"
 
 
-def hold(file: BinaryIO) -> None:
-    """Mark an open file as in use until it, and every mapping made of it, is closed or the process ends."""
+def lock_shared(file: BinaryIO) -> None:
+    """Mark an open file as in use until the file and all mappings of it are closed, or the process ends."""
     with contextlib.suppress(ImportError, OSError):
         import fcntl  # not on Windows, where no one can delete a file in use
 
@@ -85,7 +85,7 @@ def _in_use(path: Path) -> bool:
 
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # a draft is held before its first byte is written
+            # another process may have created a draft, and not locked it yet; it locks before it writes
             return os.fstat(file.fileno()).st_size == 0 and _is_fresh(path)
     except BlockingIOError:
         return True

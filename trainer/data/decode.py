@@ -1,4 +1,4 @@
-"""Decoding on all cores: many images at once become rows of one file."""
+"""Decoding on all cores: images become rows of one file."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -11,20 +11,21 @@ from infer.images.parallel_map import FEW, THREADS, in_order
 from infer.images.preprocess import PixelSpec, bombs_are_errors, read_canvas
 
 CHUNK = 16
-"""Images a task."""
+"""Images per task."""
 
-Marks = list[int | ImageError]
-"""For each image the crc32 of its canvas's bytes, or why it has none."""
+DecodeResults = list[int | ImageError]
+"""For each image, the crc32 of its canvas's bytes, or the error."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Some images, and the place in the file of the first one's canvas."""
+    """Some images, whose canvases are consecutive in the file `out`."""
 
     files: tuple[str, ...]
     spec: PixelSpec
     out: str
     offset: int
+    """Position of the first canvas in `out`, in bytes."""
 
 
 def decode_files(
@@ -33,12 +34,19 @@ def decode_files(
     out: Path,
     offset: int,
     workers: int | None,
-    on_done: Callable[[int], None] = lambda done: None,
-) -> Marks:
+    on_progress: Callable[[int], None] = lambda count: None,
+) -> DecodeResults:
     """Write the canvas of `files[i]`, uint8 [canvas H, canvas W, 3], to `out` at byte `offset` + i * its size.
 
-    `out` exists; the rows of unreadable images are left as they are. `workers` None means all cores; `on_done` is told
-    how many images are finished. No process or thread is left, whatever happens.
+    No process or thread is left running, even after an error.
+
+    Args:
+        files: paths of images.
+        spec: how a file becomes a canvas.
+        out: an existing file; the rows of unreadable images are left as they are.
+        offset: position of the first canvas in `out`, in bytes.
+        workers: number of processes; None: all cores.
+        on_progress: called with the number of finished images.
 
     Raises:
         OSError: `out` cannot be written.
@@ -50,26 +58,26 @@ def decode_files(
     processes = count > 1 and len(files) >= FEW
     if not processes and not workers:
         count = min(count, THREADS)
-    marks: Marks = []
+    results: DecodeResults = []
     with bombs_are_errors():
-        for some in in_order(write_canvases, tasks, count, 2 * count, processes):
-            marks += some
-            on_done(len(marks))
-    return marks
+        for chunk in in_order(write_canvases, tasks, count, 2 * count, processes):
+            results += chunk
+            on_progress(len(results))
+    return results
 
 
-def write_canvases(task: Task) -> Marks:
+def write_canvases(task: Task) -> DecodeResults:
     """Decode a task's images into its file. Raises OSError where the file cannot be written."""
-    marks: Marks = []
+    results: DecodeResults = []
     size = 3 * task.spec.canvas[0] * task.spec.canvas[1]
     with open(task.out, "r+b") as out:
         for row, file in enumerate(task.files):
             try:
                 pixels = read_canvas(file, task.spec).tobytes()
             except ImageError as error:
-                marks.append(error)
+                results.append(error)
                 continue
             out.seek(task.offset + row * size)
             out.write(pixels)
-            marks.append(zlib.crc32(pixels))
-    return marks
+            results.append(zlib.crc32(pixels))
+    return results

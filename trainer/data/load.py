@@ -1,4 +1,4 @@
-"""From the folder that the user names to decoded images: read, split, show, decode, check."""
+"""From the data set that the user names to decoded images: read, split, show, decode, check."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from trainer.data.synthetic import builtin_data
 
 
 def read_data(settings: ResolvedConfig, screen: Screen) -> Table:
-    """Read the data set that the user names, or the built-in one, see that it has a validation split, and show it.
+    """Read the data set of --data, or the built-in one, split off validation images where it has none, and show it.
 
     Raises:
         DataError: the data set is not usable.
@@ -26,7 +26,7 @@ def read_data(settings: ResolvedConfig, screen: Screen) -> Table:
     data = Path(settings.data).expanduser() if settings.data else None
     if data is None and settings.labels is None:
         data = builtin_data(screen)
-        screen.say("no --data given: the built-in SYNTHETIC cells, which are drawings and no patients' cells")
+        screen.say("no --data given: using the built-in SYNTHETIC cells, which are drawings, not cells of patients")
     exclude = Path(settings.exclude).expanduser() if settings.exclude else None
     table = read_without_excluded(data, settings, settings.fold, exclude, screen)
     check_trainable(table)
@@ -36,10 +36,10 @@ def read_data(settings: ResolvedConfig, screen: Screen) -> Table:
 
 
 def load_data(table: Table, settings: ResolvedConfig, spec: PixelSpec, screen: Screen) -> Canvases:
-    """The table's images to train on and to validate with, decoded; those that cannot be read are left out and named.
+    """Decode the table's training and validation images; those that cannot be read are left out and named.
 
     Raises:
-        DataError: too few images, or too few classes, are left.
+        DataError: too few images or classes remain.
         OutputError: the cache cannot be written.
     """
     used = table.take([row for row, split in enumerate(table.splits) if split != TEST])
@@ -53,7 +53,7 @@ def load_data(table: Table, settings: ResolvedConfig, spec: PixelSpec, screen: S
     images = sum(canvases.table.counts(TRAIN))
     if images < settings.batch_size:
         remedy = f"give --batch-size {images} or less" if images > 1 else "add images"
-        raise DataError(f"there are {images} training images, fewer than a batch of {settings.batch_size}; {remedy}")
+        raise DataError(f"{images} training images are fewer than the batch size of {settings.batch_size}; {remedy}")
     if not sum(canvases.table.counts(VALID)):
         raise DataError(f"no validation image of {table.source} can be read; lab needs some to choose the best epoch")
     return canvases

@@ -1,6 +1,6 @@
-"""How pixels are normalised: ImageNet's mean and standard deviation, the training set's own, whitening, or neither.
+"""Normalisation of pixels: by ImageNet's mean and standard deviation, the training images' own, whitening, or none.
 
-The training set's are exact: every pixel of every evaluation window is counted, and all sums are of integers.
+The training images' statistics are exact: they are over every pixel of every evaluation window, in integer sums.
 """
 
 import numpy as np
@@ -16,27 +16,27 @@ Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 WEIGHTS = np.array(LUMA)
-"""Shares of red, green and blue in a grey level: ITU-R BT.601."""
+"""Weights of red, green and blue in a grey level: ITU-R BT.601."""
 LEVEL = 1 / 255
-"""The least standard deviation that is divided by; what varies less, such as the colour of grey images, is constant."""
+"""Smallest standard deviation to divide by; what varies less, such as the colour of grey images, counts as constant."""
 BLOCK = 1 << 15
-"""Pixels that are summed at a time. Their products, at most 255 x 255 x BLOCK, stay below 2**53: float64 is exact."""
+"""Pixels per sum. Sums of products, at most 255 x 255 x BLOCK, stay below 2**53, so float64 is exact."""
 
 
-def normalization_of(
+def compute_normalization(
     kind: NormalizationKind, grayscale: bool, pixels_nhwc: Pixels, rows: Rows, spec: PixelSpec
 ) -> Normalization:
-    """What a network does to its pixels first.
+    """The normalisation that a network starts with.
 
     Args:
         kind: "imagenet"; "data", each channel to mean 0 and standard deviation 1 over all training pixels; "whiten",
             the channels decorrelated too (ZCA: Bell and Sejnowski, Vision Research 37, 1997; Kessy et al., American
             Statistician 72, 2018); "none", 0 to 1; "image", each image to mean 0 and standard deviation 1 per channel.
-        grayscale: the network sees the luma in all three channels, and the statistics are the luma's. Whitening one
-            channel is scaling it.
-        pixels_nhwc: uint8 canvases [n, canvas H, canvas W, 3]; may be memory-mapped. Read for "data" and "whiten" only.
-        rows: int64 [m], those to train on, at least one.
-        spec: the canvases' own.
+        grayscale: convert to luma, in all three channels; the statistics are those of the luma, and whitening only
+            scales it.
+        pixels_nhwc: uint8 canvases [n, canvas H, canvas W, 3], memory-mapped or not; read for "data" and "whiten" only.
+        rows: int64 [m], the training images, at least one.
+        spec: the PixelSpec of the canvases.
     """
     mean, matrix = np.zeros(3), np.eye(3)
     if kind == "imagenet":
@@ -65,21 +65,24 @@ def _whitening(covariance: Floats) -> Floats:
 def _moments(pixels_nhwc: Pixels, rows: Rows, spec: PixelSpec) -> tuple[Floats, Floats]:
     """Mean [3] and covariance [3, 3] of all pixels of the rows' evaluation windows, at a scale of 0 to 1."""
     windows = centre_window(pixels_nhwc, spec)
-    at_a_time = max(1, BLOCK // (spec.window[0] * spec.window[1]))
+    images_per_block = max(1, BLOCK // (spec.window[0] * spec.window[1]))
     sums = np.zeros((4, 4), dtype=np.int64)
     in_file_order = np.sort(rows)
-    for start in range(0, len(rows), at_a_time):
-        sums += _products(windows[in_file_order[start : start + at_a_time]].reshape(-1, 3))
+    for start in range(0, len(rows), images_per_block):
+        sums += _products(windows[in_file_order[start : start + images_per_block]].reshape(-1, 3))
     count = int(sums[3, 3])
     total = [int(value) for value in sums[3, :3]]
     mean = np.array([value / (255 * count) for value in total])
-    # in Python's integers: the difference of two numbers beyond 2**53 would lose its digits in float64
+    # Python's integers: in float64, the difference of two numbers beyond 2**53 would lose its digits
     products = [[count * int(sums[i, j]) - total[i] * total[j] for j in range(3)] for i in range(3)]
     return mean, np.array([[value / (255 * count) ** 2 for value in row] for row in products])
 
 
 def _products(pixels: Pixels) -> NDArray[np.int64]:
-    """Of colours [n, 3] and a 1: the sums of all products, [4, 4]; the last row holds the sums and the count."""
+    """Sums of the products of (red, green, blue, 1) with itself, over pixels [n, 3]: [4, 4].
+
+    The last row contains the sums of the channels and the number of pixels.
+    """
     total = np.zeros((4, 4), dtype=np.int64)
     for start in range(0, len(pixels), BLOCK):
         block = pixels[start : start + BLOCK]

@@ -1,4 +1,4 @@
-"""From training's settings to a PixelSpec: how much of an image the network sees, and how large a canvas that needs."""
+"""The PixelSpec that training's settings ask for: the part of an image in the window, and the size of its canvas."""
 
 import math
 from collections.abc import Sequence
@@ -11,43 +11,43 @@ from trainer.augment.expressions import build, parse_calls
 
 OPTION = "--enhance"
 SPARE = 1.35
-"""Up to this multiple of the side that it needs, a canvas may grow so that its crop is a whole number of pixels."""
+"""A canvas may grow to this multiple of the side it needs, so that its crop is a whole number of pixels."""
 
 
 class ViewSettings(Protocol):
-    """The part of a training's settings that decides its view."""
+    """The settings that a PixelSpec depends on."""
 
     @property
     def image_size(self) -> int:
-        """Side of the window in pixels."""
+        """Side of the square window in pixels."""
 
     @property
     def fit(self) -> str:
-        """`shorter`: that side to 8/7 of the window. `longer`: that side to the window, black beside. `stretch`."""
+        """`shorter`: resize that side to 8/7 of the window. `longer`: that side to the window, padded. `stretch`."""
 
     @property
     def crop(self) -> int | None:
-        """Side in the source's pixels of a centre crop that becomes the window; instead of `fit`."""
+        """Side, in pixels of the file's image, of a centre crop that becomes the window; instead of `fit`."""
 
     @property
     def enhance(self) -> tuple[str, ...]:
-        """What `parse_enhance` reads."""
+        """Texts for `parse_enhance`."""
 
 
 def pixel_spec(settings: ViewSettings, reach: float) -> PixelSpec:
-    """How an image becomes a canvas and a window.
+    """The PixelSpec of some settings.
 
-    With a crop, the canvas is larger than the window where `reach` asks for it, at the same scale and about the same
-    centre, so that the window holds what a crop of exactly that size, resized, would (to half a pixel of the source,
+    With a crop, the canvas is larger than the window where `reach` asks for it, at the same scale and with the same
+    centre, so that the window shows what a crop of exactly that size, resized, would (to half a pixel of the source,
     where no whole number of the crop's parity fits).
 
     Args:
-        settings: a ResolvedConfig, or what has these four fields.
-        reach: how far from the centre training looks, in half sides of the window; below 1 counts as 1. For rotation
-            by an angle a up to 45 degrees it is cos a + sin a. Without a crop the canvas is all that there is.
+        settings: a ResolvedConfig, or an object with these four fields.
+        reach: distance from the centre that training reads, in half sides of the window; at least 1. For rotation by
+            an angle a up to 45 degrees it is cos a + sin a. Without a crop it is not used.
 
     Raises:
-        ConfigError: `settings.enhance` is not understood.
+        ConfigError: `settings.enhance` cannot be parsed.
     """
     enhance, window = parse_enhance(settings.enhance), settings.image_size
     steps: tuple[Step, ...]
@@ -65,25 +65,26 @@ def pixel_spec(settings: ViewSettings, reach: float) -> PixelSpec:
 
 
 def parse_enhance(texts: Sequence[str]) -> tuple[Enhancement, ...]:
-    """Steps from texts such as "clahe(3, 9), unsharp(3, 1.5)", in order. Raises ConfigError, naming --enhance."""
+    """Parse texts such as "clahe(3, 9), unsharp(3, 1.5)" into steps, in order. Raises ConfigError."""
     calls = [call for text in texts for call in parse_calls(text, OPTION)]
     for call in calls:
         if call.probability is not None:
-            raise ConfigError(f"{OPTION}: {call.name} is done to every image, in prediction too; leave @ out")
+            raise ConfigError(f"{OPTION}: {call.name} applies to every image, in prediction too; leave @ out")
     return tuple(build(call, ENHANCEMENTS, OPTION) for call in calls)
 
 
 def _canvas_sides(crop: int, window: int, reach: float) -> tuple[int, int]:
-    """Side of the canvas, and of what it shows of the source, in pixels: their ratio is `window` to `crop`.
+    """Side of the canvas, and side of the crop of the source that it shows, in pixels; their ratio is window to crop.
 
-    Of the sides with the window's parity that reach far enough: the smallest for which the source's side is a whole
-    number of the crop's parity, so that both centres coincide; else a whole number; else nearly one of that parity.
+    The canvas has the window's parity and reaches far enough. The smallest side is preferred for which the source's
+    side is a whole number of the crop's parity, so that both centres coincide; then one for which it is a whole
+    number; then the one for which it is closest to a number of that parity.
     """
     needed = window * reach
-    least = math.ceil(needed - 1e-6)  # the cosine and sine of 0 may be a bit above 1
-    least += (least - window) % 2
+    smallest = math.ceil(needed - 1e-6)  # rounding of cosine and sine may give slightly more than 1
+    smallest += (smallest - window) % 2
     choices = []
-    for side in range(least, max(least, math.floor(SPARE * needed)) + 1, 2):
+    for side in range(smallest, max(smallest, math.floor(SPARE * needed)) + 1, 2):
         source = crop * side / window
         cut = crop + 2 * round((source - crop) / 2)
         exact = crop * side % window == 0

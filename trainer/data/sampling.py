@@ -1,4 +1,4 @@
-"""Which images an epoch trains on, and in which order: from the seed and the epoch alone."""
+"""The order of an epoch's training images, which depends on nothing but the seed and the epoch."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,18 +9,21 @@ Rows = NDArray[np.int64]
 
 
 def epoch_order(rows: Rows, labels: NDArray[np.int64], sampling: Sampling, seed: int, epoch: int) -> Rows:
-    """The rows of an epoch's images, as many as there are training images, [n].
+    """The rows of an epoch's images in order, as many as there are training images, [n].
 
-    `shuffle`: every image once. `balanced`: every class as often as any other, to within one image; a class of too few
-    images repeats them, each as often as any other of its class, to within one.
-
-    `rows` are the training images' rows in the table, [n], and `labels` their classes, [n].
+    Args:
+        rows: the training images' rows in the table, [n].
+        labels: their classes, [n].
+        sampling: `shuffle`, every image once; `balanced`, the same number of every class, to within one image: a class
+            with too few images repeats them, each the same number of times, to within one.
+        seed: of the run.
+        epoch: counted from 1.
     """
     random = np.random.default_rng([seed, epoch])
     if sampling == "shuffle":
         return random.permutation(rows)
-    classes = random.permutation(np.unique(labels))  # whichever comes first has one image more where n does not divide
-    quotas = [len(rows) // len(classes) + (place < len(rows) % len(classes)) for place in range(len(classes))]
+    classes = random.permutation(np.unique(labels))  # where n does not divide, the first ones have one image more
+    quotas = [len(rows) // len(classes) + (index < len(rows) % len(classes)) for index in range(len(classes))]
     parts = [_repeated(rows[labels == label], quota, random) for label, quota in zip(classes, quotas, strict=True)]
     return random.permutation(np.concatenate(parts))
 

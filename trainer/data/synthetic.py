@@ -1,8 +1,8 @@
-"""The built-in set: SYNTHETIC cells in the style of C-NMC, drawn in seconds, the same every time. No patient's cell.
+"""The built-in data set: SYNTHETIC cells in the style of C-NMC, drawn in seconds and always the same, of no patient.
 
 Normal cells (0) tend to have a smaller, rounder nucleus with coarse, clumped chromatin; blasts (1) a larger, lobed one
-with fine chromatin and pale nucleoli. Stain, light, blur and noise vary across both, and all ranges overlap, so that
-neither colour nor size alone gives the answer.
+with fine chromatin and pale nucleoli. Stain, light, blur and noise vary in both, and all ranges overlap, so that
+neither colour nor size alone gives the class.
 """
 
 import shutil
@@ -20,7 +20,7 @@ from infer.core.csv_files import csv_text
 from infer.core.files import cache_folder, cannot_write, write_text
 
 NAME = "synthetic-cells-1"
-"""The last part counts the versions of the drawing, so that a new one makes a new folder."""
+"""The number is the version of the drawing, so that a new version has a new folder."""
 SIDE, SCALE = 450, 2
 SPLITS = {"train": 400, "valid": 100, "test": 100}
 BLAST_SHARE = 0.68
@@ -34,7 +34,7 @@ Floats = NDArray[np.float32]
 
 
 def builtin_data(screen: Screen) -> Path:
-    """The folder of the built-in set in lab's cache, made if it is not there. Raises OutputError."""
+    """The folder of the built-in data set in lab's cache, created if it does not exist. Raises OutputError."""
     folder = cache_folder() / NAME
     if folder.is_dir():
         return folder
@@ -42,7 +42,7 @@ def builtin_data(screen: Screen) -> Path:
     draft = folder.with_name(f".{NAME}-{uuid.uuid4().hex[:8]}")
     try:
         make_set(draft, SPLITS)
-        if not folder.is_dir():  # another process may have been faster
+        if not folder.is_dir():  # another process may have created it meanwhile
             draft.rename(folder)
     except OSError as error:
         if not folder.is_dir():
@@ -53,7 +53,7 @@ def builtin_data(screen: Screen) -> Path:
 
 
 def make_set(folder: Path, images: dict[str, int], seed: int = 0) -> None:
-    """Draw a set with so many images per split into a new folder, in the leukemia reports' CSV layout."""
+    """Draw a data set with the given number of images per split into a new folder, in the reports' CSV layout."""
     rows: dict[str, list[tuple[str, str]]] = {}
     number = 0
     for split, count in images.items():
@@ -64,9 +64,9 @@ def make_set(folder: Path, images: dict[str, int], seed: int = 0) -> None:
         number += count
     cells = [row for part in rows.values() for row in part]
 
-    def draw(place: int) -> None:
-        path, label = cells[place]
-        draw_cell(label == "1", [seed, 1, place]).save(folder / path, quality=92)
+    def draw(index: int) -> None:
+        path, label = cells[index]
+        draw_cell(label == "1", [seed, 1, index]).save(folder / path, quality=92)
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(draw, range(len(cells))))
@@ -84,16 +84,16 @@ def make_set(folder: Path, images: dict[str, int], seed: int = 0) -> None:
 
 @dataclass(frozen=True)
 class _Kind:
-    """Mean and standard deviation of what tells one kind of cell from the other, lengths in pixels of 450."""
+    """Mean and standard deviation of a kind of cell's features; lengths are in pixels of a 450-pixel image."""
 
     radius: tuple[float, float]
     lobes: tuple[float, float]
-    """Depth of the outline's waves, as a share of the radius."""
+    """Amplitude of the outline's waves, as a share of the radius."""
     grain: tuple[float, float]
-    """Size of the chromatin's clumps."""
+    """Size of chromatin clumps."""
     contrast: tuple[float, float]
     nucleoli: float
-    """Expected number of pale spots."""
+    """Expected number of nucleoli."""
 
 
 NORMAL = _Kind((82, 13), (0.035, 0.02), (24, 6), (0.11, 0.03), 0.25)
@@ -101,7 +101,7 @@ BLAST = _Kind((96, 15), (0.060, 0.03), (15, 5), (0.08, 0.03), 1.3)
 
 
 def draw_cell(blast: bool, seed: list[int]) -> Image.Image:
-    """One 450 x 450 RGB cell on black, the same for the same seed."""
+    """Draw a cell on black, 450 x 450 RGB; the same for the same seed."""
     rng = np.random.default_rng(seed)
     kind = BLAST if blast else NORMAL
     side = SIDE // SCALE
@@ -130,13 +130,13 @@ def draw_cell(blast: bool, seed: list[int]) -> Image.Image:
 
 
 def _waves(angle: Floats, depth: float, rng: np.random.Generator) -> Floats:
-    """1 plus a few waves around the circle of at most about `depth` together."""
+    """1 plus a few waves around the circle, whose sum has an amplitude of about `depth`."""
     waves = [np.cos(k * angle + rng.uniform(0, 6.3)) * rng.normal(0, depth) / k**0.5 for k in (2, 3, 4, 5)]
     return np.asarray(1 + sum(waves), dtype=np.float32)
 
 
 def _inside(depth: Floats) -> Floats:
-    """A mask that is 1 where depth is above 0, with a soft edge of about two pixels."""
+    """A mask, 1 where `depth` is above 0, with a soft edge of about two pixels."""
     return np.asarray((depth / 2 + 0.5).clip(0, 1), dtype=np.float32)
 
 

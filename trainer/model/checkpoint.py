@@ -1,4 +1,4 @@
-"""The best checkpoint of a run: the ResNet's weights as safetensors, with the card in the metadata."""
+"""The best checkpoint of a run: the backbone's weights as safetensors, with the card in the metadata."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from trainer.model.network import PixelNet, build_network
 
 
 def weights_sha256(state: dict[str, Tensor]) -> str:
-    """sha256 over name, dtype, shape and bytes of every tensor, in the order of their names."""
+    """sha256 over name, dtype, shape and bytes of all tensors, in the order of their names."""
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         digest.update(f"{name}\0{tensor.dtype}\0{list(tensor.shape)}\0".encode())
@@ -25,31 +25,33 @@ def weights_sha256(state: dict[str, Tensor]) -> str:
 
 
 def save_checkpoint(network: PixelNet, card: ModelCard, path: Path) -> None:
-    """Write the ResNet's weights and the card, with the weights' sha256 in it, atomically. Raises OutputError."""
-    save_state(network.resnet.state_dict(), card, path)
+    """Write the backbone's weights, and the card with their sha256, atomically. Raises OutputError."""
+    save_state(network.backbone.state_dict(), card, path)
 
 
 def save_state(weights: Mapping[str, Tensor], card: ModelCard, path: Path) -> None:
-    """`save_checkpoint` of a ResNet's state_dict. Raises OutputError."""
+    """Write a backbone's `state_dict` as `save_checkpoint` does. Raises OutputError."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     card = replace(card, provenance={**card.provenance, "weights_sha256": weights_sha256(state)})
     write_bytes(path, safetensors.torch.save(state, metadata={CARD_KEY: card.to_json()}))
 
 
 def load_checkpoint(path: Path) -> tuple[PixelNet, ModelCard]:
-    """The network in evaluation mode on the CPU, and its card.
+    """Load a checkpoint: the network in evaluation mode on the CPU, and its card.
 
     Raises:
-        ModelError: the file is missing, damaged, has no card, or its card is of other weights.
+        ModelError: the file is missing, damaged, has no card, or its card belongs to other weights.
     """
     card = read_card(path)
     try:
         state = safetensors.torch.load_file(path)
         network = build_network(card)
-        network.resnet.load_state_dict(state)
+        network.backbone.load_state_dict(state)
     except (OSError, RuntimeError, KeyError, safetensors.SafetensorError) as error:
-        what = str(error).partition("\n")[0]
-        raise ModelError(f"{path} does not hold the weights that its card tells of ({what}); train again") from error
+        reason = str(error).partition("\n")[0]
+        raise ModelError(
+            f"{path} does not contain the weights that its card describes ({reason}); train again"
+        ) from error
     if card.provenance.get("weights_sha256") != weights_sha256(state):
-        raise ModelError(f"the weights in {path} are not those that its card was written for; train again")
+        raise ModelError(f"the card in {path} belongs to other weights than the file contains; train again")
     return network.eval(), card

@@ -44,7 +44,7 @@ class PixelNet(nn.Module):
         matrix = torch.tensor(normalization.matrix, dtype=torch.float32)
         self.per_image = normalization.per_image
         self.per_channel = bool((matrix == torch.diag(matrix.diag())).all())
-        # not persistent: they come from the card, which is written once
+        # not persistent, since they come from the card
         self.register_buffer("mean", torch.tensor(normalization.mean, dtype=torch.float32), persistent=False)
         self.register_buffer("matrix", matrix, persistent=False)
         self.register_buffer("scale", matrix.diag(), persistent=False)
@@ -56,7 +56,7 @@ class PixelNet(nn.Module):
         return self.resnet
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.autocast(images.device.type, enabled=False):  # it would halve the precision of the matrix product
+        with torch.autocast(images.device.type, enabled=False):  # which would compute the matrix product in bfloat16
             x = images.to(torch.float32) / 255 - self.mean
             x = x * self.scale if self.per_channel else x @ self.matrix.T
             x = x.permute(0, 3, 1, 2)
@@ -66,13 +66,13 @@ class PixelNet(nn.Module):
 
 
 def _standardized(x: Tensor) -> Tensor:
-    """[n, 3, H, W] with mean 0 and standard deviation 1 in each channel of each image; 0 where it is constant."""
+    """[n, 3, H, W] with mean 0 and standard deviation 1 in each channel of each image; a constant channel becomes 0."""
     centred = x - _mean(x)
     return centred / torch.sqrt(_mean(centred.square()) + EPSILON)
 
 
 def _mean(x: Tensor) -> Tensor:
-    """[n, 3, H, W] -> [n, 3, 1, 1]. Rows first: ONNX Runtime sums in float32, 512 x 512 values in one go to 6e-4."""
+    """[n, 3, H, W] -> [n, 3, 1, 1]. Rows first: ONNX Runtime's float32 sum of 512 x 512 values has an error of 6e-4."""
     height, width = x.shape[2:]
     return functional.avg_pool2d(functional.avg_pool2d(x, (1, width)), (height, 1))
 

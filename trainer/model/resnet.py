@@ -89,8 +89,8 @@ class ResNet(Backbone):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            # a new block starts as its shortcut alone (https://arxiv.org/abs/1706.02677, 5.1), or the first steps of
-            # a deep network throw it far off
+            # a new block starts as its shortcut alone (https://arxiv.org/abs/1706.02677, 5.1); otherwise the first
+            # steps of a deep network diverge
             if isinstance(module, BasicBlock):
                 nn.init.zeros_(module.bn2.weight)
             if isinstance(module, Bottleneck):
@@ -99,7 +99,7 @@ class ResNet(Backbone):
     def forward(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        x = self.fc(x.mean((2, 3)))  # exports as one node; AdaptiveAvgPool on a free batch axis does not
+        x = self.fc(x.mean((2, 3)))  # exports as one node; AdaptiveAvgPool with a dynamic batch axis does not
         return x
 
 

@@ -1,4 +1,4 @@
-"""Weights to start from: torchvision's ImageNet weights, or a local file. Never arbitrary pickles."""
+"""Initial weights: torchvision's ImageNet weights, or a local file, which may never run code."""
 
 import pickle
 import warnings
@@ -25,28 +25,28 @@ scripts, mmpretrain (backbone and head), and lab's own PixelNet."""
 
 @dataclass(frozen=True)
 class Match:
-    """What of a file's tensors went into a network."""
+    """How a file's tensors fit a network."""
 
     loaded: int
     missing: tuple[str, ...]
-    """Tensors that the network has and the file lacks; they keep their new values."""
+    """Tensors that the file lacks; the network keeps its new values."""
     reshaped: tuple[str, ...]
-    """Tensors of another shape in the file; the network's keep their new values."""
+    """Tensors with another shape in the file; the network keeps its new values."""
     unexpected: tuple[str, ...]
-    """Tensors that the network has no place for."""
+    """Tensors that the network lacks."""
     stripped: tuple[str, ...] = ()
     """Prefixes that were taken off the file's names, such as `module._orig_mod.`."""
 
     def __str__(self) -> str:
         stripped = f", prefix {listed(self.stripped)} stripped" if self.stripped else ""
         parts = [f"{self.loaded} tensors loaded{stripped}"]
-        for what, names in (
-            ("left new", self.missing),
-            ("of another shape, new ones instead", self.reshaped),
+        for state, names in (
+            ("not in the file, left at new values", self.missing),
+            ("of another shape, left at new values", self.reshaped),
             ("in the file only", self.unexpected),
         ):
             if names:
-                parts.append(f"{len(names)} {what}: {listed(names)}")
+                parts.append(f"{len(names)} {state}: {listed(names)}")
         return "; ".join(parts)
 
 
@@ -66,10 +66,10 @@ def load_pretrained(backbone: Backbone, architecture: str) -> Match:
         state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (URLError, HTTPException, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         name = weights.url.rsplit("/", 1)[-1]
-        place = Path(torch.hub.get_dir()) / "checkpoints"
-        what = str(error).partition("\n")[0]
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        reason = str(error).partition("\n")[0]
         raise ModelError(
-            f"the ImageNet weights {name} cannot be loaded or downloaded ({what}); put the right file into {place}, "
+            f"the ImageNet weights {name} cannot be loaded or downloaded ({reason}); put the file into {folder}, "
             "or give a local one with --weights"
         ) from error
     head = f"{backbone.head_name}."
@@ -77,19 +77,20 @@ def load_pretrained(backbone: Backbone, architecture: str) -> Match:
 
 
 def load_weights(backbone: Backbone, path: Path) -> Match:
-    """Load what fits of a local `.pth` or `.safetensors`.
+    """Load the tensors of a local `.pth` or `.safetensors` that fit.
 
     Raises:
-        ModelError: no such file, no tensors in it, more than weights in it, or those of another architecture.
+        ModelError: the file does not exist, contains no tensors, contains more than weights, or those of another
+            architecture.
     """
     if path.is_dir():
-        raise ModelError(f"{path} is a folder; give the file of weights")
+        raise ModelError(f"{path} is a folder; give a file of weights")
     if not path.is_file():
         raise ModelError(f"the weights {path} do not exist; check the path")
     read = _read_safetensors if path.suffix == ".safetensors" else _read_torch
     state = _state_of(read(path), path)
-    if odd := [name for name, tensor in state.items() if not _is_plain(tensor)]:
-        raise ModelError(f"{path} holds tensors that are no plain real numbers: {listed(odd)}; save them as float32")
+    if unusable := [name for name, tensor in state.items() if not _is_plain(tensor)]:
+        raise ModelError(f"{path} contains tensors that are not plain floats: {listed(unusable)}; save them as float32")
     match = load_matching(backbone, state)
     if not match.loaded or any(not name.startswith(f"{backbone.head_name}.") for name in match.reshaped):
         raise ModelError(f"{path} does not fit the network: {match}; give weights of the same architecture")
@@ -97,15 +98,15 @@ def load_weights(backbone: Backbone, path: Path) -> Match:
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    """Whether a tensor holds real numbers, one after the other, in memory; counters are whole ones."""
-    known = tensor.dtype.is_floating_point or tensor.ndim == 0
-    return known and tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta
+    """Whether a tensor is dense and in memory, and of floating point; counters, which have no axis, are integers."""
+    has_dtype = tensor.dtype.is_floating_point or tensor.ndim == 0
+    return has_dtype and tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta
 
 
 def load_matching(backbone: Backbone, state: dict[str, Tensor]) -> Match:
-    """Load every tensor whose name and shape fit; the names may be wrapped in WRAPPERS.
+    """Load all tensors whose name and shape fit; a head for another number of classes does not.
 
-    A head for another number of classes has another shape, so the network keeps its new one.
+    Names may be wrapped in WRAPPERS.
 
     Raises:
         ModelError: two tensors of the file have the same name in the network.
@@ -154,23 +155,23 @@ def _read_torch(path: Path) -> object:
             start = file.read(2)
             known = start == b"PK" or start[:1] == b"\x80"  # a zip since PyTorch 1.6, a bare pickle before
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it cannot open is said below
+            warnings.simplefilter("ignore")  # the errors below say what is wrong
             return load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises almost anything
         if known and isinstance(error, pickle.UnpicklingError):
             raise ModelError(
-                f"{path} holds more than weights and is not opened, since that could run any program; "
+                f"{path} contains more than weights and is not opened, since that could run any code; "
                 "save its state_dict() alone"
             ) from error
         raise ModelError(f"{path} is not a PyTorch file of weights; give a .pth or a .safetensors") from error
 
 
 def _state_of(content: object, path: Path) -> dict[str, Tensor]:
-    """The tensors of a file, whether bare or under the usual names of training scripts."""
+    """The tensors of a file, at its top level or under the usual keys of training scripts."""
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
             break
     if not isinstance(content, dict) or not any(isinstance(value, Tensor) for value in content.values()):
-        raise ModelError(f"{path} holds no tensors by name; save the network's state_dict()")
+        raise ModelError(f"{path} contains no named tensors; save the network's state_dict()")
     return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}

@@ -1,1 +1,1 @@
-"""Loss, optimizers and schedules."""
+"""Loss, optimizers, learning-rate schedules and EMA."""

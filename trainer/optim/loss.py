@@ -10,19 +10,19 @@ from torch.nn import functional
 from trainer.config import ClassWeights
 
 EFFECTIVE_BETA = 0.999
-"""Of the effective number of images, (1 - beta^n) / (1 - beta): https://arxiv.org/abs/1901.05555, 0.9 to 0.9999."""
+"""beta of the effective number of images, (1 - beta^n) / (1 - beta); 0.9 to 0.9999 in arxiv.org/abs/1901.05555."""
 
 
 def class_weights(kind: ClassWeights, counts: Sequence[int]) -> Tensor | None:
-    """The weight of each class in the loss, float32 [K], from its number of training images; None for no weights.
+    """Weights of the classes in the loss, float32 [K], from their numbers of training images; None for no weights.
 
     inverse: n / (K n_class), as scikit-learn's "balanced". share: 1 - n_class / n. effective: 1 / effective number,
-    scaled to a sum of K. A class without images has weight 0, and K is the number of the others.
+    scaled to a sum of K. A class without images has weight 0 and does not count in K.
     """
     if kind == "none":
         return None
-    every = torch.tensor(counts, dtype=torch.float64)
-    n = every[every > 0]
+    all_counts = torch.tensor(counts, dtype=torch.float64)
+    n = all_counts[all_counts > 0]
     if kind == "inverse":
         weights = n.sum() / (len(n) * n)
     elif kind == "share":
@@ -30,30 +30,32 @@ def class_weights(kind: ClassWeights, counts: Sequence[int]) -> Tensor | None:
     else:
         rarity = (1 - EFFECTIVE_BETA) / (1 - EFFECTIVE_BETA**n)
         weights = rarity * len(n) / rarity.sum()
-    return torch.zeros_like(every).masked_scatter(every > 0, weights).float()
+    return torch.zeros_like(all_counts).masked_scatter(all_counts > 0, weights).float()
 
 
 @dataclass(frozen=True)
-class Objective:
+class Loss:
     """The weighted mean of the images' cross entropies.
 
-    An image that is mixed with a partner counts as `share` of its own label and 1 - `share` of the partner's.
+    An image that is mixed with a partner has its own label with weight `share`, and the partner's with 1 - `share`.
     """
 
     weights: Tensor | None
-    """[K], on the logits' device."""
+    """float32 [K], on the device of the logits."""
     smoothing: float
+    """Label smoothing: the share of the label that is spread over all classes."""
 
     def __call__(self, logits: Tensor, labels: Tensor, partners: Tensor | None, share: Tensor | None) -> Tensor:
-        """Logits [n, K], labels and partners' labels int64 [n], share [n] -> the loss, []."""
-        loss, weight = self._of(logits, labels)
+        """Logits [n, K], labels and the partners' labels int64 [n], shares [n] -> the loss, []."""
+        loss, weight = self._weighted(logits, labels)
         if partners is not None and share is not None:
-            other, other_weight = self._of(logits, partners)
-            loss, weight = share * loss + (1 - share) * other, share * weight + (1 - share) * other_weight
+            partner_loss, partner_weight = self._weighted(logits, partners)
+            loss = share * loss + (1 - share) * partner_loss
+            weight = share * weight + (1 - share) * partner_weight
         return loss.sum() / weight.sum()
 
-    def _of(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Each image's weighted loss and weight, [n]."""
+    def _weighted(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The weighted loss and the weight of each image, [n]."""
         losses = functional.cross_entropy(
             logits, labels, weight=self.weights, label_smoothing=self.smoothing, reduction="none"
         )

@@ -1,4 +1,4 @@
-"""torch's optimizers, over two groups of weights: those that decay and those that do not."""
+"""torch's optimizers, with two parameter groups: with weight decay, and without."""
 
 from collections.abc import Callable
 
@@ -9,17 +9,16 @@ from trainer.config import ResolvedConfig
 
 
 def build_optimizer(settings: ResolvedConfig, network: nn.Module) -> Optimizer:
-    """The optimizer of a stage. Weight decay is on the weights of convolutions and head, or on all parameters."""
-    decaying = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    other_decay = settings.weight_decay if settings.decay_all else 0.0
+    """The optimizer of a stage. Weight decay applies to the weights of convolutions and head, or to all parameters."""
+    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    biases_and_scales = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     groups = [
-        {"params": decaying, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": other_decay},
+        {"params": weights, "weight_decay": settings.weight_decay},
+        {"params": biases_and_scales, "weight_decay": settings.weight_decay if settings.decay_all else 0.0},
     ]
     rate, momentum = settings.peak_rate, settings.momentum
-    fused = not settings.freeze  # fused SGD cannot take in a part of a group later
-    kinds: dict[str, Callable[[], Optimizer]] = {
+    fused = not settings.freeze  # fused SGD fails where a part of a group gets its first gradient later
+    optimizers: dict[str, Callable[[], Optimizer]] = {
         "sgd": lambda: SGD(
             groups, lr=rate, momentum=momentum, nesterov=settings.nesterov and momentum > 0, fused=fused
         ),
@@ -30,4 +29,4 @@ def build_optimizer(settings: ResolvedConfig, network: nn.Module) -> Optimizer:
         "rmsprop": lambda: RMSprop(groups, lr=rate, momentum=momentum, foreach=True),
         "adagrad": lambda: Adagrad(groups, lr=rate, foreach=True),
     }
-    return kinds[settings.optimizer]()
+    return optimizers[settings.optimizer]()

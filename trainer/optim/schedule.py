@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from trainer.config import ResolvedConfig
 
 ONE_CYCLE_RISE = 0.3
-"""Share of the steps in which one-cycle rises, and ...
-"""
+"""Share of the steps in which the rate of one-cycle rises. https://arxiv.org/abs/1708.07120, with torch's values."""
 ONE_CYCLE_START, ONE_CYCLE_END = 1 / 25, 1e-4 / 25
-"""... the shares of the highest rate where it starts and ends: https://arxiv.org/abs/1708.07120, as torch has them."""
+"""Rates at which one-cycle starts and ends, as shares of the peak learning rate."""
 
 
 def rate_factor(settings: ResolvedConfig, step: int, steps_per_epoch: int) -> float:
-    """What the highest learning rate is multiplied by in step `step`, from 0, of a stage; in [0, 1].
+    """The factor of the peak learning rate in a step of a stage, counted from 0; in [0, 1].
 
-    `plateau` is constant here; what happened so far decides on its drops.
+    For `plateau` it is constant: its drops depend on the metric, see `Plateau`.
     """
     total = settings.epochs * steps_per_epoch
     if settings.schedule == "one-cycle":
@@ -31,7 +30,7 @@ def rate_factor(settings: ResolvedConfig, step: int, steps_per_epoch: int) -> fl
 
 
 def _one_cycle(share: float) -> float:
-    """`share` of the steps are done: up along a cosine, then down along another."""
+    """Rise along a cosine, then fall along another; `share` is the share of the steps that are finished."""
     if share < ONE_CYCLE_RISE:
         start, end, part = ONE_CYCLE_START, 1.0, share / ONE_CYCLE_RISE
     else:
@@ -41,15 +40,15 @@ def _one_cycle(share: float) -> float:
 
 @dataclass
 class Plateau:
-    """What `plateau` multiplies the rate by: less, whenever the metric has not been better for a while."""
+    """The factor of the schedule `plateau`, which drops when the metric has not improved for some epochs."""
 
     factor: float = 1.0
     best: float = -math.inf
     waiting: int = 0
-    """Epochs since the best, or since the last drop."""
+    """Epochs since the best metric, or since the last drop."""
 
-    def see(self, metric: float, settings: ResolvedConfig) -> None:
-        """After an epoch."""
+    def update(self, metric: float, settings: ResolvedConfig) -> None:
+        """Take the metric of a finished epoch into account."""
         if metric > self.best:
             self.best, self.waiting = metric, 0
             return

@@ -1,1 +1,1 @@
-"""One training run: its loop, its folder and what may interrupt it."""
+"""A training run: the loop, its folder, resuming, and several processes."""

@@ -1,4 +1,4 @@
-"""A run's folder as it grows: after each epoch the history, the best weights so far, and all that resuming needs."""
+"""The folder of a run. Each epoch writes the history, the best weights so far, and all that resuming needs."""
 
 import time
 from collections.abc import Callable
@@ -29,37 +29,36 @@ from infer.reports.thumbnails import make_gallery
 from infer.reports.training_history import curves_png, read_run
 from trainer.config import ResolvedConfig, TrainConfig
 from trainer.model.checkpoint import save_state
-from trainer.run.loop import Epoch, Trainer
+from trainer.run.loop import EpochResult, Trainer
 from trainer.run.snapshot import Best, HistoryRow, Snapshot, cpu_copy, save_snapshot
 
-Monitor = Callable[[Metrics], float]
 WRITING_SHARE = 20
-"""Where writing the weights takes longer than a twentieth of an epoch, only some epochs write theirs, but ..."""
+"""Weights are written after an epoch if at least this many times the duration of writing has passed since the last."""
 LONGEST = 30.0
-"""... after so many seconds the next finished epoch does, so that a power cut costs little."""
+"""Seconds after which they are written in any case, so that a power cut costs little."""
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What `lab train` made: the run's folder, and how its best epoch does on the validation images."""
+    """A finished run: its folder, and its best epoch evaluated on the validation images."""
 
     run: Path
     result: EvaluationResult
     metrics: Metrics
 
 
-class Record:
-    """Writes one run's folder. In a run of several processes each has a record, and one of them writes.
+class RunFolder:
+    """Keeps the results of a run and writes its folder. Every process of a group has one, and one of them writes.
 
-    Attributes: run (Path), the folder; best (Best | None); waiting (int), epochs of this stage since its best one;
-    epochs (int), how many are finished.
+    Attributes: path (Path), the folder; best (Best | None); waiting (int), epochs since the metric was best in this
+    stage; epochs (int), the number of finished epochs.
     """
 
-    def __init__(self, run: Path, config: TrainConfig, table: Table, writes: bool = True) -> None:
+    def __init__(self, path: Path, config: TrainConfig, table: Table, writes: bool = True) -> None:
         """Raises ConfigError where the class to monitor is not in the table."""
-        self.run, self.waiting = run, 0
+        self.path, self.waiting = path, 0
         self.best: Best | None = None
-        self._monitored = monitor_of(config.monitor, table)
+        self._metric = monitored_metric(config.monitor, table)
         self._monitor, self._writes = config.monitor, writes
         self._table = table.split(VALID)
         self._rows: list[HistoryRow] = []
@@ -72,22 +71,22 @@ class Record:
 
     @property
     def last_row(self) -> HistoryRow:
-        """The history's, of the epoch that was finished last."""
+        """The history of the last finished epoch."""
         return self._rows[-1]
 
     def start(self, config: TrainConfig, table: Table) -> None:
-        """Write what the run starts from. Raises OutputError."""
+        """Write the recipe and the data table. Raises OutputError."""
         if self._writes:
             options = resolve_options(Path(config.data).expanduser() if config.data else None, config)
-            write_text(self.run / RECIPE, replace(config, data=str(table.source.resolve()), **options).to_toml())
-            table.write(self.run / DATA)
+            write_text(self.path / RECIPE, replace(config, data=str(table.source.resolve()), **options).to_toml())
+            table.write(self.path / DATA)
 
-    def add(self, epoch: Epoch, trainer: Trainer, card: ModelCard, stage: int = 0) -> str:
-        """Take in an epoch and write what is due; the line that tells of it. Raises OutputError."""
+    def add(self, epoch: EpochResult, trainer: Trainer, card: ModelCard, stage: int = 0) -> str:
+        """Add a finished epoch, write what is due, and return the line to print. Raises OutputError."""
         title = f"validation split of {self._table.name}, {card.architecture}, best epoch {epoch.number}"
         result = self._result(title, card, epoch.probabilities)
         metrics = measure(result, resamples=0)
-        score = (self._monitored(metrics), -epoch.valid_loss)
+        score = (self._metric(metrics), -epoch.valid_loss)
         best = self.best
         waiting = 0 if best is None or score[0] > best.score[0] else self.waiting + 1
         if best is None or score > best.score:
@@ -95,9 +94,9 @@ class Record:
             weights = cpu_copy(trainer.validated.backbone.state_dict())
             best = Best(score, title, card, weights, torch.from_numpy(epoch.probabilities))
         improved = best is not self.best
-        trainer.plateau.see(score[0], trainer.settings)
+        trainer.plateau.update(score[0], trainer.settings)
         rows = [*self._rows, {**_history_row(epoch, metrics, score[0], improved), "stage": stage + 1}]
-        # complete now, since it may be written in the middle of the next epoch
+        # copied now, since it may be written in the middle of the next epoch
         snapshot = Snapshot(stage, trainer.first_epoch, trainer.state(), rows, waiting, best) if self._writes else None
         # all at once, so that an interruption finds either this epoch or the one before
         self.best, self.waiting, self._rows, self._unwritten = best, waiting, rows, snapshot
@@ -108,49 +107,56 @@ class Record:
         return _epoch_line(epoch, metrics, trainer.settings, score[0], improved)
 
     def flush(self) -> None:
-        """Write the last finished epoch, to resume from, and the best one, where it is due. Raises OutputError."""
+        """Write the snapshot of the last finished epoch and the best weights, unless written. Raises OutputError."""
         if self._unwritten is None:
             return
         start = time.perf_counter()
-        save_snapshot(self.run, self._unwritten)  # first: the other files can be made from it
+        save_snapshot(self.path, self._unwritten)  # first: the other files can be made from it
         self._write_history()
-        save_state(self._unwritten.best.weights, self._unwritten.best.card, self.run / CHECKPOINT)
+        save_state(self._unwritten.best.weights, self._unwritten.best.card, self.path / CHECKPOINT)
         self._unwritten = None
         self._written = time.perf_counter()
         self._writing = self._written - start
 
-    def resume(self, last: Snapshot) -> None:
+    def resume(self, snapshot: Snapshot) -> None:
         """Continue from a snapshot, and bring the folder's other files to the same epoch. Raises OutputError."""
-        self.best, self._rows, self.waiting = last.best, last.rows, last.waiting
+        self.best, self._rows, self.waiting = snapshot.best, snapshot.rows, snapshot.waiting
         if self._writes:
-            for draft in (path for path in self.run.glob(".*") if path.suffix in (".ckpt", ".safetensors", ".csv")):
-                draft.unlink()  # a kill while a file was being written left it
+            for draft in (path for path in self.path.glob(".*") if path.suffix in (".ckpt", ".safetensors", ".csv")):
+                draft.unlink()  # left by a kill while a file was being written
             self._write_history()
-            save_state(last.best.weights, last.best.card, self.run / CHECKPOINT)
+            save_state(snapshot.best.weights, snapshot.best.card, self.path / CHECKPOINT)
 
     def finish(self) -> TrainResult:
-        """Write what is left, the curves and the best epoch's report; an epoch must be finished. Raises OutputError."""
+        """Write what is left, the curves and the best epoch's report.
+
+        Raises:
+            OutputError: a file cannot be written.
+            ValueError: no epoch is finished.
+        """
         if self.best is None:
             raise ValueError("no epoch is finished")
         result = self._result(self.best.title, self.best.card, self.best.probabilities.numpy())
-        chosen = f"the best epoch was chosen on these very images, by {self._monitor}, so all figures flatter it"
-        result = replace(result, notes=(chosen,))
+        chosen = f"the best epoch was chosen on these very images, by {self._monitor}"
+        result = replace(result, notes=(f"{chosen}, so all figures are better than on new ones",))
         if not self._writes:
-            return TrainResult(self.run, result, measure(result, resamples=0))
+            return TrainResult(self.path, result, measure(result, resamples=0))
         self.flush()
-        write_bytes(self.run / "curves.png", curves_png([read_run(self.run)]))
-        return TrainResult(self.run, result, self._report(result, self.best.card))
+        write_bytes(self.path / "curves.png", curves_png([read_run(self.path)]))
+        return TrainResult(self.path, result, self._report(result, self.best.card))
 
     def _report(self, result: EvaluationResult, card: ModelCard) -> Metrics:
         """Write the best epoch's report. Raises OutputError."""
         source, layout = self._table.name, self._table.layout
-        origin = Origin(card=card, run=self.run, source=source, layout=layout, split=VALID, own=True)
+        origin = Origin(card=card, run=self.path, source=source, layout=layout, split=VALID, own=True)
         gallery = make_gallery(result, card.pixels, ReportConfig(), Screen(Console(quiet=True)))
-        return save_report(result, self.run / "report", ReportConfig(), origin, gallery)
+        return save_report(result, self.path / "report", ReportConfig(), origin, gallery)
 
     def _write_history(self) -> None:
         if self._writes:
-            write_text(self.run / HISTORY, csv_text([list(self._rows[0]), *(list(row.values()) for row in self._rows)]))
+            write_text(
+                self.path / HISTORY, csv_text([list(self._rows[0]), *(list(row.values()) for row in self._rows)])
+            )
 
     def _result(self, title: str, card: ModelCard, probabilities: np.ndarray) -> EvaluationResult:
         return EvaluationResult(
@@ -165,21 +171,21 @@ class Record:
         )
 
 
-def monitor_of(name: str, table: Table) -> Monitor:
-    """How to read the monitored metric off a Metrics. Raises ConfigError for a class that is not there."""
+def monitored_metric(name: str, table: Table) -> Callable[[Metrics], float]:
+    """The function that reads the monitored metric. Raises ConfigError for an unknown class, or one without images."""
     if not name.startswith("recall:"):
         fields = {"accuracy": "accuracy", "balanced-accuracy": "balanced_accuracy", "f1": "macro_f1"}
         return lambda metrics: _value(metrics[fields[name]])
-    known, wanted = class_index(table.classes), name.removeprefix("recall:")
-    if wanted not in known:
+    indices, class_name = class_index(table.classes), name.removeprefix("recall:")
+    if class_name not in indices:
         raise ConfigError(f"--monitor {name}: the classes are {listed([str(item) for item in table.classes])}")
-    if VALID in table.splits and not table.counts(VALID)[known[wanted]]:
+    if VALID in table.splits and not table.counts(VALID)[indices[class_name]]:
         raise ConfigError(f"--monitor {name}: no validation image is of that class; monitor another metric")
-    return lambda metrics: _value(metrics.per_class[known[wanted]]["recall"])
+    return lambda metrics: _value(metrics.per_class[indices[class_name]]["recall"])
 
 
 def new_run(runs: Path, architecture: str, now: datetime) -> Path:
-    """Make `runs`/ARCH-YYYYMMDD-HHMMSS; a second run in the same second gets -2, and so on. Raises OutputError."""
+    """Create `runs`/ARCH-YYYYMMDD-HHMMSS; a second run in the same second gets -2, and so on. Raises OutputError."""
     make_folder(runs)
     name = f"{architecture}-{now:%Y%m%d-%H%M%S}"
     for number in count(1):
@@ -199,7 +205,7 @@ def _value(estimate: Estimate) -> float:
     return float("nan") if estimate.value is None else estimate.value
 
 
-def _validation(epoch: Epoch, metrics: Metrics) -> dict[str, float | int]:
+def _validation(epoch: EpochResult, metrics: Metrics) -> dict[str, float | int]:
     return {
         "epoch": epoch.number,
         "images": metrics.images,
@@ -209,7 +215,7 @@ def _validation(epoch: Epoch, metrics: Metrics) -> dict[str, float | int]:
     }
 
 
-def _history_row(epoch: Epoch, metrics: Metrics, monitored: float, improved: bool) -> HistoryRow:
+def _history_row(epoch: EpochResult, metrics: Metrics, monitored: float, improved: bool) -> HistoryRow:
     return {
         "epoch": epoch.number,
         "learning_rate": epoch.learning_rate,
@@ -226,7 +232,9 @@ def _history_row(epoch: Epoch, metrics: Metrics, monitored: float, improved: boo
     }
 
 
-def _epoch_line(epoch: Epoch, metrics: Metrics, settings: ResolvedConfig, monitored: float, improved: bool) -> str:
+def _epoch_line(
+    epoch: EpochResult, metrics: Metrics, settings: ResolvedConfig, monitored: float, improved: bool
+) -> str:
     other = "" if settings.monitor == "accuracy" else f"  {settings.monitor} {monitored:.2%}"
     return (
         f"epoch {epoch.number:3}  loss {epoch.train_loss:.4f} valid {epoch.valid_loss:.4f}  "

@@ -1,4 +1,4 @@
-"""What a stage starts from: the device, how files become pixels, the card."""
+"""What a stage starts with: its device, its PixelSpec, its initial weights, its card."""
 
 import platform
 from importlib.metadata import version
@@ -15,33 +15,38 @@ from infer.version import __version__
 from trainer.augment.parse import crop_paddings, reach
 from trainer.config import ResolvedConfig
 from trainer.data.cache import Canvases
-from trainer.data.normalization import normalization_of
+from trainer.data.normalization import compute_normalization
 from trainer.data.pixel_spec import pixel_spec
 from trainer.model.network import Backbone
 from trainer.model.weights import load_pretrained, load_weights
 
 
-def pick_device(wanted: str) -> torch.device:
+def pick_device(name: str) -> torch.device:
     """The device to train on; `auto` is CUDA where torch can use it. Raises DeviceError."""
     available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
+    if name == "cuda" and not available:
         raise DeviceError(f"--device cuda: torch {torch.__version__} finds no usable NVIDIA GPU; choose --device cpu")
-    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def spec_of(settings: ResolvedConfig) -> PixelSpec:
-    """How a stage turns a file into a canvas that is large enough for its augmentation. Raises ConfigError."""
+def stage_spec(settings: ResolvedConfig) -> PixelSpec:
+    """The PixelSpec of a stage, with a canvas large enough for its augmentation. Raises ConfigError."""
     spec = pixel_spec(settings, reach(settings.augment_steps))
     for padding in crop_paddings(settings.augment_steps):
         if not padding and spec.canvas == spec.window:
-            raise ConfigError("--augment: crop has no room: give crop(padding), or --fit shorter")
+            raise ConfigError(
+                "--augment: crop needs a canvas larger than the window; give it a padding, or --fit shorter"
+            )
         if padding * 2 > settings.image_size:
-            raise ConfigError(f"--augment: crop({padding}) may leave nothing of a window of {settings.image_size} px")
+            half = settings.image_size // 2
+            raise ConfigError(
+                f"--augment: crop({padding}) may cut beside the image; give at most half the window, {half}"
+            )
     return spec
 
 
-def start_from(backbone: Backbone, settings: ResolvedConfig, screen: Screen) -> None:
-    """Load the weights that --pretrained or --weights names, if any. Raises ModelError."""
+def load_start_weights(backbone: Backbone, settings: ResolvedConfig, screen: Screen) -> None:
+    """Load the weights that --pretrained or --weights gives, if any. Raises ModelError."""
     if settings.pretrained:
         screen.say(f"ImageNet weights: {load_pretrained(backbone, settings.architecture)}")
     elif settings.weights:
@@ -50,8 +55,8 @@ def start_from(backbone: Backbone, settings: ResolvedConfig, screen: Screen) -> 
 
 
 def make_card(settings: ResolvedConfig, canvases: Canvases) -> ModelCard:
-    """The card of what a stage trains, with the normalisation computed from its training images."""
-    table, spec = canvases.table, spec_of(settings)
+    """The card of the network that a stage trains; its normalisation may be computed from the training images."""
+    table, spec = canvases.table, stage_spec(settings)
     rows = table.rows(TRAIN)
     data = {
         "name": table.name,
@@ -61,12 +66,14 @@ def make_card(settings: ResolvedConfig, canvases: Canvases) -> ModelCard:
     }
     packages = {name: version(name) for name in ("torchvision", "numpy", "pillow")}
     versions = {"lab": __version__, "python": platform.python_version(), "torch": torch.__version__, **packages}
-    told = {"recipe": settings.recipe, "monitor": settings.monitor, "seed": settings.seed}
+    options = {"recipe": settings.recipe, "monitor": settings.monitor, "seed": settings.seed}
     return ModelCard(
         architecture=settings.architecture,
         classes=table.classes,
         pixels=spec,
-        normalization=normalization_of(settings.normalization, settings.grayscale, canvases.pixels_nhwc, rows, spec),
+        normalization=compute_normalization(
+            settings.normalization, settings.grayscale, canvases.pixels_nhwc, rows, spec
+        ),
         ordered=settings.ordered,
-        provenance={"data": data, **told, "versions": versions},
+        provenance={"data": data, **options, "versions": versions},
     )

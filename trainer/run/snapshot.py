@@ -101,7 +101,7 @@ def load_snapshot(run: Path) -> Snapshot:
     """
     path = run / SNAPSHOT
     if not path.is_file():
-        raise ModelError(f"{run} cannot be resumed: there is no {SNAPSHOT}, so no epoch was finished; train anew")
+        raise ModelError(f"{run} cannot be resumed: there is no {SNAPSHOT}, so no epoch was finished; start a new run")
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # torch.load does not compare checksums
@@ -110,14 +110,14 @@ def load_snapshot(run: Path) -> Snapshot:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, LookupError, EOFError, *DAMAGE) as error:
         reason = str(error).partition("\n")[0]
-        raise ModelError(f"{path} cannot be read ({reason}); export the best epoch, or train anew") from error
+        raise ModelError(f"{path} cannot be read ({reason}); export the best epoch, or start a new run") from error
     try:
         if state["version"] != VERSION:
             raise ValueError(f"version {state['version']}")
         return _from_dict(state, path)
     except (LookupError, TypeError, ValueError) as error:
         raise ModelError(
-            f"{path} was written by another version of lab; export the best epoch, or train anew"
+            f"{path} was written by another version of lab; export the best epoch, or start a new run"
         ) from error
 
 

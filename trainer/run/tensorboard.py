@@ -1,4 +1,4 @@
-"""History rows for TensorBoard, where the user asked for them."""
+"""The history as TensorBoard events, with --tensorboard."""
 
 import contextlib
 import importlib.util
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 
-class Board:
-    """Writes each epoch's figures into the run's folder `tensorboard`, or nowhere."""
+class TensorBoardLog:
+    """Writes the figures of each epoch to the folder `tensorboard` of the run; without a writer it does nothing."""
 
     def __init__(self, writer: "SummaryWriter | None") -> None:
         self._writer = writer
 
     def add(self, row: Mapping[str, float | int]) -> None:
-        """A row of the history."""
+        """Write a row of the history."""
         if self._writer is None:
             return
         for name, value in row.items():
             if name not in ("epoch", "best", "monitored"):
-                kind, _, what = name.partition("_")
-                grouped = f"{what}/{kind}" if kind in ("train", "valid") else f"run/{name}"
-                self._writer.add_scalar(grouped, value, row["epoch"])
-        self._writer.flush()  # a run that is killed has written what it finished
+                split, _, metric = name.partition("_")
+                tag = f"{metric}/{split}" if split in ("train", "valid") else f"run/{name}"
+                self._writer.add_scalar(tag, value, row["epoch"])
+        self._writer.flush()  # so that a killed run keeps the epochs it finished
 
 
 def require_tensorboard() -> None:
-    """Raises MissingExtraError where TensorBoard is not installed."""
+    """Raise MissingExtraError unless TensorBoard is installed."""
     if importlib.util.find_spec("tensorboard") is None:
         raise MissingExtraError(
             "--tensorboard needs the package tensorboard; run pip install '.[train,tensorboard]' in lab's folder"
@@ -39,12 +39,12 @@ def require_tensorboard() -> None:
 
 
 @contextlib.contextmanager
-def open_board(wanted: bool, run: Path, epochs: int = 0) -> Iterator[Board]:
-    """A board for the length of a run, which may go on after `epochs`: what was told of later ones then goes."""
-    if not wanted:
-        yield Board(None)
+def open_tensorboard(enabled: bool, run: Path, epochs: int = 0) -> Iterator[TensorBoardLog]:
+    """A log for the duration of a run. A run that is resumed after `epochs` purges what was logged for later ones."""
+    if not enabled:
+        yield TensorBoardLog(None)
         return
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(str(run / "tensorboard"), purge_step=epochs + 1 if epochs else None) as writer:
-        yield Board(writer)
+        yield TensorBoardLog(writer)

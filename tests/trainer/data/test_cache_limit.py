@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from infer.core.errors import ConfigError, OutputError
-from trainer.data.cache_limit import FRESH, cache_bound, hold, make_room, require_bound, usage_text
+from trainer.data.cache_limit import FRESH, cache_limit, lock_shared, make_room, require_within_limit, usage_text
 
 MB = 10**6
 
@@ -43,14 +43,14 @@ def test_a_cache_in_use_is_never_deleted(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("LAB_CACHE_GB", "0.002")
     held, other = place(tmp_path, "held", 5000), place(tmp_path, "other", 4000)
     file = held.open("rb")
-    hold(file)
+    lock_shared(file)
     mapped = np.memmap(file, np.uint8, "r") if how == "mapped" else None
     if how == "mapped":
         file.close()
     make_room(tmp_path, MB)
     assert held.exists()
     assert not other.exists()
-    with pytest.raises(OutputError, match=r"2 MB beside 1 MB in use, .* LAB_CACHE_GB to 1 or more"):
+    with pytest.raises(OutputError, match=r"2 MB, those in use 1 MB, .* LAB_CACHE_GB to 1 or more"):
         make_room(tmp_path, 2 * MB)
     assert held.exists()
     del mapped
@@ -67,14 +67,14 @@ def test_what_a_killed_program_left_unfinished_goes_and_a_running_ones_stays(
     just_begun = place(tmp_path, ".begun", size=0)
     long_begun = place(tmp_path, ".long", age=2 * FRESH, size=0)
     with alive.open("r+b") as file:
-        hold(file)
+        lock_shared(file)
         make_room(tmp_path, MB)
         assert [path.exists() for path in (dead, alive, just_begun, long_begun)] == [False, True, True, False]
 
 
 def test_more_than_the_bound_is_refused_with_the_size_that_is_needed(tmp_path: Path) -> None:
     path = place(tmp_path, "finished", 5000)
-    needed = "60 GB, and the cache may hold 50 GB; set LAB_CACHE_GB to 60"
+    needed = "60 GB, and the cache is limited to 50 GB; set LAB_CACHE_GB to 60"
     with pytest.raises(OutputError, match=needed):
         make_room(tmp_path, 60 * 10**9)
     assert not path.exists() or path.stat().st_size == MB
@@ -90,14 +90,14 @@ def test_a_disk_without_room_is_refused_before_any_work(tmp_path: Path, monkeypa
 def test_a_bound_that_is_no_number_above_zero_is_an_error(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("LAB_CACHE_GB", text)
     with pytest.raises(ConfigError, match=f"LAB_CACHE_GB must be a number of GB above 0, got '{text}'"):
-        cache_bound()
+        cache_limit()
 
 
 def test_the_bound_is_50_gb_unless_the_environment_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LAB_CACHE_GB", raising=False)
-    assert cache_bound() == 50 * 10**9
+    assert cache_limit() == 50 * 10**9
     monkeypatch.setenv("LAB_CACHE_GB", "0.5")
-    assert cache_bound() == 5 * 10**8
+    assert cache_limit() == 5 * 10**8
 
 
 def test_the_size_of_the_cache_is_shown_with_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,6 +109,6 @@ def test_the_size_of_the_cache_is_shown_with_its_bound(tmp_path: Path, monkeypat
 
 def test_what_fits_into_the_bound_is_taken_and_what_does_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_CACHE_GB", "2")
-    require_bound(2 * 10**9)
-    with pytest.raises(OutputError, match=r"take 2\.1 GB, and the cache may hold 2 GB; set LAB_CACHE_GB to 3"):
-        require_bound(2_100_000_000)
+    require_within_limit(2 * 10**9)
+    with pytest.raises(OutputError, match=r"take 2\.1 GB, and the cache is limited to 2 GB; set LAB_CACHE_GB to 3"):
+        require_within_limit(2_100_000_000)

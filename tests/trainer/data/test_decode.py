@@ -9,7 +9,7 @@ from PIL import Image
 import trainer.data.decode
 from infer.core.errors import ImageError
 from infer.images.preprocess import MAX_PIXELS, PixelSpec, read_canvas
-from trainer.data.decode import Marks, decode_files
+from trainer.data.decode import DecodeResults, decode_files
 
 SPEC = PixelSpec.default(32)
 SIZE = 3 * SPEC.canvas[0] * SPEC.canvas[1]
@@ -34,17 +34,17 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
-def decode(files: list[str], out: Path, workers: int = 2) -> Marks:
+def decode(files: list[str], out: Path, workers: int = 2) -> DecodeResults:
     out.write_bytes(bytes(OFFSET + len(files) * SIZE))
     return decode_files(files, SPEC, out, OFFSET, workers)
 
 
-def check(marks: Marks, files: list[str], out: Path) -> None:
+def check(results: DecodeResults, files: list[str], out: Path) -> None:
     """Each row holds its image's canvas and its mark is the checksum; a row without one is untouched."""
     content = out.read_bytes()
     assert content[:OFFSET] == bytes(OFFSET)
     assert len(content) == OFFSET + len(files) * SIZE
-    for row, (mark, file) in enumerate(zip(marks, files, strict=True)):
+    for row, (mark, file) in enumerate(zip(results, files, strict=True)):
         found = content[OFFSET + row * SIZE : OFFSET + (row + 1) * SIZE]
         if isinstance(mark, ImageError):
             assert not any(found)
@@ -60,9 +60,9 @@ def children() -> list[int]:
 
 def test_every_image_is_written_to_its_row_and_nothing_is_left(tmp_path: Path, files: list[str], way: str) -> None:
     before = children()
-    marks = decode(files, tmp_path / "out")
-    check(marks, files, tmp_path / "out")
-    assert [row for row, mark in enumerate(marks) if isinstance(mark, ImageError)] == [20]
+    results = decode(files, tmp_path / "out")
+    check(results, files, tmp_path / "out")
+    assert [row for row, mark in enumerate(results) if isinstance(mark, ImageError)] == [20]
     assert children() == before
 
 
@@ -70,11 +70,11 @@ def test_errors_come_back_as_they_were(tmp_path: Path, files: list[str], way: st
     Path(files[3]).write_bytes(b"no image")
     Image.new("1", (10_000, MAX_PIXELS // 10_000 + 1)).save(tmp_path / "bomb.png")
     files[4] = str(tmp_path / "bomb.png")
-    marks = decode(files, tmp_path / "out")
+    results = decode(files, tmp_path / "out")
     for row in (3, 4, 20):
         with pytest.raises(ImageError) as expected:
             read_canvas(files[row], SPEC)
-        error = marks[row]
+        error = results[row]
         assert isinstance(error, ImageError)
         assert (error.path, error.reason, error.transient) == (
             files[row],

@@ -10,7 +10,7 @@ import torch
 
 import trainer.data.device_loader
 from infer.core.arrays import Pixels
-from trainer.data.device_loader import Feed, ResidentFeed, StreamedFeed, open_feed
+from trainer.data.device_loader import DeviceLoader, ResidentLoader, StreamingLoader, open_loader
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")
@@ -30,8 +30,8 @@ def readers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "batches"]
 
 
-def check_batches(feed: Feed, pixels: Pixels, device: torch.device) -> None:
-    batches = list(feed.batches(PIECES))  # all kept: no batch is written over by a later one
+def check_batches(loader: DeviceLoader, pixels: Pixels, device: torch.device) -> None:
+    batches = list(loader.batches(PIECES))  # all kept: no batch is written over by a later one
     assert len(batches) == len(PIECES)
     for batch, piece in zip(batches, PIECES, strict=True):
         assert batch.device.type == device.type
@@ -39,38 +39,40 @@ def check_batches(feed: Feed, pixels: Pixels, device: torch.device) -> None:
         np.testing.assert_array_equal(batch.cpu().numpy(), pixels[piece])
 
 
-@pytest.mark.parametrize("kind", [StreamedFeed, ResidentFeed])
-def test_every_batch_holds_the_canvases_of_its_rows_in_order(pixels: Pixels, kind: Callable[..., Feed]) -> None:
-    feed = kind(pixels, CPU)
-    check_batches(feed, pixels, CPU)
-    check_batches(feed, pixels, CPU)
+@pytest.mark.parametrize("kind", [StreamingLoader, ResidentLoader])
+def test_every_batch_holds_the_canvases_of_its_rows_in_order(pixels: Pixels, kind: Callable[..., DeviceLoader]) -> None:
+    loader = kind(pixels, CPU)
+    check_batches(loader, pixels, CPU)
+    check_batches(loader, pixels, CPU)
 
 
 @pytest.mark.parametrize("width", [5, 8], ids=["odd rows", "rows of whole words"])
 def test_resident_canvases_are_copied_portion_by_portion(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     content = np.random.default_rng(0).integers(0, 256, (10, 7, width, 3), dtype=np.uint8)
     monkeypatch.setattr(trainer.data.device_loader, "PORTION", 3 * content[0].nbytes)
-    check_batches(ResidentFeed(content, CPU), content, CPU)
+    check_batches(ResidentLoader(content, CPU), content, CPU)
 
 
-@pytest.mark.parametrize("kind", [StreamedFeed, ResidentFeed])
-def test_no_pieces_give_no_batches_and_no_canvases_are_no_error(pixels: Pixels, kind: Callable[..., Feed]) -> None:
+@pytest.mark.parametrize("kind", [StreamingLoader, ResidentLoader])
+def test_no_pieces_give_no_batches_and_no_canvases_are_no_error(
+    pixels: Pixels, kind: Callable[..., DeviceLoader]
+) -> None:
     assert list(kind(pixels, CPU).batches([])) == []
     (batch,) = kind(pixels[:0], CPU).batches([np.empty(0, np.int64)])
     assert batch.shape == (0, 7, 5, 3)
 
 
-@pytest.mark.parametrize("kind", [StreamedFeed, ResidentFeed])
+@pytest.mark.parametrize("kind", [StreamingLoader, ResidentLoader])
 @pytest.mark.parametrize("row", [-1, 10])
-def test_a_row_that_is_not_there_is_an_error(pixels: Pixels, kind: Callable[..., Feed], row: int) -> None:
+def test_a_row_that_is_not_there_is_an_error(pixels: Pixels, kind: Callable[..., DeviceLoader], row: int) -> None:
     with pytest.raises(IndexError, match="of 10 canvases"):
         kind(pixels, CPU).batches([np.array([3]), np.array([2, row])])
 
 
 def test_a_cpu_streams_from_the_file(pixels: Pixels) -> None:
-    feed = open_feed(pixels, CPU)
-    assert not feed.resident
-    check_batches(feed, pixels, CPU)
+    loader = open_loader(pixels, CPU)
+    assert not loader.resident
+    check_batches(loader, pixels, CPU)
 
 
 def test_reading_stays_one_batch_ahead(pixels: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +87,7 @@ def test_reading_stays_one_batch_ahead(pixels: Pixels, monkeypatch: pytest.Monke
             reached.notify_all()
 
     monkeypatch.setattr(trainer.data.device_loader, "_gather", counting)
-    batches = StreamedFeed(pixels, CPU).batches([np.array([0])] * 6)
+    batches = StreamingLoader(pixels, CPU).batches([np.array([0])] * 6)
     for used in range(1, 5):
         next(batches)
         with reached:
@@ -95,7 +97,7 @@ def test_reading_stays_one_batch_ahead(pixels: Pixels, monkeypatch: pytest.Monke
 
 
 def test_closing_early_ends_the_thread(pixels: Pixels) -> None:
-    batches = StreamedFeed(pixels, CPU).batches(PIECES * 5)
+    batches = StreamingLoader(pixels, CPU).batches(PIECES * 5)
     next(batches)
     assert len(readers()) == 1
     batches.close()
@@ -103,7 +105,7 @@ def test_closing_early_ends_the_thread(pixels: Pixels) -> None:
 
 
 def test_a_loop_that_breaks_off_ends_the_thread(pixels: Pixels) -> None:
-    for _ in StreamedFeed(pixels, CPU).batches(PIECES * 5):
+    for _ in StreamingLoader(pixels, CPU).batches(PIECES * 5):
         break
     gc.collect()
     assert readers() == []
@@ -120,7 +122,7 @@ def test_what_fails_in_the_thread_is_raised_where_the_batch_is_asked_for(
         gather(source, rows, out)
 
     monkeypatch.setattr(trainer.data.device_loader, "_gather", failing)
-    batches = StreamedFeed(pixels, CPU).batches(PIECES)
+    batches = StreamingLoader(pixels, CPU).batches(PIECES)
     for _ in range(3):
         next(batches)
     with pytest.raises(OSError, match="the disk has gone"):
@@ -129,21 +131,21 @@ def test_what_fails_in_the_thread_is_raised_where_the_batch_is_asked_for(
 
 
 def test_two_iterators_of_one_feed_do_not_mix(pixels: Pixels) -> None:
-    feed = StreamedFeed(pixels, CPU)
-    for first, second, piece in zip(feed.batches(PIECES), feed.batches(PIECES[::-1]), PIECES, strict=False):
+    loader = StreamingLoader(pixels, CPU)
+    for first, second, piece in zip(loader.batches(PIECES), loader.batches(PIECES[::-1]), PIECES, strict=False):
         np.testing.assert_array_equal(first.numpy(), pixels[piece])
         assert len(second) <= 7
 
 
 def test_host_memory_holds_a_few_batches_however_many_epochs_go_by() -> None:
     content = np.zeros((64, 32, 32, 3), np.uint8)
-    feed = StreamedFeed(content, CPU)
+    loader = StreamingLoader(content, CPU)
     pieces = list(np.arange(64).reshape(16, 4))
     batch_bytes = content[:4].nbytes
     tracemalloc.start()
     try:
         for _ in range(4):
-            for _ in feed.batches(pieces):
+            for _ in loader.batches(pieces):
                 pass
         left, peak = tracemalloc.get_traced_memory()
     finally:
@@ -155,9 +157,9 @@ def test_host_memory_holds_a_few_batches_however_many_epochs_go_by() -> None:
 @pytest.mark.gpu
 @needs_gpu
 def test_canvases_that_fit_stay_on_the_gpu(pixels: Pixels) -> None:
-    feed = open_feed(pixels, CUDA)
-    assert feed.resident
-    check_batches(feed, pixels, CUDA)
+    loader = open_loader(pixels, CUDA)
+    assert loader.resident
+    check_batches(loader, pixels, CUDA)
 
 
 @pytest.mark.gpu
@@ -172,10 +174,10 @@ def test_canvases_that_do_not_fit_are_streamed_to_the_gpu(
     if why == "too large":
         monkeypatch.setattr(trainer.data.device_loader, "SHARE", 0.0)
     else:
-        monkeypatch.setattr(trainer.data.device_loader, "ResidentFeed", exhausted)
-    feed = open_feed(pixels, CUDA)
-    assert not feed.resident
-    check_batches(feed, pixels, CUDA)
+        monkeypatch.setattr(trainer.data.device_loader, "ResidentLoader", exhausted)
+    loader = open_loader(pixels, CUDA)
+    assert not loader.resident
+    check_batches(loader, pixels, CUDA)
 
 
 @pytest.mark.gpu
@@ -185,7 +187,7 @@ def test_batches_stay_whole_while_the_gpu_lags_behind_the_host() -> None:
     pieces = [np.random.default_rng(step).permutation(256)[:128] for step in range(40)]
     weight = torch.randn(4096, 4096, device=CUDA)
     sums = []
-    for batch in StreamedFeed(content, CUDA).batches(pieces):
+    for batch in StreamingLoader(content, CUDA).batches(pieces):
         for _ in range(5):
             weight = torch.tanh(weight @ weight)  # work that keeps the GPU busy, so that the batch is read late
         sums.append(batch.sum(dtype=torch.int64))
@@ -197,11 +199,11 @@ def test_batches_stay_whole_while_the_gpu_lags_behind_the_host() -> None:
 @needs_gpu
 def test_memory_on_the_gpu_stays_flat_over_epochs() -> None:
     content = np.zeros((256, 64, 64, 3), np.uint8)
-    feed = StreamedFeed(content, CUDA)
+    loader = StreamingLoader(content, CUDA)
     pieces = list(np.arange(256).reshape(16, 16))
     reserved = []
     for _ in range(6):
-        for _ in feed.batches(pieces):
+        for _ in loader.batches(pieces):
             pass
         torch.cuda.synchronize()
         reserved.append(torch.cuda.memory_reserved())

@@ -41,7 +41,9 @@ def test_images_that_cannot_be_read_are_named_and_left_out(
 
 
 def test_fewer_images_than_a_batch_names_the_batch_that_would_do(cells: Path, quiet: Screen) -> None:
-    with pytest.raises(DataError, match="24 training images, fewer than a batch of 25; give --batch-size 24 or less"):
+    with pytest.raises(
+        DataError, match="24 training images are fewer than the batch size of 25; give --batch-size 24 or less"
+    ):
         load(cells, quiet, batch_size=25)
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 import trainer.data.normalization
 from infer.images.preprocess import PixelSpec
 from infer.model.card import IMAGENET, Normalization
-from trainer.data.normalization import normalization_of
+from trainer.data.normalization import compute_normalization
 from trainer.model.network import PixelNet
 from trainer.model.resnet import BasicBlock, ResNet
 
@@ -36,16 +36,16 @@ def applied(normalization: Normalization, pixels: Floats) -> Floats:
 
 
 def test_imagenets_is_imagenets(canvases: NDArray[np.uint8]) -> None:
-    assert normalization_of("imagenet", False, canvases, ROWS, SPEC) == IMAGENET
+    assert compute_normalization("imagenet", False, canvases, ROWS, SPEC) == IMAGENET
 
 
 def test_none_leaves_pixels_between_0_and_1(canvases: NDArray[np.uint8]) -> None:
     pixels = training_pixels(canvases)
-    np.testing.assert_array_equal(applied(normalization_of("none", False, canvases, ROWS, SPEC), pixels), pixels)
+    np.testing.assert_array_equal(applied(compute_normalization("none", False, canvases, ROWS, SPEC), pixels), pixels)
 
 
 def test_the_datas_own_is_the_mean_and_deviation_of_the_training_windows_alone(canvases: NDArray[np.uint8]) -> None:
-    normalization = normalization_of("data", False, canvases, ROWS, SPEC)
+    normalization = compute_normalization("data", False, canvases, ROWS, SPEC)
     pixels = training_pixels(canvases)
     expected = Normalization.per_channel(tuple(pixels.mean(0)), tuple(pixels.std(0)))
     np.testing.assert_allclose(normalization.mean, expected.mean, rtol=1e-14)
@@ -54,7 +54,7 @@ def test_the_datas_own_is_the_mean_and_deviation_of_the_training_windows_alone(c
 
 
 def test_whitened_pixels_have_the_identity_as_covariance_by_a_symmetric_matrix(canvases: NDArray[np.uint8]) -> None:
-    normalization = normalization_of("whiten", False, canvases, ROWS, SPEC)
+    normalization = compute_normalization("whiten", False, canvases, ROWS, SPEC)
     white = applied(normalization, training_pixels(canvases))
     np.testing.assert_allclose(white.mean(0), 0, atol=1e-12)
     np.testing.assert_allclose(white.T @ white / len(white), np.eye(3), atol=1e-10)
@@ -65,10 +65,10 @@ def test_whitened_pixels_have_the_identity_as_covariance_by_a_symmetric_matrix(c
 def test_sums_are_exact_and_do_not_depend_on_how_the_pixels_are_cut(
     canvases: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = normalization_of("whiten", False, canvases, ROWS, SPEC)
+    one = compute_normalization("whiten", False, canvases, ROWS, SPEC)
     for block in (1, 7, 50):
         monkeypatch.setattr(trainer.data.normalization, "BLOCK", block)
-        assert normalization_of("whiten", False, canvases, ROWS[::-1].copy(), SPEC) == one
+        assert compute_normalization("whiten", False, canvases, ROWS[::-1].copy(), SPEC) == one
 
 
 def test_a_small_spread_far_from_zero_keeps_its_digits() -> None:
@@ -76,7 +76,7 @@ def test_a_small_spread_far_from_zero_keeps_its_digits() -> None:
     canvases = np.full((50, 200, 200, 3), 255, np.uint8)
     canvases[:, ::2] -= np.array([1, 4, 10], np.uint8)
     spec = PixelSpec(steps=(), canvas=(200, 200), window=(200, 200), reduced_decode=False)
-    normalization = normalization_of("data", False, canvases, np.arange(50), spec)
+    normalization = compute_normalization("data", False, canvases, np.arange(50), spec)
     np.testing.assert_allclose(normalization.mean, [254.5 / 255, 253 / 255, 250 / 255], rtol=1e-15)
     np.testing.assert_allclose(np.diag(normalization.matrix), [255, 255 / 2, 255 / 5], rtol=1e-15)
 
@@ -84,13 +84,13 @@ def test_a_small_spread_far_from_zero_keeps_its_digits() -> None:
 def test_canvases_on_disk_are_read_as_they_are(canvases: NDArray[np.uint8], tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", canvases)
     mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
-    expected = normalization_of("data", False, canvases, ROWS, SPEC)
-    assert normalization_of("data", False, mapped, ROWS, SPEC) == expected
+    expected = compute_normalization("data", False, canvases, ROWS, SPEC)
+    assert compute_normalization("data", False, mapped, ROWS, SPEC) == expected
 
 
 @pytest.mark.parametrize("kind", ["imagenet", "data", "whiten", "none", "image"])
 def test_a_grey_view_has_one_value_in_three_channels(kind: str, canvases: NDArray[np.uint8]) -> None:
-    grey = applied(normalization_of(kind, True, canvases, ROWS, SPEC), training_pixels(canvases))
+    grey = applied(compute_normalization(kind, True, canvases, ROWS, SPEC), training_pixels(canvases))
     luma = training_pixels(canvases) @ LUMA
     expected = {
         "imagenet": (luma - LUMA @ [0.485, 0.456, 0.406]) / (LUMA @ [0.229, 0.224, 0.225]),
@@ -107,7 +107,7 @@ def test_a_grey_view_has_one_value_in_three_channels(kind: str, canvases: NDArra
 def test_grey_and_constant_images_have_a_finite_normalisation(kind: str, grayscale: bool) -> None:
     ramp = np.broadcast_to(np.arange(108, dtype=np.uint8).reshape(1, 9, 12, 1), (8, 9, 12, 3))
     for canvases in (ramp, np.full_like(ramp, 200), np.zeros_like(ramp)):
-        normalization = normalization_of(kind, grayscale, canvases, ROWS, SPEC)
+        normalization = compute_normalization(kind, grayscale, canvases, ROWS, SPEC)
         seen = applied(normalization, training_pixels(canvases))
         assert np.abs(normalization.matrix).max() <= 255
         np.testing.assert_allclose(seen.mean(0), 0, atol=1e-9)
@@ -115,7 +115,7 @@ def test_grey_and_constant_images_have_a_finite_normalisation(kind: str, graysca
 
 
 def test_an_images_own_reaches_the_network(canvases: NDArray[np.uint8]) -> None:
-    normalization = normalization_of("image", True, canvases, ROWS, SPEC)
+    normalization = compute_normalization("image", True, canvases, ROWS, SPEC)
     assert normalization.per_image
     network = PixelNet(ResNet(BasicBlock, (1, 1, 1, 1), 2, base_width=4).eval(), normalization)
     seen: list[torch.Tensor] = []

@@ -149,7 +149,7 @@ def test_enhancement_is_read_in_order_over_all_texts() -> None:
         ("clahe(3)", r"--enhance: clahe takes \(clip, tiles\)"),
         ("clahe(unsharp, 8)", "--enhance: clahe: clip must be above 0"),
         ("sharpen(3)", "--enhance: unknown step sharpen; choose one of clahe, unsharp, white_balance, mean_filter"),
-        ("white_balance @ 0.5", "--enhance: white_balance is done to every image, in prediction too; leave @ out"),
+        ("white_balance @ 0.5", "--enhance: white_balance applies to every image, in prediction too; leave @ out"),
         ("clahe(3, 9", "--enhance must be steps"),
     ],
 )

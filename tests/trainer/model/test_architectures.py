@@ -86,7 +86,7 @@ def test_its_head_alone_learns_while_the_rest_is_frozen_and_is_new_for_other_cla
     frozen = ("--epochs", "1", "--freeze", "1", "--weights", tmp_path / "start.pth", *SMALL)
     ran = lab("train", "tiny_densenet", "--data", cells, *frozen, "--out", tmp_path / "runs")
     assert ran.code == 0, ran.err
-    assert "new ones instead: classifier.weight, classifier.bias" in ran.out
+    assert "left at new values: classifier.weight, classifier.bias" in ran.out
     (run,) = (tmp_path / "runs").iterdir()
     trained = load_file(run / "best.safetensors")
     assert trained["classifier.weight"].shape == (2, 24)

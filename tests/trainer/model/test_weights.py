@@ -105,7 +105,7 @@ def test_a_head_for_other_classes_stays_new_and_is_told(tmp_path: Path) -> None:
     assert same(network.state_dict(), SOURCE) == set(SOURCE) - set(head)
     assert same(network.state_dict(), head) == set(head)
     assert set(match.reshaped) == set(head)
-    assert "2 of another shape, new ones instead: fc.weight, fc.bias" in str(match)
+    assert "2 of another shape, left at new values: fc.weight, fc.bias" in str(match)
 
 
 def test_what_the_file_lacks_and_what_the_network_lacks_is_told(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_what_the_file_lacks_and_what_the_network_lacks_is_told(tmp_path: Path) 
     lacking = {n for n in SOURCE if n.startswith("layer4.") and not n.endswith("num_batches_tracked")}
     assert set(match.missing) == lacking
     assert match.unexpected == ("head.bias",)
-    assert f"{len(lacking)} left new" in str(match)
+    assert f"{len(lacking)} not in the file, left at new values" in str(match)
     assert "1 in the file only: head.bias" in str(match)
 
 
@@ -126,7 +126,7 @@ def test_weights_of_another_kind_of_network_are_refused(tmp_path: Path) -> None:
 
 def test_weights_of_another_resnet_are_refused_with_what_does_not_fit(tmp_path: Path) -> None:
     path = save(tmp_path / "w.pth", small(seed=1, block=Bottleneck).state_dict())
-    with pytest.raises(ModelError, match=r"of another shape, new ones instead: layer1.*same architecture"):
+    with pytest.raises(ModelError, match=r"of another shape, left at new values: layer1.*same architecture"):
         load_weights(small(seed=2), path)
 
 
@@ -145,7 +145,7 @@ def test_a_pickle_with_a_program_in_it_is_refused_and_not_run(tmp_path: Path, pl
     content = {"state_dict": SOURCE, "trap": Trap(tmp_path / "sprung")}
     path = tmp_path / "w.pth"
     path.write_bytes(pickle.dumps(content, protocol=2)) if plain else torch.save(content, path)
-    with pytest.raises(ModelError, match=r"w\.pth holds more than weights.*; save its state_dict\(\) alone"):
+    with pytest.raises(ModelError, match=r"w\.pth contains more than weights.*; save its state_dict\(\) alone"):
         load_weights(small(seed=2), path)
     assert not (tmp_path / "sprung").exists()
     torch.load(save(tmp_path / "again.pth", content), weights_only=False)
@@ -194,7 +194,7 @@ def test_a_broken_safetensors_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [{"epoch": 3}, {}, [1, 2], torch.zeros(3), {"state_dict": {}}])
 def test_a_file_without_named_tensors_is_refused(tmp_path: Path, content: object) -> None:
-    with pytest.raises(ModelError, match=r"w\.pth holds no tensors by name; save the network's state_dict\(\)"):
+    with pytest.raises(ModelError, match=r"w\.pth contains no named tensors; save the network's state_dict\(\)"):
         load_weights(small(seed=2), save(tmp_path / "w.pth", content))
 
 
@@ -236,7 +236,7 @@ def test_without_a_network_the_missing_weights_and_their_place_are_named_in_one_
     with pytest.raises(ModelError, match=r"no network in this test.*or give a local one with --weights") as caught:
         load_pretrained(small(seed=2), "resnet18")
     assert PUBLISHED in str(caught.value)
-    assert f"put the right file into {hub}" in str(caught.value)
+    assert f"put the file into {hub}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -5,7 +5,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-from trainer.optim.loss import EFFECTIVE_BETA, Objective, class_weights
+from trainer.optim.loss import EFFECTIVE_BETA, Loss, class_weights
 
 RETINOPATHY = [20655, 1955, 4210, 698, 581]
 WEIGHTS = torch.tensor([0.2, 1.0, 3.0])
@@ -64,7 +64,7 @@ def test_loss_and_gradient_are_torchs_cross_entropy(
 ) -> None:
     logits, labels, *_ = batch
     own, reference = logits.clone().requires_grad_(), logits.clone().requires_grad_()
-    loss = Objective(weights, smoothing)(own, labels, None, None)
+    loss = Loss(weights, smoothing)(own, labels, None, None)
     expected = cross_entropy(reference, labels, weight=weights, label_smoothing=smoothing)
     loss.backward()
     expected.backward()
@@ -80,7 +80,7 @@ def test_the_loss_of_mixed_images_is_cross_entropy_with_mixed_truth(
     logits, labels, partners, share = batch
     truth = share[:, None] * one_hot(labels, 3) + (1 - share[:, None]) * one_hot(partners, 3)
     expected = cross_entropy(logits, truth, label_smoothing=smoothing)
-    torch.testing.assert_close(Objective(None, smoothing)(logits, labels, partners, share), expected)
+    torch.testing.assert_close(Loss(None, smoothing)(logits, labels, partners, share), expected)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -90,13 +90,13 @@ def test_a_mixed_image_weighs_as_much_of_each_class_as_it_holds(batch: tuple[Ten
     # torch divides the weighted sum of mixed truths by the number of images; a weighted mean divides by their weights
     whole = cross_entropy(logits, truth, weight=WEIGHTS, label_smoothing=smoothing, reduction="sum")
     expected = whole / (truth * WEIGHTS).sum()
-    torch.testing.assert_close(Objective(WEIGHTS, smoothing)(logits, labels, partners, share), expected)
+    torch.testing.assert_close(Loss(WEIGHTS, smoothing)(logits, labels, partners, share), expected)
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 def test_a_partner_with_no_share_does_not_count(batch: tuple[Tensor, ...], weights: Tensor | None) -> None:
     logits, labels, partners, _ = batch
-    objective = Objective(weights, 0.1)
-    alone = objective(logits, labels, None, None)
-    torch.testing.assert_close(objective(logits, labels, partners, torch.ones(8)), alone)
-    torch.testing.assert_close(objective(logits, partners, labels, torch.zeros(8)), alone)
+    loss = Loss(weights, 0.1)
+    alone = loss(logits, labels, None, None)
+    torch.testing.assert_close(loss(logits, labels, partners, torch.ones(8)), alone)
+    torch.testing.assert_close(loss(logits, partners, labels, torch.zeros(8)), alone)

@@ -106,7 +106,7 @@ def test_plateau_is_torchs(patience: int, seed: int) -> None:
     settings = settings_of(schedule="plateau", plateau=patience, drop=0.5)
     plateau, found, expected = Plateau(), [], []
     for metric in np.random.default_rng(seed).integers(0, 30, 40) / 30:
-        plateau.see(float(metric), settings)
+        plateau.update(float(metric), settings)
         reference.step(float(metric))
         found.append(plateau.factor)
         expected.append(optimizer.param_groups[0]["lr"])
@@ -117,7 +117,7 @@ def test_plateau_is_torchs(patience: int, seed: int) -> None:
 def test_a_metric_that_is_no_number_is_no_better_one() -> None:
     plateau, settings = Plateau(), settings_of(schedule="plateau", plateau=2, drop=0.1)
     for metric in (0.5, math.nan, math.nan):
-        plateau.see(metric, settings)
+        plateau.update(metric, settings)
     assert (plateau.factor, plateau.best) == (pytest.approx(0.1), 0.5)
 
 
@@ -125,5 +125,5 @@ def test_a_metric_that_is_no_number_is_no_better_one() -> None:
 def test_only_plateau_lets_the_metric_lower_the_rate(schedule: str) -> None:
     plateau = Plateau()
     for _ in range(20):
-        plateau.see(0.5, settings_of(schedule=schedule, plateau=1))
+        plateau.update(0.5, settings_of(schedule=schedule, plateau=1))
     assert plateau.factor == 1

@@ -11,9 +11,9 @@ from infer.core.console import Screen
 from infer.core.errors import TrainingError
 from trainer.config import Compile, TrainConfig
 from trainer.model.architectures import ARCHITECTURES
-from trainer.run.compile import GAIN, Compiling
-from trainer.run.distributed import World
-from trainer.run.loop import Epoch, Trainer
+from trainer.run.compile import GAIN, CompilingRunner
+from trainer.run.distributed import ProcessGroup
+from trainer.run.loop import EpochResult, Trainer
 
 BROKEN_COMPILER = torch._inductor.exc.InductorError(RuntimeError("no C++ compiler\nand much more"), None)
 BROKEN_BACKEND = torch._dynamo.exc.BackendCompilerFailed(len, RuntimeError("no C++ compiler\nand much more"), None)
@@ -31,8 +31,8 @@ class FakeTrainer:
     compiled: bool = False
 
     @property
-    def world(self) -> World:
-        return World()
+    def group(self) -> ProcessGroup:
+        return ProcessGroup()
 
     @property
     def device(self) -> SimpleNamespace:
@@ -42,25 +42,25 @@ class FakeTrainer:
         self.asked.append("compile" if wanted else "plain")
         self.compiled = wanted
 
-    def run_epoch(self, number: int, on_step: object) -> Epoch:
+    def run_epoch(self, number: int, on_step: object) -> EpochResult:
         self.asked.append(f"epoch {number}")
         if self.compiled and self.compiled_fails:
             raise self.compiled_fails
-        return cast(Epoch, SimpleNamespace(number=number, images_per_second=100 / self.seconds))
+        return cast(EpochResult, SimpleNamespace(number=number, images_per_second=100 / self.seconds))
 
 
 def run_epochs(trainer: FakeTrainer, how: Compile, screen: Screen, epochs: int = 4, first: int = 1) -> list[str]:
     """What a trainer is asked to do in a stage of so many epochs, from number `first` on."""
     settings = TrainConfig(architecture="resnet50", batch_size=10, compile=how).resolved("cuda")[0]
-    compiling = Compiling(settings, screen)
+    runner = CompilingRunner(settings, screen)
     for number in range(first, first + epochs):
-        epoch = compiling.run(cast(Trainer, trainer), number, first + epochs, lambda *_: None)
+        epoch = runner.run(cast(Trainer, trainer), number, first + epochs, lambda *_: None)
         assert epoch.number == number
     return trainer.asked
 
 
 def pays(epochs_ahead: int) -> float:
-    """Seconds an epoch from which on compiling saves twice what it takes."""
+    """Seconds an epoch above which compiling saves twice what it takes."""
     return 2 * ARCHITECTURES["resnet50"].compile_seconds / GAIN / epochs_ahead
 
 
@@ -85,7 +85,7 @@ def test_auto_compiles_once_after_an_epoch_that_leaves_enough_work_ahead(
     screen, text = heard
     asked = run_epochs(FakeTrainer("cuda", seconds=1.01 * pays(3)), "auto", screen, 4, first)
     assert asked == [f"epoch {first}", "compile", *(f"epoch {number}" for number in range(first + 1, first + 4))]
-    assert text.getvalue().count("compiling the step: 15 min of training lie ahead, it takes about 2 min") == 1
+    assert text.getvalue().count("compiling the training step, which takes about 2 min: 15 min of training remain") == 1
 
 
 def test_auto_goes_on_without_where_the_work_ahead_is_too_little(heard: tuple[Screen, io.StringIO]) -> None:
@@ -104,7 +104,7 @@ def test_a_compiler_that_fails_is_one_line_that_says_why_where_on_was_asked_for(
 ) -> None:
     with pytest.raises(TrainingError) as caught:
         run_epochs(FakeTrainer("cpu", compiled_fails=error), "on", quiet)
-    assert str(caught.value) == "torch.compile fails here (RuntimeError: no C++ compiler); give --compile off"
+    assert str(caught.value) == "torch.compile failed (RuntimeError: no C++ compiler); give --compile off"
 
 
 @pytest.mark.parametrize("error", [BROKEN_COMPILER, BROKEN_BACKEND])
@@ -115,11 +115,13 @@ def test_a_compiler_that_fails_where_auto_chose_it_is_left_out_and_the_epoch_run
     trainer = FakeTrainer("cuda", seconds=1e4, compiled_fails=error)
     asked = run_epochs(trainer, "auto", screen)
     assert asked == ["epoch 1", "compile", "epoch 2", "plain", "epoch 2", "epoch 3", "epoch 4"]
-    assert "torch.compile fails here (RuntimeError: no C++ compiler); going on without" in text.getvalue()
+    assert "torch.compile failed (RuntimeError: no C++ compiler); continuing without it" in text.getvalue()
 
 
 @pytest.mark.parametrize("how", ["auto", "on"])
-@pytest.mark.parametrize("error", [TrainingError("the loss is no number"), RuntimeError("out of memory"), ValueError()])
+@pytest.mark.parametrize(
+    "error", [TrainingError("the loss became NaN or infinite"), RuntimeError("out of memory"), ValueError()]
+)
 def test_an_error_that_is_not_the_compilers_stays_what_it_is(how: Compile, error: Exception, quiet: Screen) -> None:
     with pytest.raises(type(error)) as caught:
         run_epochs(FakeTrainer("cuda", seconds=1e4, compiled_fails=error), how, quiet)
@@ -128,7 +130,7 @@ def test_an_error_that_is_not_the_compilers_stays_what_it_is(how: Compile, error
 
 def test_a_compilers_error_in_a_step_that_was_not_compiled_is_not_taken_for_its_failure(quiet: Screen) -> None:
     class Odd(FakeTrainer):
-        def run_epoch(self, number: int, on_step: object) -> Epoch:
+        def run_epoch(self, number: int, on_step: object) -> EpochResult:
             super().run_epoch(number, on_step)
             raise BROKEN_COMPILER
 

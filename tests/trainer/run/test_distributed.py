@@ -22,7 +22,7 @@ from infer.images.preprocess import read_window
 from trainer.config import TrainConfig
 from trainer.model.checkpoint import load_checkpoint
 from trainer.model.resnet import BasicBlock, ResNet
-from trainer.run.distributed import World, check_world, joined
+from trainer.run.distributed import ProcessGroup, check_processes, process_group
 from trainer.run.snapshot import load_snapshot
 
 SMALL = textwrap.dedent(
@@ -161,18 +161,18 @@ def test_a_run_of_two_processes_is_exported_like_any_other(several: Several, lab
 )
 def test_a_batch_that_cannot_be_shared_out_is_refused(options: dict[str, int], size: int) -> None:
     (settings,) = TrainConfig(architecture="resnet18", **options).resolved("cpu")
-    message = rf"--batch-size \d must be a multiple of {size} processes times --accumulate \d, with 2 images or more"
+    message = rf"--batch-size \d must be a multiple of {size} processes times --accumulate \d, with at least 2 images"
     with pytest.raises(ConfigError, match=message):
-        check_world(settings, "cpu", World(0, size))
-    check_world(settings, "cpu", World(0, 2 // settings.accumulate))
+        check_processes(settings, "cpu", ProcessGroup(0, size))
+    check_processes(settings, "cpu", ProcessGroup(0, 2 // settings.accumulate))
 
 
 @pytest.mark.parametrize(("device", "size"), [("cpu", 1), ("cpu", 2), ("cuda", 1)])
 def test_statistics_over_all_gpus_are_refused_where_there_are_not_several(device: str, size: int) -> None:
     (settings,) = TrainConfig(architecture="resnet18", sync_bn=True).resolved(device)
     with pytest.raises(ConfigError, match=r"--sync-bn needs several GPUs; start with torchrun"):
-        check_world(settings, device, World(0, size))
-    check_world(settings, "cuda", World(0, 2))
+        check_processes(settings, device, ProcessGroup(0, size))
+    check_processes(settings, "cuda", ProcessGroup(0, 2))
 
 
 def test_the_command_refuses_a_batch_and_sync_bn_in_one_line(lab: Callable, cells: Path, tmp_path: Path) -> None:
@@ -186,18 +186,18 @@ def test_the_command_refuses_a_batch_and_sync_bn_in_one_line(lab: Callable, cell
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_shards_are_the_rows_in_order_and_differ_by_one_at_most(count: int, size: int) -> None:
     rows = np.arange(count) * 3
-    shards = [World(rank, size).shard(rows) for rank in range(size)]
+    shards = [ProcessGroup(rank, size).shard(rows) for rank in range(size)]
     assert np.concatenate(shards).tolist() == rows.tolist()
     assert max(map(len, shards)) - min(map(len, shards)) <= 1
 
 
 def test_one_process_alone_joins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    with joined("cpu") as world, world.one_first():
-        assert (world, world.writes) == (World(0, 1, 0), True)
+    with process_group("cpu") as group, group.local_main_first():
+        assert (group, group.is_main) == (ProcessGroup(0, 1, 0), True)
         assert not torch.distributed.is_initialized()
         values = torch.arange(3.0)
-        assert world.summed(values) is world.gathered(values) is world.agreed(values) is values
+        assert group.all_reduce(values) is group.all_gather(values) is group.broadcast(values) is values
 
 
 @pytest.mark.parametrize("environment", [{"WORLD_SIZE": "2"}, {"WORLD_SIZE": "2", "RANK": "x"}, {"WORLD_SIZE": ""}])
@@ -208,5 +208,8 @@ def test_half_of_the_launchers_environment_is_an_error(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError, match=r"WORLD_SIZE is .*; start with torchrun, or unset WORLD_SIZE"), joined("cpu"):
+    with (
+        pytest.raises(ConfigError, match=r"WORLD_SIZE is .*; start with torchrun, or unset WORLD_SIZE"),
+        process_group("cpu"),
+    ):
         pass

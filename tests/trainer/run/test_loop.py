@@ -26,12 +26,12 @@ from trainer.data.sampling import epoch_order
 from trainer.model.network import PixelNet
 from trainer.model.resnet import BasicBlock, ResNet
 from trainer.run.loop import Trainer
-from trainer.run.run_folder import Record
-from trainer.run.setup import spec_of
+from trainer.run.run_folder import RunFolder
+from trainer.run.setup import stage_spec
 
 CONFIG = TrainConfig(architecture="resnet18", image_size=32, batch_size=8, epochs=2)
 (SETTINGS,) = CONFIG.resolved("cpu")
-SPEC = spec_of(SETTINGS)
+SPEC = stage_spec(SETTINGS)
 COUNT = 24
 """Training images."""
 
@@ -84,8 +84,8 @@ def run_epochs(trainer: Trainer, *numbers: int) -> list[tuple[float, list[Tensor
 def used_rows(trainer: Trainer, patch: pytest.MonkeyPatch) -> list[list[int]]:
     """Fills with the rows of every piece that is fed."""
     used: list[list[int]] = []
-    batches = trainer.feed.batches
-    patch.setattr(trainer.feed, "batches", lambda pieces: used.extend(map(list, pieces)) or batches(pieces))
+    batches = trainer.loader.batches
+    patch.setattr(trainer.loader, "batches", lambda pieces: used.extend(map(list, pieces)) or batches(pieces))
     return used
 
 
@@ -290,10 +290,10 @@ def test_memory_stays_flat_over_epochs(
         normalization=IMAGENET,
         ordered=False,
     )
-    record = Record(tmp_path, CONFIG, canvases.table)
+    folder = RunFolder(tmp_path, CONFIG, canvases.table)
     counts = []
     for number in range(1, 6):
-        record.add(stage.run_epoch(number, nothing), stage, card)
+        folder.add(stage.run_epoch(number, nothing), stage, card)
         counts.append(live_tensors())
     assert counts[1:] == counts[1:2] * 4
 

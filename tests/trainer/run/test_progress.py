@@ -8,7 +8,7 @@ from infer.core.console import Bar, Screen
 from trainer.config import TrainConfig
 from trainer.run.loop import Trainer
 from trainer.run.progress import EARLY, Progress
-from trainer.run.run_folder import Best, Record
+from trainer.run.run_folder import Best, RunFolder
 
 IMAGES = 800
 """Of an epoch: 100 steps of 8."""
@@ -33,8 +33,8 @@ def make_progress(
         settings=settings, steps=100, first_epoch=first, valid_rows=range(300), device=SimpleNamespace(type="cpu")
     )
     best = None if score is None else cast(Best, SimpleNamespace(score=(score, -0.1)))
-    record: Any = SimpleNamespace(epochs=finished, best=best)
-    return Progress(cast(Record, record), cast(Trainer, trainer), cast(Bar, bar), screen)
+    folder: Any = SimpleNamespace(epochs=finished, best=best)
+    return Progress(cast(RunFolder, folder), cast(Trainer, trainer), cast(Bar, bar), screen)
 
 
 def run_epoch(progress: Progress, seconds: list[float]) -> None:
@@ -91,6 +91,6 @@ def test_later_epochs_say_nothing(finished: int, first: int, heard: tuple[Screen
 
 def test_who_stops_a_run_hears_what_will_be_done_again(quiet: Screen) -> None:
     progress = make_progress(quiet, Steps(), finished=2)
-    assert progress.place() == "stopped in epoch 3, whose 0 images of 800 will be done again; "
+    assert progress.stopped_text() == "stopped in epoch 3, whose 0 images of 800 will be repeated"
     run_epoch(progress, [0.1] * 7)
-    assert progress.place() == "stopped in epoch 3, whose 56 images of 800 will be done again; "
+    assert progress.stopped_text() == "stopped in epoch 3, whose 56 images of 800 will be repeated"

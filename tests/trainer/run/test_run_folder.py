@@ -21,8 +21,8 @@ from trainer.config import TrainConfig
 from trainer.model.checkpoint import load_checkpoint
 from trainer.model.network import PixelNet, build_network
 from trainer.optim.schedule import Plateau
-from trainer.run.loop import Epoch
-from trainer.run.run_folder import Record, monitor_of, new_run
+from trainer.run.loop import EpochResult
+from trainer.run.run_folder import RunFolder, monitored_metric, new_run
 from trainer.run.snapshot import Snapshot, TrainerState, cpu_copy, load_snapshot
 
 
@@ -42,18 +42,18 @@ def card(table: Table) -> ModelCard:
     )
 
 
-def epoch(number: int, table: Table, right: int, loss: float) -> Epoch:
+def epoch(number: int, table: Table, right: int, loss: float) -> EpochResult:
     """An epoch in which the first `right` validation images are answered rightly."""
     truth = table.split("valid").labels
     answers = np.where(np.arange(len(truth)) < right, truth, 1 - truth)
-    return Epoch(number, 0.1, 0.5, 0.5, loss, np.eye(2, dtype=np.float32)[answers], 1.0, 100.0)
+    return EpochResult(number, 0.1, 0.5, 0.5, loss, np.eye(2, dtype=np.float32)[answers], 1.0, 100.0)
 
 
 CONFIG = TrainConfig(architecture="resnet18", schedule="plateau", plateau=2)
 
 
 def make_trainer(network: PixelNet, validated: PixelNet | None = None) -> Any:
-    """What a record asks of a trainer."""
+    """What a run folder asks of a trainer."""
     return SimpleNamespace(
         settings=CONFIG.resolved("cpu")[0],
         validated=validated or network,
@@ -76,58 +76,58 @@ def marks(run: Path) -> tuple[float, float]:
 def test_best_holds_the_network_of_the_best_epoch_not_of_the_last(
     table: Table, card: ModelCard, tmp_path: Path
 ) -> None:
-    record, network, lines = Record(tmp_path, CONFIG, table), build_network(card), []
+    folder, network, lines = RunFolder(tmp_path, CONFIG, table), build_network(card), []
     stage = make_trainer(network)
-    record.start(CONFIG, table)
+    folder.start(CONFIG, table)
     for number, (right, loss) in enumerate([(6, 0.5), (9, 0.4), (9, 0.3), (9, 0.35), (8, 0.1)], 1):
         set_mark(network, number)
-        lines.append(record.add(epoch(number, table, right, loss), stage, card))
-    assert (record.epochs, record.waiting) == (5, 3)  # a smaller loss alone is no better metric
-    assert record.best is not None
-    assert record.best.score == (9 / 12, -0.3)
-    done = record.finish()
+        lines.append(folder.add(epoch(number, table, right, loss), stage, card))
+    assert (folder.epochs, folder.waiting) == (5, 3)  # a smaller loss alone is no better metric
+    assert folder.best is not None
+    assert folder.best.score == (9 / 12, -0.3)
+    finished = folder.finish()
     assert marks(tmp_path) == (5, 3)  # of equal metrics, the smaller loss
     assert load_checkpoint(tmp_path / "best.safetensors")[1].provenance["validation"]["epoch"] == 3
     assert [line.endswith("best") for line in lines] == [True, True, True, False, False]
-    assert (done.metrics["accuracy"].value, done.run) == (9 / 12, tmp_path)
+    assert (finished.metrics["accuracy"].value, finished.run) == (9 / 12, tmp_path)
     assert {"curves.png", "report", "history.csv", "last.ckpt"} <= {path.name for path in tmp_path.iterdir()}
 
 
-def test_the_weights_that_are_judged_are_those_that_are_kept(table: Table, card: ModelCard, tmp_path: Path) -> None:
-    record, network, average = Record(tmp_path, CONFIG, table), build_network(card), build_network(card)
+def test_the_validated_weights_are_saved(table: Table, card: ModelCard, tmp_path: Path) -> None:
+    folder, network, average = RunFolder(tmp_path, CONFIG, table), build_network(card), build_network(card)
     set_mark(network, 1)
     set_mark(average, 2)
-    record.add(epoch(1, table, 9, 0.5), make_trainer(network, average), card)
+    folder.add(epoch(1, table, 9, 0.5), make_trainer(network, average), card)
     assert marks(tmp_path) == (1, 2)
 
 
-def test_a_record_tells_the_plateau_what_is_monitored(table: Table, card: ModelCard, tmp_path: Path) -> None:
-    record, stage = Record(tmp_path, CONFIG, table), make_trainer(build_network(card))
+def test_the_plateau_follows_the_monitored_metric(table: Table, card: ModelCard, tmp_path: Path) -> None:
+    folder, stage = RunFolder(tmp_path, CONFIG, table), make_trainer(build_network(card))
     factors = []
     for number, right in enumerate([6, 9, 9, 8, 12], 1):  # of equal metrics the loss does not count
-        record.add(epoch(number, table, right, 1 / number), stage, card)
+        folder.add(epoch(number, table, right, 1 / number), stage, card)
         factors.append(stage.plateau.factor)
     assert factors == pytest.approx([1, 1, 1, 0.1, 0.1])
 
 
 def test_an_unfinished_run_has_no_best(table: Table, tmp_path: Path) -> None:
-    record = Record(tmp_path, CONFIG, table)
-    record.flush()
-    assert (record.best, record.epochs, list(tmp_path.iterdir())) == (None, 0, [])
+    folder = RunFolder(tmp_path, CONFIG, table)
+    folder.flush()
+    assert (folder.best, folder.epochs, list(tmp_path.iterdir())) == (None, 0, [])
     with pytest.raises(ValueError, match="no epoch is finished"):
-        record.finish()
+        folder.finish()
 
 
 def test_a_process_that_does_not_write_writes_nothing_and_has_the_same_figures(
     table: Table, card: ModelCard, tmp_path: Path
 ) -> None:
     (tmp_path / "other").mkdir()
-    writer, other = Record(tmp_path, CONFIG, table), Record(tmp_path / "other", CONFIG, table, writes=False)
-    for record in (writer, other):
-        record.start(CONFIG, table)
-        record.add(epoch(1, table, 9, 0.5), make_trainer(build_network(card)), card)
+    writer, other = RunFolder(tmp_path, CONFIG, table), RunFolder(tmp_path / "other", CONFIG, table, writes=False)
+    for folder in (writer, other):
+        folder.start(CONFIG, table)
+        folder.add(epoch(1, table, 9, 0.5), make_trainer(build_network(card)), card)
     assert writer.last_row == other.last_row
-    metrics = [record.finish().metrics for record in (writer, other)]
+    metrics = [folder.finish().metrics for folder in (writer, other)]
     assert metrics[0].confusion.tolist() == metrics[1].confusion.tolist()
     assert list((tmp_path / "other").iterdir()) == []
 
@@ -160,19 +160,19 @@ def test_where_writing_is_slow_only_some_epochs_are_written_and_the_rest_at_the_
 ) -> None:
     """Writing takes 0.1 s and an epoch 0.6 s: 2 s are to lie between two writings."""
     clock = slow_writing(monkeypatch, seconds=0.1)
-    record, network = Record(tmp_path, CONFIG, table), build_network(card)
+    folder, network = RunFolder(tmp_path, CONFIG, table), build_network(card)
     stage, written = make_trainer(network), []
     for number in range(1, 11):
         clock.now += 0.6
         set_mark(network, number)
-        record.add(epoch(number, table, number, 0.5), stage, card)
+        folder.add(epoch(number, table, number, 0.5), stage, card)
         written.append(marks(tmp_path))
         assert len((tmp_path / "history.csv").read_text().splitlines()) == number + 1  # which costs nothing
     assert written == [(1, 1)] * 4 + [(5, 5)] * 4 + [(9, 9)] * 2
-    record.finish()
+    folder.finish()
     assert marks(tmp_path) == (10, 10)
     before = clock.now
-    record.flush()
+    folder.flush()
     assert clock.now == before  # there is nothing left
 
 
@@ -180,37 +180,37 @@ def test_however_slow_writing_is_an_epoch_is_written_every_half_minute(
     table: Table, card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = slow_writing(monkeypatch, seconds=10)
-    record, network = Record(tmp_path, CONFIG, table), build_network(card)
+    folder, network = RunFolder(tmp_path, CONFIG, table), build_network(card)
     stage, written = make_trainer(network), []
     for number in range(1, 7):
         clock.now += 12
         set_mark(network, number)
-        record.add(epoch(number, table, number, 0.5), stage, card)
+        folder.add(epoch(number, table, number, 0.5), stage, card)
         written.append(marks(tmp_path)[0])
     assert written == [1, 1, 1, 4, 4, 4]
 
 
 def test_what_a_kill_left_half_written_is_deleted_on_resuming(table: Table, card: ModelCard, tmp_path: Path) -> None:
-    record = Record(tmp_path, CONFIG, table)
-    record.add(epoch(1, table, 6, 0.5), make_trainer(build_network(card)), card)
+    folder = RunFolder(tmp_path, CONFIG, table)
+    folder.add(epoch(1, table, 6, 0.5), make_trainer(build_network(card)), card)
     for name in (".0123abcd.ckpt", ".0123abcd.safetensors", "notes.txt"):
         (tmp_path / name).write_bytes(b"half")
-    Record(tmp_path, CONFIG, table).resume(load_snapshot(tmp_path))
+    RunFolder(tmp_path, CONFIG, table).resume(load_snapshot(tmp_path))
     assert {path.name for path in tmp_path.iterdir()} == {"best.safetensors", "history.csv", "last.ckpt", "notes.txt"}
 
 
 def test_what_is_written_in_the_middle_of_an_epoch_is_the_end_of_the_one_before(
     table: Table, card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record, network = Record(tmp_path, CONFIG, table), build_network(card)
+    folder, network = RunFolder(tmp_path, CONFIG, table), build_network(card)
     stage = make_trainer(network)
-    record.add(epoch(1, table, 6, 0.5), stage, card)
+    folder.add(epoch(1, table, 6, 0.5), stage, card)
     monkeypatch.setattr(trainer.run.run_folder, "WRITING_SHARE", float("inf"))
     set_mark(network, 2)
-    record.add(epoch(2, table, 9, 0.5), stage, card)
+    folder.add(epoch(2, table, 9, 0.5), stage, card)
     set_mark(network, 3)  # the third epoch is under way
     assert marks(tmp_path) != (2, 2)
-    record.flush()
+    folder.flush()
     assert marks(tmp_path) == (2, 2)
     assert len(load_snapshot(tmp_path).rows) == 2
 
@@ -219,10 +219,10 @@ def test_what_is_written_in_the_middle_of_an_epoch_is_the_end_of_the_one_before(
 def test_an_interruption_while_an_epoch_is_taken_down_leaves_it_or_the_one_before_whole(
     table: Table, card: ModelCard, tmp_path: Path, place: str
 ) -> None:
-    record, network = Record(tmp_path, CONFIG, table), build_network(card)
+    folder, network = RunFolder(tmp_path, CONFIG, table), build_network(card)
     stage = make_trainer(network)
     set_mark(network, 1)
-    record.add(epoch(1, table, 6, 0.5), stage, card)
+    folder.add(epoch(1, table, 6, 0.5), stage, card)
 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -232,20 +232,20 @@ def test_an_interruption_while_an_epoch_is_taken_down_leaves_it_or_the_one_befor
         patch.setattr(trainer.run.run_folder, "WRITING_SHARE", 0)
         patch.setattr(trainer.run.run_folder, place, interrupt)
         with pytest.raises(KeyboardInterrupt):
-            record.add(epoch(2, table, 9, 0.5), stage, card)
-    record.flush()
+            folder.add(epoch(2, table, 9, 0.5), stage, card)
+    folder.flush()
     found = load_snapshot(tmp_path)
     number = len(found.rows)
-    assert number == record.epochs == (1 if place in ("measure", "cpu_copy", "_history_row") else 2)
+    assert number == folder.epochs == (1 if place in ("measure", "cpu_copy", "_history_row") else 2)
     assert marks(tmp_path) == (number, number)
     assert len((tmp_path / "history.csv").read_text().splitlines()) == number + 1
-    assert found.best.score == (record.best.score if record.best else None)
+    assert found.best.score == (folder.best.score if folder.best else None)
 
 
-def test_a_record_goes_on_from_a_snapshot_and_mends_the_other_files(
+def test_a_run_folder_continues_from_a_snapshot_and_repairs_the_other_files(
     table: Table, card: ModelCard, tmp_path: Path
 ) -> None:
-    first, network = Record(tmp_path, CONFIG, table), build_network(card)
+    first, network = RunFolder(tmp_path, CONFIG, table), build_network(card)
     stage = make_trainer(network)
     for number, right in ((1, 9), (2, 6)):
         set_mark(network, number)
@@ -254,7 +254,7 @@ def test_a_record_goes_on_from_a_snapshot_and_mends_the_other_files(
     history = (tmp_path / "history.csv").read_bytes()
     (tmp_path / "history.csv").unlink()
     (tmp_path / "best.safetensors").unlink()
-    second = Record(tmp_path, CONFIG, table)
+    second = RunFolder(tmp_path, CONFIG, table)
     second.resume(load_snapshot(tmp_path))
     assert (tmp_path / "history.csv").read_bytes() == history
     assert marks(tmp_path) == (2, 1)
@@ -276,12 +276,12 @@ def test_what_is_monitored_may_be_a_class_by_label_or_by_name(table: Table, name
         truth=np.array([0, 1, 1, 1]),
         probabilities=np.eye(2, dtype=np.float32)[[1, 1, 1, 0]],
     )
-    assert monitor_of(name, table)(measure(result)) == pytest.approx(2 / 3)
+    assert monitored_metric(name, table)(measure(result)) == pytest.approx(2 / 3)
 
 
 def test_a_monitored_class_that_is_not_there_is_an_error_that_lists_the_classes(table: Table) -> None:
     with pytest.raises(ConfigError, match="--monitor recall:Blast: the classes are 0 normal, 1 blast"):
-        monitor_of("recall:Blast", table)
+        monitored_metric("recall:Blast", table)
 
 
 def test_two_runs_in_the_same_second_have_folders_of_their_own(tmp_path: Path) -> None:
@@ -294,4 +294,4 @@ def test_two_runs_in_the_same_second_have_folders_of_their_own(tmp_path: Path) -
 def test_a_class_that_no_validation_image_has_is_not_monitored(table: Table) -> None:
     rows = [row for row in range(len(table)) if not (table.splits[row] == "valid" and table.labels[row] == 0)]
     with pytest.raises(ConfigError, match="--monitor recall:0: no validation image is of that class"):
-        monitor_of("recall:0", table.take(rows))
+        monitored_metric("recall:0", table.take(rows))

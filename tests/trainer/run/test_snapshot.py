@@ -33,7 +33,7 @@ from trainer.options import resume_config
 from trainer.run.loop import Trainer
 from trainer.run.progress import Progress
 from trainer.run.snapshot import Best, EmaState, Snapshot, TrainerState, cpu_copy, load_snapshot, save_snapshot
-from trainer.run.tensorboard import Board
+from trainer.run.tensorboard import TensorBoardLog
 from trainer.train import train
 
 SMALL_AND_STUCK = textwrap.dedent(
@@ -170,11 +170,11 @@ def stop_in(epoch: int, error: Callable[[], BaseException | None], patch: pytest
 def stop_after(epoch: int, error: type[BaseException], patch: pytest.MonkeyPatch) -> None:
     """Raise an error when an epoch is finished and taken down, counted from 1."""
 
-    def stopping(_: Board, row: dict[str, Any]) -> None:
+    def stopping(_: TensorBoardLog, row: dict[str, Any]) -> None:
         if row["epoch"] == epoch:
             raise error
 
-    patch.setattr(Board, "add", stopping)
+    patch.setattr(TensorBoardLog, "add", stopping)
 
 
 def test_two_runs_with_one_seed_are_identical(begin: Callable[..., Path], whole: Callable[[str], Path]) -> None:
@@ -301,7 +301,7 @@ def interruptible() -> Iterator[None]:
 
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ctrl_c_and_sigterm_leave_a_whole_folder_and_say_what_is_done_again_and_how_to_go_on(
+def test_ctrl_c_and_sigterm_leave_a_complete_folder_and_say_what_is_repeated_and_how_to_resume(
     lab: Callable, cells: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -310,7 +310,7 @@ def test_ctrl_c_and_sigterm_leave_a_whole_folder_and_say_what_is_done_again_and_
     assert ran.code == code
     (run,) = (tmp_path / "runs").iterdir()
     assert (
-        f"stopped in epoch 2, whose 16 images of 24 will be done again; go on with: lab train --resume {run}\n"
+        f"stopped in epoch 2, whose 16 images of 24 will be repeated; resume: lab train --resume {run}\n"
         f"or export the best epoch: lab export {run}\n"
     ) in ran.out
     assert {path.name for path in run.iterdir()} == {
@@ -328,7 +328,7 @@ def test_ctrl_c_and_sigterm_leave_a_whole_folder_and_say_what_is_done_again_and_
     assert len(rows(run)) == 3
 
 
-def test_who_stops_in_the_first_epoch_is_told_that_there_is_nothing_to_go_on_with(
+def test_a_run_that_is_stopped_in_its_first_epoch_says_that_it_cannot_be_resumed(
     lab: Callable, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop_in(1, KeyboardInterrupt, monkeypatch)
@@ -337,7 +337,9 @@ def test_who_stops_in_the_first_epoch_is_told_that_there_is_nothing_to_go_on_wit
     assert (ran.code, f"no epoch was finished, so {run} cannot be resumed" in ran.out) == (130, True)
     ran = lab("train", "--resume", run)
     assert ran.code == 1
-    assert ran.err == f"error: {run} cannot be resumed: there is no last.ckpt, so no epoch was finished; train anew\n"
+    assert (
+        ran.err == f"error: {run} cannot be resumed: there is no last.ckpt, so no epoch was finished; start a new run\n"
+    )
 
 
 def test_a_loss_that_diverges_would_do_so_again_so_only_the_export_is_named(
@@ -363,7 +365,7 @@ def test_images_that_have_changed_are_refused(begin: Callable[..., Path], cells:
     before = (run / "last.ckpt").read_bytes()
     with next((data / "train").iterdir()).open("ab") as image:
         image.write(b"one byte more")
-    with pytest.raises(DataError, match=r"changed is not as it was when .*runs.* began; train anew$"):
+    with pytest.raises(DataError, match=r"changed has changed since .*runs.* started; start a new run$"):
         resume(run, data=str(data))
     assert (run / "last.ckpt").read_bytes() == before
 
@@ -408,7 +410,7 @@ def test_a_snapshot_comes_back_as_it_was_saved(tmp_path: Path, ema: EmaState | N
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
 
 
-def test_every_damage_to_a_snapshot_is_found_and_told_in_one_line(tmp_path: Path) -> None:
+def test_every_damage_to_a_snapshot_is_detected_and_reported_in_one_line(tmp_path: Path) -> None:
     """A byte that is part of nothing, such as of the padding between two parts, may change."""
     save_snapshot(tmp_path, SNAPSHOT)
     path = tmp_path / "last.ckpt"
@@ -423,7 +425,9 @@ def test_every_damage_to_a_snapshot_is_found_and_told_in_one_line(tmp_path: Path
         except ModelError as error:
             messages.append(str(error))
     assert len(messages) > len(damaged) / 2
-    line = re.compile(r"\S*last\.ckpt (cannot be read \(.*\)|was written by .*); export the best epoch, or train anew")
+    line = re.compile(
+        r"\S*last\.ckpt (cannot be read \(.*\)|was written by .*); export the best epoch, or start a new run"
+    )
     assert [text for text in messages if not line.fullmatch(text)] == []
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infer.core.errors import MissingExtraError
-from trainer.run.tensorboard import open_board, require_tensorboard
+from trainer.run.tensorboard import open_tensorboard, require_tensorboard
 
 needs_tensorboard = pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="no tensorboard here")
 
@@ -23,16 +23,16 @@ def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def test_a_board_that_no_one_wants_writes_nothing(tmp_path: Path) -> None:
-    with open_board(False, tmp_path) as board:
-        board.add(ROW)
+    with open_tensorboard(False, tmp_path) as log:
+        log.add(ROW)
     assert list(tmp_path.iterdir()) == []
 
 
 @needs_tensorboard
 def test_training_and_validation_of_one_figure_stand_together_by_epoch(tmp_path: Path) -> None:
-    with open_board(True, tmp_path) as board:
-        board.add(ROW)
-        board.add({**ROW, "epoch": 4, "train_loss": 0.5})
+    with open_tensorboard(True, tmp_path) as log:
+        log.add(ROW)
+        log.add({**ROW, "epoch": 4, "train_loss": 0.5})
     assert scalars(tmp_path) == {
         "run/learning_rate": [(3, 0.5), (4, 0.5)],
         "loss/train": [(3, 0.75), (4, 0.5)],
@@ -43,17 +43,17 @@ def test_training_and_validation_of_one_figure_stand_together_by_epoch(tmp_path:
 @needs_tensorboard
 def test_an_epoch_is_on_disk_as_soon_as_it_is_added(tmp_path: Path) -> None:
     """A run may be killed at any moment after it."""
-    with open_board(True, tmp_path) as board:
+    with open_tensorboard(True, tmp_path) as log:
         for epoch in (1, 2, 3):
-            board.add({**ROW, "epoch": epoch})
+            log.add({**ROW, "epoch": epoch})
             assert scalars(tmp_path)["loss/train"][-1] == (epoch, 0.75)
 
 
 @needs_tensorboard
 def test_a_run_that_goes_on_adds_to_the_same_curves(tmp_path: Path) -> None:
     for epoch in (1, 2):
-        with open_board(True, tmp_path) as board:
-            board.add({**ROW, "epoch": epoch})
+        with open_tensorboard(True, tmp_path) as log:
+            log.add({**ROW, "epoch": epoch})
     assert scalars(tmp_path)["loss/train"] == [(1, 0.75), (2, 0.75)]
 
 
