@@ -252,11 +252,7 @@ def rule_line(parity: Parity) -> str:
     """The gate's limits in one line for people."""
     tolerances = {check.tolerance for check in parity.checks if check.tolerance is not None}
     parts = [f"logits within {max(tolerances):.1e}"] if tolerances else []
-    texts = {
-        "noise": "logits off by {:.0%} on average",
-        "scale": "their scale by {:.0%}",
-        "labels": "{:.0%} of labels",
-        "accuracy": "{:.1%} of accuracy or one image",
-    }
+    texts = {"noise": "logits off by {:.0%} on average", "scale": "their scale by {:.0%}"}
+    texts |= {"labels": "{:.0%} of labels", "accuracy": "{:.1%} of accuracy or one image"}
     parts += [text.format(parity.rule[name]) for name, text in texts.items() if name in parity.rule]
     return f"allowed for {parity.precision}: {', '.join(parts)}"
