@@ -123,3 +123,9 @@ def test_what_was_recognised_is_described_with_the_names_of_the_columns() -> Non
     assert text == "images image_id, labels dx, groups lesion_id (as in HAM10000)"
     read = table("image,a,b\nI1,1,0\nI2,0,1")
     assert "labels one-hot in a, b" in find_columns(read, ColumnNames(), lambda name: True).describe(read.header)
+
+
+def test_the_page_on_data_lists_every_known_header() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
+    for known in KNOWN_HEADERS:
+        assert f"`{known.image},{known.label}`" in page, known.source
