@@ -109,7 +109,7 @@ def _read_column_files(folder: Path, reading: Reading) -> Table:
             values = paired_labels(images, names, labels)
         paths = find_all(index, names, images, reading.missing)
         rows += [(path, value, "", split) for path, value in zip(paths, values, strict=True)]
-    reading.note_unlisted(index, [row[0] for row in rows])
+    reading.note_images(index, [row[0] for row in rows])
     return make_table(folder, "train_img.csv with train_label.csv", rows, reading)
 
 
@@ -143,7 +143,7 @@ def _read_path_csv(folder: Path, reading: Reading) -> Table:
             more, columns = _read_labels(file, split, index, reading)
             rows += more
             layout = layout or columns
-    reading.note_unlisted(index, [row[0] for row in rows])
+    reading.note_images(index, [row[0] for row in rows])
     tests = _merged([row for row in rows if row[3] == TEST])
     return make_table(folder, layout, [row for row in rows if row[3] != TEST] + tests, reading)
 

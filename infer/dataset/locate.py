@@ -2,11 +2,13 @@
 
 import os
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from infer.core.errors import DataError
 from infer.core.files import cache_folder
 from infer.core.text import listed
+from infer.dataset.other_spellings import OtherSpellings, is_absolute, with_slashes
 from infer.images.formats import suffixes
 from infer.images.listing import is_image, list_images
 from infer.images.skipped import Skipped
@@ -28,24 +30,41 @@ class ImageIndex:
         self.paths = list_images(root, skipped, [file.name for file in root.glob("*.csv")])
         self._stems: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
+        self._spellings: OtherSpellings | None = None  # made when a name is not found as it is written
         for path in self.paths:
             stem = os.path.splitext(path)[0]
             self._stems[stem].append(path)
             for known in (path, stem):
                 self._by_name[known.rsplit("/", 1)[-1]].append(path)
         self.known = frozenset(self.paths)
+        self.respelled = 0
+        """How many names were found only under another spelling of their path."""
+        self.example = ""
+        """The first of these, with the path that was found."""
 
     def find(self, name: str, folder: str = "") -> str | None:
         """Return the path of the image that a table in `folder` (relative to root) calls `name`, or None.
 
         It is looked up relative to the table's folder, to the data folder, and to the folder `images` in either; then a
-        bare file name, or an absolute path of another machine, by its file name anywhere below the data folder. A name
-        without a known suffix is tried with each, `.jpeg` first. A hidden image is found only by its absolute path.
+        bare file name anywhere below the data folder. A name without a known suffix fits any, `.jpeg` first. A hidden
+        image is found only by its absolute path. Any other name may be written in another way: with backslashes between
+        folders, in another case, or as an absolute path of another machine (see `OtherSpellings`).
 
         Raises:
-            DataError: it is a bare file name that several folders have.
+            DataError: it may be several images.
         """
-        for parent in (folder, "", os.path.join(folder, "images"), "images"):
+        if not folder and name in self.known:
+            return name
+        path = self._find_as_written(name, folder)
+        if path is None:
+            path = self._only(name, self._other_spellings(name, folder))
+            if path is not None:
+                self.respelled += 1
+                self.example = self.example or f"{name} is {path}"
+        return path
+
+    def _find_as_written(self, name: str, folder: str) -> str | None:
+        for parent in _parents(folder):
             full = os.path.normpath(os.path.join(self._base, parent, name))
             if full.startswith(self._base + os.sep):
                 path = full[len(self._base) + 1 :].replace(os.sep, "/")
@@ -58,11 +77,29 @@ class ImageIndex:
                 outside = next(filter(os.path.isfile, names), None)
                 if outside:
                     return outside
-        file_name = os.path.basename(name) if os.path.isabs(name) else name
-        candidates = self._by_name.get(file_name, [])
-        if len(candidates) > 1:
-            raise DataError(f"{name!r} may be {listed(candidates)} in {self.root}; write the path in the table")
-        return candidates[0] if candidates else None
+        return None if os.path.isabs(name) else self._only(name, self._by_name.get(name, []))
+
+    def _other_spellings(self, name: str, folder: str) -> list[str]:
+        plain = with_slashes(name)
+        if self._spellings is None:
+            self._spellings = OtherSpellings(self.paths, self._base)
+        if is_absolute(plain):
+            return self._spellings.by_tail(plain)
+        for parent in _parents(folder):
+            if paths := self._spellings.by_case(os.path.join(parent, plain)):
+                return paths
+        return [] if "/" in plain else self._spellings.by_name(plain)
+
+    def _only(self, name: str, paths: Sequence[str]) -> str | None:
+        """Return the only one of the paths; None if there are none. Raises DataError where there are several."""
+        if len(paths) > 1:
+            raise DataError(f"{name!r} may be {listed(paths)} in {self.root}; write the path in the table")
+        return paths[0] if paths else None
+
+
+def _parents(folder: str) -> tuple[str, ...]:
+    """Return the folders from which a table in `folder` may name its images."""
+    return folder, "", os.path.join(folder, "images"), "images"
 
 
 def _preference(path: str) -> int:

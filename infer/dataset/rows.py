@@ -38,8 +38,10 @@ class Reading:
     notes: list[str] = field(default_factory=list)
     """What was assumed or is worth a look, one line each."""
 
-    def note_unlisted(self, index: ImageIndex, paths: Collection[str]) -> None:
-        """Count the images of an index that are not among the paths of a table."""
+    def note_images(self, index: ImageIndex, paths: Collection[str]) -> None:
+        """Note how many images of an index are not among the paths of a table, and how many are written otherwise."""
+        if index.respelled:
+            self.notes.append(f"note: {index.respelled} paths are written otherwise in the table: {index.example}")
         if unlisted := index.known.difference(paths):
             self.skipped.add(UNLISTED, min(unlisted), len(unlisted))
 

@@ -167,7 +167,7 @@ def read_source(source: Source, fold: int | None = None, screen: Screen = SILENT
             path = os.path.join(prefixes[position], path)
         rows.append((path, label, group, split))
     for index, paths in zip(indices, seen, strict=True):
-        reading.note_unlisted(index, paths)
+        reading.note_images(index, paths)
     return make_table(source.root, labelled.summary, rows, reading), reading.missing
 
 

@@ -142,3 +142,35 @@ def test_missing_names_may_stand_for_themselves_beside_the_table_that_names_them
     table = tmp_path / "t.csv"
     assert find_all(ImageIndex(tmp_path), ["b", "a", "c.png"], table, missing) == ["b", "a.jpg", "c.png"]
     assert missing == {"b": table, "c.png": table}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["images\\sub\\a.png", "IMAGES/Sub/A.PNG", "D:\\work\\images\\sub\\a.png", "/mnt/x/sub/a.png", "A.png"],
+)
+def test_a_path_that_is_written_in_another_way_is_found_and_counted(name: str, tmp_path: Path) -> None:
+    index = tree(tmp_path, "images/sub/a.png", "images/b.png")
+    assert index.find(name) == "images/sub/a.png"
+    assert index.find("images/b.png") == "images/b.png"
+    assert (index.respelled, index.example) == (1, f"{name} is images/sub/a.png")
+
+
+def test_a_name_with_a_backslash_of_its_own_is_found_as_it_is(tmp_path: Path) -> None:
+    index = tree(tmp_path, "a\\b.png", "a/b.png")
+    assert index.find("a\\b.png") == "a\\b.png"
+    assert index.respelled == 0
+
+
+def test_a_file_that_is_missing_from_its_folder_is_not_taken_from_another(tmp_path: Path) -> None:
+    index = tree(tmp_path, "train/1.png", "test/1.png", "test/2.png")
+    assert index.find("/kaggle/input/train/1.png") == "train/1.png"
+    assert index.find("/kaggle/input/train/2.png") is None
+    assert index.find("train/2.png") is None
+
+
+def test_a_path_that_means_two_images_in_another_spelling_is_refused(tmp_path: Path) -> None:
+    index = tree(tmp_path, "x/a.png", "X/A.png", "y/b.png", "z/b.png")
+    with pytest.raises(DataError, match=r"'X/a\.png' may be X/A\.png, x/a\.png in"):
+        index.find("X/a.png")
+    with pytest.raises(DataError, match=r"'/w/b\.png' may be y/b\.png, z/b\.png in"):
+        index.find("/w/b.png")

@@ -26,3 +26,23 @@ def test_an_id_is_a_relative_path_or_else_a_file_name_or_else_a_stem(identifier:
 def test_a_file_name_comes_before_a_stem() -> None:
     assert NameMatcher(["a.jpg", "a"]).find("a") == [1]
     assert NameMatcher(["x/a", "a.png"]).find("a") == [0]
+
+
+@pytest.mark.parametrize(
+    ("identifier", "indices"),
+    [
+        ("B.PNG", [2]),
+        ("X/A.JPG", [0]),
+        ("C:\\pets\\y\\a.jpg", [1]),
+        ("/kaggle/input/pets/x/a.jpg", [0]),
+        ("/kaggle/input/a.jpg", [0, 1]),
+        ("z/a.jpg", [0, 1]),
+    ],
+)
+def test_an_id_may_be_in_another_case_or_a_path_of_another_machine(identifier: str, indices: list[int]) -> None:
+    assert NameMatcher(["x/a.jpg", "y/a.jpg", "b.png"]).find(identifier) == indices
+
+
+def test_names_that_differ_only_in_case_are_told_apart_where_the_id_does() -> None:
+    assert NameMatcher(["a.jpg", "A.jpg"]).find("A.jpg") == [1]
+    assert NameMatcher(["a.jpg", "A.jpg"]).find("a.JPG") == [0]
