@@ -89,10 +89,10 @@ SIZES = [("jpg", (450, 450)), ("jpg", (333, 501)), ("jpg", (901, 300)), ("png", 
 def probabilities_of(lab: Callable, model: Path, folder: Path, out: Path) -> dict[str, list[float]]:
     """The probabilities that lab predict writes for each image of a folder, by name."""
     ran = lab(
-        "predict", folder, "--model", model, "--no-sample", "--out", out, "--probabilities", out.with_suffix(".p")
+        "predict", folder, "--model", model, "--no-sample", "--out", out, "--probabilities", out.with_suffix(".p.csv")
     )
     assert ran.code == 0, ran.err
-    rows = [line.split(",") for line in out.with_suffix(".p").read_text().splitlines()[1:]]
+    rows = [line.split(",") for line in out.with_suffix(".p.csv").read_text().splitlines()[1:]]
     return {row[0]: [float(cell) for cell in row[-2:]] for row in rows}
 
 

@@ -415,15 +415,15 @@ def test_a_file_that_is_read_but_not_named_is_never_overwritten(
     data = shutil.copytree(cells, tmp_path / "cells")
     (data / "test_img.csv").write_text("".join(f"test/{path.name}\n" for path in sorted((data / "test").iterdir())))
     (data / "test_label.csv").write_text("0\n" * len(list((data / "test").iterdir())))
-    for source, out in (
-        (data / "test", own / "model.onnx"),
-        (data / "test", data / "sample_submission.csv"),
-        (data / "test_img.csv", data / "test_label.csv"),
+    for source, out, message in (
+        (data / "test", own / "model.onnx", "--out must end in .csv"),
+        (data / "test", data / "sample_submission.csv", "is read and would be overwritten"),
+        (data / "test_img.csv", data / "test_label.csv", "is read and would be overwritten"),
     ):
         before = out.read_bytes()
         ran = lab("predict", source, "--model", own, "--out", out)
         assert ran.code == 2
-        assert "is read and would be overwritten" in ran.err
+        assert message in ran.err
         assert out.read_bytes() == before
 
 

@@ -51,7 +51,7 @@ def test_unreadable_images_are_left_out_and_named(
     assert result.truth.tolist() == table.labels[readable].tolist()
     assert text.getvalue().startswith("2 images cannot be read and are left out: ")
     assert all(table.files()[row] in text.getvalue() for row in (0, 7))
-    assert result.notes == ("2 of 12 images cannot be read and are left out of all figures",)
+    assert result.notes == ("2 of 12 images could not be read and are left out of all numbers",)
 
 
 def test_a_table_without_any_readable_image_is_an_error(session: Session, table: Table, quiet: Screen) -> None:
