@@ -211,7 +211,7 @@ def test_a_list_that_is_not_of_numbers_is_refused_in_one_line(lab: Callable, tex
         (("--augment", "rotate(20)"), "unknown step rotate"),
         (("--augment", f"rotation({'-' * 1500}5)"), "--augment must be steps such as rotation(20), hflip; got"),
         (("--enhance", "blur(3)"), "unknown step blur"),
-        (("--enhance", "clahe(3, 9) @ 0.5"), "clahe is done to every image"),
+        (("--enhance", "clahe(3, 9) @ 0.5"), "clahe applies to every image"),
         (("--stage-start", "best"), "--stage-start"),
         (("--rotation", "20"), "--rotation"),
     ],

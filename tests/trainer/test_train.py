@@ -277,7 +277,7 @@ def test_a_loss_that_diverges_late_still_names_a_part_of_the_rate_that_was_given
     validate = Trainer._validate
     losses = iter([1.0, 1.0, math.nan])
     monkeypatch.setattr(Trainer, "_validate", lambda self: (validate(self)[0], next(losses)))
-    with pytest.raises(TrainingError, match=r"after epoch 3; try --learning-rate 0\.001$"):
+    with pytest.raises(TrainingError, match=r"NaN or infinite in epoch 3; try --learning-rate 0\.001$"):
         train_small(learning_rate=0.01, epochs=3)
 
 
