@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from infer.core.errors import DataError
 from infer.core.text import listed
 from infer.dataset.findings_columns import MULTI_LABEL, is_finding_column, one_hot_columns, refuse_several_findings
-from infer.dataset.known_headers import GROUP_NAMES, IMAGE_NAMES, KNOWN_HEADERS, LABEL_NAMES, SPLIT_NAMES, KnownHeader
+from infer.dataset.known_headers import (
+    GROUP_NAMES,
+    IMAGE_NAMES,
+    KNOWN_HEADERS,
+    LABEL_NAMES,
+    SPLIT_COLUMN_NAMES,
+    KnownHeader,
+)
 from infer.dataset.label_file import LabelFile
 from infer.images.listing import is_image as has_image_suffix
 
@@ -91,7 +98,7 @@ def find_columns(
         )
     if split is None:
         split = _only(
-            table, [position for position in free if names[position] in SPLIT_NAMES], "--split-column", "splits"
+            table, [position for position in free if names[position] in SPLIT_COLUMN_NAMES], "--split-column", "splits"
         )
     one_hot: tuple[int, ...] = ()
     if label is None:

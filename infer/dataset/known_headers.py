@@ -25,7 +25,7 @@ LABEL_NAMES = ("label", "labels", "class", "target", "level", "grade", "diagnosi
 GROUP_NAMES = ("group", "patient", "patient_id", "patientid", "patient id", "subject", "subject_id")
 
 
-SPLIT_NAMES = ("split", "subset", "partition")
+SPLIT_COLUMN_NAMES = ("split", "subset", "partition")
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,11 @@ from dataclasses import dataclass, replace
 from infer.core.errors import DataError
 from infer.core.text import listed
 from infer.dataset.columns import ColumnNames, Columns, find_columns
+from infer.dataset.folder_names import SPLIT_NAMES
 from infer.dataset.label_file import LabelFile
-from infer.dataset.table import TEST, TRAIN, VALID
+from infer.dataset.table import VALID
 
-SPLIT_VALUES = {
-    TRAIN: ("train", "training"),
-    VALID: ("valid", "val", "validation", "dev"),
-    TEST: ("test", "testing"),
-}
+SPLIT_VALUES = {**SPLIT_NAMES, VALID: (*SPLIT_NAMES[VALID], "dev")}
 UNCERTAIN = ("-1", "-1.0")
 PRESENT, ABSENT = "1", "0"
 
