@@ -44,17 +44,17 @@ def main() -> None:
 
 
 def make(folder: Path, images: int, as_csv: bool) -> None:
-    """Two classes of copies of one image, a thousand in a folder."""
+    """Two classes of one image with its number after its end, so that none are copies; a thousand in a folder."""
     folder.mkdir()
     content = io.BytesIO()
     Image.new("RGB", (8, 8)).save(content, "PNG")
     rows = []
     for number in range(images):
         label = "one" if number % 3 else "two"
-        path = Path("images" if as_csv else label) / str(number // 1000) / f"{number}.png"
+        path = Path("images" if as_csv else label) / f"{label}{number // 1000}" / f"{number}.png"
         if number % 1000 < 3:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content.getvalue())
+        (folder / path).write_bytes(content.getvalue() + number.to_bytes(4))
         rows.append(f"{path},{label}\n")
     if as_csv:
         (folder / "train.csv").write_text("Path,label\n" + "".join(rows))

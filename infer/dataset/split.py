@@ -15,6 +15,7 @@ from infer.core.errors import DataError, OutputError
 from infer.core.files import atomic_write, cannot_write
 from infer.core.text import listed
 from infer.dataset.config import DataSplitConfig
+from infer.dataset.copies import find_copies
 from infer.dataset.exclude import read_without_excluded
 from infer.dataset.folder_names import SPLIT_NAMES
 from infer.dataset.layouts import hides_path_csv
@@ -62,12 +63,15 @@ def split_table(table: Table, config: DataSplitConfig, screen: Screen) -> Table:
         raise DataError(f"{table.source} has no labelled images to split; label them")
     if config.group_pattern:
         known = replace(known, groups=_patients(known.paths, config.group_pattern))
+    copies = find_copies(known)
+    groups = copies.groups()
     if config.keep_test:
-        known = _without_test_patients(known, screen)
+        kept = _rows_beside_test(known, groups, screen)
+        known, groups = known.take(kept), tuple(groups[row] for row in kept)
     free = np.array([row for row, split in enumerate(known.splits) if split != TEST or not config.keep_test])
     shares = {TRAIN: 1 - config.valid - config.test_share, VALID: config.valid, TEST: config.test_share}
     shares = {name: share for name, share in shares.items() if share}
-    assigned = stratified_splits(known.take(free), shares, config.seed)
+    assigned = stratified_splits(replace(known, groups=groups).take(free), shares, config.seed)
     splits = [TEST] * len(known)
     for row, split in zip(free, assigned, strict=True):
         splits[row] = split
@@ -76,7 +80,8 @@ def split_table(table: Table, config: DataSplitConfig, screen: Screen) -> Table:
         raise DataError(f"{count} patients or images are too few to split: nothing is left for {listed(empty)}")
     _report_shares(shares, assigned, screen)
     method = "by patient" if any(known.groups) else "by image, as no patient is known"
-    return replace(known, splits=tuple(splits), layout=f"stratified, {method}, seed {config.seed}")
+    layout = f"stratified, {method}, seed {config.seed}"
+    return replace(known, splits=tuple(splits), layout=layout, notes=(*known.notes, *copies.notes()))
 
 
 def _merge_rows(table: Table) -> Table:
@@ -113,15 +118,20 @@ def _report_shares(shares: Mapping[str, float], assigned: Sequence[str], screen:
         screen.say(f"warning: the splits do not have the requested shares of the images: {listed(texts)}")
 
 
-def _without_test_patients(table: Table, screen: Screen) -> Table:
-    """Remove other images of patients who are in the test split. Raises DataError where there is no test split."""
-    patients = {table.groups[row] for row in table.rows(TEST)} - {""}
-    kept = [row for row, split in enumerate(table.splits) if split == TEST or table.groups[row] not in patients]
+def _rows_beside_test(table: Table, groups: Sequence[str], screen: Screen) -> list[int]:
+    """Return the rows without copies of test images and other images of their patients, who share their `groups`.
+
+    Raises DataError where there is no test split.
+    """
+    tested = {groups[row] for row in table.rows(TEST)} - {""}
+    kept = [row for row, split in enumerate(table.splits) if split == TEST or groups[row] not in tested]
     if TEST not in table.splits or len(table.rows(TEST)) == len(kept):
         raise DataError(f"{table.source} has no labelled test split to keep, or no other images; leave --keep-test out")
     if len(kept) < len(table):
-        screen.say(f"left out: {len(table) - len(kept)} images of patients who are in the test split")
-    return table.take(kept)
+        screen.say(
+            f"left out: {len(table) - len(kept)} images of patients who are in the test split, or copies of its images"
+        )
+    return kept
 
 
 def _patients(paths: Sequence[str], pattern: str) -> tuple[str, ...]:

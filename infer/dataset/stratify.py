@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from infer.core.errors import DataError
+from infer.dataset.copies import find_copies
 from infer.dataset.table import TRAIN, VALID, Table
 
 FOLDS = 5
@@ -15,8 +16,8 @@ FOLDS = 5
 def with_validation(table: Table, seed: int) -> Table:
     """Return the table itself if it has a validation split, otherwise one with a fifth of its training images moved.
 
-    The split is stratified by class, and all images of a group stay together. A class that would lose all its training
-    images stays in training.
+    The split is stratified by class, and all images of a group, and all copies of an image, stay together; the table's
+    notes tell of copies. A class that would lose all its training images stays in training.
 
     Raises:
         DataError: there are too few images or groups to split.
@@ -27,7 +28,8 @@ def with_validation(table: Table, seed: int) -> Table:
 
     rows = np.array([row for row, split in enumerate(table.splits) if split == TRAIN])
     labels = table.labels[rows]
-    groups = np.array([table.groups[row] or f"\0{row}" for row in rows])
+    copies = find_copies(table.take(rows))
+    groups = np.array([group or f"\0{row}" for row, group in zip(rows, copies.groups(), strict=True)])
     too_few = DataError(
         f"{len(rows)} training images in {len(set(groups))} groups are too few to split off a validation split; "
         "give a validation split of your own"
@@ -48,8 +50,11 @@ def with_validation(table: Table, seed: int) -> Table:
     splits = list(table.splits)
     for position in held_out:
         splits[rows[position]] = VALID
-    method = "a fifth of training, stratified" + (" by group" if grouped else "")
-    return replace(table, splits=tuple(splits), layout=f"{table.layout}; validation: {method}, seed {seed}")
+    known = [group for group in copies.table.groups if group]
+    method = "a fifth of training, stratified" + (" by group" if len(set(known)) < len(known) else "")
+    method += ", copies together" if copies.rows else ""
+    layout = f"{table.layout}; validation: {method}, seed {seed}"
+    return replace(table, splits=tuple(splits), layout=layout, notes=(*table.notes, *copies.notes()))
 
 
 def stratified_splits(table: Table, shares: Mapping[str, float], seed: int) -> list[str]:

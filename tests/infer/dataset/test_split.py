@@ -113,6 +113,28 @@ def twice(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_copies_are_in_one_split_and_those_of_test_images_leave_training(tmp_path: Path, quiet: Screen) -> None:
+    for k in range(30):
+        path = tmp_path / "pets" / ("test" if k < 4 else "train") / f"kind{k % 2}" / f"{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"image %d" % (k if k % 4 < 2 else k - 2))
+    (tmp_path / "pets/train/kind0/again.png").write_bytes(b"image 0")
+
+    def parts_of(table: Table) -> dict[bytes, set[str]]:
+        parts: dict[bytes, set[str]] = {}
+        for path, part in zip(table.paths, table.splits, strict=True):
+            parts.setdefault((table.root / path).read_bytes(), set()).add(part)
+        return parts
+
+    made = split(tmp_path / "pets", quiet, out=tmp_path / "out", valid=0.3, test=0.2)
+    assert len(made) == 31
+    assert all(len(parts) == 1 for parts in parts_of(made).values())
+    assert made.notes[0].startswith("note: 14 images are listed twice or have exact copies, which stay in one split")
+    made = split(tmp_path / "pets", quiet, out=tmp_path / "other", valid=0.3, keep_test=True)
+    assert len(made) == 30
+    assert all(len(parts) == 1 for parts in parts_of(made).values())
+
+
 def test_an_image_that_is_listed_twice_keeps_the_patient_that_any_row_gives(
     twice: Path, tmp_path: Path, quiet: Screen
 ) -> None:

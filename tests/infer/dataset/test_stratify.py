@@ -163,3 +163,29 @@ def test_every_class_is_in_training(seed: int) -> None:
     train = counted(table, stratified_splits(table, SHARES, seed))[0]
     assert min(train) > 0
     assert train[2] == 5
+
+
+def test_the_split_of_a_data_set_without_copies_stays_what_earlier_versions_drew() -> None:
+    def held_out(table: Table) -> list[int]:
+        return with_validation(table, 7).rows(VALID).tolist()
+
+    assert held_out(made([0, 1, 1] * 10)) == [1, 4, 6, 12, 13, 20]
+    assert held_out(patients(15, 2, classes=3)) == [2, 3, 4, 5, 6, 7]
+    splits = stratified_splits(patients(12, 2), SHARES, 7)
+    assert splits == [TRAIN] * 14 + [VALID] * 2 + [TEST] * 4 + [VALID] * 2 + [TRAIN] * 2
+
+
+def test_copies_are_on_one_side_with_their_patients_and_are_told_of(tmp_path: Path) -> None:
+    for row in range(40):
+        (tmp_path / f"{row}.png").write_bytes(b"image %d" % (row // 2 if row < 20 else row))
+    table = replace(made([0, 0, 1, 1] * 10, ["p"] + [""] * 20 + ["p"] + [""] * 18), root=tmp_path)
+    for seed in range(5):
+        after = with_validation(table, seed)
+        assert all(after.splits[row] == after.splits[row + 1] for row in range(0, 20, 2))
+        assert after.splits[21] == after.splits[0] == after.splits[1]
+        assert "a fifth of training, stratified by group, copies together" in after.layout
+        assert after.notes == (
+            "note: 10 images are listed twice or have exact copies, which stay in one split: 0.png and 1.png, "
+            "2.png and 3.png, 4.png and 5.png and 7 more",
+        )
+        assert after.groups == table.groups
