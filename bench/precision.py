@@ -88,9 +88,10 @@ def make_models(arch: str, size: int, folder: Path, precisions: Sequence[str] = 
     )
     torch.manual_seed(0)
     network = build_network(card).eval()
-    for module in network.backbone.modules():  # new blocks have a last scale of 0: give them something to add
+    for module in network.backbone.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.constant_(module.weight, 0.5)
+            torch.nn.init.constant_(module.weight, 0.5)  # new blocks have a last scale of 0: give them something to add
+            torch.nn.init.normal_(module.bias, std=0.1)  # a trained network's convolutions have biases
     plain = build_graph(at_precision(network, "fp32"), card)
     images = np.random.default_rng(1).integers(0, 256, (20, size, size, 3), dtype=np.uint8)
     made = []

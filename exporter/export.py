@@ -15,7 +15,8 @@ from exporter.cam import add_cam, check_cam
 from exporter.config import ExportConfig
 from exporter.finish import check_file_opset, finish_file
 from exporter.gate import gate_devices, require_parity, run_reference
-from exporter.graph import at_precision, build_graph, check_opset, finish, weights_sha256
+from exporter.graph import at_precision, build_graph, finish, weights_sha256
+from exporter.opsets import check_gpu_opset, check_opset
 from exporter.parity import Parity
 from exporter.precisions import EXPORTS
 from exporter.quantize import read_calibration
@@ -39,12 +40,14 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
     """Export a network and compare the file with it; returns the file's path and the gate's result.
 
     Raises:
-        ExportError: the opset is not possible, or the file is not of the requested opset, precision or batch size.
+        ConfigError: the opset is not possible here, or no use on the GPU that the file is for.
+        ExportError: the file is not of the requested opset, precision or batch size.
         ParityError: its outputs differ from the network's. Then no file is left, and an earlier one is untouched.
         LabError: the checkpoint, its images or the output folder cannot be used.
     """
     check_opset(config.opset)
-    devices = gate_devices(config.device, config.precision, screen)
+    check_gpu_opset(config.opset, config.precision, config.device, screen)
+    devices = gate_devices(config.device, config.precision, config.opset, screen)
     source = open_source(config, screen)
     calibration = _calibration_views(config, source, screen)
     reference = run_reference(source.network, source.gate, source.card, config.precision, config.gate_images, screen)

@@ -18,6 +18,7 @@ from infer.core.errors import DataError, DeviceError, ModelError, ParityError
 from infer.core.text import listed
 from infer.dataset.table import Table, spread
 from infer.model.card import ModelCard, read_card
+from infer.model.opset_limit import file_problem
 from infer.model.providers import AUTO, providers_for
 from infer.model.session import Session
 from trainer.model.network import PixelNet
@@ -29,17 +30,17 @@ MAX_SHOWN = 5
 """The number of differing labels that are printed; the evidence lists more."""
 
 
-def gate_devices(device: Device, precision: str, screen: Screen) -> list[Device]:
+def gate_devices(device: Device, precision: str, opset: int | None, screen: Screen) -> list[Device]:
     """The devices that the gate runs a file on: the CPU, and those that `device` allows and that can run it.
 
     fp16 is slow on a CPU, but its results are right.
 
     Raises:
-        DeviceError: the named device cannot be used, or cannot run this precision.
+        DeviceError: the named device cannot be used, or cannot run this precision or opset.
     """
     devices = [provider.device for provider in providers_for(AUTO) if provider.runs_anywhere]
     for provider in providers_for(device):
-        problem = None if provider.runs_anywhere else provider.problem(precision)
+        problem = None if provider.runs_anywhere else file_problem(provider, precision, opset)
         if problem and device != AUTO:
             raise DeviceError(f"--device {device}: {problem}; or choose --device cpu")
         if problem:

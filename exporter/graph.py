@@ -19,34 +19,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from exporter.capture import captured_output, first_and_last
 from exporter.precisions import EXPORTS
-from infer.core.errors import ConfigError, ExportError
+from infer.core.errors import ExportError
 from infer.model.card import CARD_KEY, ModelCard
 from infer.version import __version__
 from trainer.model.network import PixelNet
 
-OLDEST_OPSET = 17
 EXPORTER_OPSET = 18
 """The opset at which the torch exporter writes the opset that it declares."""
-
-
-def newest_opset() -> int:
-    """The newest opset that the installed ONNX Runtime reads and the installed onnx writes, found by trying each."""
-    newest = OLDEST_OPSET
-    for opset in range(OLDEST_OPSET, onnx.defs.onnx_opset_version() + 1):
-        if not _runtime_reads(opset):
-            break
-        newest = opset
-    return newest
-
-
-def check_opset(opset: int) -> None:
-    """Raises ConfigError for an opset outside OLDEST_OPSET to `newest_opset()`."""
-    newest = newest_opset()
-    if not OLDEST_OPSET <= opset <= newest:
-        raise ConfigError(
-            f"--opset {opset} is not possible here: the installed onnx {onnx.__version__} and ONNX Runtime share "
-            f"{OLDEST_OPSET} to {newest}; choose one of those"
-        )
 
 
 def build_graph(network: PixelNet, card: ModelCard, batch: int | None = None) -> onnx.ModelProto:
@@ -188,28 +167,6 @@ def _strip(model: onnx.ModelProto) -> None:
     del graph.value_info[:]
     del model.functions[:]
     graph.name = "lab"
-
-
-def _runtime_reads(opset: int) -> bool:
-    """Whether ONNX Runtime can open a model of one node at this opset."""
-    import onnxruntime as ort
-
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["x"], ["y"])],
-        "probe",
-        [value("x", onnx.TensorProto.FLOAT, [1])],
-        [value("y", onnx.TensorProto.FLOAT, [1])],
-    )
-    opsets = [helper.make_opsetid("", opset)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets))
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    try:
-        ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except Exception:  # noqa: BLE001  # ONNX Runtime's exceptions have no common base but this
-        return False
-    return True
 
 
 def at_precision(network: PixelNet, precision: str) -> PixelNet:

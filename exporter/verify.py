@@ -42,7 +42,7 @@ def verify(config: VerifyConfig, screen: Screen) -> Parity:
         check_precision(model, card.precision)
     except ExportError as error:
         raise ParityError(f"{file} differs from its card: {error}") from error
-    devices = gate_devices(config.device, card.precision, screen)
+    devices = gate_devices(config.device, card.precision, card.opset, screen)
     network, table = _original(config, file, card, screen)
     network.temperature.fill_(card.temperature)
     reference = run_reference(network, table, card, card.precision, config.gate_images, screen)

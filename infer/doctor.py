@@ -21,6 +21,7 @@ from infer.core.text import shown
 from infer.images.formats import FORMATS, ImageFormat
 from infer.images.preprocess import PixelSpec
 from infer.model.cuda import versions_text
+from infer.model.onnx_session import FATAL, runtime
 from infer.model.onnx_writer import Node, Value, small_model
 from infer.model.providers import AUTO, CUDA, Provider, providers_for
 from infer.version import __version__
@@ -86,10 +87,9 @@ def findings_table(findings: Findings) -> RichTable:
 
 def try_provider(provider: Provider) -> str:
     """Run a tiny model on a provider; returns why it cannot run here, "" where it can."""
-    import onnxruntime as ort
-
+    ort = runtime()
     options = ort.SessionOptions()
-    options.log_severity_level = 4
+    options.log_severity_level = FATAL
     try:
         session = ort.InferenceSession(_doubling_model(), options, providers=[provider.name], enable_fallback=0)
         if session.get_providers()[0] != provider.name:

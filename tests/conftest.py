@@ -23,6 +23,7 @@ import cli
 import infer.reports.pictures
 from infer.config import Device
 from infer.core.console import Screen
+from infer.model.cuda import find_problem
 from infer.model.session import Session
 from trainer.data.synthetic import make_set
 from trainer.model.architectures import ARCHITECTURES
@@ -48,6 +49,12 @@ def run_lab(*arguments: str | Path) -> Ran:
     return Ran(code, out.getvalue(), err.getvalue())
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide this machine's GPUs from the suite and the commands that it starts, unless `-m gpu` asks for them."""
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest tests first, so that no process is left with one of them in the end."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
@@ -65,6 +72,16 @@ def one_thread_a_session() -> Iterator[None]:
         if "PYTEST_XDIST_WORKER" in os.environ:
             patch.setattr(Session, "__init__", open_small)
         yield
+
+
+@pytest.fixture(autouse=True)
+def gpu(request: pytest.FixtureRequest) -> None:
+    """Skip a test marked `gpu` where no GPU can be used, with the reason."""
+    if request.node.get_closest_marker("gpu"):
+        if request.config.option.markexpr != "gpu":
+            pytest.skip("GPUs are hidden from the other tests: run pytest -m gpu")
+        if problem := find_problem():
+            pytest.skip(problem)
 
 
 @pytest.fixture(scope="session", autouse=True)

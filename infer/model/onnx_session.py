@@ -1,10 +1,14 @@
 """ONNX Runtime's InferenceSession, opened on one provider and checked."""
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from infer.core.errors import DeviceError, ModelError
 from infer.model.providers import Options, Provider
+
+FATAL = 4
+"""ONNX Runtime's log level for messages before it ends the process."""
 
 OUT_OF_MEMORY = (
     "failed to allocate memory",
@@ -20,11 +24,21 @@ OUT_OF_MEMORY = (
 """Phrases, in lower case, by which ONNX Runtime, CUDA and torch report that memory is exhausted."""
 
 
-def runtime_version() -> str:
-    """ONNX Runtime's own version: its wheels have several names."""
+def runtime() -> ModuleType:
+    """ONNX Runtime, whose default logger is silenced: a session's log level does not reach what cuDNN's frontend says.
+
+    Errors are raised, and lab reports them.
+    """
     import onnxruntime as ort
 
-    return str(ort.__version__)
+    ort.set_default_logger_severity(FATAL)
+    module: ModuleType = ort
+    return module
+
+
+def runtime_version() -> str:
+    """ONNX Runtime's own version: its wheels have several names."""
+    return str(runtime().__version__)
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -46,11 +60,10 @@ def open_onnx(model: Path | bytes, provider: Provider, threads: int | None, opti
         ModelError: ONNX Runtime cannot read the model.
         DeviceError: the provider is not available, or cannot run all nodes.
     """
-    import onnxruntime as ort
-
+    ort = runtime()
     name = model if isinstance(model, Path) else "lab's own graph"
     settings = ort.SessionOptions()
-    settings.log_severity_level = 4  # errors are raised; what ONNX Runtime would only log is checked below
+    settings.log_severity_level = FATAL  # errors are raised; what ONNX Runtime would only log is checked below
     settings.intra_op_num_threads = threads or 0  # 0: one per core
     entries = {key: value for key, value in options.items() if key.startswith("session.")}
     for key, value in {**provider.session_entries, **entries}.items():

@@ -45,8 +45,9 @@ def small_model(
     inputs: Sequence[Value],
     outputs: Sequence[Value],
     constants: Mapping[str, NDArray[np.generic]] | None = None,
+    opset: int = OPSET,
 ) -> bytes:
-    """A model file's content."""
+    """A model file's content, at an opset in which the operators take these inputs and attributes."""
     graph = b"".join(
         [
             *(message(NODE, _node(node)) for node in nodes),
@@ -56,7 +57,7 @@ def small_model(
             *(message(OUTPUT, _value(value)) for value in outputs),
         ]
     )
-    return number(IR_VERSION, IR) + message(GRAPH, graph) + message(OPSET_IMPORT, _text(1, "") + number(2, OPSET))
+    return number(IR_VERSION, IR) + message(GRAPH, graph) + message(OPSET_IMPORT, _text(1, "") + number(2, opset))
 
 
 def _node(node: Node) -> bytes:

@@ -14,6 +14,8 @@ class Precision:
     """Name of the exported file in a run's folder."""
     suits: str = ""
     """What it is for, in the help of --precision; "" where it runs well everywhere."""
+    for_gpus: bool = False
+    """Whether a file that no GPU can run is of no use."""
     find_problem: Callable[[], str | None] = lambda: None
     """Returns why its results may be wrong on this machine's CPU; None where no reason is known."""
     calibrated: bool = False
@@ -22,7 +24,7 @@ class Precision:
 
 PRECISIONS: dict[str, Precision] = {
     "fp32": Precision(file_name="model.onnx"),
-    "fp16": Precision(file_name="model.fp16.onnx", suits="for GPUs"),
+    "fp16": Precision(file_name="model.fp16.onnx", suits="for GPUs", for_gpus=True),
     "int8": Precision(
         file_name="model.int8.onnx",
         suits="for CPUs with VNNI or AMX",

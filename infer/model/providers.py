@@ -29,12 +29,16 @@ class Provider:
     """Returns why it cannot be used on this machine, with the remedy; None where nothing is known to be missing."""
     unsupported: Mapping[str, str] = field(default_factory=dict)
     """Precisions that it cannot run, each with the reason and the remedy."""
+    newest_opset: int | None = None
+    """The newest opset whose graphs it is known to run whole; None: every one that ONNX Runtime reads."""
     options: Options = field(default_factory=dict)
     """Options of every session."""
     precision_options: Mapping[str, Options] = field(default_factory=dict)
     """Options by precision, in addition to or in place of those of every session."""
     tuned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Values that --tune measures, by option; none of them changes the arithmetic's precision."""
+    precision_tuned: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    """Values that --tune measures for files of one precision alone, by precision and option."""
     session_entries: Options = field(default_factory=dict)
     """Entries of the session's configuration that are no choice."""
     batches_in_flight: int = 1
@@ -63,7 +67,8 @@ class Provider:
     def tuning_candidates(self, precision: str) -> list[Options]:
         """The options that --tune measures: every combination of the values of `tuned`, the default ones first."""
         default = self.default_options(precision)
-        combinations = [dict(zip(self.tuned, values, strict=True)) for values in product(*self.tuned.values())]
+        tuned = {**self.tuned, **self.precision_tuned.get(precision, {})}
+        combinations = [dict(zip(tuned, values, strict=True)) for values in product(*tuned.values())]
         candidates = [{**default, **combination} for combination in combinations]
         return [default, *(options for options in candidates if options != default)]
 
@@ -94,15 +99,18 @@ CUDA = Provider(
     unsupported={
         "int8": "int8 is for CPUs: ONNX Runtime's CUDA provider has no int8 convolution; export fp16 for a GPU"
     },
-    # HEURISTIC runs as fast as EXHAUSTIVE with a shorter first run; without TF32, fp32 is what it says
+    # ONNX Runtime 1.31 has no MaxPool of opset 22 or later on CUDA (onnxruntime issue 26393, pull request 27715)
+    newest_opset=21,
+    # HEURISTIC asks cuDNN for its best guess; EXHAUSTIVE searches no further with cuDNN 9. No TF32: fp32 is fp32
     options={"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0", "prefer_nhwc": "0", CUDA_GRAPH: "0"},
-    # with channels last, fp16 ResNet-18 ran 1.8 times as fast on an H100, ResNet-50 1.4 times
-    precision_options={"fp16": {"prefer_nhwc": "1"}},
+    # use_tf32=0 drops every cuDNN engine that uses tensor cores, also those for fp16, which knows no TF32
+    precision_options={"fp16": {"prefer_nhwc": "1", "use_tf32": "1", "fuse_conv_bias": "0"}},
     tuned={
         CUDA_GRAPH: ("0", "1"),  # the slowest to vary: a capture that fails may leave the GPU unusable
         "prefer_nhwc": ("1", "0"),
-        "cudnn_conv_algo_search": ("HEURISTIC", "EXHAUSTIVE"),
     },
+    # a convolution's bias is a kernel of its own unless it is fused, and it can be fused only with use_tf32=1
+    precision_tuned={"fp16": {"fuse_conv_bias": ("0", "1")}},
     session_entries={"session.disable_cpu_ep_fallback": "1"},
     batches_in_flight=2,
     pads_batches=True,

@@ -12,6 +12,7 @@ from infer.core.errors import DeviceError, LabError, ModelError
 from infer.model.card import read_card
 from infer.model.cuda_graphs import CudaGraphs
 from infer.model.onnx_session import is_out_of_memory, open_onnx
+from infer.model.opset_limit import file_problem
 from infer.model.provider_options import saved_options
 from infer.model.providers import AUTO, CUDA_GRAPH, Options, Provider, providers_for
 
@@ -65,7 +66,7 @@ class Session:
         """Open the file on the first provider that can run it, of those that `device` allows; returns the reason."""
         problems: list[str] = []
         for provider in providers_for(device):
-            problem = provider.problem(self.card.precision)
+            problem = file_problem(provider, self.card.precision, self.card.opset)
             try:
                 if problem:
                     raise DeviceError(f"--device {device}: {problem}; or choose --device cpu")

@@ -20,7 +20,6 @@ from infer.core.console import Screen
 from infer.core.errors import DeviceError, ModelError
 from infer.dataset.table import spread
 from infer.images.preprocess import PixelSpec
-from infer.model.cuda import find_problem
 from trainer.model.network import PixelNet
 
 COUNT = 40
@@ -208,9 +207,9 @@ def test_a_fault_on_only_the_last_image_is_caught_at_any_full_batch_size(
 
 def test_a_gate_on_a_gpu_that_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatch, quiet: Screen) -> None:
     pretend_cuda(monkeypatch, "no NVIDIA driver is installed")
-    assert gate_devices("cpu", "fp32", quiet) == gate_devices("auto", "fp16", quiet) == ["cpu"]
+    assert gate_devices("cpu", "fp32", 17, quiet) == gate_devices("auto", "fp16", 17, quiet) == ["cpu"]
     with pytest.raises(DeviceError, match="no NVIDIA driver is installed"):
-        gate_devices("cuda", "fp16", quiet)
+        gate_devices("cuda", "fp16", 17, quiet)
 
 
 def test_the_gate_runs_on_the_gpu_too_where_there_is_one_and_int8_on_the_cpu_only(
@@ -218,12 +217,12 @@ def test_the_gate_runs_on_the_gpu_too_where_there_is_one_and_int8_on_the_cpu_onl
 ) -> None:
     pretend_cuda(monkeypatch, None)
     screen, text = heard
-    assert gate_devices("auto", "fp32", screen) == ["cpu", "cuda"]
+    assert gate_devices("auto", "fp32", 17, screen) == ["cpu", "cuda"]
     assert text.getvalue() == ""
-    assert gate_devices("auto", "int8", screen) == ["cpu"]
+    assert gate_devices("auto", "int8", 17, screen) == ["cpu"]
     assert "int8 is for CPUs" in text.getvalue()
     with pytest.raises(DeviceError, match="int8 is for CPUs"):
-        gate_devices("cuda", "int8", screen)
+        gate_devices("cuda", "int8", 17, screen)
 
 
 def test_a_file_that_is_no_model_is_an_error(tmp_path: Path) -> None:
@@ -235,8 +234,6 @@ def test_a_file_that_is_no_model_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.gpu
 def test_cuda_runs_every_node_and_its_graphs_capture_the_file(good: bytes, tmp_path: Path) -> None:
-    if problem := find_problem():
-        pytest.skip(problem)
     import onnxruntime as ort
 
     options = ort.SessionOptions()

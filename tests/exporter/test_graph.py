@@ -14,18 +14,9 @@ import torch
 from helpers.networks import FULL_SIZE, SCALE, images, make_card, run, tiny, traced, varied, with_statistics
 from onnx import helper, numpy_helper
 
-from exporter.graph import (
-    OLDEST_OPSET,
-    at_precision,
-    build_graph,
-    check_model,
-    check_opset,
-    finish,
-    newest_opset,
-    trace,
-    weights_sha256,
-)
-from infer.core.errors import ConfigError, ExportError
+from exporter.graph import at_precision, build_graph, check_model, finish, trace, weights_sha256
+from exporter.opsets import OLDEST_OPSET, newest_opset
+from infer.core.errors import ExportError
 from infer.model.card import CARD_KEY, Normalization
 from infer.model.onnx_reader import read_header
 from trainer.model.checkpoint import load_checkpoint
@@ -68,16 +59,6 @@ def test_every_architecture_is_right_at_the_oldest_opset_the_exporters_own_and_t
         assert {item.domain: item.version for item in model.opset_import} == {"": opset}
         assert operators(model) == PLAIN
         np.testing.assert_allclose(run(model, images(2))[0], expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
-
-
-@pytest.mark.parametrize("opset", [OLDEST_OPSET - 1, newest_opset() + 1, 999])
-def test_an_opset_outside_the_range_is_an_error_that_names_the_range(opset: int) -> None:
-    with pytest.raises(ConfigError, match=f"{OLDEST_OPSET} to {newest_opset()}"):
-        check_opset(opset)
-
-
-def test_the_newest_opset_is_one_that_both_packages_know() -> None:
-    assert 21 <= newest_opset() <= onnx.defs.onnx_opset_version()
 
 
 @pytest.mark.parametrize("block", [BasicBlock, Bottleneck])

@@ -11,7 +11,8 @@ from helpers.networks import images, make_card, run, tiny, varied
 from onnx import numpy_helper
 
 import exporter.quantize
-from exporter.graph import at_precision, build_graph, finish, newest_opset
+from exporter.graph import at_precision, build_graph, finish
+from exporter.opsets import newest_opset
 from exporter.quantize import MIN_IMAGES, SENSITIVE, quantize, read_calibration
 from infer.core.errors import DataError
 from infer.images.preprocess import PixelSpec

@@ -15,7 +15,6 @@ import pytest
 
 from infer.images.preprocess import read_window
 from infer.model.card import read_card
-from infer.model.cuda import find_problem
 from infer.model.session import Session
 
 ROOT = Path(__file__).parents[2]
@@ -327,8 +326,6 @@ def test_prediction_and_its_report_need_none_of_the_training_packages(
 
 @pytest.mark.gpu
 def test_cuda_predicts_without_torch(model: Path, tmp_path: Path, folder: Path) -> None:
-    if problem := find_problem():
-        pytest.skip(problem)
     arguments = ["predict", folder, "--model", model, "--out", tmp_path / "out.csv", "--device", "cuda"]
     command = [sys.executable, "-c", WITHOUT_TRAINING_PACKAGES, *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

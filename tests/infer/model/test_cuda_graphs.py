@@ -8,7 +8,6 @@ import pytest
 import infer.model.cuda_graphs
 import infer.model.session
 from infer.core.errors import DeviceError, ModelError
-from infer.model.cuda import find_problem
 from infer.model.cuda_graphs import MAX_IMAGES
 from infer.model.providers import CUDA_GRAPH
 from infer.model.session import Session
@@ -112,8 +111,6 @@ def test_a_failed_capture_is_an_error_of_the_session(
 
 @pytest.mark.gpu
 def test_cuda_replays_what_it_captured(model: Path) -> None:
-    if problem := find_problem():
-        pytest.skip(problem)
     plain = Session(model, "cuda")
     with_graphs = plain.with_options({**plain.options, CUDA_GRAPH: "1"})
     with_graphs.prepare(4)

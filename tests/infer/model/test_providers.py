@@ -66,21 +66,41 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=str)
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_every_candidate_is_tuned_once_the_default_first_and_none_computes_in_tf32(
+def test_every_candidate_is_tuned_once_the_default_first_and_none_computes_in_another_precision(
     provider: Provider, precision: str
 ) -> None:
     candidates = [dict(options) for options in provider.tuning_candidates(precision)]
     assert candidates[0] == provider.default_options(precision)
     different = {tuple(sorted(options.items())) for options in candidates}
-    assert len(different) == len(candidates) == (8 if provider is CUDA else 2)
+    count = 8 if (provider, precision) == (CUDA, "fp16") else 4 if provider is CUDA else 2
+    assert len(different) == len(candidates) == count
     if provider is CUDA:
-        assert {options["use_tf32"] for options in candidates} == {"0"}
-        assert [options[CUDA_GRAPH] for options in candidates] == 4 * ["0"] + 4 * ["1"]
+        assert {options["use_tf32"] for options in candidates} == {"1" if precision == "fp16" else "0"}
+        assert {options["cudnn_conv_algo_search"] for options in candidates} == {"HEURISTIC"}
+        assert [options[CUDA_GRAPH] for options in candidates] == count // 2 * ["0"] + count // 2 * ["1"]
 
 
-def test_fp16_runs_with_channels_last_on_a_gpu() -> None:
+def test_fp16_runs_with_channels_last_and_tensor_cores_on_a_gpu() -> None:
     assert CUDA.default_options("fp16")["prefer_nhwc"] == "1"
+    assert CUDA.default_options("fp16")["use_tf32"] == "1"
     assert CUDA.default_options("fp32")["prefer_nhwc"] == "0"
+    assert CUDA.default_options("fp32")["use_tf32"] == "0"
+
+
+def test_auto_takes_the_cpu_for_an_opset_that_a_gpu_cannot_run_and_says_so(
+    run: Path, tmp_path: Path, lab: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_cuda(monkeypatch, None)
+    monkeypatch.setattr("exporter.gate.providers_for", lambda _: (CPU,))
+    newer = str((CUDA.newest_opset or 0) + 1)
+    ran = lab("export", run, "--opset", newer, "--device", "cpu", "--gate-images", "5", "--out", tmp_path / "a.onnx")
+    assert ran.code == 0, ran.err
+    assert "warning: this file will run on the CPU alone" in ran.out
+    session = Session(tmp_path / "a.onnx", "auto")
+    assert session.provider is CPU
+    assert f"no kernel for some operators of opset {newer}" in session.reason
+    with pytest.raises(DeviceError, match=f"--device cuda: .* opset {newer}.*export with --opset 21 or lower"):
+        Session(tmp_path / "a.onnx", "cuda")
 
 
 def test_auto_tries_all_rows_in_their_order_and_the_last_one_runs_anywhere() -> None:
@@ -116,7 +136,7 @@ def test_auto_takes_the_first_row_that_can_run_the_file(
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     assert session.run(pixels)[0].tobytes() == Session(model, "cpu").run(pixels)[0].tobytes()
     assert Session(model, "acme").provider is ACME
-    monkeypatch.setattr(ACME.__class__, "problem", lambda self, _: None if self.runs_anywhere else f"no {self.device}")
+    monkeypatch.setattr(ACME.__class__, "problem", lambda self, *_: None if self.runs_anywhere else f"no {self.device}")
     session = Session(model, "auto")
     assert (session.provider, session.reason) == (CPU, "no acme; no cuda")
     with pytest.raises(DeviceError, match="--device acme: no acme; or choose --device cpu"):
@@ -128,10 +148,10 @@ def test_the_gate_runs_on_a_row_added_to_the_table_unless_it_cannot_run_the_prec
     quiet: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend_cuda(monkeypatch, "no NVIDIA driver is installed")
-    assert gate_devices("auto", "fp32", quiet) == ["cpu", "acme"]
-    assert gate_devices("auto", "fp16", quiet) == ["cpu"]
+    assert gate_devices("auto", "fp32", 17, quiet) == ["cpu", "acme"]
+    assert gate_devices("auto", "fp16", 17, quiet) == ["cpu"]
     with pytest.raises(DeviceError, match="--device acme: Acme has no fp16; export fp32; or choose --device cpu"):
-        gate_devices("acme", "fp16", quiet)
+        gate_devices("acme", "fp16", 17, quiet)
 
 
 @pytest.mark.usefixtures("opened")

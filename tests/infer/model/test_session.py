@@ -9,7 +9,6 @@ from helpers.providers import pretend_cuda
 
 from infer.core.errors import DeviceError, ModelError
 from infer.model.card import CARD_KEY
-from infer.model.cuda import find_problem
 from infer.model.providers import CPU, CUDA
 from infer.model.session import Session
 
@@ -88,8 +87,6 @@ def test_a_model_without_a_card_is_refused(model: Path, tmp_path: Path) -> None:
 
 @pytest.mark.gpu
 def test_cuda_computes_what_the_cpu_does(model: Path) -> None:
-    if problem := find_problem():
-        pytest.skip(problem)
     cpu, cuda = Session(model, "cpu"), Session(model, "cuda")
     assert cuda.provider == CUDA
     images = windows(cpu, 5)

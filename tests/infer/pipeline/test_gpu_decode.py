@@ -15,7 +15,6 @@ from infer.images.archive import list_members
 from infer.images.enhance import MeanFilter
 from infer.images.jpeg_header import Frame
 from infer.images.preprocess import PixelSpec
-from infer.model.cuda import find_problem
 from infer.model.providers import CPU
 from infer.pipeline.batches import CpuDecoder, Views, read_batches
 from infer.pipeline.gpu_decode import GpuDecoder
@@ -157,8 +156,6 @@ def test_models_that_enhance_images_are_refused() -> None:
 
 @pytest.mark.gpu
 def test_a_gpu_gives_the_views_and_errors_of_the_cpus_decoder(files: list[str]) -> None:
-    if problem := find_problem():
-        pytest.skip(problem)
     decoder = GpuDecoder([SMALL, LARGE], "flips")
     for _ in range(3):
         for found, expected in zip(decoder.decode(files), decoded_on_cpu(files), strict=True):
