@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infer.core.errors import ConfigError
+from infer.core.files import expand_home
 from infer.core.knob import from_toml, knobs, tables
 from trainer.config import TrainConfig, read_config
 from trainer.model.architectures import ARCHITECTURES
@@ -58,7 +59,7 @@ def load_recipe(name: str) -> Recipe:
     Raises:
         ConfigError: there is no such recipe, the file is not TOML, or it has an unknown name or an invalid value.
     """
-    path = FOLDER / f"{name}.toml" if name in recipe_names() else Path(name).expanduser()
+    path = FOLDER / f"{name}.toml" if name in recipe_names() else expand_home(name)
     if not path.is_file():
         raise ConfigError(f"--recipe must be one of {', '.join(recipe_names())}, or a TOML file; got {name}")
     try:

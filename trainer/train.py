@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from infer.core.console import Screen
-from infer.core.errors import DataError, DeviceError, LabError, TrainingError
+from infer.core.errors import DeviceError, LabError, TrainingError
+from infer.core.files import expand_home
 from infer.dataset.table import Table
 from infer.model.card import ModelCard
 from infer.model.onnx_session import is_out_of_memory
@@ -25,6 +26,7 @@ from trainer.run.distributed import ProcessGroup, check_processes, process_group
 from trainer.run.loop import Trainer
 from trainer.run.progress import Progress
 from trainer.run.run_folder import RunFolder, TrainResult, monitored_metric, new_run
+from trainer.run.same_data import require_same_data
 from trainer.run.setup import load_start_weights, make_card, pick_device, stage_spec
 from trainer.run.snapshot import Snapshot, load_snapshot
 from trainer.run.tensorboard import TensorBoardLog, open_tensorboard, require_tensorboard
@@ -116,7 +118,7 @@ class _Run:
         self.canvases = None
         card = make_card(settings, canvases)
         if folder.best:
-            _require_same_data(self.table, card.provenance["data"]["fingerprint"], folder.best.card, folder.path)
+            require_same_data(self.table, card.provenance["data"]["fingerprint"], folder.best.card, folder.path)
         network = self._network(card, before, resumed=snapshot is not None)
         first_epoch = snapshot.first_epoch if snapshot else folder.epochs + 1
         trainer = Trainer(settings, card.pixels, canvases, network, self.device, self.group, first_epoch)
@@ -219,21 +221,15 @@ def _open_folder(
 ) -> RunFolder:
     """The folder of a new run, or of the run to resume."""
     if resume and snapshot:
-        _require_same_data(table, table.fingerprint(), snapshot.best.card, resume)
+        require_same_data(table, table.fingerprint(), snapshot.best.card, resume)
         folder = RunFolder(resume, config, table, group.is_main)
         folder.resume(snapshot)
         return folder
-    out = Path(config.out).expanduser()
+    out = expand_home(config.out)
     path = group.broadcast(new_run(out, config.architecture, datetime.now()) if group.is_main else out)
     folder = RunFolder(path, config, table, group.is_main)
     folder.start(_with_resolved_values(config, stages), table)
     return folder
-
-
-def _require_same_data(table: Table, fingerprint: str, card: ModelCard, run: Path) -> None:
-    """Raise DataError unless the fingerprint is that of the images that the run's earlier epochs were trained on."""
-    if fingerprint != card.provenance["data"]["fingerprint"]:
-        raise DataError(f"{table.source} has changed since {run} started; start a new run")
 
 
 def _with_resolved_values(config: TrainConfig, stages: tuple[ResolvedConfig, ...]) -> TrainConfig:

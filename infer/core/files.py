@@ -4,13 +4,14 @@ import contextlib
 import errno
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from infer.core.errors import OutputError
+from infer.core.errors import ConfigError, LabError, OutputError
 from infer.core.remote import delete, upload, uri_of
 
 
@@ -50,11 +51,17 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 def cannot_write(path: Path, error: OSError) -> OutputError:
     """An OutputError for a failed write of `path`, with the remedy."""
-    cached = path.is_relative_to(cache_folder())
-    remedy = "set LAB_CACHE to a folder with room" if cached else "choose another path with --out"
+    remedy = "set LAB_CACHE to a folder with room" if _is_cached(path) else "choose another path with --out"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"the disk is full and {path} was not written; free some space or {remedy}")
     return OutputError(f"cannot write {path}: {error.strerror or error}; {remedy}")
+
+
+def _is_cached(path: Path) -> bool:
+    try:
+        return path.is_relative_to(cache_folder())
+    except LabError:
+        return False
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -94,10 +101,42 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def expand_home(path: str | Path) -> Path:
+    """Replace a `~` in front by the user's home folder. Raises ConfigError where the user has none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{path}: there is no home folder that ~ could mean here; write the whole path") from error
+
+
 def cache_folder() -> Path:
-    """The folder for files that lab can make again: $LAB_CACHE, or `lab` in the user's cache folder."""
+    """The folder for files that lab can make again: $LAB_CACHE, or `lab` in the user's cache folder.
+
+    A user without a home folder, or with one that cannot be written, as in containers and services, has it in the
+    folder for temporary files.
+
+    Raises:
+        ConfigError: LAB_CACHE begins with `~`, and there is no home folder.
+        OutputError: the folder for temporary files has another user's folder in its place.
+    """
     if chosen := os.environ.get("LAB_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", "~")).expanduser() / "lab"
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lab"
+        return expand_home(chosen)
+    usual = os.environ.get("LOCALAPPDATA", "~") if sys.platform == "win32" else os.environ.get("XDG_CACHE_HOME")
+    try:
+        folder = Path(usual or "~/.cache").expanduser() / "lab"
+    except RuntimeError:
+        return _temporary_cache()
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return folder if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK) else _temporary_cache()
+
+
+def _temporary_cache() -> Path:
+    """A folder of this user's own in the folder for temporary files, in which any user may put anything."""
+    folder = Path(tempfile.gettempdir()) / f"lab-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    own = not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o022)
+    if not stat.S_ISDIR(found.st_mode) or not own:
+        raise OutputError(f"{folder} is not a folder of this user alone; set LAB_CACHE to one for lab's cache")
+    return folder

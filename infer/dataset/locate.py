@@ -23,11 +23,11 @@ class ImageIndex:
     def __init__(self, root: Path, skipped: Skipped | None = None) -> None:
         """List the images below the data folder `root`; paths that are found are relative to it.
 
-        `skipped` counts the other files, without the tables in the folder itself.
+        `skipped` counts the other files, without the tables in the folder itself, and folders that may not be listed.
         """
         self.root = root
         self._base = os.path.abspath(root)
-        self.paths = list_images(root, skipped, [file.name for file in root.glob("*.csv")])
+        self.paths = list_images(root, skipped, [file.name for file in root.glob("*.csv")], needs_all=False)
         self._stems: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._spellings: OtherSpellings | None = None  # made when a name is not found as it is written

@@ -12,6 +12,7 @@ from infer.images.skipped import (
     HELPER_FILES,
     OTHER,
     OWN,
+    UNREADABLE_FOLDER,
     Skipped,
     count_files,
     file_reason,
@@ -33,7 +34,9 @@ def natural_key(name: str) -> str:
     return f"{''.join(parts)}\0{name}"
 
 
-def list_images(folder: Path, skipped: Skipped | None = None, tables: Collection[str] = ()) -> list[str]:
+def list_images(
+    folder: Path, skipped: Skipped | None = None, tables: Collection[str] = (), needs_all: bool = True
+) -> list[str]:
     """List all images below a folder: paths relative to it with `/`, in natural order.
 
     Hidden files, those that other programs leave, and what lab itself wrote are skipped.
@@ -42,13 +45,21 @@ def list_images(folder: Path, skipped: Skipped | None = None, tables: Collection
         folder: where to look.
         skipped: counts the files that are skipped, by reason.
         tables: files in `folder` that are read as tables, and so not skipped.
+        needs_all: whether a folder that may not be listed is an error; otherwise it is skipped and counted.
 
     Raises:
-        DataError: a folder below it cannot be listed.
+        DataError: a folder below it cannot be listed, and is needed.
     """
     found: list[str] = []
-    skipped = skipped or Skipped()
-    for where, folders, names in os.walk(folder, onerror=_cannot_list, followlinks=True):
+    skipped = Skipped() if skipped is None else skipped
+
+    def cannot_list(error: OSError) -> None:
+        if needs_all or Path(error.filename) == folder or not isinstance(error, PermissionError):
+            what = error.strerror or error
+            raise DataError(f"cannot list {error.filename}: {what}; make it readable or take it out") from error
+        skipped.add(UNREADABLE_FOLDER, os.path.relpath(error.filename, folder))
+
+    for where, folders, names in os.walk(folder, onerror=cannot_list, followlinks=True):
         start = os.path.relpath(where, folder).replace(os.sep, "/")
         prefix = "" if start == "." else start + "/"
         if prefix and is_own_output(os.path.basename(where), names):
@@ -73,11 +84,6 @@ def _count_others(names: Sequence[str], skipped: Skipped, tables: Collection[str
             skipped.add(reason, name if name.lower() in HELPER_FILES else f"{name[:2]}*" if reason == HELPER else name)
         elif not is_image(name) and name not in tables:
             skipped.add(OTHER, os.path.splitext(name)[1].lower() or "no suffix")
-
-
-def _cannot_list(error: OSError) -> None:
-    what = error.strerror or error
-    raise DataError(f"cannot list {error.filename}: {what}; make it readable or take it out") from error
 
 
 def _is_loop(top: str, where: str, name: str) -> bool:

@@ -1,9 +1,8 @@
 """From the data set that the user names to decoded images: read, split, show, decode, check."""
 
-from pathlib import Path
-
 from infer.core.console import Screen
 from infer.core.errors import DataError
+from infer.core.files import expand_home
 from infer.core.text import listed
 from infer.dataset.exclude import read_without_excluded
 from infer.dataset.stratify import with_validation
@@ -23,11 +22,11 @@ def read_data(settings: ResolvedConfig, screen: Screen) -> Table:
         DataError: the data set is not usable.
         OutputError: the built-in set cannot be written.
     """
-    data = Path(settings.data).expanduser() if settings.data else None
+    data = expand_home(settings.data) if settings.data else None
     if data is None and settings.labels is None:
         data = builtin_data(screen)
         screen.say("no --data given: using the built-in SYNTHETIC cells, which are drawings, not cells of patients")
-    exclude = Path(settings.exclude).expanduser() if settings.exclude else None
+    exclude = expand_home(settings.exclude) if settings.exclude else None
     table = read_without_excluded(data, settings, settings.fold, exclude, screen)
     check_trainable(table)
     table = with_validation(table, settings.seed)

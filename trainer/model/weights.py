@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from infer.core.errors import ModelError
+from infer.core.files import cache_folder
 from infer.core.text import listed
 from trainer.model.network import Backbone
 
@@ -62,11 +63,11 @@ def load_pretrained(backbone: Backbone, architecture: str) -> Match:
         weights = get_model_weights(architecture).DEFAULT
     except ValueError as error:
         raise ModelError(f"torchvision has no ImageNet weights for {architecture}; leave --pretrained out") from error
+    folder = _download_folder()
     try:
-        state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        state = weights.get_state_dict(model_dir=str(folder), progress=False, check_hash=True, weights_only=True)
     except (URLError, HTTPException, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         name = weights.url.rsplit("/", 1)[-1]
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
         reason = str(error).partition("\n")[0]
         raise ModelError(
             f"the ImageNet weights {name} cannot be loaded or downloaded ({reason}); put the file into {folder}, "
@@ -74,6 +75,12 @@ def load_pretrained(backbone: Backbone, architecture: str) -> Match:
         ) from error
     head = f"{backbone.head_name}."
     return load_matching(backbone, {name: tensor for name, tensor in state.items() if not name.startswith(head)})
+
+
+def _download_folder() -> Path:
+    """Torch's folder for downloaded weights, or one in lab's cache where torch's is below a home that there is not."""
+    hub = Path(torch.hub.get_dir())
+    return (cache_folder() / "torch" if hub.parts[0].startswith("~") else hub) / "checkpoints"
 
 
 def load_weights(backbone: Backbone, path: Path) -> Match:

@@ -15,7 +15,7 @@ from infer.config import ReportConfig
 from infer.core.console import Screen
 from infer.core.csv_files import csv_text
 from infer.core.errors import ConfigError
-from infer.core.files import cannot_write, make_folder, write_bytes, write_text
+from infer.core.files import cannot_write, expand_home, make_folder, write_bytes, write_text
 from infer.core.text import duration, listed
 from infer.dataset.source import resolve_options
 from infer.dataset.table import VALID, Table
@@ -77,7 +77,7 @@ class RunFolder:
     def start(self, config: TrainConfig, table: Table) -> None:
         """Write the recipe and the data table. Raises OutputError."""
         if self._writes:
-            options = resolve_options(Path(config.data).expanduser() if config.data else None, config)
+            options = resolve_options(expand_home(config.data) if config.data else None, config)
             write_text(self.path / RECIPE, replace(config, data=str(table.source.resolve()), **options).to_toml())
             table.write(self.path / DATA)
 

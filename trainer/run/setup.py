@@ -2,12 +2,12 @@
 
 import platform
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
 
 from infer.core.console import Screen
 from infer.core.errors import ConfigError, DeviceError
+from infer.core.files import expand_home
 from infer.dataset.table import TRAIN
 from infer.images.preprocess import PixelSpec
 from infer.model.card import ModelCard
@@ -50,7 +50,7 @@ def load_start_weights(backbone: Backbone, settings: ResolvedConfig, screen: Scr
     if settings.pretrained:
         screen.say(f"ImageNet weights: {load_pretrained(backbone, settings.architecture)}")
     elif settings.weights:
-        path = Path(settings.weights).expanduser()
+        path = expand_home(settings.weights)
         screen.say(f"{path}: {load_weights(backbone, path)}")
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from infer.core.errors import OutputError
-from infer.core.files import atomic_write, cache_folder, make_folder, write_bytes, write_text
+from infer.core.errors import ConfigError, OutputError
+from infer.core.files import atomic_write, cache_folder, expand_home, make_folder, write_bytes, write_text
 
 
 def names_in(folder: Path) -> list[str]:
@@ -111,6 +111,66 @@ def test_the_folder_of_the_cache_follows_the_environment(monkeypatch: pytest.Mon
     assert cache_folder() == Path("/xdg/lab")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path("/home/someone/.cache/lab")
+
+
+@pytest.fixture
+def no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files of a user whose home is not known."""
+
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    for name in ("HOME", "XDG_CACHE_HOME", "LAB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_without_a_home_the_cache_is_a_private_folder_among_the_temporary_files(no_home: Path) -> None:
+    folder = cache_folder()
+    assert folder == no_home / f"lab-{os.getuid()}"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert cache_folder() == folder
+
+
+@pytest.mark.parametrize("home", ["file", "file/below"])
+def test_a_home_in_which_no_cache_can_be_made_is_passed_over(
+    home: str, no_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (no_home / "file").touch()
+    monkeypatch.setenv("HOME", str(no_home / home))
+    assert cache_folder() == no_home / f"lab-{os.getuid()}"
+
+
+def test_a_home_that_may_not_be_written_is_passed_over(no_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert cache_folder() == no_home / f"lab-{os.getuid()}"
+
+
+def test_a_cache_that_other_users_can_write_is_refused(no_home: Path) -> None:
+    folder = no_home / f"lab-{os.getuid()}"
+    folder.mkdir()
+    folder.chmod(0o777)
+    with pytest.raises(OutputError, match=r"is not a folder of this user alone; set LAB_CACHE"):
+        cache_folder()
+    folder.rmdir()
+    (no_home / "file").touch()
+    (no_home / "elsewhere").mkdir()
+    folder.symlink_to("elsewhere")
+    with pytest.raises(OutputError, match=r"is not a folder of this user alone; set LAB_CACHE"):
+        cache_folder()
+    with pytest.raises(OutputError, match=r"cannot write .*choose another path with --out"):
+        make_folder(no_home / "file" / "below")
+
+
+def test_a_tilde_without_a_home_is_an_error_that_names_the_path(no_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert expand_home("cells") == Path("cells")
+    with pytest.raises(ConfigError, match=r"~/cells: there is no home folder that ~ could mean here; write the whole"):
+        expand_home("~/cells")
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert expand_home("~/cells") == Path("/home/someone/cells")
 
 
 def test_a_link_is_written_through_and_a_pipe_is_not_replaced(tmp_path: Path) -> None:

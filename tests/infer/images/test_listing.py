@@ -8,6 +8,7 @@ import pytest
 
 from infer.core.errors import DataError
 from infer.images.listing import is_image, list_images, natural_key
+from infer.images.skipped import Skipped
 
 
 @pytest.mark.parametrize(
@@ -87,3 +88,9 @@ def test_a_listing_error_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(DataError, match=r"cannot list .*closed: Permission denied; make it readable"):
         list_images(tmp_path)
+    (tmp_path / "a.png").touch()
+    skipped = Skipped()
+    assert list_images(tmp_path, skipped, needs_all=False) == ["a.png"]
+    assert skipped.summary() == "skipped: 1 folders that may not be listed (closed)"
+    with pytest.raises(DataError, match=r"cannot list .*closed"):
+        list_images(tmp_path / "closed", needs_all=False)

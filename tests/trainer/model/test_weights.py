@@ -232,6 +232,17 @@ def test_pretrained_weights_come_from_torch_hubs_folder_but_for_the_head(hub: Pa
         assert set(match.missing) == {"fc.weight", "fc.bias"}
 
 
+def test_without_a_home_weights_are_looked_for_in_labs_cache(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: "~/.cache/torch/hub")  # as torch gives it then
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "cache" / "torch" / "checkpoints"
+    folder.mkdir(parents=True)
+    save(folder / PUBLISHED, small(seed=1, classes=1000).state_dict())
+    assert load_pretrained(small(seed=2), "resnet18").loaded
+
+
 def test_without_a_network_the_missing_weights_and_their_place_are_named_in_one_line(hub: Path) -> None:
     with pytest.raises(ModelError, match=r"no network in this test.*or give a local one with --weights") as caught:
         load_pretrained(small(seed=2), "resnet18")

@@ -368,6 +368,9 @@ def test_images_that_have_changed_are_refused(begin: Callable[..., Path], cells:
     with pytest.raises(DataError, match=r"changed has changed since .*runs.* started; start a new run$"):
         resume(run, data=str(data))
     assert (run / "last.ckpt").read_bytes() == before
+    (gone := next((data / "train").iterdir())).unlink()
+    with pytest.raises(DataError, match=rf"1 images .*{gone.stem}"):
+        resume(run, data=str(data))
 
 
 def test_a_folder_that_is_no_run_is_an_error_of_one_line(lab: Callable, tmp_path: Path) -> None:
