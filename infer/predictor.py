@@ -71,7 +71,9 @@ class Predictor:
         for name, value, kind in (("device", device, Device), ("tta", tta, Tta), ("decode", decode, Decode)):
             choices = get_args(kind)
             require(value in choices, name, f"one of {', '.join(choices)}", value)
-        self._sessions = [Session(find_model(model), device) for model in models]
+        paths = [find_model(model) for model in models]
+        self._arguments = ([path.resolve() for path in paths], device, tta, decode)
+        self._sessions = [Session(path, device) for path in paths]
         self._tta: Tta = tta
         require_same_classes(self._sessions)
         for session in self._sessions:
@@ -83,6 +85,10 @@ class Predictor:
             from infer.pipeline.gpu_decode import open_gpu_decoder
 
             self._decoder = open_gpu_decoder(self._sessions, tta)
+
+    def __reduce__(self) -> tuple[type["Predictor"], tuple[Sequence[Path], Device, Tta, Decode]]:
+        """Copy and pickle by opening the same files again: sessions belong to the process that opened them."""
+        return type(self), self._arguments
 
     def predict(self, images: str | PathLike[str] | Iterable[str | PathLike[str]], batch_size: int = 64) -> Predictions:
         """Predict images; those that cannot be read are in `errors` of the result.

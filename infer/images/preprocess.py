@@ -6,6 +6,7 @@ window. All of them call the functions of this module, so that no two can differ
 
 import contextlib
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -233,8 +234,15 @@ def _decode(file: File, resize: Step | None) -> tuple[Image.Image, Box | None]:
         raise ImageError(path, "no such file", transient=True) from None
     except Exception as error:  # Pillow's plugins raise almost anything on a damaged file; all of it means this
         system = isinstance(error, OSError) and error.errno is not None  # a failed read, not a damaged content
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ImageError(path, reason, transient=system) from error
+        raise ImageError(path, _reason(error, path), transient=system) from error
+
+
+def _reason(error: Exception, path: str) -> str:
+    """Describe why an image cannot be decoded, the same in every run: without its path and without addresses."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = str(error).partition("\n")[0].replace(f" {path!r}", "")
+    return re.sub(r" ?<[^<>]* object at 0x[0-9a-fA-F]+>| at 0x[0-9a-fA-F]+", "", text) or type(error).__name__
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

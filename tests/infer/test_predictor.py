@@ -1,10 +1,14 @@
 """Prediction from a program gives what `lab predict` writes."""
 
+import copy
 import csv
+import multiprocessing
+import pickle
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +66,23 @@ def test_an_unreadable_image_has_an_error_and_the_others_their_predictions(
     assert found.labels[0] is not None
     assert found.labels[1:] == (None, None)
     assert np.isnan(found.probabilities).all(axis=1).tolist() == [False, True, True]
+
+
+def test_a_predictor_is_pickled_copied_and_sent_to_other_processes(
+    model: Path, cells: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model.parent)
+    predictor = load(model.name, device="cpu", tta="flips")
+    monkeypatch.chdir(cells)
+    files = [str(path) for path in sorted((cells / "test").iterdir())[:3]]
+    expected = predictor.predict(files).probabilities.tobytes()
+    for other in (pickle.loads(pickle.dumps(predictor)), copy.deepcopy(predictor)):
+        assert other.predict(files).probabilities.tobytes() == expected
+        assert (other.card, other.provider) == (predictor.card, predictor.provider)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        found = pool.submit(predictor.predict, [*files, "gone.png"]).result()
+    assert found.probabilities[:3].tobytes() == expected
+    assert str(found.errors[3]) == "gone.png: no such file"
 
 
 def test_no_files_give_no_predictions_and_an_empty_folder_is_an_error(predictor: Predictor, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
+import io
 import json
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -213,6 +214,27 @@ def test_a_truncated_or_empty_file_is_refused(suffix: str, keep: float, scene: A
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
     with pytest.raises(ImageError, match=rf"a\.{suffix}: \w+"):
         read_canvas(str(path), as_is(20, 30))
+
+
+def test_reasons_hold_neither_addresses_nor_paths(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Member:
+        content: bytes
+
+        def __str__(self) -> str:
+            return "set.zip/a.png"
+
+        def open(self) -> io.BytesIO:
+            return io.BytesIO(self.content)
+
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "folder.png").mkdir()
+    reasons = []
+    for file in (Member(b"no image"), str(tmp_path / "text.png"), str(tmp_path / "folder.png")):
+        with pytest.raises(ImageError) as caught:
+            read_canvas(file, as_is(8, 8))  # type: ignore[arg-type]
+        reasons.append(caught.value.reason)
+    assert reasons == ["cannot identify image file", "cannot identify image file", "Is a directory"]
 
 
 def test_a_text_a_folder_and_a_missing_file_are_named_with_the_reason(tmp_path: Path) -> None:
