@@ -104,8 +104,10 @@ class ReportConfig:
 class PredictConfig(ReportConfig):
     """What `lab predict` does. Field names, order and values are part of a prediction's fingerprint."""
 
-    source: Path = argument("INPUT", "Folder, zip, tar, CSV of image names, glob pattern or image; - reads a list.")
-    """`-`: names of images on standard input, one per line."""
+    source: Path = argument(
+        "INPUT", "Folder, zip, tar, table or list of images, glob pattern or image; - reads a list."
+    )
+    """`-`: paths of images on standard input, one per line or separated by NUL."""
     out: Path = knob(Path("submission.csv"), "CSV to write.")
     model: tuple[Path, ...] = knob(
         (), "ONNX file or run; repeat it to average several models.", short="-m", default_text=NEWEST
@@ -114,7 +116,7 @@ class PredictConfig(ReportConfig):
     device: Device = knob("auto", DEVICE_HELP)
     batch_size: int = knob(64, BATCH_HELP, above=0, maximum=LARGEST_BATCH, short="-b")
     image_column: str | None = knob(
-        None, "Column of the image names if INPUT is a CSV.", panel=INPUT, default_text="path, image, id, ..."
+        None, "Column of the image names if INPUT is a table.", panel=INPUT, default_text="path, image, id, ..."
     )
     sample: Path | None = knob(
         None, "Sample submission to follow.", panel=INPUT, default_text="sample_submission.csv beside INPUT"
@@ -126,7 +128,9 @@ class PredictConfig(ReportConfig):
         "Labels table with the true labels (see docs/data.md).",
         default_text="class folders or a label column",
     )
-    label_column: str = knob("", "Column of the labels in --truth.", panel=REPORT, default_text="by its header")
+    label_column: str = knob(
+        "", "Column of the labels in --truth, else in INPUT.", panel=REPORT, default_text="by its header"
+    )
     probabilities: Path | None = knob(None, "CSV or .parquet file for the probabilities of all classes.", panel=OUTPUT)
     top_k: int | None = knob(
         None, "Classes in --probabilities, the most probable first.", panel=OUTPUT, above=0, default_text="all"

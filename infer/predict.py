@@ -105,7 +105,8 @@ def _prepare(config: PredictConfig, screen: Screen) -> _Job:
     classes = sessions[0].card.classes
     if config.top_k and config.top_k > len(classes):
         raise ConfigError(f"--top-k must be at most {len(classes)}, as the model has {len(classes)} classes")
-    inputs = read_inputs(config.source, classes, config.image_column)
+    label_column = None if config.truth else config.label_column
+    inputs = read_inputs(config.source, classes, config.image_column, label_column)
     if inputs.note:
         screen.say(inputs.note)
     check_outputs(config, inputs, [session.path for session in sessions])

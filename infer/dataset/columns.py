@@ -13,6 +13,7 @@ from infer.dataset.known_headers import (
     LABEL_NAMES,
     SPLIT_COLUMN_NAMES,
     KnownHeader,
+    names_images,
 )
 from infer.dataset.label_file import LabelFile
 from infer.images.listing import is_image as has_image_suffix
@@ -149,6 +150,8 @@ def _image_column(
     fitting = [position for position, name in enumerate(names) if name in IMAGE_NAMES]
     if known and names.index(known.image) not in fitting:
         fitting.insert(0, names.index(known.image))
+    if not fitting:  # known headers without their labels, as in test.csv
+        fitting = [position for position, name in enumerate(names) if names_images([name])]
     if not fitting and any(has_image_suffix(cell) for cell in table.header):
         raise DataError(
             f"{table.path} has no header, its first line is {listed(table.header)}; write the names of the columns, "

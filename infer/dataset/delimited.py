@@ -57,6 +57,17 @@ def read_column(path: Path) -> list[str]:
     return [row[0] for row in rows]
 
 
+def read_first_line(path: Path) -> str:
+    """Return the first line that holds anything; "" if there is none. Raises OSError."""
+    with _open(path) as text:
+        return next((line.strip() for line in text if line.strip()), "")
+
+
+def cells_of(line: str) -> list[str]:
+    """Return the cells of one line, stripped, whichever usual delimiter separates them."""
+    return [cell.strip() for row in csv.reader([line], delimiter=_most_frequent_delimiter(line)) for cell in row]
+
+
 def counts_up(values: Sequence[str]) -> bool:
     """Whether the values are 0, 1, 2, ... or 1, 2, 3, ..."""
     return any(
@@ -87,9 +98,11 @@ def _delimiter(path: Path, text: TextIO) -> str:
     """The character that separates the cells of the first line: the most frequent outside quotes."""
     first = next((line for line in text if line.strip()), "")
     text.seek(0)
-    if path.suffix.lower() in (".tsv", ".tab"):
-        return "\t"
-    unquoted = re.sub(r'"[^"]*"', "", first)
+    return "\t" if path.suffix.lower() in (".tsv", ".tab") else _most_frequent_delimiter(first)
+
+
+def _most_frequent_delimiter(line: str) -> str:
+    unquoted = re.sub(r'"[^"]*"', "", line)
     return max(DELIMITERS, key=unquoted.count)
 
 

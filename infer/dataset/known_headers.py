@@ -1,5 +1,6 @@
 """The headers of labels tables: words for each role, and those of public data sets with their sources."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 IMAGE_NAMES = (
@@ -63,3 +64,13 @@ KNOWN_HEADERS = (
     KnownHeader("lab and the reports that it grew from", "path", "label"),
 )
 """Tried in this order, by the columns for image and label; the first that a header holds is taken."""
+
+
+def names_images(header: Sequence[str]) -> bool:
+    """Whether a column of a header names images, by its words or as in a known header."""
+    names = {name.lower() for name in header}
+    if names.intersection(IMAGE_NAMES):
+        return True
+    return any(
+        known.image in names and (known.label in names or known.image not in GROUP_NAMES) for known in KNOWN_HEADERS
+    )

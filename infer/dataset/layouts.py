@@ -166,7 +166,7 @@ def _read_labels(file: Path, split: str, index: ImageIndex, reading: Reading) ->
     table = read_label_file(file)
     if not table.header:
         raise DataError(f"{file} is empty; it needs Path and label in its first line")
-    labelled = read_labelled(table, reading.columns, lambda name: index.find(name) is not None, split != TEST)
+    labelled = read_labelled(table, reading.columns, index.has, split != TEST)
     paths = find_all(index, labelled.names, file, reading.missing)
     splits = labelled.splits or [split] * len(paths)
     usual = {"path", "label"} <= {name.lower() for name in table.header}

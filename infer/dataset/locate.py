@@ -63,6 +63,16 @@ class ImageIndex:
                 self.example = self.example or f"{name} is {path}"
         return path
 
+    def has(self, name: str) -> bool:
+        """Whether one or several images have this name; it is not counted as another spelling of a path."""
+        respelled, example = self.respelled, self.example
+        try:
+            return self.find(name) is not None
+        except DataError:
+            return True
+        finally:
+            self.respelled, self.example = respelled, example
+
     def _find_as_written(self, name: str, folder: str) -> str | None:
         for parent in _parents(folder):
             full = os.path.normpath(os.path.join(self._base, parent, name))

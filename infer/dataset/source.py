@@ -153,7 +153,7 @@ def read_source(source: Source, fold: int | None = None, screen: Screen = SILENT
     if lost := [str(folder) for folder in folders if not folder.is_dir()]:
         raise DataError(f"the image folder {listed(lost)} does not exist; check --images")
     indices = [ImageIndex(folder, reading.skipped) for folder in folders]
-    labelled = read_labelled(table, source.columns, lambda name: _find(name, indices) is not None)
+    labelled = read_labelled(table, source.columns, lambda name: any(index.has(name) for index in indices))
     prefixes = [_prefix(folder, source.root) for folder in folders]
     seen: list[set[str]] = [set() for _ in indices]
     rows: list[Row] = []

@@ -4,35 +4,33 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from infer.core.csv_files import read_csv
 from infer.core.errors import ConfigError, DataError
 from infer.core.remote import list_remote, uri_of
-from infer.core.text import listed
-from infer.dataset.known_headers import GROUP_NAMES
+from infer.dataset.delimited import cells_of, read_column, read_first_line
+from infer.dataset.known_headers import names_images
+from infer.dataset.label_file import read_label_file
 from infer.dataset.layouts import paired_labels
 from infer.dataset.locate import ImageIndex, find_all
 from infer.images.archive import File, is_archive, list_members
 from infer.images.listing import is_image, list_images, natural_key, no_images
 from infer.images.skipped import Skipped
 from infer.model.card import ClassName, class_index
+from infer.tables.input_table import read_rows
+from infer.tables.path_list import find_paths, split_paths
 
-IMAGE_COLUMNS = ("path", "id", "image", "image_id", "filename", "file", "name", "img")
-SAMPLE = "sample_submission.csv"
-SAMPLE_NAMES = re.compile(
-    r"sample[ _.-]*subm|sample[ _.-]*sub$|subm\w*[ _.-]*(format|sample|template|example)|example[ _.-]*subm", re.I
-)
-"""Names of sample submissions: Kaggle's `sample_submission`, `sampleSubmission`, DrivenData's `submission_format`."""
+LIST = ".txt"
+TABLES = (".csv", ".tsv", ".tab", ".jsonl", LIST)
+"""Suffixes of inputs that list images in an order that the user chose; a `.txt` is a table if its header is known."""
 STANDARD_INPUT = "-"
 INPUT_KINDS = (
     "give a folder, a CSV that names images, a .zip or .tar of images, a pattern such as 'cells/*.png', or an image"
 )
-LABEL_COLUMNS = ("label", "labels")
 
 
 @dataclass(frozen=True)
@@ -83,23 +81,28 @@ class FolderPaths(Sequence[str]):
         return self.prefix + name if isinstance(name, str) else FolderPaths(self.folder, name)
 
 
-def read_inputs(source: Path, classes: Sequence[ClassName], image_column: str | None = None) -> Inputs:
+def read_inputs(
+    source: Path, classes: Sequence[ClassName], image_column: str | None = None, label_column: str | None = ""
+) -> Inputs:
     """List the images of INPUT.
 
     Args:
-        source: a folder, archive, CSV, pattern, image, URI, or `-` for standard input.
+        source: a folder, archive, table, list, pattern, image, URI, or `-` for standard input.
         classes: whose labels and names may be names of class folders.
-        image_column: the column of a CSV that names the images; None: the first of IMAGE_COLUMNS.
+        image_column: the column of a table that names the images; None: by its header (see `find_columns`).
+        label_column: the column of its labels; "": by its header; None: its labels are not read.
 
     Raises:
         DataError: it does not exist, holds no image, or names images that are missing.
-        ConfigError: `image_column` is given, and `source` is not a CSV.
+        ConfigError: a column is named, and `source` is not a table.
     """
-    is_csv = source.suffix.lower() in (".csv", ".txt")
-    if image_column is not None and not is_csv:
-        raise ConfigError(f"--image-column is for CSV files, and INPUT is {source}; leave it out")
+    is_table = source.suffix.lower() in TABLES
+    if image_column is not None and not is_table:
+        raise ConfigError(f"--image-column is for CSV files and other tables, and INPUT is {source}; leave it out")
+    if label_column and not is_table:
+        raise ConfigError(f"--label-column is for --truth and for tables, and INPUT is {source}; leave it out")
     if str(source) == STANDARD_INPUT:
-        return _from_lines(sys.stdin.buffer)
+        return _from_lines(sys.stdin.buffer.read())
     if uri := uri_of(source):
         return _from_remote(uri, classes)
     try:
@@ -119,8 +122,8 @@ def read_inputs(source: Path, classes: Sequence[ClassName], image_column: str | 
             raise no_images(source, skipped.summary())
         inputs = _as_folder(source.parent, [member.name for member in members], members, classes)
         return replace(inputs, note=skipped.summary())
-    if is_csv:
-        return _from_csv(source, image_column)
+    if is_table:
+        return _from_table(source, image_column or "", label_column)
     if is_image(source.name):
         return Inputs(source.parent, [source.name], [str(source)])
     raise DataError(f"no images found: {source} is not a file that lab reads; {INPUT_KINDS}")
@@ -166,60 +169,61 @@ def _from_remote(uri: str, classes: Sequence[ClassName]) -> Inputs:
     return _as_folder(Path(), names, [files[name] for name in names], classes)
 
 
-def _from_lines(lines: Iterable[bytes]) -> Inputs:
-    """One path per line, as `find` and `ls` print them; empty lines are skipped."""
-    names = [os.fsdecode(line.rstrip(b"\r\n")) for line in lines]
-    names = [name for name in names if name]
+def _from_lines(content: bytes) -> Inputs:
+    """A list on standard input; its paths are kept as they are written, and need not lie below one folder."""
+    names = split_paths(content, "the standard input")
     if not names:
         raise DataError("no images found: the standard input is empty; write one path per line")
     return Inputs(Path(), names, names)
 
 
-def _from_csv(source: Path, image_column: str | None) -> Inputs:
-    rows = read_csv(source)
-    if not rows:
+def _from_table(source: Path, image_column: str, label_column: str | None) -> Inputs:
+    names = None if image_column or label_column else _names_alone(source)
+    if names is not None:
+        return _from_list(source, names)
+    table = read_label_file(source)
+    if not table.header:
         raise DataError(f"no images found: {source} is empty; write one image per line")
     index = ImageIndex(source.parent)
-    header = [name.lower() for name in rows[0]]
-    column = column_of(header, (image_column.lower(),) if image_column is not None else IMAGE_COLUMNS)
-    if column is None and image_column is not None:
-        raise DataError(f"{source} has no column {image_column}, only {listed(rows[0], 20)}; give one of these")
-    if column is None and len(header) == 1 and index.find(rows[0][0]) is not None:
-        return _without_header(source, index, [row[0] for row in rows])
-    if column is None:
-        reason = f"its first line is {listed(rows[0])}, neither an existing image nor a known header"
-        raise DataError(f"no images found in {source}: {reason}; name the column of the images with --image-column")
-    if not rows[1:]:
-        raise DataError(f"no images found: {source} has a header and no rows")
-    if any(len(row) < len(header) for row in rows):
-        raise DataError(f"{source} has rows with fewer values than its {len(header)} columns; complete them")
-    names = [row[column] for row in rows[1:]]
-    files = _absolute(source, index, names)
-    label, group = column_of(header, LABEL_COLUMNS), column_of(header, GROUP_NAMES)
-    groups = [row[group] for row in rows[1:]] if group is not None and group != column else []
-    if label is None or label == column or is_sample(source):  # the labels of a sample are placeholders
-        return Inputs(source.parent, names, files, groups=groups)
-    return Inputs(source.parent, names, files, [row[label] for row in rows[1:]], f"column {rows[0][label]}", groups)
+    read, note = read_rows(table, image_column, label_column, index)
+    if not table.rows:
+        raise DataError(f"no images found: {source} has a header and no rows; add a row for each image")
+    has_labels = any(label is not None for label in read.labels)
+    return Inputs(
+        root=source.parent,
+        names=read.names,
+        files=[str(source.parent / path) for path in find_all(index, read.names, source)],
+        labels=[label or "" for label in read.labels] if has_labels else None,
+        labels_from=(f"column {read.label_column}" if read.label_column else "one-hot columns") if has_labels else "",
+        groups=read.groups if any(read.groups) else [],
+        note=note,
+    )
 
 
-def _without_header(source: Path, index: ImageIndex, names: list[str]) -> Inputs:
+def _names_alone(source: Path) -> list[str] | None:
+    """The lines of a list of images; None where the file is a table with a header."""
+    is_list = source.suffix.lower() == LIST
+    try:
+        lines = split_paths(source.read_bytes(), source) if is_list else [read_first_line(source)]
+    except OSError as error:
+        raise DataError(f"cannot read {source}: {error.strerror or error}; check the path") from error
+    if lines and names_images(cells_of(lines[0])) and not (source.parent / lines[0]).is_file():
+        return None
+    if is_list:
+        return lines
+    try:
+        names = read_column(source)
+    except DataError:  # a table, or a damaged one: its reader says what is wrong
+        return None
+    return names if names and (is_image(names[0]) or ImageIndex(source.parent).has(names[0])) else None
+
+
+def _from_list(source: Path, lines: list[str]) -> Inputs:
     """One name per line, as in train_img.csv, with the labels of train_label.csv where that exists."""
-    files = _absolute(source, index, names)
+    if not lines:
+        raise DataError(f"no images found: {source} is empty; write one image per line")
+    names, files = find_paths(source, lines)
     labels = source.with_name(source.name.replace("_img", "_label"))
     if labels != source and labels.is_file():
         return Inputs(source.parent, names, files, paired_labels(source, names, labels), labels.name)
     return Inputs(source.parent, names, files)
-
-
-def is_sample(table: Path) -> bool:
-    """Whether a table is a sample submission by its name; its labels are placeholders."""
-    return SAMPLE_NAMES.search(table.stem) is not None
-
-
-def column_of(header: Sequence[str], names: Sequence[str]) -> int | None:
-    """The index in a lower-case header of the first of these names that it has."""
-    return next((header.index(name) for name in names if name in header), None)
-
-
-def _absolute(source: Path, index: ImageIndex, names: list[str]) -> list[str]:
-    return [str(source.parent / path) for path in find_all(index, names, source)]

@@ -19,11 +19,10 @@ from infer.dataset.labelled import read_labelled
 from infer.images.listing import natural_key
 from infer.model.card import ClassName
 from infer.tables.image_names import NameMatcher
-from infer.tables.inputs import STANDARD_INPUT, Inputs, is_sample
+from infer.tables.input_table import is_sample
+from infer.tables.inputs import STANDARD_INPUT, TABLES, Inputs
 
 Labels = NDArray[np.int64]
-OWN_ORDER = (".csv", ".txt")
-"""Suffixes of inputs that list images in an order that the user chose."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def find_truth(
                 f"--truth {config.truth} is a sample submission by its name, and the labels of these are placeholders; "
                 "leave it out, or rename it if it has the true labels"
             )
-        ordered = str(config.source) == STANDARD_INPUT or config.source.suffix.lower() in OWN_ORDER
+        ordered = str(config.source) == STANDARD_INPUT or config.source.suffix.lower() in TABLES
         truth = read_truth(config.truth, inputs, config.label_column, ordered)
         screen.say(f"truth: {truth.summary}")
         return np.array(to_indices(truth.labels, classes, str(config.truth))), truth.groups

@@ -19,8 +19,11 @@ from infer.core.remote import require_reachable, uri_of
 from infer.core.text import listed
 from infer.model.card import ClassName, class_index
 from infer.tables.image_names import NameMatcher
-from infer.tables.inputs import SAMPLE, Inputs, is_sample
+from infer.tables.input_table import is_sample
+from infer.tables.inputs import Inputs
 from infer.tables.row_writers import Cell
+
+SAMPLE = "sample_submission.csv"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infer.core.errors import DataError
-from infer.dataset.delimited import counts_up, line_of_row, read_column, read_delimited
+from infer.dataset.delimited import cells_of, counts_up, line_of_row, read_column, read_delimited, read_first_line
 
 Write = Callable[[str], Path]
 
@@ -87,3 +87,11 @@ def test_a_rows_line_counts_blank_lines_and_those_within_cells(write: Write) -> 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read .*none\.csv: .*; check the path"):
         read_delimited(tmp_path / "none.csv")
+
+
+def test_the_first_line_that_holds_anything_tells_the_cells(write: Write) -> None:
+    assert read_first_line(write('\ufeff\n image;"b;c" \n1;2\n')) == 'image;"b;c"'
+    assert read_first_line(write("\n")) == ""
+    assert cells_of('image; "b,c";d') == ["image", '"b,c"', "d"]
+    assert cells_of("a\tb") == ["a", "b"]
+    assert cells_of("") == []

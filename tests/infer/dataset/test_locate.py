@@ -174,3 +174,11 @@ def test_a_path_that_means_two_images_in_another_spelling_is_refused(tmp_path: P
         index.find("X/a.png")
     with pytest.raises(DataError, match=r"'/w/b\.png' may be y/b\.png, z/b\.png in"):
         index.find("/w/b.png")
+
+
+def test_whether_there_is_such_an_image_may_be_asked_of_any_name(tmp_path: Path) -> None:
+    index = tree(tmp_path, "x/a.png", "y/a.png", "b.png")
+    assert index.has("a.png")
+    assert index.has("X\\A.png")
+    assert not index.has("c.png")
+    assert (index.respelled, index.example) == (0, "")

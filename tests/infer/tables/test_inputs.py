@@ -67,7 +67,7 @@ def test_a_csvs_image_column_can_be_named(touch: Touch, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,Slide Scan,label\n1,b.png,1\n2,a.png,007\n")
     inputs = read_inputs(tmp_path / "t.csv", CLASSES, "slide scan")
     assert (inputs.names, inputs.labels) == (["b.png", "a.png"], ["1", "007"])
-    with pytest.raises(DataError, match="has no column scan, only id, Slide Scan, label; give one of these"):
+    with pytest.raises(DataError, match="has no column scan, only id, Slide Scan, label; name one of them"):
         read_inputs(tmp_path / "t.csv", CLASSES, "scan")
     with pytest.raises(ConfigError, match="--image-column is for CSV files"):
         read_inputs(tmp_path, CLASSES, "scan")
@@ -119,12 +119,19 @@ def test_unusual_names_are_kept_as_they_are(touch: Touch, tmp_path: Path) -> Non
         (
             "t.csv",
             "age,label\n3,1\n",
-            r"its first line is age, label, .*; name the column of the images with --image-column",
+            r"has the columns age, label; none is known to name images: name it with --image-column",
         ),
-        ("t.csv", "nothere\n", r"its first line is nothere, neither an existing image nor"),
-        ("t.csv", "Path,label\na,1\na\n", r"t\.csv has rows with fewer values than its 2 columns; complete them"),
+        ("t.csv", "nothere\n", r"has the columns nothere; none is known to name images: name it with"),
+        (
+            "t.csv",
+            "Path,label\na,1\na\n",
+            r"t\.csv, line 3: 1 values for the 2 columns of the header; complete the row",
+        ),
         ("t.csv", "Path\na\nb\n", r"t\.csv names 1 images that are not below .*: b; put them there"),
         ("t.csv", "a\nb\n", r"t\.csv names 1 images that are not below .*: b; put them there"),
+        ("t.csv", "b.png\na.png\n", r"t\.csv names 1 images that are not below .*: b\.png; put them there"),
+        ("t.txt", "\n", r"no images found: .*t\.txt is empty; write one image per line"),
+        ("t.txt", "age,label\n3,1\n", r"t\.txt names 2 images .* 3,1; .*of a table, name the column with --image-col"),
     ],
 )
 def test_an_input_without_images_is_refused(
@@ -191,6 +198,77 @@ def test_a_list_on_standard_input_is_kept_as_it_is_written(monkeypatch: pytest.M
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
     with pytest.raises(DataError, match="the standard input is empty"):
         read_inputs(Path("-"), CLASSES)
+
+
+def test_paths_on_standard_input_may_be_separated_by_nul(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"two\nlines.png\0 b.png\0")))
+    assert read_inputs(Path("-"), CLASSES).names == ["two\nlines.png", " b.png"]
+
+
+@pytest.mark.parametrize("name", ["10,5 mm.png", '5" disc.png', "a;b.png", "# 3.png", "a.png "])
+def test_what_is_in_a_line_of_a_list_belongs_to_the_path(name: str, touch: Touch, tmp_path: Path) -> None:
+    touch("in/b.png", f"in/{name}")
+    (tmp_path / "in" / "l.txt").write_text(f"{name}\r\nb.png\r\n", newline="")
+    inputs = read_inputs(tmp_path / "in" / "l.txt", CLASSES)
+    assert inputs.names == [name, "b.png"]
+    assert inputs.files == [str(tmp_path / "in" / name), str(tmp_path / "in" / "b.png")]
+
+
+def test_a_list_has_its_labels_in_the_label_file_beside_it(touch: Touch, tmp_path: Path) -> None:
+    touch("a.png", "b, c.png")
+    (tmp_path / "test_img.txt").write_text("b, c.png\na.png\n")
+    (tmp_path / "test_label.txt").write_text("007\n1\n")
+    inputs = read_inputs(tmp_path / "test_img.txt", CLASSES)
+    assert (inputs.labels, inputs.labels_from) == (["007", "1"], "test_label.txt")
+
+
+def test_a_txt_with_a_known_header_or_a_named_column_is_a_table(touch: Touch, tmp_path: Path) -> None:
+    touch("a.png", "b.png")
+    (tmp_path / "t.txt").write_text("image;level\nb;1\na;007\n")
+    inputs = read_inputs(tmp_path / "t.txt", CLASSES)
+    assert (inputs.names, inputs.labels) == (["b", "a"], ["1", "007"])
+    (tmp_path / "u.txt").write_text("scan\tage\na\t3\n")
+    assert read_inputs(tmp_path / "u.txt", CLASSES, "scan").names == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("table", "text", "labels"),
+    [
+        ("t.csv", "id_code\na\nb\n", None),
+        ("t.csv", "id_code,diagnosis\na,1\nb,007\n", ["1", "007"]),
+        ("t.csv", "id,image,label\n1,a.png,1\n2,b.png,007\n", ["1", "007"]),
+        ("t.tsv", "filename\tnormal\tblast\na.png\t1\t0\nb.png\t0\t1\n", ["normal", "blast"]),
+        ("metadata.jsonl", '{"file_name": "a.png", "label": "1"}\n{"file_name": "b.png", "label": "1"}\n', ["1", "1"]),
+    ],
+)
+def test_any_table_of_images_is_an_input(
+    table: str, text: str, labels: list[str] | None, touch: Touch, tmp_path: Path
+) -> None:
+    touch("a.png", "b.png", "1.png", "2.png")
+    (tmp_path / table).write_text(text)
+    inputs = read_inputs(tmp_path / table, CLASSES)
+    assert [Path(file).name for file in inputs.files] == ["a.png", "b.png"]
+    assert inputs.labels == labels
+
+
+def test_the_label_column_of_an_input_can_be_named_and_only_of_a_table(touch: Touch, tmp_path: Path) -> None:
+    touch("a.png", "b.png")
+    (tmp_path / "t.csv").write_text("image,expert,student\na.png,1,007\nb.png,007,1\n")
+    assert read_inputs(tmp_path / "t.csv", CLASSES).labels is None
+    assert read_inputs(tmp_path / "t.csv", CLASSES, None, "expert").labels == ["1", "007"]
+    with pytest.raises(ConfigError, match="--label-column is for --truth and for tables"):
+        read_inputs(tmp_path, CLASSES, None, "expert")
+
+
+def test_images_of_one_name_in_several_folders_need_their_paths(touch: Touch, tmp_path: Path) -> None:
+    touch("left/1.png", "right/1.png", "right/2.png")
+    (tmp_path / "t.csv").write_text("image,label\n1.png,1\n2.png,1\n")
+    for file, text in (("t.csv", "image\n1.png\n2.png\n"), ("l.txt", "1.png\n2.png\n")):
+        (tmp_path / file).write_text(text)
+        with pytest.raises(DataError, match=r"'1\.png' may be left/1\.png, right/1\.png in .*; write the path in"):
+            read_inputs(tmp_path / file, CLASSES)
+        (tmp_path / file).write_text(text.replace("1.png", "right/1.png"))
+        assert read_inputs(tmp_path / file, CLASSES).names == ["right/1.png", "2.png"]
 
 
 def test_paths_of_a_folders_images_are_joined_on_access(touch: Touch, tmp_path: Path) -> None:
