@@ -14,12 +14,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 from filelock import FileLock
+from helpers.exports import reuse_exports, run_exporter
 from helpers.networks import FULL_SIZE, small_resnet
 from helpers.pictures import ALL_PICTURES, ONE_PICTURE
 from PIL import Image
 from rich.console import Console
 
 import cli
+import exporter.graph
 import infer.reports.pictures
 from infer.config import Device
 from infer.core.console import Screen
@@ -111,6 +113,20 @@ def small_networks() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def exported_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Call the torch exporter once for each network: a hundred tests export the same few."""
+    with pytest.MonkeyPatch.context() as patch:
+        reuse_exports(patch, shared_folder(tmp_path_factory) / "graphs")
+        yield
+
+
+@pytest.fixture
+def exported_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call the torch exporter at each export, for a test that is about it."""
+    monkeypatch.setattr(exporter.graph, "_export", run_exporter)
+
+
 @pytest.fixture
 def full_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The networks as they are, for a test that is about them."""
@@ -139,6 +155,11 @@ def heard() -> tuple[Screen, io.StringIO]:
     """A screen, and what has been said on it."""
     text = io.StringIO()
     return Screen(Console(file=text, width=100)), text
+
+
+def shared_folder(factory: pytest.TempPathFactory) -> Path:
+    """The folder of this session of tests, the same for all of its processes."""
+    return factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
 
 
 def made_once(name: str, make: Callable[[Path], object], factory: pytest.TempPathFactory) -> Path:
