@@ -1,20 +1,20 @@
 """Images inside zip and tar files, read where they lie: nothing is unpacked to disk."""
 
 import io
-import re
 import tarfile
 import zipfile
 import zlib
 from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath, PurePosixPath
 from typing import BinaryIO
 
 from infer.core.errors import DataError
 from infer.core.remote import Remote
 from infer.core.text import listed
+from infer.images.archive_entries import follow_links, is_link, leads_outside, link_target, plain_name, zip_name
 from infer.images.listing import is_image, natural_key
-from infer.images.skipped import OTHER, Skipped, file_reason, folder_reason
+from infer.images.skipped import LINKS, NESTED, OTHER, Skipped, file_reason, folder_reason
 
 ZIP, TAR = ".zip", ".tar"
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
@@ -23,6 +23,8 @@ MAX_MEMBER = 500_000_000
 """Bytes of one image, compressed or not; a larger one is refused as a bomb."""
 LOCAL_HEADER = 30
 """Bytes before the name of a member in a zip file."""
+MAX_PATH = 4096
+"""Bytes of the path that a link in a zip file leads to, as on Linux."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Member:
     """How a zip file stores it; None in a tar file."""
     crc: int = 0
     """Of the content, in a zip file."""
+    encrypted: bool = False
 
     def __str__(self) -> str:
         return f"{self.archive}/{self.name}"
@@ -51,8 +54,10 @@ class Member:
 
         Raises:
             OSError: the archive cannot be read.
-            ValueError: the member is damaged, too large, or compressed in another way than `deflate`.
+            ValueError: the member is damaged, encrypted, too large, or compressed in another way than `deflate`.
         """
+        if self.encrypted:
+            raise ValueError("encrypted; unpack the archive first")
         if max(self.size, self.stored) > MAX_MEMBER:
             raise ValueError(f"{self.size} bytes, more than {MAX_MEMBER // 10**6} million")
         with open(self.archive, "rb") as file:
@@ -88,7 +93,7 @@ def read_content(file: File) -> bytes:
     return Path(file).read_bytes() if isinstance(file, str) else file.open().read()
 
 
-def is_archive(path: Path) -> bool:
+def is_archive(path: PurePath) -> bool:
     """Whether the name ends as an archive's does."""
     return path.name.lower().endswith((ZIP, TAR, *COMPRESSED))
 
@@ -99,14 +104,19 @@ def list_members(path: Path, skipped: Skipped | None = None) -> list[Member]:
     Raises:
         DataError: as `list_files`, or two images have one name.
     """
-    images = [member for member in list_files(path) if _is_read(member.name, skipped or Skipped())]
+    skipped = skipped or Skipped()
+    images = [member for member in list_files(path, skipped) if _is_read(member.name, skipped)]
     if twice := [name for name, times in Counter(member.name for member in images).items() if times > 1]:
         raise DataError(f"{path} has two members of one name: {listed(twice)}; make it again")
     return sorted(images, key=lambda member: natural_key(member.name))
 
 
-def list_files(path: Path) -> list[Member]:
-    """All files in a zip or tar file, in its order.
+def list_files(path: Path, skipped: Skipped | None = None) -> list[Member]:
+    """All files in a zip or tar file, in its order, then those that its links lead to.
+
+    Args:
+        path: of the archive.
+        skipped: counts links that lead to no file of the archive, and entries that are neither files nor folders.
 
     Raises:
         DataError: it cannot be read, is a compressed tar file, is encrypted, or names members outside itself.
@@ -115,49 +125,98 @@ def list_files(path: Path) -> list[Member]:
     if name.endswith(COMPRESSED):
         raise DataError(f"{path} is compressed as a whole, so its images cannot be reached one by one; make it a .tar")
     try:
-        found = _in_zip(path) if name.endswith(ZIP) else _in_tar(path)
+        entries = _in_zip(path) if name.endswith(ZIP) else _in_tar(path)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError) as error:
         raise DataError(
             f"{path} is not a {name.rpartition('.')[2]} file, or is damaged: {error}; make it again"
         ) from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}; check the path") from error
-    if hostile := [member.name for member in found if _is_hostile(member.name)]:
+    names = [member.name for member in entries.files] + list(entries.links)
+    if hostile := [name for name in names if leads_outside(name)]:
         raise DataError(f"{path} names members outside itself: {listed(hostile)}; do not trust it")
-    return found
+    files = [replace(member, name=plain_name(member.name)) for member in entries.files]
+    if files and all(member.encrypted for member in files):
+        raise DataError(f"{path} is encrypted: {listed([member.name for member in files])}; unpack it first")
+    return files + _linked(files, entries, skipped or Skipped())
 
 
-def _in_zip(path: Path) -> list[Member]:
+@dataclass
+class _Entries:
+    """The entries of an archive but for its folders."""
+
+    files: list[Member]
+    links: dict[str, str]
+    """The name that each link leads to."""
+    others: int = 0
+    """Number of devices, pipes and files with holes."""
+
+
+def _linked(files: list[Member], entries: _Entries, skipped: Skipped) -> list[Member]:
+    """The files that links lead to, under the links' names; other links and entries are counted."""
+    links = {plain_name(name): plain_name(target) for name, target in entries.links.items()}
+    found = follow_links({member.name: member for member in files}, links)
+    for name in links.keys() - found.keys():
+        skipped.add(LINKS, PurePosixPath(name).name)
+    skipped.add(OTHER, "devices and sparse files", entries.others)
+    return [replace(member, name=name) for name, member in found.items()]
+
+
+def _in_zip(path: Path) -> _Entries:
+    entries = _Entries([], {})
     with zipfile.ZipFile(path) as archive:
-        files = [item for item in archive.infolist() if not item.is_dir()]
-    if locked := [item.filename for item in files if item.flag_bits & 1]:
-        raise DataError(f"{path} is encrypted: {listed(locked)}; unpack it first")
-    return [
-        Member(
-            archive=str(path),
-            name=item.orig_filename,  # `filename` has been made harmless
-            offset=item.header_offset,
-            stored=item.compress_size,
-            size=item.file_size,
-            method=item.compress_type,
-            crc=item.CRC,
-        )
-        for item in files
-    ]
+        for item in archive.infolist():
+            name = zip_name(item)
+            member = Member(
+                archive=str(path),
+                name=name,
+                offset=item.header_offset,
+                stored=item.compress_size,
+                size=item.file_size,
+                method=item.compress_type,
+                crc=item.CRC,
+                encrypted=bool(item.flag_bits & 1),
+            )
+            if name.endswith("/"):
+                continue
+            if is_link(item) and not member.encrypted:
+                entries.links[name] = link_target(name, _link_path(member))
+            else:
+                entries.files.append(member)
+    return entries
 
 
-def _in_tar(path: Path) -> list[Member]:
+def _link_path(link: Member) -> str:
+    """The path that a symbolic link in a zip file leads to; "" where it cannot be read."""
+    try:
+        return link.open().read().decode("utf-8", "surrogateescape") if link.size <= MAX_PATH else ""
+    except ValueError:
+        return ""
+
+
+def _in_tar(path: Path) -> _Entries:
+    entries = _Entries([], {})
     with tarfile.open(path, "r:") as archive:
-        return [
-            Member(str(path), item.name.removeprefix("./"), item.offset_data, item.size, item.size, None)
-            for item in archive
-            if item.isreg() and not item.issparse()
-        ]
+        for item in archive:
+            if item.isreg() and not item.issparse():
+                entries.files.append(Member(str(path), item.name, item.offset_data, item.size, item.size, None))
+            elif item.islnk():
+                entries.links[item.name] = item.linkname
+            elif item.issym():
+                entries.links[item.name] = link_target(item.name, item.linkname)
+            else:
+                entries.others += not item.isdir()
+        end = archive.offset
+    _require_end(path, end)
+    return entries
 
 
-def _is_hostile(name: str) -> bool:
-    path = PurePosixPath(name)
-    return path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or bool(re.match("[A-Za-z]:", name))
+def _require_end(path: Path, end: int) -> None:
+    """Raise TarError where a tar file goes on after the last member that tarfile found, as if it ended there."""
+    with path.open("rb") as file:
+        file.seek(end)
+        if any(file.read(tarfile.BLOCKSIZE)):
+            raise tarfile.ReadError(f"no member begins at byte {end}, where one should")
 
 
 def is_hidden(name: str) -> bool:
@@ -175,6 +234,9 @@ def _is_read(name: str, skipped: Skipped) -> bool:
             return False
     if reason := file_reason(file):
         skipped.add(reason, file)
+        return False
+    if is_archive(PurePosixPath(file)):
+        skipped.add(NESTED, file)
         return False
     if not is_image(file):
         skipped.add(OTHER, PurePosixPath(file).suffix.lower() or "no suffix")

@@ -36,6 +36,7 @@ HIDDEN, HELPER, OWN, OTHER = "hidden files", "helper files", "files of lab's own
 MASK = "masks beside their pictures, kept by --keep-masks"
 LOOSE, UNREAD = "images outside of class folders", "images in folders not read"
 UNLISTED = "images that no table lists"
+NESTED, LINKS = "archives inside, to be unpacked first", "links that lead to no file here"
 UNREADABLE_FOLDER = "folders that may not be listed"
 
 

@@ -106,6 +106,88 @@ def test_links_and_devices_in_a_tar_are_no_images(tmp_path: Path) -> None:
     assert list_members(tmp_path / "a.tar") == []
 
 
+def test_links_in_a_tar_are_the_files_that_they_lead_to_and_others_are_counted(folder: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.add(folder / "b" / "img2.jpg", "b/img2.jpg")
+        for name, kind, path in (
+            ("hard.jpg", tarfile.LNKTYPE, "b/img2.jpg"),
+            ("c/soft.jpg", tarfile.SYMTYPE, "../hard.jpg"),
+            ("out.jpg", tarfile.SYMTYPE, "../../img2.jpg"),
+            ("pipe.jpg", tarfile.FIFOTYPE, ""),
+        ):
+            item = tarfile.TarInfo(name)
+            item.type, item.linkname = kind, path
+            archive.addfile(item)
+    skipped = Skipped()
+    members = list_members(tmp_path / "a.tar", skipped)
+    assert [member.name for member in members] == ["b/img2.jpg", "c/soft.jpg", "hard.jpg"]
+    assert {member.open().read() for member in members} == {(folder / "b" / "img2.jpg").read_bytes()}
+    assert skipped.summary() == (
+        "skipped: 1 links that lead to no file here (out.jpg); 1 other files (devices and sparse files)"
+    )
+
+
+def test_links_in_a_zip_are_the_files_that_they_lead_to(folder: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(folder / "b" / "img2.jpg", "b/img2.jpg")
+        for name, path in (("c/soft.jpg", "../b/img2.jpg"), ("lost.jpg", "/etc/hosts")):
+            item = zipfile.ZipInfo(name)
+            item.create_system, item.external_attr = 3, 0o120777 << 16
+            archive.writestr(item, path)
+    skipped = Skipped()
+    members = list_members(tmp_path / "a.zip", skipped)
+    assert [member.name for member in members] == ["b/img2.jpg", "c/soft.jpg"]
+    assert members[1].open().read() == (folder / "b" / "img2.jpg").read_bytes()
+    assert skipped.summary() == "skipped: 1 links that lead to no file here (lost.jpg)"
+
+
+def test_a_zip_written_on_windows_has_folders(folder: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("b\\", "b\\img2.jpg", "a\\Zürich.bmp"):
+            item = zipfile.ZipInfo("x")
+            item.filename, item.create_system = name, 10
+            archive.writestr(item, b"" if name.endswith("\\") else (folder / name.replace("\\", "/")).read_bytes())
+    members = list_members(tmp_path / "a.zip")
+    assert [member.name for member in members] == ["a/Zürich.bmp", "b/img2.jpg"]
+    assert members[1].open().read() == (folder / "b" / "img2.jpg").read_bytes()
+
+
+def test_archives_in_an_archive_are_named(folder: Path, tmp_path: Path) -> None:
+    for name in ("part1.zip", "part2.tar.gz"):
+        (folder / name).touch()
+    skipped = Skipped()
+    list_members(zipped(folder, tmp_path / "a.zip"), skipped)
+    assert "2 archives inside, to be unpacked first (part1.zip, part2.tar.gz)" in skipped.summary()
+
+
+def test_a_tar_with_a_damaged_header_in_it_is_not_read_as_if_it_ended_there(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:  # pax has further headers
+        archive.add(folder, ".")
+    content = path.read_bytes()
+    header = list_members(path)[1].offset - tarfile.BLOCKSIZE
+    path.write_bytes(content[:header] + b"?" + content[header + 1 :])
+    with pytest.raises(DataError, match=rf"not a tar file, or is damaged: no member begins at byte {header}"):
+        list_members(path)
+    path.write_bytes(content[: header + 700])
+    with pytest.raises(DataError, match="not a tar file, or is damaged: unexpected end of data"):
+        list_members(path)
+
+
+def test_an_encrypted_member_is_a_bad_image(lab: Callable, model: Path, folder: Path, tmp_path: Path) -> None:
+    path = zipped(folder, tmp_path / "a.zip")
+    content = bytearray(path.read_bytes())
+    start = content.rindex(b"PK\x01\x02", 0, content.rindex(b"b/img10.png"))
+    content[start + 8] |= 1
+    path.write_bytes(content)
+    ran = lab("predict", path, "--model", model, "--no-sample", "--out", tmp_path / "o.csv", "--bad-images", "skip")
+    assert ran.code == 0, ran.err
+    assert "b/img10.png" in (bad := (tmp_path / "o.bad.csv").read_text())
+    assert "encrypted; unpack the archive first" in bad
+    assert len((tmp_path / "o.csv").read_text().splitlines()) == 3
+    assert "skipped: 1 helper files (__MACOSX); 1 hidden files (.hidden); 1 other files (.txt)" in ran.out
+
+
 def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         for _ in range(2):
