@@ -1,6 +1,7 @@
 """What tests share: a small data set, a run trained on it, and its exported model, each made once."""
 
 import contextlib
+import gc
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -16,7 +17,8 @@ import pytest
 from filelock import FileLock
 from helpers.exports import reuse_exports, run_exporter
 from helpers.networks import FULL_SIZE, small_resnet
-from helpers.pictures import ALL_PICTURES, ONE_PICTURE
+from helpers.pictures import ALL_PICTURES, LAY_OUT, ONE_PICTURE
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 from rich.console import Console
 
@@ -60,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest tests first, so that no process is left with one of them in the end."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    gc.freeze()  # what is there now stays to the end, and every run asks for a collection, which would walk all of it
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -97,10 +100,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_picture() -> Iterator[None]:
-    """Draw only the confusion matrix of each report: all pictures take a second, and a hundred tests make reports."""
+def fast_pictures() -> Iterator[None]:
+    """Draw only the confusion matrix of each report, and lay out no picture: a hundred tests make reports."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(infer.reports.pictures, "PICTURES", ONE_PICTURE)
+        patch.setattr(ConstrainedLayoutEngine, "execute", lambda *_: None)
         yield
 
 
@@ -135,7 +139,13 @@ def full_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+def laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lay out pictures as for a user, for a test that is about how they look."""
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", LAY_OUT)
+
+
+@pytest.fixture
+def all_pictures(monkeypatch: pytest.MonkeyPatch, laid_out: None) -> None:
     """Draw all pictures of each report, as for a user."""
     monkeypatch.setattr(infer.reports.pictures, "PICTURES", ALL_PICTURES)
 
