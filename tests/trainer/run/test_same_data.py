@@ -50,5 +50,5 @@ def test_a_run_is_resumed_only_on_the_data_that_it_started_with(table: Table, tm
     with pytest.raises(DataError, match=r"^1 images are gone or unreadable \(b\): .*run started; start"):
         require_same_data(fewer, fewer.fingerprint(), card, run)
     (table.root / "c").write_bytes(b"another")
-    with pytest.raises(DataError, match="^image files have another size: "):
+    with pytest.raises(DataError, match=r"^image files have another size: "):
         require_same_data(table, table.fingerprint(), card, run)
