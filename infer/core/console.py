@@ -13,6 +13,9 @@ from rich.text import Text
 
 from infer.core.text import shown
 
+WIDEST = 2000
+"""Characters in a line of a table that is not printed on a terminal."""
+
 
 class Terminal(Console):
     """A rich console that stays quiet once its reader has closed the pipe, as in `lab predict ... | head -1`."""
@@ -55,8 +58,18 @@ class Screen:
         self.console.print(Text("\n".join(map(shown, text.split("\n")))), soft_wrap=True)
 
     def show(self, *renderables: RenderableType) -> None:
-        """Print tables, or anything else that rich can render."""
+        """Print tables, or anything else that rich can render.
+
+        They are folded to the width of a terminal; in a pipe or a file a name stays in one piece, to be searched for.
+        """
+        if self.console.is_terminal:
+            self.console.print(*renderables, sep="\n")
+            return
+        width, options = self.console.width, self.console.options.update(max_width=WIDEST)
+        natural = [self.console.measure(item, options=options).maximum for item in renderables]
+        self.console.width = max([width, *natural])  # print() takes no width above the console's
         self.console.print(*renderables, sep="\n")
+        self.console.width = width
 
     @contextlib.contextmanager
     def bar(self, description: str, total: int) -> Iterator[Bar]:

@@ -36,6 +36,8 @@ class Comparison:
     runs: list[RunHistory]
     models: ModelComparison | None
     last: int | None
+    not_compared: tuple[str, ...] = ()
+    """Why predictions were not compared, a line for each reason."""
 
     def tables(self) -> list[RichTable]:
         """The tables for the terminal."""
@@ -55,7 +57,11 @@ class Comparison:
             }
             for run in self.runs
         ]
-        return {"runs": runs, **(models_json(self.models) if self.models else {})}
+        return {
+            "runs": runs,
+            "not_compared": list(self.not_compared),
+            **(models_json(self.models) if self.models else {}),
+        }
 
     def _mean_of_last(self, run: RunHistory) -> dict[str, float]:
         return {"mean_last_accuracy": float(run.epochs["valid_accuracy"].tail(self.last).mean())} if self.last else {}
@@ -82,7 +88,10 @@ def compare(config: CompareConfig, screen: Screen) -> Comparison:
     histories = [read_run(run) for run in runs]
     if histories:
         screen.say(data_note(histories))
-    comparison = Comparison(histories, _compare_models(config.paths, strict=not runs, screen=screen), config.last)
+    models, not_compared = _compare_models(config.paths, strict=not runs)
+    for reason in not_compared:
+        screen.say(reason)
+    comparison = Comparison(histories, models, config.last, not_compared)
     if config.last and histories:
         screen.say(f"last {config.last}: mean validation accuracy of the last {config.last} epochs")
     if comparison.models:
@@ -104,33 +113,38 @@ def _is_run(path: Path, screen: Screen) -> bool:
     return (path / HISTORY).is_file()
 
 
-def _compare_models(paths: tuple[Path, ...], strict: bool, screen: Screen) -> ModelComparison | None:
+def _compare_models(paths: tuple[Path, ...], strict: bool) -> tuple[ModelComparison | None, tuple[str, ...]]:
     """The predictions of the reports, and those of the runs for their validation images, if two or more have any.
 
-    `strict`: reports that cannot be compared are an error; otherwise a message, as there are curves to compare.
+    Args:
+        paths: of runs and reports.
+        strict: whether reports that cannot be compared are an error; otherwise there are curves to compare.
+
+    Returns:
+        The comparison, and what is not in it, a line for each reason.
     """
     results: dict[str, EvaluationResult] = {}
+    left_out = []
     for path in paths:
         folder = path if (path / REPORT_JSON).is_file() else path / REPORT
         if (folder / PREDICTIONS).is_file() or folder == path:
             results[_name(path, results)] = read_report(folder)
         elif len(paths) > 1 and (path / HISTORY).is_file():
-            screen.say(
+            left_out.append(
                 f"{path} has no predictions for its validation images: compare a report of it, made by lab evaluate"
             )
     if len(results) < 2:
-        return None
+        return None, tuple(left_out)
     try:
         models = ModelComparison.of(list(results), list(results.values()))
     except DataError as error:
         if strict:
             raise
-        screen.say(f"predictions are not compared: {error}")
-        return None
+        return None, (*left_out, f"predictions are not compared: {error}")
     largest, shared = max(len(item.paths) for item in results.values()), len(models.results[0].paths)
     if shared < largest:
-        screen.say(f"note: only the {shared} images that all reports have are compared; the largest has {largest}")
-    return models
+        left_out.append(f"note: only the {shared} images that all reports have are compared; the largest has {largest}")
+    return models, tuple(left_out)
 
 
 def _name(path: Path, taken: dict[str, EvaluationResult]) -> str:

@@ -3,6 +3,7 @@ import os
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from infer.core.console import Screen, captured_stderr
 
@@ -17,6 +18,20 @@ def test_a_long_line_is_not_wrapped(heard: tuple[Screen, io.StringIO]) -> None:
     screen, text = heard
     screen.say("word " * 100)
     assert text.getvalue().count("\n") == 1
+
+
+def test_a_name_in_a_table_stays_in_one_piece_except_on_a_narrow_terminal() -> None:
+    name = "20261128-194356-resnet18-" + "cells-" * 20
+    table = Table("run", "accuracy")
+    table.columns[0].overflow = "fold"
+    table.add_row(name, "0.8125")
+    for is_terminal in (False, True):
+        text = io.StringIO()
+        Screen(Console(file=text, force_terminal=is_terminal, width=80)).show(table, "end")
+        row = next((line for line in text.getvalue().splitlines() if name in line), "")
+        assert ("0.8125" in row) is not is_terminal
+        assert text.getvalue().endswith("end\n")
+    Screen(Console(file=text)).show()
 
 
 def test_a_progress_bar_prints_nothing_without_a_terminal(heard: tuple[Screen, io.StringIO]) -> None:

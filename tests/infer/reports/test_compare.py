@@ -70,6 +70,7 @@ def test_json_has_the_differences_and_nothing_else_on_standard_output(
     (difference,) = content["differences"]
     assert difference["metrics"]["accuracy"]["value"] == pytest.approx(second - first)
     assert difference["less"] == run.name
+    assert content["not_compared"] == []
     assert content["disagreements"] == round((1 - first) * content["images"])
     assert f"written into {tmp_path}: curves.png, curves.svg, confusions.png" in ran.err
 
@@ -107,6 +108,10 @@ def test_runs_on_other_images_are_drawn_and_reports_on_other_images_refused(
     ran = lab("compare", run, other, "--out", tmp_path / "c")
     assert ran.code == 0, ran.err
     assert "predictions are not compared: these reports share no image" in ran.out
+    content = json.loads(lab("compare", run, other, "--out", tmp_path / "c", "--json").out)
+    assert "models" not in content
+    (reason,) = content["not_compared"]
+    assert reason.startswith("predictions are not compared: these reports share no image")
     ran = lab("compare", run / "report", other / "report", "--out", tmp_path / "c")
     assert ran.code == 1
     assert ran.err.startswith("error: these reports share no image")
@@ -139,6 +144,10 @@ def test_a_single_report_is_refused_and_a_run_without_predictions_is_named(
     ran = lab("compare", longer, bare, "--out", tmp_path / "c")
     assert ran.code == 0, ran.err
     assert f"{bare} has no predictions for its validation images" in ran.out
+    content = json.loads(lab("compare", longer, bare, "--out", tmp_path / "c", "--json").out)
+    assert [reason.partition(":")[0] for reason in content["not_compared"]] == [
+        f"{bare} has no predictions for its validation images"
+    ]
 
 
 def test_json_has_the_mean_of_the_last_epochs(lab: Callable, longer: Path, tmp_path: Path) -> None:
