@@ -105,7 +105,7 @@ def list_members(path: Path, skipped: Skipped | None = None) -> list[Member]:
         DataError: as `list_files`, or two images have one name.
     """
     skipped = skipped or Skipped()
-    images = [member for member in list_files(path, skipped) if _is_read(member.name, skipped)]
+    images = [member for member in list_files(path, skipped) if is_read(member.name, skipped)]
     if twice := [name for name, times in Counter(member.name for member in images).items() if times > 1]:
         raise DataError(f"{path} has two members of one name: {listed(twice)}; make it again")
     return sorted(images, key=lambda member: natural_key(member.name))
@@ -225,7 +225,7 @@ def is_hidden(name: str) -> bool:
     return any(map(folder_reason, folders)) or file_reason(file) is not None
 
 
-def _is_read(name: str, skipped: Skipped) -> bool:
+def is_read(name: str, skipped: Skipped) -> bool:
     """Whether a member is an image to read; one that is not is counted."""
     *folders, file = PurePosixPath(name).parts
     for folder in folders:

@@ -2,7 +2,6 @@
 
 import glob
 import os
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +16,9 @@ from infer.dataset.known_headers import names_images
 from infer.dataset.label_file import read_label_file
 from infer.dataset.layouts import paired_labels
 from infer.dataset.locate import ImageIndex, find_all
-from infer.images.archive import File, is_archive, list_members
+from infer.images.archive import File, is_archive, is_read, list_members
 from infer.images.listing import is_image, list_images, natural_key, no_images
-from infer.images.skipped import Skipped
+from infer.images.skipped import OTHER, Skipped
 from infer.model.card import ClassName, class_index
 from infer.tables.input_table import read_rows
 from infer.tables.path_list import find_paths, split_paths
@@ -112,8 +111,9 @@ def read_inputs(
     if is_folder:
         return _from_folder(source, classes)
     if not source.exists():
-        if matches := _glob(source):
-            return _as_folder(*matches, classes)
+        skipped = Skipped()
+        if matches := _glob(source, skipped):
+            return replace(_as_folder(*matches, classes), note=skipped.summary())
         raise DataError(f"the input {source} does not exist; {INPUT_KINDS}")
     if is_archive(source):
         skipped = Skipped()
@@ -147,14 +147,19 @@ def _as_folder(root: Path, names: list[str], files: Sequence[File], classes: Seq
     return Inputs(root, names, files)
 
 
-def _glob(pattern: Path) -> tuple[Path, list[str], list[str]] | None:
-    """The images that match a pattern with `*`, `**`, `?` or `[...]`.
+def _glob(pattern: Path, skipped: Skipped) -> tuple[Path, list[str], list[str]] | None:
+    """The images that match a pattern with `*`, `**`, `?` or `[...]`; other files are counted.
 
     Returns:
         The folder before the first of these, the images' names relative to it, and their paths; None: no match.
     """
     fixed = Path(*takewhile(lambda part: not glob.has_magic(part), pattern.parts))
-    paths = [path for path in glob.glob(str(pattern), recursive=True) if is_image(path) and os.path.isfile(path)]
+    paths = []
+    for path in filter(os.path.isfile, glob.glob(str(pattern), recursive=True)):
+        if is_image(path):
+            paths.append(path)
+        else:
+            skipped.add(OTHER, os.path.splitext(path)[1].lower() or "no suffix")
     by_name = {os.path.relpath(path, fixed).replace(os.sep, "/"): path for path in paths}
     names = sorted(by_name, key=natural_key)
     return (fixed, names, [by_name[name] for name in names]) if names else None
@@ -162,11 +167,12 @@ def _glob(pattern: Path) -> tuple[Path, list[str], list[str]] | None:
 
 def _from_remote(uri: str, classes: Sequence[ClassName]) -> Inputs:
     """A remote folder or image; a sample submission is looked for in the local working folder."""
-    files = list_remote(uri)
-    names = sorted((name for name in files if is_image(name) and not re.search(r"(^|/)\.", name)), key=natural_key)
+    files, skipped = list_remote(uri), Skipped()
+    names = sorted((name for name in files if is_read(name, skipped)), key=natural_key)
     if not names:
-        raise DataError(f"no images found in {uri}; by URI lab reads folders and single images")
-    return _as_folder(Path(), names, [files[name] for name in names], classes)
+        remedy = "; ".join(["by URI lab reads folders and single images", *filter(None, [skipped.summary()])])
+        raise DataError(f"no images found in {uri}; {remedy}")
+    return replace(_as_folder(Path(), names, [files[name] for name in names], classes), note=skipped.summary())
 
 
 def _from_lines(content: bytes) -> Inputs:

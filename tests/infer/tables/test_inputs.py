@@ -180,6 +180,7 @@ def test_images_that_match_a_pattern_are_named_from_the_folder_before_it(touch: 
         "b/c/img3.jpg",
     ]
     assert read_inputs(tmp_path / "cells" / "t?p.pn[g]", CLASSES).names == ["top.png"]
+    assert read_inputs(tmp_path / "cells" / "a" / "*", CLASSES).note == "skipped: 1 other files (.txt)"
     with pytest.raises(DataError, match="does not exist"):
         read_inputs(tmp_path / "cells" / "*.gif", CLASSES)
 
