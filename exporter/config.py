@@ -43,7 +43,9 @@ class ExportConfig:
     calibrate: bool = knob(False, "Fit a temperature to the validation images.", panel=FILE)
     cam: bool = knob(False, "Add an output `cam`: the class activation map, for heat maps.", panel=FILE)
     calibration_images: int = knob(512, "Training images on which int8 measures ranges.", panel=FILE, above=0)
-    data: Path | None = knob(None, "Folder in which the images are now.", default_text="as in training")
+    data: Path | None = knob(
+        None, "Folder of the images now; with --arch, data set or card.", default_text="as in training"
+    )
     device: Device = knob("auto", GATE_DEVICE_HELP, panel=GATE)
     batch_size: int = knob(64, GATE_BATCH_HELP, panel=GATE, above=0, maximum=LARGEST_BATCH, short="-b")
     gate_images: int | None = knob(None, GATE_IMAGES_HELP, panel=GATE, above=0, default_text="all")

@@ -13,6 +13,7 @@ from infer.dataset.label_file import read_label_file
 from infer.dataset.labelled import read_labelled
 from infer.dataset.locate import ImageIndex, find_all
 from infer.dataset.naming_table import naming_table
+from infer.dataset.packed_kinds import KIND_NAMES
 from infer.dataset.rows import Reading, Row, make_table
 from infer.dataset.table import TEST, TRAIN, VALID, Table
 from infer.images.listing import list_images
@@ -40,7 +41,7 @@ def read_listed(folder: Path, reading: Reading) -> Table:
             f"give the labels with --labels {table.file}"
             if table
             else "lab reads class folders, train.csv, train_img.csv with train_label.csv, and C-NMC's "
-            "training_data/fold_*; other tables are named with --labels"
+            f"training_data/fold_*, and files that hold images: {KIND_NAMES}; other tables are named with --labels"
         )
         raise DataError(f"no data set recognised in {folder}, which holds {listed(content) or 'nothing'}; {remedy}")
     if reading.fold is not None and read is not _read_cnmc:

@@ -22,6 +22,8 @@ KINDS = (
     Kind("WebDataset tar", (".tar", *COMPRESSED), is_webdataset, read_samples),
 )
 """A new kind is a line here, and its reader."""
+KIND_NAMES = ", ".join(f"{kind.title} ({kind.suffixes[0]})" for kind in KINDS)
+"""For messages."""
 TABLES = ("train.csv", "training.csv", "train_img.csv", "training_img.csv", "training_data")
 """A folder with one of these is read by it, whatever else is in it."""
 INNER = ("data", "train", "training", "valid", "val", "validation", "dev", "test", "testing")

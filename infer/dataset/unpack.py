@@ -71,7 +71,10 @@ def unpack(packed: Packed, screen: Screen) -> Path:
         shutil.rmtree(draft, ignore_errors=True)
     if contents.left_out:
         screen.say(f"left out: {len(contents.left_out)} samples without an image: {listed(contents.left_out)}")
-    screen.say(f"unpacked {packed.path} into {folder}: {len(columns)} images, {size_text(size)}")
+    screen.say(
+        f"unpacked {packed.path} into {folder}: {len(columns)} images, {size_text(size)}; LAB_CACHE_GB "
+        "does not limit them: delete the folder to free the space"
+    )
     return folder
 
 

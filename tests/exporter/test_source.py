@@ -80,6 +80,17 @@ def test_size_fit_normalisation_and_order_are_those_that_were_given(weights: Pat
     assert not source.network.training
 
 
+def test_a_dataset_card_tells_what_else_the_gate_reads(
+    weights: Path, tmp_path: Path, save_image: Callable[..., Path], quiet: Screen
+) -> None:
+    for name in ("0/a", "0/b", "1/c", "1/d", "1/d_mask"):
+        save_image(tmp_path / "cells" / f"{name}.png", seed=len(name))
+    (tmp_path / "cells.toml").write_text('data = "cells"\nkeep_masks = true\n')
+    options = {"run": weights, "arch": "resnet18", "classes": "0,1", "image_size": 32}
+    for data, count in (("cells", 4), ("cells.toml", 5)):
+        assert len(open_source(ExportConfig(data=tmp_path / data, **options), quiet).gate) == count
+
+
 def test_labels_of_the_data_are_matched_with_the_classes_in_the_networks_order(
     weights: Path, cells: Path, quiet: Screen
 ) -> None:

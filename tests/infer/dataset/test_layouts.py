@@ -220,6 +220,10 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_an_unknown_layout_is_refused_with_what_the_folder_holds(files: Files) -> None:
     with pytest.raises(DataError, match=r"no data set recognised in .*, which holds nothing; lab reads class folders"):
         read_table(files())
+    with pytest.raises(
+        DataError, match=r"files that hold images: MedMNIST npz \(\.npz\), PatchCamelyon HDF5 \(\.h5\), Hu"
+    ):
+        read_table(files())
     with pytest.raises(DataError, match=r"which holds a\.png, labels\.csv; lab reads class folders, train\.csv"):
         read_table(files("a.png", labels="Path,label\n"))
 

@@ -39,7 +39,7 @@ def test_the_place_and_its_size_are_said_and_the_images_found_again(npz: Path, h
     screen, text = heard
     folder = read(npz, screen).root
     assert folder.parent == own_cache
-    assert f"unpacked {npz} into {folder}: 11 images, 1 MB\n" in text.getvalue()
+    assert f"unpacked {npz} into {folder}: 11 images, 1 MB; LAB_CACHE_GB does not limit them: delete" in text.getvalue()
     before = (folder / "train" / "0.png").stat()
     assert read(npz, screen).root == folder
     assert f"images of {npz} found unpacked in {folder}: 1 MB\n" in text.getvalue()
