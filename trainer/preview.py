@@ -96,10 +96,10 @@ def _augmented(canvases: torch.Tensor, settings: ResolvedConfig, spec: PixelSpec
     augment = Augmentation(settings.augment_steps, spec)
     if augment.mixes:
         canvases = torch.cat([canvases, canvases[:1]])
-    draws = augment.draws(len(canvases), settings.seed, epoch)
-    windows = augment(canvases, draws)
+    plan = augment.plan(augment.draws(len(canvases), settings.seed, epoch))
+    windows = augment(canvases, plan)
     if augment.mixes:
-        windows, _ = augment.mix(windows, draws)
+        windows, _ = augment.mix(windows, plan)
     return list(windows.round().clamp(0, 255).to(torch.uint8).contiguous().numpy())
 
 

@@ -55,7 +55,7 @@ def test_augmented_pictures_are_what_training_feeds_the_network(cells: Path, tmp
     canvases = torch.from_numpy(np.stack([read_canvas(file, spec) for file in first_files(cells, 1, sheet)]))
     pipeline = Augmentation(parse_steps(augment), spec)
     for epoch in (1, 2):
-        expected = pipeline(canvases, pipeline.draws(2, 5, epoch)).round().numpy()
+        expected = pipeline(canvases, pipeline.plan(pipeline.draws(2, 5, epoch))).round().numpy()
         for row in range(2):
             np.testing.assert_array_equal(tile(sheet, epoch, row), expected[row])
 
@@ -86,10 +86,10 @@ def test_mixed_images_are_shown_mixed(cells: Path, tmp_path: Path, quiet: Screen
 def test_an_unreadable_image_is_named_and_skipped(
     cells: Path, tmp_path: Path, heard: tuple, save_image: Callable[..., Path]
 ) -> None:
-    for name in "ab":
+    for offset, name in enumerate("ab"):
         for number in range(6):
-            save_image(tmp_path / "data" / name / f"{number}.png", seed=number)
-        (tmp_path / "data" / name / "6.png").write_bytes(b"no image")
+            save_image(tmp_path / "data" / name / f"{number}.png", seed=6 * offset + number)
+        (tmp_path / "data" / name / "6.png").write_bytes(f"no image of {name}".encode())
     screen, text = heard
     sheets = draw(tmp_path / "data", tmp_path / "out", screen, images=7)
     assert len(sheets) == 2

@@ -1,7 +1,8 @@
 """Augmentation of a whole batch on the device: one resampling, one colour matrix, erased rectangles, mixing.
 
 Every sample has a row of random numbers, drawn from seed and epoch, and every step has its columns in that row. So the
-augmentation of a sample depends neither on its batch nor on the device.
+augmentation of a sample depends neither on its batch nor on the device. What follows from the numbers alone is planned
+for many batches at once: on a GPU each small operation of a training step costs a launch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +17,9 @@ from torch import Tensor
 
 from infer.images.preprocess import PixelSpec, centre_window
 from trainer.augment.colour import colour_basis, colour_matrix, recolour
-from trainer.augment.geometry import inverse_map, resample
-from trainer.augment.mix import erase, own_weight
+from trainer.augment.geometry import inverse_map, resample, window_grids, window_positions
+from trainer.augment.mix import covered_area, erase, mixed_share, own_weight
+from trainer.augment.plan import Plan
 from trainer.augment.steps import (
     Colour,
     Contrast,
@@ -78,7 +80,9 @@ class Augmentation:
         self._erasing = [(leaf, leaf.step) for leaf in leaves if isinstance(leaf.step, Erasing)]
         self._mixing = [(leaf, leaf.step) for leaf in leaves if isinstance(leaf.step, Mixing)]
         pairs = any(isinstance(leaf.step, Contrast) for leaf in leaves)
-        self._basis = colour_basis(pairs).to(device)  # now, since a copy to a GPU blocks
+        # now, since a copy to a GPU blocks
+        self._basis = colour_basis(pairs).to(device)
+        self._positions = window_positions(spec, device)
         self.columns = len(self._alphas)
         self.mixes = bool(self._mixing)
 
@@ -93,40 +97,46 @@ class Augmentation:
                 numbers[:, column] = np.random.default_rng([seed, epoch, STREAM, column + 1]).beta(alpha, alpha, count)
         return torch.from_numpy(numbers)
 
-    def __call__(self, canvases_nhwc: Tensor, draws: Tensor) -> Tensor:
-        """uint8 canvases [n, canvas H, canvas W, 3] and draws [n, columns] -> float32 windows [n, H, W, 3], 0 to 255.
+    def plan(self, draws: Tensor) -> Plan:
+        """What follows from draws [n, columns] on the device of the batches, for n samples."""
+        grids = colours = None
+        if self._geometry:
+            maps = _product(self._geometry, draws, lambda step, part: inverse_map(step, part, self.spec))
+            grids = window_grids(maps, self.spec)
+        if self._colour:
+            colours = _product(self._colour, draws, lambda step, part: colour_matrix(step, part, self._basis))
+        window = self.spec.window
+        erased = [covered_area(step, _columns(leaf, draws), _mask(leaf, draws), window) for leaf, step in self._erasing]
+        mixed = [mixed_share(step, _columns(leaf, draws), _mask(leaf, draws), window) for leaf, step in self._mixing]
+        return Plan(grids, colours, tuple(erased), tuple(mixed))
+
+    def __call__(self, canvases_nhwc: Tensor, plan: Plan) -> Tensor:
+        """uint8 canvases [n, canvas H, canvas W, 3] and a plan of n samples -> windows, float32 [n, H, W, 3], 0 to 255.
 
         Both are on one device, which never waits for the host.
         """
-        if self._geometry:
-            maps = _product(self._geometry, draws, lambda step, part: inverse_map(step, part, self.spec))
-            planes = resample(canvases_nhwc, maps, self.spec)
+        if plan.grids is not None:
+            planes = resample(canvases_nhwc, plan.grids, self._positions)
         else:
             window: Tensor = centre_window(canvases_nhwc, self.spec)  # type: ignore[arg-type, assignment]  # it slices
             planes = window.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-        if self._colour:
-            planes = recolour(
-                planes, _product(self._colour, draws, lambda step, part: colour_matrix(step, part, self._basis))
-            )
-        for leaf, step in self._erasing:
-            planes = erase(planes, step, _columns(leaf, draws), _mask(leaf, draws))
+        if plan.colours is not None:
+            planes = recolour(planes, plan.colours)
+        for (_, step), (columns, rows) in zip(self._erasing, plan.erased, strict=True):
+            planes = erase(planes, columns, rows, step.fill)
         return planes.permute(0, 2, 3, 1)
 
-    def mix(self, windows: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+    def mix(self, windows: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
         """Mix every sample but the last with the next.
 
-        float32 windows [n + 1, H, W, 3] and draws [n + 1, columns] -> mixed windows [n, H, W, 3], and the weight of
-        each sample's own label, float32 [n], 0 to 1: the share of its own pixels. The next sample's label has the rest.
+        float32 windows [n + 1, H, W, 3] and their plan -> mixed windows [n, H, W, 3], and the weight of each sample's
+        own label, float32 [n], 0 to 1: the share of its own pixels. The next sample's label has the rest.
         """
-        own, other, draws = windows[:-1], windows[1:], draws[:-1]
-        if not self.mixes:
-            return own, draws.new_ones(len(draws))
-        weight = draws.new_ones(len(draws), 1, 1)
-        for leaf, step in self._mixing:
-            mask, factor = _mask(leaf, draws), own_weight(step, _columns(leaf, draws), self.spec.window)
-            if mask is not None:
-                factor = torch.where(mask[:, None, None], factor, torch.ones_like(factor))
-            weight = weight * factor
+        own, other = windows[:-1], windows[1:]
+        if not plan.mixed:
+            return own, own.new_ones(len(own))
+        weights = [own_weight(parts) for parts in plan.rows(0, len(own)).mixed]
+        weight = reduce(torch.mul, weights)
         return torch.lerp(other, own, weight[..., None]), weight.mean(dim=(1, 2))
 
 

@@ -30,26 +30,46 @@ def inverse_map(step: Geometry, draws: Tensor, spec: PixelSpec) -> Tensor:
     )
 
 
-def resample(canvases_nhwc: Tensor, maps: Tensor, spec: PixelSpec) -> Tensor:
-    """Sample windows, float32 [n, 3, H, W], 0 to 255, from uint8 canvases [n, canvas H, canvas W, 3] by inverse maps.
+def window_grids(maps: Tensor, spec: PixelSpec) -> Tensor:
+    """Where the pixels of a window lie in its canvas, by inverse maps [n, 3, 3], float32 [n, 3, 2].
 
-    Bilinear; black beyond the canvas. The identity gives the evaluation window, within rounding.
+    Row 0 is the step (x, y) to the next column, row 1 that to the next row, row 2 the window's centre, in the
+    coordinates of grid_sample: from -1 to 1, edge to edge of the canvas.
     """
-    # grid_sample's coordinates go from -1 to 1, edge to edge. Not affine_grid: it multiplies matrices, which is slow
-    # here on a CPU, and of low precision where a GPU may use TF32 for products
     (canvas_height, canvas_width), (height, width) = spec.canvas, spec.window
     top, left = _corner(spec)
     row_x = maps[:, 0] * (2 / canvas_width)
     row_y = maps[:, 1] * (2 / canvas_height)
     start_x = (2 * left + width) / canvas_width - 1
     start_y = (2 * top + height) / canvas_height - 1
-    x = torch.arange(width, device=maps.device) + (0.5 - width / 2)
-    y = torch.arange(height, device=maps.device) + (0.5 - height / 2)
     theta = torch.stack([row_x, row_y], dim=2)  # [n, 3, 2]
     start = torch.stack([row_x[:, 2] + start_x, row_y[:, 2] + start_y], dim=1)
-    columns = theta[:, 0, None, :] * x[:, None] + start[:, None, :]  # [n, W, 2]
-    rows = theta[:, 1, None, :] * y[:, None]  # [n, H, 2]
-    grid = columns[:, None] + rows[:, :, None]
+    return torch.cat([theta[:, :2], start[:, None]], dim=1)
+
+
+def window_positions(spec: PixelSpec, device: torch.device | None) -> tuple[Tensor, Tensor]:
+    """Columns and rows of a window's pixels from its centre, float32 [W, 1] and [H, 1, 1], on the device."""
+    height, width = spec.window
+    x = torch.arange(width, device=device) + (0.5 - width / 2)
+    y = torch.arange(height, device=device) + (0.5 - height / 2)
+    return x[:, None], y[:, None, None]
+
+
+def resample(canvases_nhwc: Tensor, grids: Tensor, positions: tuple[Tensor, Tensor]) -> Tensor:
+    """Sample windows, float32 [n, 3, H, W], 0 to 255, from uint8 canvases [n, canvas H, canvas W, 3].
+
+    Bilinear; black beyond the canvas. The identity gives the evaluation window, within rounding.
+
+    Args:
+        canvases_nhwc: on the device of the others.
+        grids: of `window_grids`.
+        positions: of `window_positions`.
+    """
+    # not affine_grid: it multiplies matrices, which is slow here on a CPU, and of low precision where a GPU may use
+    # TF32 for products
+    x, y = positions
+    columns = grids[:, 0, None, :] * x + grids[:, 2, None, :]  # [n, W, 2]
+    grid = columns[:, None] + grids[:, 1, None, None, :] * y  # [n, H, W, 2]
     planes = canvases_nhwc.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
     return functional.grid_sample(planes, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 

@@ -48,6 +48,8 @@ class Loss:
     def __call__(self, logits: Tensor, labels: Tensor, partners: Tensor | None, share: Tensor | None) -> Tensor:
         """Logits [n, K], labels and the partners' labels int64 [n], shares [n] -> the loss, []."""
         loss, weight = self._weighted(logits, labels)
+        if self.weights is None and partners is None:
+            return loss.sum() / len(loss)
         if partners is not None and share is not None:
             partner_loss, partner_weight = self._weighted(logits, partners)
             loss = share * loss + (1 - share) * partner_loss

@@ -4,7 +4,7 @@ import contextlib
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from infer.core.errors import TrainingError
 from infer.dataset.table import TRAIN, VALID
 from infer.images.preprocess import PixelSpec, centre_window
 from trainer.augment.augmentation import Augmentation
+from trainer.augment.plan import Plan
 from trainer.config import ResolvedConfig
 from trainer.data.cache import Canvases
 from trainer.data.device_loader import open_loader
@@ -29,6 +30,9 @@ from trainer.optim.schedule import Plateau, rate_factor
 from trainer.run.distributed import ProcessGroup, without_gradient_sync
 from trainer.run.meter import Meter
 from trainer.run.snapshot import EmaState, TrainerState, cpu_copy
+
+PLANNED = 65_536
+"""Samples whose augmentation is planned at once: each takes up to a kilobyte."""
 
 OnStep = Callable[[int, float, float], None]
 """Called now and then during an epoch with the images so far, their mean loss, and images per second."""
@@ -103,7 +107,7 @@ class Trainer:
         self.loss = Loss(None if weights is None else weights.to(device), settings.label_smoothing)
         self._labels_on_host = canvases.table.labels
         self._labels = torch.from_numpy(canvases.table.labels).to(device)
-        self._forward: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] = self._loss_and_correct
+        self._forward: Callable[[Tensor, Plan, Tensor], tuple[Tensor, Tensor]] = self._loss_and_correct
         self._frozen = False
         self._model = self.group.data_parallel(self.network, self.device)
 
@@ -172,12 +176,13 @@ class Trainer:
         self._set_train_mode()
         meter = Meter(self.device)
         step = (number - self.first_epoch) * self.steps
-        for index, canvases in zip(parts, self.loader.batches(rows), strict=True):
-            span = slice(starts[index], starts[index] + part_size + extra)
+        plans = self._plans(draws, starts, part_size + extra)
+        for index, canvases, plan in zip(parts, self.loader.batches(rows), plans, strict=True):
+            part_labels = labels[starts[index] : starts[index] + part_size + extra]
             is_last = (index + 1) % settings.accumulate == 0
             with contextlib.nullcontext() if is_last else without_gradient_sync(self._model):
-                loss, correct = self._forward(canvases, draws[span], labels[span])
-                (loss / settings.accumulate).backward()  # type: ignore[no-untyped-call]
+                loss, correct = self._forward(canvases, plan, part_labels)
+                (loss / settings.accumulate if settings.accumulate > 1 else loss).backward()  # type: ignore[no-untyped-call]
             meter.add(loss, correct, part_size)
             if is_last:
                 self._update(step)
@@ -190,14 +195,23 @@ class Trainer:
         mean_loss, accuracy = totals.tolist()
         return mean_loss, accuracy
 
-    def _loss_and_correct(self, canvases: Tensor, draws: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _plans(self, draws: Tensor, starts: Sequence[int], size: int) -> Iterator[Plan]:
+        """The augmentation of each part of `size` samples, planned for about PLANNED samples at once."""
+        block = max(1, PLANNED // (size * self.group.world_size))
+        for first in range(0, len(starts), block):
+            chunk = starts[first : first + block]
+            plan = self.augment.plan(draws[chunk[0] : chunk[-1] + size])
+            for start in chunk:
+                yield plan.rows(start - chunk[0], start - chunk[0] + size)
+
+    def _loss_and_correct(self, canvases: Tensor, plan: Plan, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The loss, [], and the number of correct predictions, [], of a part.
 
-        Canvases uint8 [n, canvas H, canvas W, 3], draws [n, columns], labels int64 [n]; n + 1 where images are mixed.
+        Canvases uint8 [n, canvas H, canvas W, 3], a plan of n samples, labels int64 [n]; n + 1 where images are mixed.
         """
-        windows, partners, share = self.augment(canvases, draws), None, None
+        windows, partners, share = self.augment(canvases, plan), None, None
         if self.augment.mixes:
-            windows, share = self.augment.mix(windows, draws)
+            windows, share = self.augment.mix(windows, plan)
             labels, partners = labels[:-1], labels[1:]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
             logits, _ = self._model(windows)

@@ -52,7 +52,7 @@ def of(text: str, spec: PixelSpec) -> Augmentation:
 def augmented(canvases: NDArray[np.uint8], spec: PixelSpec, draw: tuple[float, float, float]) -> NDArray[np.float32]:
     """Windows of canvases that all have the same draws: of the angle, at most 180 degrees, and of both flips."""
     augmentation = of("rotation(180), hflip, vflip", spec)
-    windows: Tensor = augmentation(torch.tensor(canvases), torch.tensor([draw] * len(canvases)))
+    windows: Tensor = augmentation(torch.tensor(canvases), augmentation.plan(torch.tensor([draw] * len(canvases))))
     assert windows.dtype == torch.float32
     return windows.numpy()
 
@@ -64,7 +64,7 @@ def test_without_geometry_and_colour_it_is_the_evaluation_window_bit_for_bit(
 ) -> None:
     spec, canvases = spec_of(canvas, window), noise(3, *canvas)
     augmentation = of(text, spec)
-    windows = augmentation(torch.tensor(canvases), augmentation.draws(3, seed=0, epoch=1))
+    windows = augmentation(torch.tensor(canvases), augmentation.plan(augmentation.draws(3, seed=0, epoch=1)))
     assert windows.dtype == torch.float32
     np.testing.assert_array_equal(windows, centre_window(canvases, spec))
 
@@ -86,7 +86,7 @@ def test_with_neutral_draws_it_is_the_evaluation_window(
 ) -> None:
     spec, canvases = spec_of(canvas, window), noise(3, *canvas)
     augmentation = of(text, spec)
-    windows = augmentation(torch.tensor(canvases), torch.full((3, augmentation.columns), 0.5))
+    windows = augmentation(torch.tensor(canvases), augmentation.plan(torch.full((3, augmentation.columns), 0.5)))
     assert windows.shape == (3, *window, 3)
     np.testing.assert_allclose(windows, centre_window(canvases, spec), rtol=0, atol=ROUNDING)
 
@@ -165,9 +165,10 @@ def test_the_largest_angle_is_the_one_that_was_asked_for() -> None:
     spec = spec_of((48, 48), (32, 32))
     canvases = torch.tensor(smooth(48, 48)[None])
     for draw, degrees in ((1.0, 20), (0.0, -20)):
-        narrow = of("rotation(20)", spec)(canvases, torch.tensor([[draw]]))
-        wide = of("rotation(180)", spec)(canvases, torch.tensor([[0.5 + degrees / 360]]))
-        torch.testing.assert_close(narrow, wide, rtol=0, atol=ROUNDING)
+        narrow, wide = of("rotation(20)", spec), of("rotation(180)", spec)
+        seen = narrow(canvases, narrow.plan(torch.tensor([[draw]])))
+        expected = wide(canvases, wide.plan(torch.tensor([[0.5 + degrees / 360]])))
+        torch.testing.assert_close(seen, expected, rtol=0, atol=ROUNDING)
 
 
 EVERYTHING = (
@@ -180,13 +181,13 @@ EVERYTHING = (
 def test_a_samples_result_does_not_depend_on_its_batch() -> None:
     augmentation = of(EVERYTHING, spec_of((37, 37), (32, 32)))
     canvases, draws = torch.tensor(noise(9, 37, 37)), augmentation.draws(9, seed=0, epoch=1)
-    together = augmentation(canvases, draws)
+    together = augmentation(canvases, augmentation.plan(draws))
     order = torch.tensor([4, 1])
-    assert torch.equal(augmentation(canvases[order], draws[order]), together[order])
-    assert torch.equal(augmentation(canvases[2:3], draws[2:3]), together[2:3])
-    mixed, shares = augmentation.mix(together, draws)
+    assert torch.equal(augmentation(canvases[order], augmentation.plan(draws[order])), together[order])
+    assert torch.equal(augmentation(canvases[2:3], augmentation.plan(draws[2:3])), together[2:3])
+    mixed, shares = augmentation.mix(together, augmentation.plan(draws))
     assert mixed.shape == (8, 32, 32, 3)
-    some, its = augmentation.mix(together[3:5], draws[3:5])
+    some, its = augmentation.mix(together[3:5], augmentation.plan(draws[3:5]))
     assert torch.equal(some[0], mixed[3])
     assert its[0] == shares[3]
 
@@ -247,7 +248,9 @@ QUARTERS = np.array([[[10, 0, 0], [20, 0, 0]], [[30, 0, 0], [40, 0, 0]]], dtype=
 )
 def test_steps_are_taken_as_often_as_the_text_says(text: str, expected: list[float]) -> None:
     augmentation = of(text, spec_of((2, 2), (2, 2)))
-    windows = augmentation(torch.tensor(np.stack([QUARTERS] * 4000)), augmentation.draws(4000, seed=0, epoch=1))
+    windows = augmentation(
+        torch.tensor(np.stack([QUARTERS] * 4000)), augmentation.plan(augmentation.draws(4000, seed=0, epoch=1))
+    )
     red, green = windows[:, 0, 0, 0].numpy(), windows[:, 0, 0, 1].numpy()
     grey = green > 1
     corner = np.round(np.where(grey, red / 0.299, red))
@@ -262,12 +265,12 @@ def test_one_step_in_one_of_is_taken_and_no_other() -> None:
     augmentation = of(f"one_of({', '.join(choices)})", spec)
     draws = augmentation.draws(60, seed=0, epoch=1)
     canvases = torch.tensor(np.stack([smooth(24, 24)] * 60))
-    windows, first = augmentation(canvases, draws), 1
+    windows, first = augmentation(canvases, augmentation.plan(draws)), 1
     for number, text in enumerate(choices):
         alone = of(text, spec)
         rows = (draws[:, 0] * len(choices)).floor() == number
         assert 3 < rows.sum() < 30
-        expected = alone(canvases[rows], draws[rows, first : first + alone.columns])
+        expected = alone(canvases[rows], alone.plan(draws[rows, first : first + alone.columns]))
         torch.testing.assert_close(windows[rows], expected, rtol=0, atol=ROUNDING)
         first += alone.columns
 
@@ -287,8 +290,8 @@ def test_a_random_order_is_every_order_equally_often_each_the_steps_one_after_an
         assert abs(len(rows) - 200) < 5 * (1200 / 6 * 5 / 6) ** 0.5
         written = of(", ".join(texts[number] for number in order), spec)
         its = torch.cat([draws[rows[:2], starts[number] : starts[number + 1]] for number in order], dim=1)
-        seen = augmentation(canvases, draws[rows[:2]])
-        torch.testing.assert_close(seen, written(canvases, its), rtol=0, atol=ROUNDING)
+        seen = augmentation(canvases, augmentation.plan(draws[rows[:2]]))
+        torch.testing.assert_close(seen, written(canvases, written.plan(its)), rtol=0, atol=ROUNDING)
 
 
 def test_a_random_order_of_several_groups_is_geometry_then_colour_then_erasing() -> None:
@@ -297,8 +300,8 @@ def test_a_random_order_of_several_groups_is_geometry_then_colour_then_erasing()
     draws = augmentation.draws(20, seed=0, epoch=1)
     canvases = torch.tensor(np.stack([smooth(48, 48)] * 20))
     in_order = of("rotation(90), brightness(0.5), erasing(0.2, fill=200)", spec)
-    expected = in_order(canvases, draws[:, [8, 7, 3, 4, 5, 6]])
-    torch.testing.assert_close(augmentation(canvases, draws), expected, rtol=0, atol=ROUNDING)
+    expected = in_order(canvases, in_order.plan(draws[:, [8, 7, 3, 4, 5, 6]]))
+    torch.testing.assert_close(augmentation(canvases, augmentation.plan(draws)), expected, rtol=0, atol=ROUNDING)
     assert ((expected == 200).float().mean(dim=(1, 2, 3)) > 0.18).all()
 
 
@@ -308,7 +311,7 @@ def test_jitter_is_torchvisions_steps_in_each_samples_order() -> None:
     augmentation = of("jitter(0.2, 0.3, 0.4)", spec)
     draws = augmentation.draws(12, seed=0, epoch=1)
     steps = (functional.adjust_brightness, functional.adjust_contrast, functional.adjust_saturation)
-    for row, window in zip(draws, augmentation(canvases, draws), strict=True):
+    for row, window in zip(draws, augmentation(canvases, augmentation.plan(draws)), strict=True):
         image = canvases[0, 4:36, 4:36].permute(2, 0, 1) / 255
         for number in row[:3].argsort().tolist():
             image = steps[number](image, 1 + (row[3 + number].item() * 2 - 1) * (0.2, 0.3, 0.4)[number])
@@ -317,14 +320,14 @@ def test_jitter_is_torchvisions_steps_in_each_samples_order() -> None:
 
 def test_later_erasings_lie_on_top() -> None:
     augmentation = of("erasing(1, 1, 1, 7), erasing(1, 1, 1, 9)", spec_of((8, 8), (8, 8)))
-    assert (augmentation(torch.tensor(noise(2, 8, 8)), augmentation.draws(2, 0, 1)) == 9).all()
+    assert (augmentation(torch.tensor(noise(2, 8, 8)), augmentation.plan(augmentation.draws(2, 0, 1))) == 9).all()
 
 
 def test_mixup_blends_each_sample_with_the_next_by_its_own_share() -> None:
     augmentation = of("mixup(0.4)", spec_of((8, 8), (8, 8)))
     assert augmentation.mixes
     windows, draws = torch.tensor(noise(6, 8, 8)).float(), augmentation.draws(6, seed=0, epoch=1)
-    mixed, shares = augmentation.mix(windows, draws)
+    mixed, shares = augmentation.mix(windows, augmentation.plan(draws))
     torch.testing.assert_close(shares, draws[:5, 0])
     for i, share in enumerate(shares.tolist()):
         expected = share * windows[i] + (1 - share) * windows[i + 1]
@@ -335,7 +338,7 @@ def test_cutmixs_share_is_that_of_the_pixels_that_are_the_samples_own() -> None:
     augmentation = of("cutmix(1)", spec_of((9, 11), (9, 11)))
     draws = augmentation.draws(200, seed=0, epoch=1)
     levels = torch.arange(200.0)[:, None, None, None].expand(-1, 9, 11, 3)
-    mixed, shares = augmentation.mix(levels, draws)
+    mixed, shares = augmentation.mix(levels, augmentation.plan(draws))
     own = (mixed == levels[:-1]).all(dim=-1)
     assert (own | (mixed == levels[1:]).all(dim=-1)).all()
     torch.testing.assert_close(shares, own.float().mean(dim=(1, 2)))
@@ -346,7 +349,7 @@ def test_cutmixs_share_is_that_of_the_pixels_that_are_the_samples_own() -> None:
 def test_each_mixing_of_one_of_is_taken_as_often_and_at_a_probability_the_others_are_left_alone() -> None:
     augmentation = of("one_of(mixup(1), cutmix(1)) @ 0.5", spec_of((12, 12), (12, 12)))
     levels = (torch.arange(1000.0) % 2)[:, None, None, None].expand(-1, 12, 12, 3)
-    mixed, shares = augmentation.mix(levels, augmentation.draws(1000, seed=0, epoch=1))
+    mixed, shares = augmentation.mix(levels, augmentation.plan(augmentation.draws(1000, seed=0, epoch=1)))
     whole = (mixed == levels[:-1]).all(dim=-1).all(dim=-1).all(dim=-1)
     blended = ((mixed > 0) & (mixed < 1)).all(dim=-1).all(dim=-1).all(dim=-1)
     assert abs(blended.float().mean() - 0.25) < 0.07
@@ -359,7 +362,7 @@ def test_without_mixing_every_sample_keeps_its_own() -> None:
     augmentation = of("hflip", spec_of((8, 8), (8, 8)))
     assert not augmentation.mixes
     windows = torch.tensor(noise(3, 8, 8)).float()
-    mixed, shares = augmentation.mix(windows, augmentation.draws(3, seed=0, epoch=1))
+    mixed, shares = augmentation.mix(windows, augmentation.plan(augmentation.draws(3, seed=0, epoch=1)))
     assert torch.equal(mixed, windows[:2])
     assert shares.tolist() == [1, 1]
 
@@ -373,14 +376,27 @@ def test_on_a_gpu_it_waits_for_nothing_and_gives_what_the_cpu_gives() -> None:
     augmentation = Augmentation(parse_steps([EVERYTHING]), spec_of((37, 37), (32, 32)), torch.device("cuda"))
     torch.cuda.set_sync_debug_mode("error")
     try:
-        windows = augmentation(there, its)
-        mixed, shares = augmentation.mix(windows, its)
+        windows = augmentation(there, augmentation.plan(its))
+        mixed, shares = augmentation.mix(windows, augmentation.plan(its))
     finally:
         torch.cuda.set_sync_debug_mode("default")
     augmentation = of(EVERYTHING, spec_of((37, 37), (32, 32)))
-    expected = augmentation(canvases, draws)
+    expected = augmentation(canvases, augmentation.plan(draws))
     # noise is steep: the last bit of a place counts, and may decide over the edge of a rectangle
     assert ((windows.cpu() - expected).abs() > 0.1).float().mean() < 0.01
-    same, of_same = augmentation.mix(expected, draws)
+    same, of_same = augmentation.mix(expected, augmentation.plan(draws))
     assert ((mixed.cpu() - same).abs() > 0.1).float().mean() < 0.01
     torch.testing.assert_close(shares.cpu(), of_same)
+
+
+def test_a_part_of_a_plan_is_the_plan_of_that_part() -> None:
+    augmentation = of(EVERYTHING, spec_of((37, 37), (32, 32)))
+    canvases, draws = torch.tensor(noise(9, 37, 37)), augmentation.draws(9, seed=0, epoch=1)
+    whole = augmentation.plan(draws)
+    part, alone = whole.rows(3, 6), augmentation.plan(draws[3:6])
+    assert torch.equal(augmentation(canvases[3:6], part), augmentation(canvases[3:6], alone))
+    windows = augmentation(canvases, whole)
+    for seen, expected in zip(augmentation.mix(windows[3:6], part), augmentation.mix(windows[3:6], alone), strict=True):
+        assert torch.equal(seen, expected)
+    assert part.grids is not None
+    assert part.grids.untyped_storage().data_ptr() == whole.grids.untyped_storage().data_ptr()  # type: ignore[union-attr]

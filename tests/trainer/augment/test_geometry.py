@@ -7,7 +7,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode, functional
 
 from infer.images.preprocess import PixelSpec
-from trainer.augment.geometry import inverse_map, resample
+from trainer.augment.geometry import inverse_map, resample, window_grids, window_positions
 from trainer.augment.parse import parse_steps, reach
 from trainer.augment.steps import Affine, Crop, Geometry, HFlip, ResizedCrop, Rotation, VFlip
 
@@ -27,7 +27,11 @@ def smooth(height: int, width: int) -> NDArray[np.uint8]:
 def moved(image: NDArray[np.uint8], step: Geometry, draws: Tensor, spec: PixelSpec) -> Tensor:
     """[n, 3, H, W] of one canvas."""
     canvases = torch.tensor(image).expand(len(draws), -1, -1, -1)
-    return resample(canvases, inverse_map(step, draws, spec), spec)
+    return sampled(canvases, inverse_map(step, draws, spec), spec)
+
+
+def sampled(canvases: Tensor, maps: Tensor, spec: PixelSpec) -> Tensor:
+    return resample(canvases, window_grids(maps, spec), window_positions(spec, None))
 
 
 def planes_of(image: NDArray[np.uint8]) -> Tensor:
@@ -177,6 +181,6 @@ def test_one_step_after_another_is_the_product_in_that_order() -> None:
     image, spec = smooth(80, 80), spec_of((80, 80), (80, 80))
     turn = inverse_map(Rotation(40), torch.tensor([[1.0]]), spec)
     shift = inverse_map(Affine(translate=0.25), torch.tensor([[0.5, 1.0, 0.5, 0.5, 0.5]]), spec)
-    seen = resample(torch.tensor(image)[None], turn @ shift, spec)[0]
+    seen = sampled(torch.tensor(image)[None], turn @ shift, spec)[0]
     turned = functional.rotate(planes_of(image), 40, InterpolationMode.BILINEAR)
     torch.testing.assert_close(seen[:, 25:55, 40:55], turned[:, 25:55, 20:35], rtol=0, atol=EXACT)
