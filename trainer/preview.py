@@ -22,8 +22,8 @@ from trainer.augment.colour import LUMA
 from trainer.config import ResolvedConfig, TrainConfig
 from trainer.data.load import read_data
 from trainer.data.pixel_spec import pixel_spec
-from trainer.run.loop import centre_window_of
 from trainer.run.setup import stage_spec
+from trainer.run.validation import centre_window_of
 
 GAP, HEAD = 6, 22
 """Pixels between pictures, and for a line of text above them."""

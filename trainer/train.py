@@ -23,9 +23,10 @@ from trainer.data.load import load_data, read_data
 from trainer.model.network import PixelNet, build_network
 from trainer.run.compile import CompilingRunner
 from trainer.run.distributed import ProcessGroup, check_processes, process_group
+from trainer.run.epoch_metrics import monitored_metric
 from trainer.run.loop import Trainer
 from trainer.run.progress import Progress
-from trainer.run.run_folder import RunFolder, TrainResult, monitored_metric, new_run
+from trainer.run.run_folder import RunFolder, TrainResult, new_run
 from trainer.run.same_data import require_same_data
 from trainer.run.setup import load_start_weights, make_card, pick_device, stage_spec
 from trainer.run.snapshot import Snapshot, load_snapshot
@@ -129,7 +130,7 @@ class _Run:
             self._say_stage(index)
             self._say_left_out(trainer)
         if self.device.type == "cuda":
-            dtype = "bfloat16" if trainer.mixed else "float32, since this GPU has no bfloat16"
+            dtype = trainer.arithmetic + ("" if trainer.mixed else ", since this GPU has no bfloat16")
             source = "kept on the GPU" if trainer.loader.resident else "streamed from the cache, since they do not fit"
             self.screen.say(f"training in {dtype}; images are {source}")
         return trainer, card
@@ -146,9 +147,12 @@ class _Run:
                     break
                 self.progress = Progress(folder, trainer, bar, self.screen)
                 epoch = runner.run(trainer, folder.epochs + 1, end, self.progress)
-                self.progress = None
+                progress, self.progress = self.progress, None
                 self.screen.say(folder.add(epoch, trainer, card, index))
+                progress.correct_estimate(epoch.seconds)
                 log.add(folder.last_row)
+        if line := folder.settle_best(trainer, index):
+            self.screen.say(line)
 
     def _network(self, card: ModelCard, before: PixelNet | None, resumed: bool) -> PixelNet:
         """The network that a stage starts with; where it is resumed, the snapshot's weights will replace these."""

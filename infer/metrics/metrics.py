@@ -1,7 +1,7 @@
 """Measure predictions: every metric of a report with its 95% interval."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,6 +108,23 @@ def measure(result: EvaluationResult, resamples: int = RESAMPLES) -> Metrics:
         confusion=confusion,
         notes=(*result.notes, *caveats(result)),
     )
+
+
+def metric_values(result: EvaluationResult, keys: Collection[str]) -> dict[str, float | None]:
+    """Some metrics of a result with n > 0 images, without intervals, as `measure` has them; None: undefined.
+
+    Returns:
+        By name: the key, or `recall 1` for class 1.
+    """
+    sample = Sample(result.probabilities, result.truth)
+    metrics = [metric for metric in kinds.METRICS if metric.key in keys]
+    values = point_values(metrics, sample)
+    units = np.arange(len(sample.truth))
+    for metric in metrics:
+        if isinstance(share := metric.computation, Share):
+            names = enumerate(metric.names(sample.classes))
+            values |= {name: _share(*share.masks(sample, k), units, False).value for k, name in names}
+    return values
 
 
 def _share(hits: NDArray[np.bool_], among: NDArray[np.bool_], units: Units, interval: bool) -> Estimate:

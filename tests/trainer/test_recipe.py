@@ -25,7 +25,8 @@ from trainer.config import TrainConfig
 from trainer.data.synthetic import draw_cell, make_set
 from trainer.model.architectures import ARCHITECTURES
 from trainer.recipe import DEFAULT, FOLDER, apply_recipe, load_recipe, recipe_names
-from trainer.run.loop import EpochResult, OnStep, Trainer
+from trainer.run.epoch import EpochResult, OnStep
+from trainer.run.loop import Trainer
 from trainer.train import train
 
 REPORTS = (
@@ -442,7 +443,13 @@ def test_stages_go_on_from_the_weights_they_name_and_the_card_is_the_best_epochs
     """The metric is dictated, so that the best epoch of the first stage is not its last."""
     after, at_start = watched(monkeypatch)
     remaining = iter(scores)
-    monkeypatch.setattr(trainer.run.run_folder, "monitored_metric", lambda name, table: lambda metrics: next(remaining))
+    values = trainer.run.run_folder.epoch_values
+    dictated = {"accuracy": lambda: next(remaining)}
+    monkeypatch.setattr(
+        trainer.run.run_folder,
+        "epoch_values",
+        lambda *result: {**values(*result), **{name: value() for name, value in dictated.items()}},
+    )
     recipe = load_recipe(written(tmp_path / "staged.toml", STAGED.format(start=start)))
     given = {"data": str(path_csv), "device": "cpu", "workers": 1, "out": str(tmp_path / "runs")}
     run = train(apply_recipe("resnet18", recipe, given), quiet).run

@@ -36,6 +36,8 @@ from trainer.augment.steps import (
     Step,
 )
 
+PLANNED = 65_536
+"""Samples that are planned at once: each takes up to a kilobyte."""
 STREAM = 0x617567
 """Separates these random numbers from others of the same seed and epoch, such as the order of the images."""
 
@@ -109,6 +111,16 @@ class Augmentation:
         erased = [covered_area(step, _columns(leaf, draws), _mask(leaf, draws), window) for leaf, step in self._erasing]
         mixed = [mixed_share(step, _columns(leaf, draws), _mask(leaf, draws), window) for leaf, step in self._mixing]
         return Plan(grids, colours, tuple(erased), tuple(mixed))
+
+    def plans(self, draws: Tensor, starts: Sequence[int], size: int) -> Iterator[Plan]:
+        """The plans of `size` samples each from these rows of draws on, planned for about PLANNED samples at once."""
+        stride = starts[1] - starts[0] if len(starts) > 1 else size
+        block = max(1, PLANNED // stride)
+        for first in range(0, len(starts), block):
+            chunk = starts[first : first + block]
+            plan = self.plan(draws[chunk[0] : chunk[-1] + size])
+            for start in chunk:
+                yield plan.rows(start - chunk[0], start - chunk[0] + size)
 
     def __call__(self, canvases_nhwc: Tensor, plan: Plan) -> Tensor:
         """uint8 canvases [n, canvas H, canvas W, 3] and a plan of n samples -> windows, float32 [n, H, W, 3], 0 to 255.

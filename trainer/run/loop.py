@@ -4,8 +4,8 @@ import contextlib
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch.nn import functional
 from infer.core.arrays import Floats
 from infer.core.errors import TrainingError
 from infer.dataset.table import TRAIN, VALID
-from infer.images.preprocess import PixelSpec, centre_window
+from infer.images.preprocess import PixelSpec
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.plan import Plan
 from trainer.config import ResolvedConfig
@@ -28,41 +28,19 @@ from trainer.optim.loss import Loss, class_weights
 from trainer.optim.optimizer import build_optimizer
 from trainer.optim.schedule import Plateau, rate_factor
 from trainer.run.distributed import ProcessGroup, without_gradient_sync
+from trainer.run.epoch import EpochResult, OnStep
 from trainer.run.meter import Meter
 from trainer.run.snapshot import EmaState, TrainerState, cpu_copy
-
-PLANNED = 65_536
-"""Samples whose augmentation is planned at once: each takes up to a kilobyte."""
-
-OnStep = Callable[[int, float, float], None]
-"""Called now and then during an epoch with the images so far, their mean loss, and images per second."""
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """The figures of one epoch."""
-
-    number: int
-    """Counted from 1."""
-    learning_rate: float
-    """At the start of the epoch."""
-    train_loss: float
-    train_accuracy: float
-    """On augmented images, measured while the network was learning. For a mixed image, its own label counts."""
-    valid_loss: float
-    probabilities: Floats
-    """float32 [validation images, K]."""
-    seconds: float
-    images_per_second: float
-    """Of training, without validation."""
+from trainer.run.validation import computes_exactly, validation_logits
 
 
 class Trainer:
     """Trains one stage of a run: a network, its data, optimizer and schedule, on one device.
 
     Attributes: mixed (bool), whether training computes in bfloat16: on GPUs that do so in hardware, Ampere and later;
-    validated (PixelNet), the network that is validated and saved: that of the EMA where there is one; steps (int), the
-    number of optimizer steps per epoch; rate_at_step, the learning rate by the step of this stage, counted from 0.
+    exact (bool), whether training computes as the exported file does; validated (PixelNet), the network that is
+    validated and saved: that of the EMA where there is one; steps (int), the number of optimizer steps per epoch;
+    rate_at_step, the learning rate by the step of this stage, counted from 0.
     """
 
     def __init__(
@@ -94,6 +72,7 @@ class Trainer:
             convert = torch.nn.SyncBatchNorm.convert_sync_batchnorm
             self.network = convert(self.network)  # type: ignore[no-untyped-call]
         self.mixed = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        self.exact = computes_exactly(device, self.mixed)
         self.augment = Augmentation(settings.augment_steps, spec, device)
         self.loader = open_loader(canvases.pixels_nhwc, device)
         self.steps = len(self.train_rows) // settings.batch_size
@@ -110,6 +89,11 @@ class Trainer:
         self._forward: Callable[[Tensor, Plan, Tensor], tuple[Tensor, Tensor]] = self._loss_and_correct
         self._frozen = False
         self._model = self.group.data_parallel(self.network, self.device)
+
+    @property
+    def arithmetic(self) -> str:
+        """In which training computes, for people."""
+        return "bfloat16" if self.mixed else "float32" if self.exact else "float32 with TF32"
 
     def run_epoch(self, number: int, on_step: OnStep) -> EpochResult:
         """Train one epoch and validate.
@@ -176,7 +160,7 @@ class Trainer:
         self._set_train_mode()
         meter = Meter(self.device)
         step = (number - self.first_epoch) * self.steps
-        plans = self._plans(draws, starts, part_size + extra)
+        plans = self.augment.plans(draws, starts, part_size + extra)
         for index, canvases, plan in zip(parts, self.loader.batches(rows), plans, strict=True):
             part_labels = labels[starts[index] : starts[index] + part_size + extra]
             is_last = (index + 1) % settings.accumulate == 0
@@ -194,15 +178,6 @@ class Trainer:
         totals = group.all_reduce(meter.totals) / (self.steps * settings.batch_size)
         mean_loss, accuracy = totals.tolist()
         return mean_loss, accuracy
-
-    def _plans(self, draws: Tensor, starts: Sequence[int], size: int) -> Iterator[Plan]:
-        """The augmentation of each part of `size` samples, planned for about PLANNED samples at once."""
-        block = max(1, PLANNED // (size * self.group.world_size))
-        for first in range(0, len(starts), block):
-            chunk = starts[first : first + block]
-            plan = self.augment.plan(draws[chunk[0] : chunk[-1] + size])
-            for start in chunk:
-                yield plan.rows(start - chunk[0], start - chunk[0] + size)
 
     def _loss_and_correct(self, canvases: Tensor, plan: Plan, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The loss, [], and the number of correct predictions, [], of a part.
@@ -237,17 +212,25 @@ class Trainer:
             group["lr"] = rate
         return rate
 
-    @torch.inference_mode()
-    def _validate(self) -> tuple[Floats, float]:
-        """Probabilities of the validation images, float32 [n, K], and their mean loss, from the evaluation views."""
-        self.validated.eval()
+    def validate_exactly(self, weights: Mapping[str, Tensor]) -> tuple[Floats, float]:
+        """Probabilities, float32 [n, K], and mean loss of the validation images, as a file exported of `weights`."""
+        current = cpu_copy(self.validated.backbone.state_dict())
+        self.validated.backbone.load_state_dict(weights)
+        try:
+            return self._validate(exact=True)
+        finally:
+            self.validated.backbone.load_state_dict(current)
+
+    def _validate(self, exact: bool = False) -> tuple[Floats, float]:
+        """Probabilities of the validation images, float32 [n, K], and their mean loss, from the evaluation views.
+
+        `exact`: in float32, as the exported file computes; otherwise as training computes.
+        """
         rows = self.group.shard(self.valid_rows)
         size = self.settings.batch_size // (self.settings.accumulate * self.group.world_size)  # fits into memory
         batches = self.loader.batches([rows[start : start + size] for start in range(0, len(rows), size)])
-        logits = [torch.zeros(0, self.validated.backbone.head.out_features, device=self.device)]
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # in float32, as the exported file computes
-            logits += [self.validated(centre_window_of(batch, self.spec))[0] for batch in batches]
-        all_logits = self.group.all_gather(torch.cat(logits)).float().cpu()
+        logits = validation_logits(self.validated, batches, self.spec, self.device, self.mixed, exact)
+        all_logits = self.group.all_gather(logits).cpu()
         labels = torch.from_numpy(self._labels_on_host[self.valid_rows])
         return torch.softmax(all_logits, 1).numpy(), functional.cross_entropy(all_logits, labels).item()
 
@@ -265,8 +248,3 @@ class Trainer:
         if self._frozen:
             self.network.eval()  # keeps the statistics of batch normalisation too
             self.network.backbone.head.train()
-
-
-def centre_window_of(canvases_nhwc: Tensor, spec: PixelSpec) -> Tensor:
-    """The evaluation view of uint8 canvases on any device."""
-    return centre_window(canvases_nhwc, spec)  # type: ignore[arg-type, return-value]  # it slices tensors like arrays

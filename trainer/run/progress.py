@@ -7,6 +7,10 @@ from trainer.run.run_folder import RunFolder
 
 EARLY = 3.0
 """Seconds of training before the duration is estimated."""
+WRONG = 0.2
+"""An estimate that was off by this share is corrected,"""
+WORTH_SAYING = 60.0
+"""where at least these seconds remain."""
 
 
 class Progress:
@@ -21,6 +25,8 @@ class Progress:
         self._images_so_far = 0
         self._first: tuple[int, float] | None = None
         """Images and seconds at the first call."""
+        self._expected: float | None = None
+        """Seconds that an epoch was said to take."""
 
     def __call__(self, images: int, loss: float, rate: float) -> None:
         """Show that `images` of the epoch are trained, their mean loss, and the images per second."""
@@ -44,8 +50,19 @@ class Progress:
         rate = (images - start) / (seconds - before)
         images_per_epoch = self._images + len(trainer.valid_rows) / 3  # the forward pass is a third of a training step
         epochs = trainer.settings.epochs
-        total = duration(epochs * images_per_epoch / rate)
+        self._expected = images_per_epoch / rate
+        total = duration(epochs * self._expected)
         self._screen.say(f"{trainer.device.type}, {rate:.0f} images/s: about {total} for {epochs} epochs")
+
+    def correct_estimate(self, seconds: float) -> None:
+        """Say how long the rest of the stage will take, where its first epoch took longer or shorter than expected.
+
+        Args:
+            seconds: that the epoch took with its validation, as measured.
+        """
+        remaining = seconds * (self._trainer.settings.epochs - 1)
+        if self._expected and abs(seconds / self._expected - 1) > WRONG and remaining >= WORTH_SAYING:
+            self._screen.say(f"an epoch took {duration(seconds)} with validation: about {duration(remaining)} remain")
 
     def stopped_text(self) -> str:
         """Where the run stopped, and what resuming repeats."""

@@ -1,7 +1,6 @@
 """The folder of a run. Each epoch writes the history, the best weights so far, and all that resuming needs."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
@@ -14,22 +13,29 @@ from rich.console import Console
 from infer.config import ReportConfig
 from infer.core.console import Screen
 from infer.core.csv_files import csv_text
-from infer.core.errors import ConfigError
 from infer.core.files import cannot_write, expand_home, make_folder, write_bytes, write_text
-from infer.core.text import duration, listed
 from infer.dataset.source import resolve_options
 from infer.dataset.table import VALID, Table
-from infer.metrics.metrics import Estimate, Metrics, measure
+from infer.metrics.metrics import Metrics, measure
 from infer.metrics.result import EvaluationResult
-from infer.model.card import ModelCard, class_index
+from infer.model.card import ModelCard
 from infer.model.runs import CHECKPOINT, DATA, HISTORY, RECIPE
 from infer.reports.provenance import Origin
 from infer.reports.report import save_report
 from infer.reports.thumbnails import make_gallery
 from infer.reports.training_history import curves_png, read_run
-from trainer.config import ResolvedConfig, TrainConfig
+from trainer.config import TrainConfig
 from trainer.model.checkpoint import save_state
-from trainer.run.loop import EpochResult, Trainer
+from trainer.run.epoch import EpochResult
+from trainer.run.epoch_metrics import (
+    COMPUTED_IN,
+    epoch_line,
+    epoch_values,
+    history_row,
+    monitored_metric,
+    with_validation,
+)
+from trainer.run.loop import Trainer
 from trainer.run.snapshot import Best, HistoryRow, Snapshot, cpu_copy, save_snapshot
 
 WRITING_SHARE = 20
@@ -58,7 +64,7 @@ class RunFolder:
         """Raises ConfigError where the class to monitor is not in the table."""
         self.path, self.waiting = path, 0
         self.best: Best | None = None
-        self._metric = monitored_metric(config.monitor, table)
+        self._monitored = monitored_metric(config.monitor, table)
         self._monitor, self._writes = config.monitor, writes
         self._table = table.split(VALID)
         self._rows: list[HistoryRow] = []
@@ -84,18 +90,18 @@ class RunFolder:
     def add(self, epoch: EpochResult, trainer: Trainer, card: ModelCard, stage: int = 0) -> str:
         """Add a finished epoch, write what is due, and return the line to print. Raises OutputError."""
         title = f"validation split of {self._table.name}, {card.architecture}, best epoch {epoch.number}"
-        result = self._result(title, card, epoch.probabilities)
-        metrics = measure(result, resamples=0)
-        score = (self._metric(metrics), -epoch.valid_loss)
+        values = epoch_values(self._result(title, card, epoch.probabilities), self._monitored)
+        score = (values[self._monitored], -epoch.valid_loss)
         best = self.best
         waiting = 0 if best is None or score[0] > best.score[0] else self.waiting + 1
         if best is None or score > best.score:
-            card = replace(card, provenance={**card.provenance, "validation": _validation(epoch, metrics)})
+            computed_in = {} if trainer.exact else {COMPUTED_IN: trainer.arithmetic}
+            card = with_validation(card, epoch.number, len(self._table), values, computed_in)
             weights = cpu_copy(trainer.validated.backbone.state_dict())
             best = Best(score, title, card, weights, torch.from_numpy(epoch.probabilities))
         improved = best is not self.best
         trainer.plateau.update(score[0], trainer.settings)
-        rows = [*self._rows, {**_history_row(epoch, metrics, score[0], improved), "stage": stage + 1}]
+        rows = [*self._rows, {**history_row(epoch, values, score[0], improved), "stage": stage + 1}]
         # copied now, since it may be written in the middle of the next epoch
         snapshot = Snapshot(stage, trainer.first_epoch, trainer.state(), rows, waiting, best) if self._writes else None
         # all at once, so that an interruption finds either this epoch or the one before
@@ -104,7 +110,30 @@ class RunFolder:
             self.flush()
         else:
             self._write_history()
-        return _epoch_line(epoch, metrics, trainer.settings, score[0], improved)
+        return epoch_line(epoch, values, trainer.settings, score[0], improved)
+
+    def settle_best(self, trainer: Trainer, stage: int) -> str:
+        """Validate the stage's best epoch again as its exported file computes, where training computes otherwise.
+
+        Returns the line to print, or "". Raises OutputError.
+        """
+        best = self.best
+        if best is None or COMPUTED_IN not in (earlier := best.card.provenance["validation"]):
+            return ""
+        if earlier["epoch"] < trainer.first_epoch:
+            return ""
+        probabilities, _ = trainer.validate_exactly(best.weights)
+        values = epoch_values(self._result(best.title, best.card, probabilities), self._monitored)
+        card = with_validation(best.card, earlier["epoch"], len(self._table), values, {})
+        self.best = replace(best, card=card, probabilities=torch.from_numpy(probabilities))
+        if self._writes:
+            state = trainer.state()
+            self._unwritten = Snapshot(stage, trainer.first_epoch, state, self._rows, self.waiting, self.best)
+            self.flush()
+        return (
+            f"best epoch {earlier['epoch']}, validated in float32 as its exported file computes: accuracy "
+            f"{values['accuracy']:.2%} ({earlier['accuracy']:.2%} in {earlier[COMPUTED_IN]})"
+        )
 
     def flush(self) -> None:
         """Write the snapshot of the last finished epoch and the best weights, unless written. Raises OutputError."""
@@ -138,7 +167,10 @@ class RunFolder:
             raise ValueError("no epoch is finished")
         result = self._result(self.best.title, self.best.card, self.best.probabilities.numpy())
         chosen = f"the best epoch was chosen on these very images, by {self._monitor}"
-        result = replace(result, notes=(f"{chosen}, so all figures are better than on new ones",))
+        notes = [f"{chosen}, so all figures are better than on new ones"]
+        if computed_in := self.best.card.provenance["validation"].get(COMPUTED_IN):
+            notes.append(f"validated in {computed_in}, as in training; the exported file computes in float32")
+        result = replace(result, notes=tuple(notes))
         if not self._writes:
             return TrainResult(self.path, result, measure(result, resamples=0))
         self.flush()
@@ -171,19 +203,6 @@ class RunFolder:
         )
 
 
-def monitored_metric(name: str, table: Table) -> Callable[[Metrics], float]:
-    """The function that reads the monitored metric. Raises ConfigError for an unknown class, or one without images."""
-    if not name.startswith("recall:"):
-        fields = {"accuracy": "accuracy", "balanced-accuracy": "balanced_accuracy", "f1": "macro_f1"}
-        return lambda metrics: _value(metrics[fields[name]])
-    indices, class_name = class_index(table.classes), name.removeprefix("recall:")
-    if class_name not in indices:
-        raise ConfigError(f"--monitor {name}: the classes are {listed([str(item) for item in table.classes])}")
-    if VALID in table.splits and not table.counts(VALID)[indices[class_name]]:
-        raise ConfigError(f"--monitor {name}: no validation image is of that class; monitor another metric")
-    return lambda metrics: _value(metrics.per_class[indices[class_name]]["recall"])
-
-
 def new_run(runs: Path, architecture: str, now: datetime) -> Path:
     """Create `runs`/ARCH-YYYYMMDD-HHMMSS; a second run in the same second gets -2, and so on. Raises OutputError."""
     make_folder(runs)
@@ -198,46 +217,3 @@ def new_run(runs: Path, architecture: str, now: datetime) -> Path:
         except OSError as error:
             raise cannot_write(run, error) from error
     raise AssertionError("count() does not end")
-
-
-def _value(estimate: Estimate) -> float:
-    """The value of a metric that is defined wherever there are validation images."""
-    return float("nan") if estimate.value is None else estimate.value
-
-
-def _validation(epoch: EpochResult, metrics: Metrics) -> dict[str, float | int]:
-    return {
-        "epoch": epoch.number,
-        "images": metrics.images,
-        "accuracy": _value(metrics["accuracy"]),
-        "balanced_accuracy": _value(metrics["balanced_accuracy"]),
-        "macro_f1": _value(metrics["macro_f1"]),
-    }
-
-
-def _history_row(epoch: EpochResult, metrics: Metrics, monitored: float, improved: bool) -> HistoryRow:
-    return {
-        "epoch": epoch.number,
-        "learning_rate": epoch.learning_rate,
-        "train_loss": epoch.train_loss,
-        "train_accuracy": epoch.train_accuracy,
-        "valid_loss": epoch.valid_loss,
-        "valid_accuracy": _value(metrics["accuracy"]),
-        "valid_balanced_accuracy": _value(metrics["balanced_accuracy"]),
-        "valid_f1": _value(metrics["macro_f1"]),
-        "monitored": monitored,
-        "best": int(improved),
-        "seconds": round(epoch.seconds, 3),
-        "images_per_second": round(epoch.images_per_second, 1),
-    }
-
-
-def _epoch_line(
-    epoch: EpochResult, metrics: Metrics, settings: ResolvedConfig, monitored: float, improved: bool
-) -> str:
-    other = "" if settings.monitor == "accuracy" else f"  {settings.monitor} {monitored:.2%}"
-    return (
-        f"epoch {epoch.number:3}  loss {epoch.train_loss:.4f} valid {epoch.valid_loss:.4f}  "
-        f"accuracy {epoch.train_accuracy:.2%} valid {_value(metrics['accuracy']):.2%}{other}  "
-        f"{epoch.images_per_second:.0f} images/s  {duration(epoch.seconds)}{'  best' if improved else ''}"
-    )

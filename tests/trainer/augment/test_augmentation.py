@@ -387,16 +387,3 @@ def test_on_a_gpu_it_waits_for_nothing_and_gives_what_the_cpu_gives() -> None:
     same, of_same = augmentation.mix(expected, augmentation.plan(draws))
     assert ((mixed.cpu() - same).abs() > 0.1).float().mean() < 0.01
     torch.testing.assert_close(shares.cpu(), of_same)
-
-
-def test_a_part_of_a_plan_is_the_plan_of_that_part() -> None:
-    augmentation = of(EVERYTHING, spec_of((37, 37), (32, 32)))
-    canvases, draws = torch.tensor(noise(9, 37, 37)), augmentation.draws(9, seed=0, epoch=1)
-    whole = augmentation.plan(draws)
-    part, alone = whole.rows(3, 6), augmentation.plan(draws[3:6])
-    assert torch.equal(augmentation(canvases[3:6], part), augmentation(canvases[3:6], alone))
-    windows = augmentation(canvases, whole)
-    for seen, expected in zip(augmentation.mix(windows[3:6], part), augmentation.mix(windows[3:6], alone), strict=True):
-        assert torch.equal(seen, expected)
-    assert part.grids is not None
-    assert part.grids.untyped_storage().data_ptr() == whole.grids.untyped_storage().data_ptr()  # type: ignore[union-attr]

@@ -13,7 +13,8 @@ from trainer.config import Compile, TrainConfig
 from trainer.model.architectures import ARCHITECTURES
 from trainer.run.compile import GAIN, CompilingRunner
 from trainer.run.distributed import ProcessGroup
-from trainer.run.loop import EpochResult, Trainer
+from trainer.run.epoch import EpochResult
+from trainer.run.loop import Trainer
 
 BROKEN_COMPILER = torch._inductor.exc.InductorError(RuntimeError("no C++ compiler\nand much more"), None)
 BROKEN_BACKEND = torch._dynamo.exc.BackendCompilerFailed(len, RuntimeError("no C++ compiler\nand much more"), None)

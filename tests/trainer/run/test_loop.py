@@ -119,6 +119,20 @@ def test_training_the_gate_and_prediction_see_the_same_bytes_of_an_image(
     assert (read_window(table.files()[0], trainer.spec) == training[0]).all()
 
 
+def test_exact_validation_is_of_the_weights_it_is_handed_and_leaves_the_trainers_own(canvases: Canvases) -> None:
+    trainer = make_trainer(canvases)
+    first = {name: value.clone() for name, value in trainer.validated.backbone.state_dict().items()}
+    expected = trainer._validate()
+    trainer.run_epoch(1, nothing)
+    own = {name: value.clone() for name, value in trainer.validated.backbone.state_dict().items()}
+    trainer.mixed = True  # rounds to bfloat16, which exact validation does not
+    probabilities, loss = trainer.validate_exactly(first)
+    np.testing.assert_array_equal(probabilities, expected[0])
+    assert loss == expected[1]
+    assert all(torch.equal(own[name], value) for name, value in trainer.validated.backbone.state_dict().items())
+    assert not np.array_equal(trainer._validate()[0], trainer._validate(exact=True)[0])
+
+
 def test_probabilities_of_validation_come_in_the_tables_order(trainer: Trainer, cells: Path) -> None:
     probabilities, loss = trainer._validate()
     table = read_table(cells).split("valid")

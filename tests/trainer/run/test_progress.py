@@ -94,3 +94,28 @@ def test_who_stops_a_run_hears_what_will_be_done_again(quiet: Screen) -> None:
     assert progress.stopped_text() == "stopped in epoch 3, whose 0 images of 800 will be repeated"
     run_epoch(progress, [0.1] * 7)
     assert progress.stopped_text() == "stopped in epoch 3, whose 56 images of 800 will be repeated"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (12.0, ""),  # 11.25 s were expected
+        (16.0, "an epoch took 16 s with validation: about 64 s remain\n"),
+        (2.0, ""),  # much less, but then hardly anything remains
+    ],
+)
+def test_an_estimate_that_was_wrong_is_corrected_by_the_first_epoch(
+    heard: tuple[Screen, io.StringIO], seconds: float, said: str
+) -> None:
+    screen, text = heard
+    progress = make_progress(screen, Steps())
+    run_epoch(progress, [0.1] * 100)
+    text.truncate(text.seek(0))
+    progress.correct_estimate(seconds)
+    assert text.getvalue() == said
+
+
+def test_without_an_estimate_nothing_is_corrected(heard: tuple[Screen, io.StringIO]) -> None:
+    screen, text = heard
+    make_progress(screen, Steps(), finished=1).correct_estimate(500.0)
+    assert text.getvalue() == ""

@@ -10,19 +10,17 @@ import torch
 
 import trainer.model.network
 import trainer.run.run_folder
-from infer.core.errors import ConfigError
 from infer.dataset.source import read_table
 from infer.dataset.table import Table
 from infer.images.preprocess import PixelSpec
-from infer.metrics.metrics import measure
-from infer.metrics.result import EvaluationResult
 from infer.model.card import IMAGENET, ModelCard
 from trainer.config import TrainConfig
 from trainer.model.checkpoint import load_checkpoint
 from trainer.model.network import PixelNet, build_network
 from trainer.optim.schedule import Plateau
+from trainer.run.epoch_metrics import COMPUTED_IN
 from trainer.run.loop import EpochResult
-from trainer.run.run_folder import RunFolder, monitored_metric, new_run
+from trainer.run.run_folder import RunFolder, new_run
 from trainer.run.snapshot import Snapshot, TrainerState, cpu_copy, load_snapshot
 
 
@@ -59,6 +57,7 @@ def make_trainer(network: PixelNet, validated: PixelNet | None = None) -> Any:
         validated=validated or network,
         plateau=Plateau(),
         first_epoch=1,
+        exact=True,
         state=lambda: TrainerState(cpu_copy(network.state_dict()), {}, None, Plateau()),
     )
 
@@ -215,7 +214,9 @@ def test_what_is_written_in_the_middle_of_an_epoch_is_the_end_of_the_one_before(
     assert len(load_snapshot(tmp_path).rows) == 2
 
 
-@pytest.mark.parametrize("place", ["measure", "cpu_copy", "_history_row", "save_snapshot", "write_text", "save_state"])
+@pytest.mark.parametrize(
+    "place", ["epoch_values", "cpu_copy", "history_row", "save_snapshot", "write_text", "save_state"]
+)
 def test_an_interruption_while_an_epoch_is_taken_down_leaves_it_or_the_one_before_whole(
     table: Table, card: ModelCard, tmp_path: Path, place: str
 ) -> None:
@@ -236,7 +237,7 @@ def test_an_interruption_while_an_epoch_is_taken_down_leaves_it_or_the_one_befor
     folder.flush()
     found = load_snapshot(tmp_path)
     number = len(found.rows)
-    assert number == folder.epochs == (1 if place in ("measure", "cpu_copy", "_history_row") else 2)
+    assert number == folder.epochs == (1 if place in ("epoch_values", "cpu_copy", "history_row") else 2)
     assert marks(tmp_path) == (number, number)
     assert len((tmp_path / "history.csv").read_text().splitlines()) == number + 1
     assert found.best.score == (folder.best.score if folder.best else None)
@@ -266,24 +267,6 @@ def test_a_run_folder_continues_from_a_snapshot_and_repairs_the_other_files(
     )
 
 
-@pytest.mark.parametrize("name", ["recall:1", "recall:blast"])
-def test_what_is_monitored_may_be_a_class_by_label_or_by_name(table: Table, name: str) -> None:
-    result = EvaluationResult(
-        title="",
-        classes=table.classes,
-        ordered=False,
-        paths=("a", "b", "c", "d"),
-        truth=np.array([0, 1, 1, 1]),
-        probabilities=np.eye(2, dtype=np.float32)[[1, 1, 1, 0]],
-    )
-    assert monitored_metric(name, table)(measure(result)) == pytest.approx(2 / 3)
-
-
-def test_a_monitored_class_that_is_not_there_is_an_error_that_lists_the_classes(table: Table) -> None:
-    with pytest.raises(ConfigError, match="--monitor recall:Blast: the classes are 0 normal, 1 blast"):
-        monitored_metric("recall:Blast", table)
-
-
 def test_two_runs_in_the_same_second_have_folders_of_their_own(tmp_path: Path) -> None:
     now = datetime(2026, 11, 22, 10, 15, 0)
     runs = [new_run(tmp_path / "runs", "resnet50", now) for _ in range(3)]
@@ -291,7 +274,62 @@ def test_two_runs_in_the_same_second_have_folders_of_their_own(tmp_path: Path) -
     assert all(run.is_dir() for run in runs)
 
 
-def test_a_class_that_no_validation_image_has_is_not_monitored(table: Table) -> None:
-    rows = [row for row in range(len(table)) if not (table.splits[row] == "valid" and table.labels[row] == 0)]
-    with pytest.raises(ConfigError, match="--monitor recall:0: no validation image is of that class"):
-        monitored_metric("recall:0", table.take(rows))
+def test_the_best_epoch_of_a_stage_is_validated_again_as_its_file_computes(
+    table: Table, card: ModelCard, tmp_path: Path
+) -> None:
+    folder, network = RunFolder(tmp_path, CONFIG, table), build_network(card)
+    stage = make_trainer(network)
+    stage.exact, stage.arithmetic = False, "bfloat16"
+    exact = epoch(0, table, 8, 0.4).probabilities
+    validated: list[float] = []
+
+    def validate_exactly(weights: dict[str, torch.Tensor]) -> tuple[np.ndarray, float]:
+        validated.append(weights["fc.bias"][0].item())
+        return exact, 0.4
+
+    stage.validate_exactly = validate_exactly
+    folder.start(CONFIG, table)
+    for number, right in enumerate([6, 9, 7], 1):
+        set_mark(network, number)
+        folder.add(epoch(number, table, right, 0.5), stage, card)
+    assert folder.best is not None
+    before = folder.best.card.provenance["validation"]
+    assert (before["accuracy"], before[COMPUTED_IN]) == (9 / 12, "bfloat16")
+    line = folder.settle_best(stage, 0)
+    assert validated == [2]
+    assert line.startswith(
+        "best epoch 2, validated in float32 as its exported file computes: accuracy 66.67% (75.00% in"
+    )
+    assert marks(tmp_path) == (3, 2)
+    for saved in (load_checkpoint(tmp_path / "best.safetensors")[1], load_snapshot(tmp_path).best.card):
+        validation = saved.provenance["validation"]
+        assert (validation["accuracy"], validation["epoch"], COMPUTED_IN in validation) == (8 / 12, 2, False)
+    assert np.array_equal(load_snapshot(tmp_path).best.probabilities.numpy(), exact)
+    assert folder.settle_best(stage, 0) == ""  # once
+    finished = folder.finish()
+    assert finished.metrics["accuracy"].value == 8 / 12
+    assert not any("bfloat16" in note for note in finished.result.notes)
+
+
+def test_a_run_that_stops_before_that_says_what_its_figures_were_computed_in(
+    table: Table, card: ModelCard, tmp_path: Path
+) -> None:
+    folder, network = RunFolder(tmp_path, CONFIG, table), build_network(card)
+    stage = make_trainer(network)
+    stage.exact, stage.arithmetic = False, "bfloat16"
+    folder.start(CONFIG, table)
+    folder.add(epoch(1, table, 9, 0.5), stage, card)
+    assert any("validated in bfloat16, as in training" in note for note in folder.finish().result.notes)
+    later = make_trainer(network)
+    later.exact, later.arithmetic, later.first_epoch = False, "bfloat16", 2
+    assert folder.settle_best(later, 1) == ""  # of an earlier stage, whose images are gone
+
+
+def test_where_training_computes_as_the_file_does_one_validation_is_enough(
+    table: Table, card: ModelCard, tmp_path: Path
+) -> None:
+    folder, stage = RunFolder(tmp_path, CONFIG, table), make_trainer(build_network(card))
+    folder.start(CONFIG, table)
+    folder.add(epoch(1, table, 9, 0.5), stage, card)
+    assert folder.settle_best(stage, 0) == ""
+    assert not any("validated in" in note for note in folder.finish().result.notes)
