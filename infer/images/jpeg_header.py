@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from infer.images.preprocess import ORIENTATION
+from infer.images.picture_file import ORIENTATION
 
 START, END = b"\xff\xd8", b"\xff\xd9"
 FRAMES = (0xC0, 0xC1, 0xC2)

@@ -13,16 +13,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from infer.core.arrays import Pixels
-from infer.core.errors import ImageError
+from infer.core.errors import ImageError, LabError
 from infer.images.archive import File
+from infer.images.colour import BITS, FULL_BITS, to_rgb
 from infer.images.enhance import ENHANCEMENTS, Enhancement
-from infer.images.formats import pillow_names
+from infer.images.picture_file import open_picture, orientation, pixels_only, upright
 
-ORIENTATION = 0x0112
-"""The EXIF tag. A turned JPEG is decoded at full scale."""
 MAX_PIXELS = 80_000_000
 """Larger images are refused as decompression bombs; a 24-bit image of this size takes 240 MB."""
 MAX_ASPECT = 100
@@ -107,6 +106,8 @@ class PixelSpec:
     """[H, W] of the centre window that the network sees in evaluation."""
     reduced_decode: bool
     """Decode a large JPEG at 1/2, 1/4 or 1/8 scale where at least twice the first resize's target remains."""
+    bits: int = FULL_BITS
+    """Bits per channel that hold values in files of more than 8; 12 for 12-bit pictures in 16-bit files."""
 
     def __post_init__(self) -> None:
         sized = [step for step in self.steps if isinstance(step, AnyResize | CenterCrop)]  # the others check themselves
@@ -117,6 +118,8 @@ class PixelSpec:
             raise ValueError(f"the window {self.window} is larger than the canvas {self.canvas}")
         if self.reduced_decode and not isinstance(self.steps[0] if self.steps else None, AnyResize):
             raise ValueError("reduced_decode needs a resize as the first step: other steps work on source pixels")
+        if self.bits not in BITS:
+            raise ValueError(f"bits must be one of {', '.join(map(str, BITS))}, got {self.bits}")
 
     @classmethod
     def default(cls, size: int) -> "PixelSpec":
@@ -126,10 +129,11 @@ class PixelSpec:
         return cls(steps=(ResizeShorter(margin),), canvas=square, window=(size, size), reduced_decode=True)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values; `from_json` reads them."""
+        """As JSON values; `from_json` reads them. Without `bits` where they are all, as older labs wrote it."""
         names = {kind: name for name, kind in STEPS.items()}
         steps = [{"kind": names[type(step)], **asdict(step)} for step in self.steps]
-        return {**asdict(self), "steps": steps}
+        values = {**asdict(self), "steps": steps}
+        return {name: value for name, value in values.items() if name != "bits" or value != FULL_BITS}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "PixelSpec":
@@ -141,6 +145,7 @@ class PixelSpec:
             canvas=(canvas_height, canvas_width),
             window=(height, width),
             reduced_decode=data["reduced_decode"],
+            bits=data.get("bits", FULL_BITS),  # older specs have none
         )
 
 
@@ -159,16 +164,16 @@ def read_canvas(file: File, spec: PixelSpec) -> Pixels:
     Raises:
         ImageError: the file is missing, undecodable, or larger than MAX_PIXELS.
     """
-    image, box = _decode(file, spec.steps[0] if spec.reduced_decode else None)
+    image, box = _decode(file, spec.bits, spec.steps[0] if spec.reduced_decode else None)
     for step in (*spec.steps, CenterCrop(*spec.canvas)):
         image = step(image, box) if isinstance(step, AnyResize) else step(image)
         box = None  # it was the decoder's, for the first step
     return np.asarray(image, dtype=np.uint8)
 
 
-def read_rgb(file: File) -> Image.Image:
+def read_rgb(file: File, bits: int = FULL_BITS) -> Image.Image:
     """Decode one file as it is: an upright 8-bit RGB image, at full scale. Raises ImageError as `read_canvas` does."""
-    return _decode(file, None)[0]
+    return _decode(file, bits, None)[0]
 
 
 def centre_window(canvas_nhwc: Pixels, spec: PixelSpec) -> Pixels:
@@ -208,7 +213,7 @@ def _draft_size(resize: Step, size: tuple[int, int]) -> tuple[int, int]:
     return side, side
 
 
-def _decode(file: File, resize: Step | None) -> tuple[Image.Image, Box | None]:
+def _decode(file: File, bits: int, resize: Step | None) -> tuple[Image.Image, Box | None]:
     """An upright 8-bit RGB image; and, of a JPEG decoded at reduced scale, which part is picture. Raises ImageError.
 
     The scale is reduced where `resize`, the first step to come, allows it. Where it does not divide a side, the
@@ -216,17 +221,8 @@ def _decode(file: File, resize: Step | None) -> tuple[Image.Image, Box | None]:
     """
     path = str(file)
     try:
-        with Image.open(file if isinstance(file, str) else file.open(), formats=pillow_names()) as image:
-            if problem := size_problem(*image.size):
-                raise ImageError(path, problem)
-            drafted = None
-            if resize and image.format == "JPEG" and image.getexif().get(ORIENTATION, 1) == 1:
-                drafted = image.draft(None, _draft_size(resize, image.size))
-            image.load()
-            if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):  # a PNG's I has 16 bits
-                raise ImageError(path, f"32-bit values (mode {image.mode}) have no known range; save 8 or 16 bits")
-            return _to_rgb(ImageOps.exif_transpose(image)), drafted[1] if drafted else None
-    except (ImageError, MemoryError):
+        return _decode_tolerant(file, bits, resize)
+    except (LabError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(path, f"more than {MAX_PIXELS // 10**6} million pixels") from None
@@ -245,12 +241,27 @@ def _reason(error: Exception, path: str) -> str:
     return re.sub(r" ?<[^<>]* object at 0x[0-9a-fA-F]+>| at 0x[0-9a-fA-F]+", "", text) or type(error).__name__
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode to RGB: 16 bits scaled to 8, transparency over black, palettes and CMYK converted."""
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB")
-    return image.convert("RGB")
+def _decode_tolerant(file: File, bits: int, resize: Step | None) -> tuple[Image.Image, Box | None]:
+    """As `_decode_content`; what stands beside the pixels of a PNG file is left out where Pillow objects to it."""
+    try:
+        return _decode_content(file, file, bits, resize)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError, ImageError):
+        raise
+    except Exception:
+        with contextlib.suppress(Exception):  # the first error says more about the file
+            if content := pixels_only(file):
+                return _decode_content(content, file, bits, resize)
+        raise
+
+
+def _decode_content(
+    content: File | bytes, file: File, bits: int, resize: Step | None
+) -> tuple[Image.Image, Box | None]:
+    """Decode `content`, which is `file` or what it holds. Raises ImageError, or whatever Pillow raises."""
+    with open_picture(content) as image:
+        if problem := size_problem(*image.size):
+            raise ImageError(str(file), problem)
+        drafted = None
+        if resize and image.format == "JPEG" and orientation(image) == 1:
+            drafted = image.draft(None, _draft_size(resize, image.size))
+        return upright(to_rgb(image, content, bits), orientation(image)), drafted[1] if drafted else None

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from infer.core.errors import ModelError
+from infer.images.colour import FULL_BITS
 from infer.images.preprocess import PixelSpec
 from infer.model.onnx_reader import read_header
 from infer.model.precision import PRECISIONS
 
 CARD_KEY = "lab.card"
-VERSION = 1
+VERSION = 2
+"""The newest version of a card that this lab reads. A card is of version 1 unless an older lab would take other pixels
+than it means."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,8 @@ class ModelCard:
 
     def to_json(self) -> str:
         """One line of JSON; the same card always gives the same text."""
-        data = {"version": VERSION, **asdict(self), "pixels": self.pixels.to_json()}
+        version = 1 if self.pixels.bits == FULL_BITS else VERSION
+        data = {"version": version, **asdict(self), "pixels": self.pixels.to_json()}
         return json.dumps(data, sort_keys=True)
 
     @classmethod

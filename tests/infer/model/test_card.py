@@ -64,6 +64,13 @@ def test_a_card_of_a_newer_version_asks_for_a_newer_lab(card: ModelCard) -> None
         ModelCard.from_json(text, Path("m.onnx"))
 
 
+def test_a_card_with_fewer_bits_has_a_version_that_older_labs_refuse(card: ModelCard) -> None:
+    deep = replace(card, pixels=replace(card.pixels, bits=12))
+    assert json.loads(card.to_json())["version"] == 1
+    assert json.loads(deep.to_json())["version"] == 2
+    assert ModelCard.from_json(deep.to_json(), Path("m")) == deep
+
+
 def without(*keys: str) -> Callable[[dict], object]:
     def change(data: dict) -> object:
         inner = data
