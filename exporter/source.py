@@ -9,6 +9,7 @@ from infer.core.errors import ConfigError, DataError, ModelError
 from infer.dataset.held_out import held_out_images, run_table
 from infer.dataset.source import read_table
 from infer.dataset.table import TRAIN, VALID, Table
+from infer.images.colour import FULL_BITS
 from infer.model.card import ClassName, ModelCard, Normalization, has_card
 from infer.model.precision import PRECISIONS
 from infer.model.runs import find_checkpoint, newest_run
@@ -57,6 +58,7 @@ class _View:
     image_size: int
     fit: str
     crop: int | None = None
+    bits: str = str(FULL_BITS)
     enhance: tuple[str, ...] = ()
 
 

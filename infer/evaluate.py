@@ -8,6 +8,7 @@ from infer.core.console import Screen
 from infer.dataset.held_out import choose_split, labelled_images, run_table
 from infer.dataset.source import read_table
 from infer.dataset.table import TEST, TRAIN, VALID
+from infer.images.survey import survey
 from infer.metrics.metrics import Metrics
 from infer.metrics.result import EvaluationResult
 from infer.model.card import ModelCard
@@ -37,6 +38,8 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
     )
     split = config.split or choose_split(table, (VALID, TEST) if own else (TEST, VALID, TRAIN))
     images = labelled_images(table, split, card.classes, screen)
+    for note in survey(images.files()).notes(card.pixels.bits):
+        screen.say(note)
     result = classify_table(session, images, config.batch_size, f"{split} split of {table.name}", screen)
     own = own or table.fingerprint() == card.provenance.get("data", {}).get("fingerprint")
     result = replace(result, notes=(*_notes_on_reuse(split, own, card), *result.notes))

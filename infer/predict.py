@@ -17,6 +17,7 @@ from infer.core.remote import display_path
 from infer.core.text import listed
 from infer.images.parallel_map import read_ahead
 from infer.images.preprocess import read_window
+from infer.images.survey import survey
 from infer.images.tta import COUNTS, averaged_in_words
 from infer.model.card import ModelCard
 from infer.model.open_models import open_models
@@ -112,6 +113,8 @@ def _prepare(config: PredictConfig, screen: Screen) -> _Job:
     check_outputs(config, inputs, [session.path for session in sessions])
     form = choose_form(config, inputs, classes, screen)
     inputs = inputs.in_order(form.order)
+    for note in survey(inputs.files).notes(sessions[0].card.pixels.bits):
+        screen.say(note)
     truth, groups = find_truth(config, inputs, classes, screen)
     return _Job(config=config, sessions=sessions, inputs=inputs, form=form, truth=truth, groups=groups, screen=screen)
 

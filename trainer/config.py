@@ -21,6 +21,7 @@ Device = Literal["auto", "cuda", "cpu"]
 Optimizer = Literal["sgd", "adamw", "adam", "nadam", "radam", "rmsprop", "adagrad"]
 Schedule = Literal["constant", "cosine", "one-cycle", "step", "plateau"]
 Fit = Literal["shorter", "longer", "stretch"]
+Bits = Literal["8", "10", "12", "14", "16", "auto"]
 NormalizationKind = Literal["imagenet", "data", "none", "whiten", "image"]
 ClassWeights = Literal["none", "inverse", "share", "effective"]
 Sampling = Literal["shuffle", "balanced"]
@@ -106,10 +107,9 @@ class TrainConfig(LabelOptions):
         "Random steps on the device, such as 'rotation(20), hflip, jitter(0.2) @ 0.5'; see docs/augmentation.md.",
         panel=AUGMENTATION,
     )
+    bits: Bits = run_knob("16", "Bits used in files of more than 8: 8, 10, 12, 14, 16 or auto.", panel=PIXELS)
     normalization: NormalizationKind = knob(
-        "imagenet",
-        "Normalise by imagenet, data (of training), none, whiten or image.",
-        panel=PIXELS,
+        "imagenet", "Normalise by imagenet, data (of training), none, whiten or image.", panel=PIXELS
     )
     grayscale: bool = knob(False, "Convert images to grey levels.", panel=PIXELS)
 

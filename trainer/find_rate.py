@@ -14,7 +14,7 @@ from infer.core.files import write_bytes, write_text
 from infer.core.output_paths import require_file_name
 from infer.reports.plot_style import new_figure, plain_style, png
 from trainer.config import TrainConfig
-from trainer.data.load import load_data, read_data
+from trainer.data.load import load_data, read_data, with_bits
 from trainer.model.network import build_network
 from trainer.run.loop import Trainer
 from trainer.run.setup import load_start_weights, make_card, pick_device, stage_spec
@@ -54,8 +54,11 @@ def find_rate(config: TrainConfig, out: Path, screen: Screen) -> RangeResult:
     require_file_name("--out", out)
     device = pick_device(config.device)
     settings = config.resolved(device.type)[0]
+    stage_spec(settings)  # its errors come before the work
+    table = read_data(settings, screen)
+    settings = with_bits(settings, table, screen)
     spec = stage_spec(settings)
-    canvases = load_data(read_data(settings, screen), settings, spec, screen)
+    canvases = load_data(table, settings, spec, screen)
     torch.manual_seed(settings.seed)
     card = make_card(settings, canvases)
     network = build_network(card)

@@ -20,7 +20,7 @@ from infer.images.preprocess import PixelSpec, read_canvas, read_window
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.colour import LUMA
 from trainer.config import ResolvedConfig, TrainConfig
-from trainer.data.load import read_data
+from trainer.data.load import read_data, with_bits
 from trainer.data.pixel_spec import pixel_spec
 from trainer.run.setup import stage_spec
 from trainer.run.validation import centre_window_of
@@ -48,8 +48,10 @@ def preview(config: TrainConfig, out: Path, images: int, draws: int, screen: Scr
         LabError: any subclass.
     """
     settings = config.resolved("cpu")[0]
-    spec = stage_spec(settings)
+    stage_spec(settings)  # its errors come before the work
     table = read_data(settings, screen)
+    settings = with_bits(settings, table, screen)
+    spec = stage_spec(settings)
     written = []
     for label, item in enumerate(table.classes):
         rows = [row for row in table.rows(TRAIN) if table.labels[row] == label]

@@ -19,7 +19,7 @@ from infer.model.onnx_session import is_out_of_memory
 from trainer.config import ResolvedConfig, TrainConfig
 from trainer.data.cache import Canvases
 from trainer.data.cache_limit import require_within_limit
-from trainer.data.load import load_data, read_data
+from trainer.data.load import load_data, read_data, with_bits
 from trainer.model.network import PixelNet, build_network
 from trainer.run.compile import CompilingRunner
 from trainer.run.distributed import ProcessGroup, check_processes, process_group
@@ -64,6 +64,8 @@ def _train(
         check_processes(settings, device.type, group)
     with group.local_main_first():
         table = read_data(stages[0], screen)
+        bits = with_bits(stages[0], table, screen).bits
+        stages = tuple(replace(settings, bits=bits) for settings in stages)
     monitored_metric(config.monitor, table)
     for settings in stages:
         require_within_limit(len(table) * 3 * math.prod(stage_spec(settings).canvas))
@@ -238,7 +240,7 @@ def _open_folder(
 
 def _with_resolved_values(config: TrainConfig, stages: tuple[ResolvedConfig, ...]) -> TrainConfig:
     """The config with its open values filled in where all stages agree, so that a recipe repeats the run anywhere."""
-    open_names = ("device", "epochs", "batch_size", "base_batch_size", "image_size", "learning_rate")
+    open_names = ("bits", "device", "epochs", "batch_size", "base_batch_size", "image_size", "learning_rate")
     values = {name: {getattr(stage, name) for stage in stages} for name in open_names}
     return replace(config, **{name: choices.pop() for name, choices in values.items() if len(choices) == 1})
 

@@ -35,7 +35,9 @@ from infer.dataset.source import find_source, read_source
 from infer.dataset.summary import show_source
 from infer.dataset.table import TEST, UNKNOWN, Table
 from infer.dataset.validation import label_problem
+from infer.images.colour import FULL_BITS, bits_for
 from infer.images.listing import no_images
+from infer.images.survey import survey
 
 UNIFORM = 0.99
 """An image is near-empty if a larger share of its pixels has one brightness; cells cut out on black have 0.8."""
@@ -56,20 +58,22 @@ def check_data(config: DataCheckConfig, screen: Screen) -> Findings:
         raise no_images(table.source, *table.notes)
     if problem := label_problem(table):
         table = replace(table, notes=(*table.notes, f"warning: {problem}"))
+    seen = survey(table.files())
+    table = replace(table, notes=(*table.notes, *seen.notes(FULL_BITS)))
     show_source(table, screen)
-    findings = inspect_table(table, config, screen)
+    findings = inspect_table(table, config, screen, FULL_BITS if seen.largest is None else bits_for(seen.largest))
     write_text(config.folder / REPORT, json_text(findings))
     write_text(config.folder / PAGE, check_page(findings))
     write_exclusions(config.folder / EXCLUDE, exclusions(findings))
     return findings
 
 
-def inspect_table(table: Table, config: DataCheckConfig, screen: Screen) -> Findings:
-    """Decode every image of a table once, and compare all of them."""
+def inspect_table(table: Table, config: DataCheckConfig, screen: Screen, bits: int = FULL_BITS) -> Findings:
+    """Decode every image of a table once, taking those of more than 8 bits to use `bits`, and compare all of them."""
     paths = list(dict.fromkeys(table.paths))
     index_of = {path: index for index, path in enumerate(paths)}
     indices = np.array([index_of[path] for path in table.paths])
-    facts, reasons = measure_images(table.root, paths, screen)
+    facts, reasons = measure_images(table.root, paths, screen, bits)
     facts = facts[indices]
     unreadable = {row: reasons[index] for row, index in enumerate(indices.tolist()) if index in reasons}
     problems = find_problems(table, facts, unreadable, config)

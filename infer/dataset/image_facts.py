@@ -1,8 +1,8 @@
 """Facts measured on every image of a data set: size, hashes, colour statistics; one fixed-size record per image."""
 
 import hashlib
-import io
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ from infer.core.cpu import cores
 from infer.core.errors import ImageError
 from infer.dataset.near_duplicates import SIDE, SIGNATURE, signature
 from infer.images.archive import File, read_content
-from infer.images.formats import pillow_names
+from infer.images.colour import FULL_BITS
 from infer.images.parallel_map import FEW, in_order
+from infer.images.picture_file import open_header
 from infer.images.preprocess import bombs_are_errors, read_rgb
 
 QUANTILES = (5, 25, 50, 75, 95)
@@ -50,15 +51,15 @@ Facts = NDArray[np.void]
 Floats = NDArray[np.float64]
 
 
-def measure_image(file: File) -> Facts:
-    """Measure one image: an array of FACTS, []. Raises ImageError."""
-    image = read_rgb(file)
+def measure_image(file: File, bits: int = FULL_BITS) -> Facts:
+    """Measure one image, decoded as `read_rgb` does: an array of FACTS, []. Raises ImageError."""
+    image = read_rgb(file, bits)
     facts = np.zeros((), dtype=FACTS)
     pixels_hwc = np.asarray(image)
     facts["height"], facts["width"] = pixels_hwc.shape[:2]
     content = read_content(file)
     facts["file"] = hashlib.sha256(content).hexdigest()
-    with Image.open(io.BytesIO(content), formats=pillow_names()) as header:
+    with open_header(content) as header:
         facts["kind"] = f"{header.format} {header.mode}"
     facts["pixels"] = hashlib.sha256(repr(pixels_hwc.shape).encode() + pixels_hwc.tobytes()).hexdigest()
     grey = image.convert("L")
@@ -72,7 +73,9 @@ def measure_image(file: File) -> Facts:
     return facts
 
 
-def measure_images(root: Path, paths: Sequence[str], screen: Screen) -> tuple[Facts, dict[int, str]]:
+def measure_images(
+    root: Path, paths: Sequence[str], screen: Screen, bits: int = FULL_BITS
+) -> tuple[Facts, dict[int, str]]:
     """Decode and measure every image.
 
     Returns:
@@ -85,7 +88,7 @@ def measure_images(root: Path, paths: Sequence[str], screen: Screen) -> tuple[Fa
     index, count = 0, cores()
     processes = count > 1 and len(files) >= FEW
     with bombs_are_errors(), screen.bar("decoding", len(paths)) as bar:
-        for results in in_order(_measure_chunk, chunks, count, 2 * count, processes):
+        for results in in_order(partial(_measure_chunk, bits), chunks, count, 2 * count, processes):
             for result in results:
                 if isinstance(result, ImageError):
                     unreadable[index] = result.reason
@@ -96,11 +99,11 @@ def measure_images(root: Path, paths: Sequence[str], screen: Screen) -> tuple[Fa
     return facts, unreadable
 
 
-def _measure_chunk(files: Sequence[File]) -> list[Facts | ImageError]:
+def _measure_chunk(bits: int, files: Sequence[File]) -> list[Facts | ImageError]:
     results: list[Facts | ImageError] = []
     for file in files:
         try:
-            results.append(measure_image(file))
+            results.append(measure_image(file, bits))
         except ImageError as error:
             results.append(error)
     return results

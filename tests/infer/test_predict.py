@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
+from PIL import Image
 
 from infer.images.preprocess import read_window
 from infer.model.card import read_card
@@ -42,6 +43,17 @@ def test_a_folder_gives_id_and_label_in_natural_order(
     assert written[0] == ["ID", "label"]
     assert [row[0] for row in written[1:]] == ["img9.png", "img10.png", "sub/img1.png"]
     assert {row[1] for row in written[1:]} <= {"0", "1"}
+
+
+def test_dark_values_and_further_pages_are_noted(lab: Callable, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.arange(1024, dtype=np.uint16).reshape(32, 32)).save(tmp_path / "in" / "deep.png")
+    page = Image.new("RGB", (32, 32))
+    page.save(tmp_path / "in" / "pages.tif", save_all=True, append_images=[page])
+    ran = lab("predict", tmp_path / "in", "--model", model, "--out", tmp_path / "out.csv")
+    assert ran.code == 0, ran.err
+    assert "1 of 2 images has more than one page or frame; the first is used" in " ".join((ran.out + ran.err).split())
+    assert "their largest value is 1,023, which takes 10 bits" in " ".join((ran.out + ran.err).split())
 
 
 def test_labels_are_those_of_the_largest_probability_of_the_session(

@@ -6,6 +6,7 @@ import re
 import shutil
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
@@ -206,6 +208,43 @@ def test_the_same_seed_gives_the_same_checkpoint_to_the_byte_and_another_seed_an
     )
     assert one == again
     assert one != other
+
+
+def save_12_bit(cells: Path, target: Path) -> Path:
+    """`cells` as 12-bit grey in 16-bit PNG files, under their old names."""
+    for path in shutil.copytree(cells, target).rglob("*.jpg"):
+        grey = np.array(Image.open(path).convert("L")).astype(np.uint16)
+        grey[0, 0] = 250
+        Image.fromarray(grey * 16).save(path, "PNG")
+    return target
+
+
+def test_bits_that_are_chosen_from_the_images_are_in_the_recipe_and_the_card_and_make_the_pixels(
+    cells: Path, tmp_path: Path, train_small: Train
+) -> None:
+    text = io.StringIO()
+    data = save_12_bit(cells, tmp_path / "deep")
+    run = train_small(Screen(Console(file=text, width=400)), data=str(data), bits="auto").run
+    assert "--bits auto: 12, as the largest value of 36 images is 4,000" in text.getvalue()
+    assert "so they are dark" not in text.getvalue()
+    assert tomllib.loads((run / "recipe.toml").read_text())["bits"] == "12"
+    spec = read_card(run / "best.safetensors").pixels
+    assert spec.bits == 12
+    file = next((data / "test").glob("*.jpg"))
+    assert read_window(str(file), spec).max() > 50 > 16 >= read_window(str(file), replace(spec, bits=16)).max()
+
+
+def test_dark_values_are_said_where_no_bits_are_given(cells: Path, tmp_path: Path, train_small: Train) -> None:
+    text = io.StringIO()
+    train_small(Screen(Console(file=text, width=400)), data=str(save_12_bit(cells, tmp_path / "deep")))
+    assert "which takes 12 bits, and white is 65,535 (16 bits), so they are dark; train with --bits 12" in (
+        text.getvalue()
+    )
+
+
+def test_bits_change_nothing_where_no_image_is_deep(cells: Path, train_small: Train) -> None:
+    run = train_small(data=str(cells), bits="auto").run
+    assert tomllib.loads((run / "recipe.toml").read_text())["bits"] == "16"
 
 
 def test_fewer_images_than_a_batch_is_an_error_that_names_a_batch_size_that_fits(train_small: Train) -> None:

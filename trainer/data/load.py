@@ -1,5 +1,8 @@
 """From the data set that the user names to decoded images: read, split, show, decode, check."""
 
+from dataclasses import replace
+from typing import cast
+
 from infer.core.console import Screen
 from infer.core.errors import DataError
 from infer.core.files import expand_home
@@ -9,9 +12,12 @@ from infer.dataset.stratify import with_validation
 from infer.dataset.summary import show_table
 from infer.dataset.table import TEST, TRAIN, VALID, Table
 from infer.dataset.validation import check_trainable
+from infer.images.colour import bits_for
 from infer.images.preprocess import PixelSpec
-from trainer.config import ResolvedConfig
+from infer.images.survey import survey
+from trainer.config import Bits, ResolvedConfig
 from trainer.data.cache import Canvases, load_canvases
+from trainer.data.pixel_spec import AUTO
 from trainer.data.synthetic import builtin_data
 
 
@@ -34,6 +40,26 @@ def read_data(settings: ResolvedConfig, screen: Screen) -> Table:
     return table
 
 
+def with_bits(settings: ResolvedConfig, table: Table, screen: Screen) -> ResolvedConfig:
+    """The settings with a number for `--bits auto`: the fewest bits that hold the largest value of the images.
+
+    All training and validation images of more than 8 bits are decoded for it; without any it is 16.
+    """
+    if settings.bits != AUTO:
+        return settings
+    seen = survey(_used(table).files(), complete=True)
+    if seen.largest is None:
+        screen.say("--bits auto: no image has more than 8 bits per channel")
+        return replace(settings, bits="16")
+    bits = bits_for(seen.largest)
+    screen.say(f"--bits auto: {bits}, as the largest value of {len(seen.deep)} images is {seen.largest:,}")
+    return replace(settings, bits=cast(Bits, str(bits)))
+
+
+def _used(table: Table) -> Table:
+    return table.take([row for row, split in enumerate(table.splits) if split != TEST])
+
+
 def load_data(table: Table, settings: ResolvedConfig, spec: PixelSpec, screen: Screen) -> Canvases:
     """Decode the table's training and validation images; those that cannot be read are left out and named.
 
@@ -41,7 +67,9 @@ def load_data(table: Table, settings: ResolvedConfig, spec: PixelSpec, screen: S
         DataError: too few images or classes remain.
         OutputError: the cache cannot be written.
     """
-    used = table.take([row for row, split in enumerate(table.splits) if split != TEST])
+    used = _used(table)
+    for note in survey(used.files()).notes(spec.bits):
+        screen.say(note)
     canvases = load_canvases(used, spec, settings.workers, screen)
     if canvases.bad:
         names = listed([str(error) for error in canvases.bad])

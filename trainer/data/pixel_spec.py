@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from infer.core.errors import ConfigError
+from infer.images.colour import FULL_BITS
 from infer.images.enhance import ENHANCEMENTS, Enhancement
 from infer.images.preprocess import CenterCrop, PixelSpec, Resize, ResizeLonger, Step
 from trainer.augment.expressions import build, parse_calls
 
 OPTION = "--enhance"
+AUTO = "auto"
 SPARE = 1.35
 """A canvas may grow to this multiple of the side it needs, so that its crop is a whole number of pixels."""
 
@@ -30,6 +32,10 @@ class ViewSettings(Protocol):
         """Side, in pixels of the file's image, of a centre crop that becomes the window; instead of `fit`."""
 
     @property
+    def bits(self) -> str:
+        """Bits per channel of files of more than 8, or `auto`, which is all 16 until the images have been seen."""
+
+    @property
     def enhance(self) -> tuple[str, ...]:
         """Texts for `parse_enhance`."""
 
@@ -42,7 +48,7 @@ def pixel_spec(settings: ViewSettings, reach: float) -> PixelSpec:
     where no whole number of the crop's parity fits).
 
     Args:
-        settings: a ResolvedConfig, or an object with these four fields.
+        settings: a ResolvedConfig, or an object with these five fields.
         reach: distance from the centre that training reads, in half sides of the window; at least 1. For rotation by
             an angle a up to 45 degrees it is cos a + sin a. Without a crop it is not used.
 
@@ -61,7 +67,13 @@ def pixel_spec(settings: ViewSettings, reach: float) -> PixelSpec:
         side = window
         steps = (ResizeLonger(window),) if settings.fit == "longer" else (Resize(window, window),)
     reduced = settings.crop is None and not enhance
-    return PixelSpec(steps=(*enhance, *steps), canvas=(side, side), window=(window, window), reduced_decode=reduced)
+    return PixelSpec(
+        steps=(*enhance, *steps),
+        canvas=(side, side),
+        window=(window, window),
+        reduced_decode=reduced,
+        bits=FULL_BITS if settings.bits == AUTO else int(settings.bits),
+    )
 
 
 def parse_enhance(texts: Sequence[str]) -> tuple[Enhancement, ...]:

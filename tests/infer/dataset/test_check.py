@@ -240,6 +240,19 @@ def test_labels_that_look_alike_are_named_and_the_set_is_reported(
     assert len(found.table.classes) == 3
 
 
+def test_values_of_fewer_bits_than_the_files_are_not_called_empty(
+    tmp_path: Path, heard: tuple[Screen, io.StringIO], save_image: Callable[..., Path]
+) -> None:
+    for label in ("a", "b"):
+        for number in range(3):
+            path = save_image(tmp_path / "deep" / label / f"{number}.png", seed=number + 3 * (label == "a"))
+            grey = np.asarray(Image.open(path).convert("L")).astype(np.uint16)
+            Image.fromarray(grey * 4).save(path)
+    findings = check_data(DataCheckConfig(data=tmp_path / "deep", out=tmp_path / "out"), heard[0])
+    assert not [problem for problem in findings.problems if problem.kind == EMPTY]
+    assert any("which takes 10 bits, and white is 65,535 (16 bits)" in note for note in findings.table.notes)
+
+
 def test_a_folder_without_images_is_an_error(tmp_path: Path, quiet: Screen) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(DataError, match="no images found"):

@@ -15,7 +15,15 @@ ROTATED = 1.2817
 
 
 def settings(image_size: int, **changes: object) -> SimpleNamespace:
-    return SimpleNamespace(**{"image_size": image_size, "fit": "shorter", "crop": None, "enhance": (), **changes})
+    plain = {"image_size": image_size, "fit": "shorter", "crop": None, "enhance": (), "bits": "16"}
+    return SimpleNamespace(**{**plain, **changes})
+
+
+@pytest.mark.parametrize(("bits", "number"), [("8", 8), ("12", 12), ("16", 16), ("auto", 16)])
+def test_the_bits_of_the_settings_are_the_specs_and_auto_is_all_until_the_images_were_seen(
+    bits: str, number: int
+) -> None:
+    assert pixel_spec(settings(32, bits=bits), 1.0).bits == number
 
 
 def photo(width: int, height: int) -> Image.Image:
