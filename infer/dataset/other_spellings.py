@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -20,6 +21,11 @@ def is_absolute(name: str) -> bool:
     return WINDOWS_ROOT.match(name) is not None
 
 
+def folded(name: str) -> str:
+    """Return a name without upper and lower case, in one Unicode form: macOS writes `u` and two dots for `ü`."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 class OtherSpellings:
     """Paths of images, indexed so that another spelling of one finds it; a path without suffix fits any suffix."""
 
@@ -32,18 +38,18 @@ class OtherSpellings:
         self._base = with_slashes(base).strip("/")
         for path in paths:
             folder = os.path.dirname(path)
-            self._folders[self._full(folder).rpartition("/")[2].casefold()].add(folder)
+            self._folders[folded(self._full(folder).rpartition("/")[2])].add(folder)
             for key in (path, os.path.splitext(path)[0]):
-                self._files[key.casefold()].append(path)
-                self._names[os.path.basename(key).casefold()].append(path)
+                self._files[folded(key)].append(path)
+                self._names[folded(os.path.basename(key))].append(path)
 
     def by_case(self, path: str) -> list[str]:
-        """Return the paths that differ from a relative one only in upper and lower case."""
-        return _with_suffix(self._files.get(os.path.normpath(path).casefold(), []), path)
+        """Return the paths that differ from a relative one only in upper and lower case, or in their Unicode form."""
+        return _with_suffix(self._files.get(folded(os.path.normpath(path)), []), path)
 
     def by_name(self, name: str) -> list[str]:
         """Return the paths of images of this file name, in any case; those in just this case where there are any."""
-        paths = _with_suffix(self._names.get(name.casefold(), []), name)
+        paths = _with_suffix(self._names.get(folded(name), []), name)
         exact = [path for path in paths if os.path.basename(path) in (name, f"{name}{os.path.splitext(path)[1]}")]
         return exact or paths
 
@@ -62,7 +68,7 @@ class OtherSpellings:
 
     def _closest_folders(self, folder: str) -> list[str]:
         """Return the folders whose paths have the most last names in common with this one."""
-        candidates = self._folders.get(folder.rpartition("/")[2].casefold(), set())
+        candidates = self._folders.get(folded(folder.rpartition("/")[2]), set())
         lengths = {below: common_tail(folder, self._full(below)) for below in candidates}
         return sorted(below for below, length in lengths.items() if length == max(lengths.values()))
 
@@ -73,9 +79,7 @@ class OtherSpellings:
 def common_tail(first: str, second: str) -> int:
     """Return the number of last names that two paths have in common, in any case."""
     length = 0
-    for ours, theirs in zip(
-        reversed(first.casefold().split("/")), reversed(second.casefold().split("/")), strict=False
-    ):
+    for ours, theirs in zip(reversed(folded(first).split("/")), reversed(folded(second).split("/")), strict=False):
         if ours != theirs:
             break
         length += 1

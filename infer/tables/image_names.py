@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from infer.dataset.other_spellings import common_tail
+from infer.dataset.other_spellings import common_tail, folded
 from infer.images.listing import is_image
 
 
@@ -22,8 +22,8 @@ class NameMatcher:
     def find(self, identifier: str) -> list[int]:
         """The indices of all images that match in the first way in which any does; more than one is ambiguous.
 
-        Upper and lower case count, unless nothing matches otherwise. Of several images of one file name, those are
-        meant whose paths have the most last folders in common with the identifier.
+        Upper and lower case and the Unicode form count, unless nothing matches otherwise. Of several images of one file
+        name, those are meant whose paths have the most last folders in common with the identifier.
         """
         keys = self._keys(identifier)
         for level, key in zip(self._levels, keys, strict=True):
@@ -32,8 +32,8 @@ class NameMatcher:
         if self._folded is None:
             self._folded = [_fold(level) for level in self._levels]
         for level, key in zip(self._folded, keys, strict=True):
-            if key.casefold() in level:
-                return self._closest(keys[0], level[key.casefold()])
+            if folded(key) in level:
+                return self._closest(keys[0], level[folded(key)])
         return []
 
     def _closest(self, identifier: str, indices: list[int]) -> list[int]:
@@ -50,8 +50,8 @@ class NameMatcher:
 
 
 def _fold(level: dict[str, list[int]]) -> dict[str, list[int]]:
-    """The same indices by keys without upper and lower case."""
-    folded: dict[str, list[int]] = {}
+    """The same indices by keys without upper and lower case, in one Unicode form."""
+    without_case: dict[str, list[int]] = {}
     for key, indices in level.items():
-        folded.setdefault(key.casefold(), []).extend(indices)
-    return folded
+        without_case.setdefault(folded(key), []).extend(indices)
+    return without_case

@@ -20,6 +20,13 @@ def test_a_path_is_found_in_another_case(path: str, found: list[str]) -> None:
     assert SPELLINGS.by_case(path) == found
 
 
+def test_a_path_is_found_in_another_unicode_form() -> None:
+    spellings = OtherSpellings(["Gene\u0300ve/e\u0301.png", "e.png"], "/home")
+    assert spellings.by_case("Gen\u00e8ve/\u00e9.png") == ["Gene\u0300ve/e\u0301.png"]
+    assert spellings.by_name("\u00e9") == ["Gene\u0300ve/e\u0301.png"]
+    assert spellings.by_tail("C:/data/gen\u00e8ve/\u00c9.png") == ["Gene\u0300ve/e\u0301.png"]
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [

@@ -43,6 +43,11 @@ def test_an_id_may_be_in_another_case_or_a_path_of_another_machine(identifier: s
     assert NameMatcher(["x/a.jpg", "y/a.jpg", "b.png"]).find(identifier) == indices
 
 
+def test_an_id_may_be_in_another_unicode_form() -> None:
+    for written, looked_for in (("Zu\u0308rich.png", "Z\u00fcrich"), ("Z\u00fcrich.png", "Zu\u0308rich.png")):
+        assert NameMatcher(["Zurich.png", written]).find(looked_for) == [1]
+
+
 def test_names_that_differ_only_in_case_are_told_apart_where_the_id_does() -> None:
     assert NameMatcher(["a.jpg", "A.jpg"]).find("A.jpg") == [1]
     assert NameMatcher(["a.jpg", "A.jpg"]).find("a.JPG") == [0]
