@@ -43,7 +43,7 @@ class Study:
     patients: int
     """0: every image is independent."""
     shares: tuple[float, ...]
-    """Of each grade among the images."""
+    """Fraction of the images in each grade."""
     distance: float = 1.5
     """Between the mean scores of neighbouring grades, in standard deviations."""
     by_patient: bool = False

@@ -43,11 +43,11 @@ def main() -> None:
     parser.add_argument("data", nargs="*", type=Path)
     parser.add_argument("--copies", type=int, default=100)
     parser.add_argument("--pictures", type=int, default=100_000)
-    given = parser.parse_args()
-    for folder in given.data:
-        measure(folder, given.copies)
-    if given.pictures:
-        search(given.pictures)
+    args = parser.parse_args()
+    for folder in args.data:
+        measure(folder, args.copies)
+    if args.pictures:
+        search(args.pictures)
 
 
 def measure(folder: Path, copies: int) -> None:

@@ -75,11 +75,11 @@ def measure(folder: Path, layout: str) -> None:
     print(f"{layout}: lab train {time.perf_counter() - start:.1f} s in all, {megabytes:.0f} MB at most")
 
 
-def timed(what: str, step: Callable[[], T]) -> T:
+def timed(title: str, step: Callable[[], T]) -> T:
     """Run a step and print its seconds."""
     start = time.perf_counter()
     result = step()
-    print(f"    {what}: {time.perf_counter() - start:.2f} s")
+    print(f"    {title}: {time.perf_counter() - start:.2f} s")
     return result
 
 

@@ -10,8 +10,8 @@ def machine() -> str:
     """The processor, its cores, each GPU with its driver where the driver's own tool tells them, and Python."""
     try:
         query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-        told = subprocess.run(query, capture_output=True, text=True, check=True).stdout
-        gpus = "; ".join(told.splitlines())
+        output = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+        gpus = "; ".join(output.splitlines())
     except (OSError, subprocess.CalledProcessError):
         gpus = ""
     python = f"{platform.python_implementation()} {platform.python_version()}"

@@ -52,10 +52,10 @@ def main() -> None:
                 "--out",
                 Path(scratch) / "o.csv",
             ]
-            done = subprocess.run(
+            process = subprocess.run(
                 [sys.executable, "-c", SCRIPT, *map(str, command)], cwd=ROOT, capture_output=True, text=True, check=True
             )
-        peaks.append(int(done.stdout.rpartition("PEAK")[2]) / 1024)  # kilobytes, as Linux counts them
+        peaks.append(int(process.stdout.rpartition("PEAK")[2]) / 1024)  # kilobytes, as Linux counts them
         print(f"{count} images: {peaks[-1]:.0f} MiB, {peaks[-1] / peaks[0] - 1:+.1%}", flush=True)
 
 

@@ -56,10 +56,10 @@ def main() -> None:
         timed("predict, no torch", ["-c", NO_TORCH, *predict])
 
 
-def timed(what: str, arguments: list[object]) -> None:
+def timed(title: str, arguments: list[object]) -> None:
     """Run one command in a process of its own; print its time and the lines of its output that hold figures."""
     start = time.perf_counter()
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, *map(str, arguments)],
         capture_output=True,
         text=True,
@@ -69,11 +69,11 @@ def timed(what: str, arguments: list[object]) -> None:
             "PYTHONPATH": os.pathsep.join([*os.environ.get("PYTHONPATH", "").split(os.pathsep), str(ROOT)]),
         },
     )
-    print(f"\n{what}: {time.perf_counter() - start:.1f} s", flush=True)
-    if done.returncode:
-        sys.exit(done.stderr)
+    print(f"\n{title}: {time.perf_counter() - start:.1f} s", flush=True)
+    if process.returncode:
+        sys.exit(process.stderr)
     telling = re.compile(r"^ ?(epoch|device|gate|CPU|CUDA) |accuracy|rows:")
-    print("\n".join(f"    {line}" for line in done.stdout.splitlines() if telling.search(line)), flush=True)
+    print("\n".join(f"    {line}" for line in process.stdout.splitlines() if telling.search(line)), flush=True)
 
 
 if __name__ == "__main__":

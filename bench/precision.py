@@ -43,8 +43,8 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         made = ((arch, *make_models(arch, args.image_size, Path(folder))) for arch in args.arch)
-        given = ((run.name, run / "model.onnx", run / "model.int8.onnx") for run in args.run)
-        for name, *files in given if args.run else made:
+        exported = ((run.name, run / "model.onnx", run / "model.int8.onnx") for run in args.run)
+        for name, *files in exported if args.run else made:
             sessions = [Session(file, "cpu") for file in files]
             size = sessions[0].card.pixels.window[0]
             for batch in args.batch_size:

@@ -88,30 +88,31 @@ def run_once(args: argparse.Namespace, data: Path, epochs: int, recipe: str, see
     file = result_file(args, data, recipe, seed)
     if file.is_file():
         return
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         "data": str(data), "seed": seed, "epochs": epochs, "image_size": args.image_size, "pretrained": False,
         "device": args.device, "out": str(args.out / "runs"),
     }  # fmt: skip
     start = time.perf_counter()
-    config = apply_recipe(args.arch, load_recipe(recipe), given)
-    done = train(config, Screen(Console(quiet=True)))
-    network, card = load_checkpoint(done.run / "best.safetensors")
+    config = apply_recipe(args.arch, load_recipe(recipe), options)
+    trained = train(config, Screen(Console(quiet=True)))
+    network, card = load_checkpoint(trained.run / "best.safetensors")
     answers: list[int] = []
     with torch.inference_mode():
         for path in scored.files():
             answers.append(int(network(torch.from_numpy(read_window(path, card.pixels).copy()[None]))[0].argmax()))
-    history = [float(row["monitored"]) for row in csv.DictReader((done.run / "history.csv").open())]
+    history = [float(row["monitored"]) for row in csv.DictReader((trained.run / "history.csv").open())]
     file.parent.mkdir(parents=True, exist_ok=True)
-    told = {
+    scores = {
         "recipe": recipe,
         "seed": seed,
         "data": data.name,
         "valid": float(np.mean(sorted(history)[-3:])),
         "answers": answers,
     }
-    file.write_text(json.dumps(told))
+    file.write_text(json.dumps(scores))
     print(
-        f"{data.name} {recipe} seed {seed}: valid {told['valid']:.4f}, {time.perf_counter() - start:.0f} s", flush=True
+        f"{data.name} {recipe} seed {seed}: valid {scores['valid']:.4f}, {time.perf_counter() - start:.0f} s",
+        flush=True,
     )
 
 

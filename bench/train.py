@@ -67,8 +67,8 @@ def main() -> None:
         table = linked(source(args.data, Path(scratch)), Path(scratch) / "links", args.repeat)
         sizes = args.batch_size * len(args.arch) if len(args.batch_size) == 1 else args.batch_size
         for arch, size in zip(args.arch, sizes, strict=True):
-            given = {"image_size": args.image_size, "batch_size": size, "device": device.type}
-            settings = apply_recipe(arch, load_recipe("lab"), given).resolved(device.type)[0]
+            options = {"image_size": args.image_size, "batch_size": size, "device": device.type}
+            settings = apply_recipe(arch, load_recipe("lab"), options).resolved(device.type)[0]
             results[f"{arch}, batch {size}"] = {
                 **lab_rows(settings, table, device, args),
                 **peer_rows(settings, table, device, args),

@@ -91,11 +91,11 @@ class _Run:
     group: ProcessGroup
     table: Table
     canvases: Canvases | None
-    """Of the first stage, until it starts."""
+    """Images of the first stage; None once it has started."""
     settings: ResolvedConfig
     """The current stage."""
     progress: Progress | None = None
-    """Of the current epoch."""
+    """Progress of the current epoch; None between epochs."""
 
     def train(self, log: TensorBoardLog, snapshot: Snapshot | None) -> None:
         """Train all stages, or those that remain after the snapshot."""

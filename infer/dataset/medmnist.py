@@ -37,14 +37,14 @@ CLASSES = {
     "organcmnist": _ORGANS,
     "organsmnist": _ORGANS,
 }
-"""Of the sets with one label an image; label i is the class at position i."""
+"""Class names of the sets with one label per image; label i is the class at position i."""
 FINDINGS = {
     "chestmnist": (
         *("atelectasis", "cardiomegaly", "effusion", "infiltration", "mass", "nodule", "pneumonia", "pneumothorax"),
         *("consolidation", "edema", "emphysema", "fibrosis", "pleural", "hernia"),
     ),
 }
-"""Of the sets with several findings an image; column i is the finding at position i."""
+"""Findings of the sets with several per image; column i is the finding at position i."""
 
 
 def class_names(name: str, labels: Set[str]) -> tuple[str, ...]:

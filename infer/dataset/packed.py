@@ -54,7 +54,7 @@ class Kind:
 
     title: str
     suffixes: tuple[str, ...]
-    """Of its files, in lower case; those of compressed files too, so that they are refused with the remedy."""
+    """Suffixes of its files, in lower case; those of compressed files too, so that they are refused with the remedy."""
     recognises: Callable[[Path], bool]
     """Whether a file with such a suffix is of this kind; a look at its name and its first bytes. Raises no LabError."""
     read: Callable[["Packed"], Contents]
@@ -91,16 +91,16 @@ class Packed:
 
 
 def splits_of(packed: Packed) -> list[str | None]:
-    """The split that each file's name tells, or its folder's name; None for all where none tells one.
+    """The split in each file's name, or in its folder's; None for all files if no name contains one.
 
     Raises:
-        DataError: a name tells two splits, or some names tell one and others do not.
+        DataError: a name contains two splits, or only some names contain one.
     """
     splits = [_split_of(packed.inner_name(file).split("/"), file) for file in packed.files]
     if any(splits) and not all(splits):
         lost = [str(file) for file, split in zip(packed.files, splits, strict=True) if split is None]
         raise DataError(
-            f"the names of some files in {packed.path} tell their split and those of others do not: {listed(lost)}; "
+            f"in {packed.path} the names of some files contain a split and those of others do not: {listed(lost)}; "
             "rename them to train-..., val-... or test-..., or take them out"
         )
     return splits
@@ -109,11 +109,11 @@ def splits_of(packed: Packed) -> list[str | None]:
 def _split_of(parts: Sequence[str], file: Path) -> str | None:
     for part in reversed(parts):
         words = re.split(r"[^a-z]+", part.lower())
-        told = [split for split, values in SPLIT_VALUES.items() if set(words) & set(values)]
-        if len(told) > 1:
-            raise DataError(f"the name of {file} tells two splits, {listed(told)}; rename it")
-        if told:
-            return told[0]
+        splits = [split for split, values in SPLIT_VALUES.items() if set(words) & set(values)]
+        if len(splits) > 1:
+            raise DataError(f"the name of {file} contains two splits, {listed(splits)}; rename it")
+        if splits:
+            return splits[0]
     return None
 
 

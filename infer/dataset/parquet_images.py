@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet
 
 IMAGE_NAMES = ("image", "img")
-"""Of several columns of images, the one that is read."""
+"""Names of the column to read where several hold images."""
 ROWS = 16
 """Read at once."""
 

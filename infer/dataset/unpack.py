@@ -29,9 +29,9 @@ from infer.images.parallel_map import THREADS, in_order
 
 FILE_NAME, METADATA, MARKER = "file_name", "metadata.tsv", "unpacked.json"
 VERSION = 1
-"""Of what is unpacked and how; folders of another version are made again."""
+"""Version of the unpacked files' format; folders of another version are made again."""
 PNG_LEVEL = 1
-"""Of deflate, its fastest: compressing is most of the work of unpacking arrays."""
+"""Deflate's fastest level: compressing is most of the work of unpacking arrays."""
 AHEAD = 64
 """Images in memory at once."""
 MAX_CELL = 256

@@ -61,11 +61,11 @@ class SortedPredictions:
     starts: Indices
     """[c] where a new bin or cell begins in that order."""
     support: ClassSums
-    """Of the c bins and cells: by true class."""
+    """Images in each of the c bins and cells, by true class."""
     predicted: ClassSums
-    """By predicted class."""
+    """Images by predicted class."""
     hits: ClassSums
-    """By class, where truth and prediction agree."""
+    """Correctly classified images by class."""
     squared_errors: Numbers
     """[c] (truth - prediction) squared, as grades."""
     bin_starts: Indices
@@ -75,9 +75,9 @@ class SortedPredictions:
     losses: tuple[Numbers, Numbers]
     """[n] log loss and Brier score."""
     rankings: dict[int, Ranking]
-    """By class, of the classes with many images."""
+    """Rankings by class, for classes with many images."""
     rare: RareRankings
-    """Of the other classes."""
+    """Rankings for the other classes."""
 
     @classmethod
     def of(cls, probabilities: Floats, truth: Indices) -> "SortedPredictions":

@@ -62,7 +62,7 @@ class Metrics:
     groups: int | None
     """Patients among them; None where none is known."""
     estimates: Mapping[str, Estimate]
-    """Of all classes together, by the keys of `kinds.METRICS`; without metrics of grades where classes are none."""
+    """Metrics over all classes, by the keys of `kinds.METRICS`; metrics of grades only where the classes are grades."""
     majority_share: float
     """The majority-class baseline: the accuracy of always predicting the class that is most frequent here."""
     uncalibrated_error: float | None

@@ -1,7 +1,7 @@
 """An ONNX file, read without the onnx package and without loading its weights: header, inputs, outputs, operators.
 
 An ONNX file is one protobuf message (ModelProto, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto). Reading the
-fields that tell something and skipping the weights takes no time, for any size of network, and cannot execute anything.
+small fields and skipping the weights takes no time, for any size of network, and cannot execute anything.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ NODE, INITIALIZER, INPUT, OUTPUT = 1, 5, 11, 12
 """Field numbers of GraphProto."""
 MAX_FIELD = 16_000_000
 TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
-"""Of TensorProto.DataType, those that a lab file may hold."""
+"""Names of the values of TensorProto.DataType that a lab file may hold."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,18 @@ class OnnxHeader:
     """Version by operator domain; "" is ONNX's own."""
     metadata: dict[str, str]
     starts: dict[str, int]
-    """Of each metadata entry, the byte of the file at which it starts."""
+    """Byte offset of each metadata entry in the file, by key."""
 
 
 @dataclass(frozen=True)
 class OnnxGraph:
-    """What an ONNX file takes and gives, and what it is made of."""
+    """An ONNX file's inputs and outputs, its operators and the number of its parameters."""
 
     inputs: tuple[str, ...]
-    """For people: `images uint8 [batch, 224, 224, 3]`."""
+    """Name, type and shape, for display: `images uint8 [batch, 224, 224, 3]`."""
     outputs: tuple[str, ...]
     operators: dict[str, int]
-    """How many nodes of each kind, by name."""
+    """Number of nodes by operator."""
     parameters: int
     """Numbers in all constants: weights, biases, and of a quantised file scales and zero points."""
 
@@ -77,7 +77,7 @@ def read_header(path: Path) -> OnnxHeader:
 
 
 def read_graph(path: Path) -> OnnxGraph:
-    """Read what an ONNX file takes, gives and is made of. Raises ModelError as `read_header` does."""
+    """Read an ONNX file's inputs, outputs, operators and size. Raises ModelError as `read_header` does."""
     inputs: list[str] = []
     outputs: list[str] = []
     operators, parameters = Counter[str](), 0
@@ -96,27 +96,27 @@ def read_graph(path: Path) -> OnnxGraph:
 
 
 def metadata_entry(key: str, value: str) -> bytes:
-    """A metadata entry as it stands in a file; at the end of one it adds the entry and changes nothing else.
+    """A metadata entry, encoded. Appended to a file it adds the entry and changes nothing else.
 
-    The fields of a protobuf message may come in any order, and a repeated one in parts.
+    That is valid since fields of a protobuf message may come in any order, and repeated fields need not be adjacent.
     """
     entry = b"".join(field_bytes(number, text.encode()) for number, text in ((1, key), (2, value)))
     return field_bytes(METADATA_PROPS, entry)
 
 
 def field_bytes(number: int, content: bytes) -> bytes:
-    """A field that is a text, a message or a tensor's content, as it stands in a file."""
+    """A length-delimited field, encoded: a text, a message or a tensor's content."""
     return _varint_bytes(number << 3 | 2) + _varint_bytes(len(content)) + content
 
 
 def number_bytes(number: int, value: int) -> bytes:
-    """A field that is a whole number of at least 0, as it stands in a file."""
+    """A varint field, encoded; `value` is at least 0."""
     return _varint_bytes(number << 3) + _varint_bytes(value)
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """The file to read; what goes wrong in reading it becomes a ModelError."""
+    """Open a file for reading; errors while it is read become ModelErrors."""
     try:
         with path.open("rb") as file:
             yield file
@@ -127,7 +127,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def _fields(file: BinaryIO, end: int) -> Iterator[tuple[int, int | range]]:
-    """Number and value of each field from here to `end`; of a text, message or tensor the bytes where it stands."""
+    """Number and value of each field up to `end`; the value of a length-delimited field is the range of its bytes."""
     while (at := file.tell()) < end:
         key = _varint(file)
         number, wire = key >> 3, key & 7
@@ -159,7 +159,7 @@ def _varint(file: BinaryIO) -> int:
 
 
 def _content(file: BinaryIO, value: int | range) -> bytes:
-    """The bytes of a field; none of one that is too large to be of interest, or a number."""
+    """The bytes of a length-delimited field; b"" for a varint, or above MAX_FIELD bytes."""
     if isinstance(value, int) or len(value) > MAX_FIELD:
         return b""
     file.seek(value.start)
@@ -167,7 +167,7 @@ def _content(file: BinaryIO, value: int | range) -> bytes:
 
 
 def _message(file: BinaryIO, value: int | range) -> dict[int, int | bytes]:
-    """The fields of a small message by number; of a repeated one the last."""
+    """The fields of a small message by number; the last one where a field is repeated."""
     content = _content(file, value)
     inner = io.BytesIO(content)
     return {
@@ -177,7 +177,7 @@ def _message(file: BinaryIO, value: int | range) -> dict[int, int | bytes]:
 
 
 def _value_info(entry: dict[int, int | bytes]) -> str:
-    """A ValueInfoProto for people: name, type and shape; a dimension is a number or a name."""
+    """Name, type and shape of a ValueInfoProto, for display; a dimension is a number or a name."""
     tensor = _nested(_nested(entry.get(2)).get(1))
     shape = io.BytesIO(_bytes(tensor.get(2)))
     sizes = [_nested(_content(shape, item)) for number, item in _fields(shape, len(shape.getvalue())) if number == 1]

@@ -1,4 +1,4 @@
-"""A small ONNX model, written without the onnx package: for what lab itself runs on a device, beside networks.
+"""Writes small ONNX models without the onnx package: lab's own computations on a device, such as resizing.
 
 Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
@@ -15,7 +15,7 @@ from infer.model.onnx_reader import number_bytes as number
 
 OPSET, IR = 17, 8
 INT, INTS = 2, 7
-"""Of AttributeProto.AttributeType."""
+"""Values of AttributeProto.AttributeType."""
 CODES = {name: code for code, name in TYPES.items()}
 
 
@@ -37,7 +37,7 @@ class Value:
     dtype: str
     """`float32`, `uint8`, ..."""
     shape: Sequence[int | str]
-    """A size that has a name may be any."""
+    """A dimension with a name may have any size."""
 
 
 def small_model(
@@ -47,7 +47,7 @@ def small_model(
     constants: Mapping[str, NDArray[np.generic]] | None = None,
     opset: int = OPSET,
 ) -> bytes:
-    """A model file's content, at an opset in which the operators take these inputs and attributes."""
+    """The content of a model file, at an opset in which the operators take these inputs and attributes."""
     graph = b"".join(
         [
             *(message(NODE, _node(node)) for node in nodes),
@@ -85,5 +85,5 @@ def _value(value: Value) -> bytes:
     return _text(1, value.name) + message(2, message(1, tensor))
 
 
-def _text(place: int, text: str) -> bytes:
-    return message(place, text.encode())
+def _text(field_number: int, text: str) -> bytes:
+    return message(field_number, text.encode())

@@ -1,4 +1,4 @@
-"""The models that predict: opened, and told of in a few lines."""
+"""Opens the models that predict, and prints a few lines about each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from infer.model.session import Session
 
 
 def open_model(path: Path | None, device: Device, screen: Screen, say_device: bool = True) -> Session:
-    """Open the model that was named, or the newest, and say which, on what, and why. Raises ModelError, DeviceError."""
+    """Open the model at `path`, or the newest one, and print its file and device. Raises ModelError, DeviceError."""
     session = Session(find_model(path) if path else newest_model(), device)
     why = f" ({session.reason})" if session.reason else ""
     card = session.card
@@ -29,8 +29,8 @@ def open_model(path: Path | None, device: Device, screen: Screen, say_device: bo
     trained_with, here = str(card.provenance.get("versions", {}).get("pillow", "")), PIL.__version__
     if trained_with and trained_with.partition(".")[0] != here.partition(".")[0]:
         screen.say(
-            f"note: trained with Pillow {trained_with}, here is {here}: resized pixels may differ by a level; "
-            "lab verify tells whether they do"
+            f"note: trained with Pillow {trained_with}, installed is {here}: resized pixels may differ by a level; "
+            "check with lab verify"
         )
     return session
 
@@ -39,11 +39,11 @@ def open_models(config: PredictConfig, screen: Screen) -> list[Session]:
     """Open all models, whose probabilities will be averaged.
 
     Raises:
-        ConfigError: they have different classes, or a model's pixels do not allow the views.
+        ConfigError: the models have different classes, or --tta does not suit a model's images.
         ModelError, DeviceError: as `open_model`.
     """
     local = config.engine == "local"
-    device = config.device if local else "cpu"  # here only for what the files say of themselves
+    device = config.device if local else "cpu"  # opened here only to read the files' cards
     sessions = [open_model(path, device, screen, say_device=local) for path in config.model or (None,)]
     if len({session.path.resolve() for session in sessions}) < len(sessions):
         raise ConfigError("--model names one file twice; name each once")
@@ -62,7 +62,7 @@ def require_same_classes(sessions: Sequence[Session]) -> None:
     first, *others = sessions
     for other in others:
         if other.card.classes != first.card.classes:
-            one, two = (listed([str(item) for item in session.card.classes]) for session in (first, other))
+            ours, theirs = (listed([str(item) for item in session.card.classes]) for session in (first, other))
             raise ConfigError(
-                f"models can be averaged only where their classes agree: {first.path} has {one}, {other.path} {two}"
+                f"models can be averaged only where their classes agree: {first.path} has {ours}, {other.path} {theirs}"
             )

@@ -1,4 +1,4 @@
-"""Where runs and their files lie, and which one is meant when none is named."""
+"""The names of a run's files, and the search for the newest run and model."""
 
 import tomllib
 from pathlib import Path
@@ -12,13 +12,13 @@ RECIPE = "recipe.toml"
 HISTORY = "history.csv"
 DATA = "data.csv"
 REPORT = "report"
-"""In a run: the folder of the report on its validation images; the reports beside it begin so."""
+"""Folder in a run for the report on its validation images, and prefix of the folders of its other reports."""
 CHECKPOINT = "best.safetensors"
 SNAPSHOT = "last.ckpt"
 
 
 def newest_run(runs: Path = RUNS) -> Path:
-    """The run of `runs` that started last, of those with a finished epoch. Raises ModelError where there is none."""
+    """The newest run in `runs` that has a finished epoch. Raises ModelError where there is none."""
     finished = [path.parent for path in runs.glob(f"*/{CHECKPOINT}")]
     if not finished:
         raise ModelError(f"there is no finished run in {runs}/; train one with `lab train resnet18`, or name a run")
@@ -26,7 +26,7 @@ def newest_run(runs: Path = RUNS) -> Path:
 
 
 def newest_model(runs: Path = RUNS) -> Path:
-    """The ONNX file below `runs` that was written last. Raises ModelError where there is none."""
+    """The newest ONNX file of any run in `runs`. Raises ModelError where there is none."""
     models = [path for item in PRECISIONS.values() for path in runs.glob(f"*/{item.file_name}")]
     if not models:
         raise ModelError(f"there is no exported model in {runs}/; run `lab export`, or name a file")
@@ -34,7 +34,7 @@ def newest_model(runs: Path = RUNS) -> Path:
 
 
 def find_model(path: Path) -> Path:
-    """The ONNX file that a path means: itself, or the one in a run's folder. Raises ModelError."""
+    """The ONNX file at `path`, or in the run folder `path`. Raises ModelError."""
     if path.is_dir():
         names = (item.file_name for item in PRECISIONS.values())
         present = [path / name for name in names if (path / name).is_file()]
@@ -49,7 +49,7 @@ def find_model(path: Path) -> Path:
 
 
 def find_checkpoint(run: Path) -> Path:
-    """The best checkpoint of a run, or the checkpoint itself. Raises ModelError."""
+    """The best checkpoint in the run folder `run`, or `run` if it is a checkpoint. Raises ModelError."""
     checkpoint = run / CHECKPOINT if run.is_dir() else run
     if not run.exists():
         raise ModelError(f"the run {run} does not exist; check the path")
@@ -61,7 +61,7 @@ def find_checkpoint(run: Path) -> Path:
 
 
 def read_recipe(run: Path) -> dict[str, Any]:
-    """The values that a run was trained with. Raises DataError where they are missing or damaged."""
+    """The options that a run was trained with. Raises DataError where the file is missing or damaged."""
     path = run / RECIPE
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -106,7 +106,7 @@ def compare_decoders(
 
 @dataclass(frozen=True)
 class _Compared:
-    """Of n images the probabilities from both decoders, float32 [n, K], and the mean difference of pixels, [n]."""
+    """Probabilities of n images from both decoders, float32 [n, K], and their mean differences of pixels, [n]."""
 
     cpu: Floats
     gpu: Floats

@@ -21,7 +21,7 @@ class Confusion:
     """Index of the predicted class."""
     images: int
     share: float
-    """Of the images of the true class."""
+    """Fraction of the images of the true class."""
 
 
 def worst_classes(metrics: Metrics, most: int = MOST_IN_TABLES) -> list[int]:

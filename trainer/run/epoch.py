@@ -25,4 +25,4 @@ class EpochResult:
     """float32 [validation images, K]."""
     seconds: float
     images_per_second: float
-    """Of training, without validation."""
+    """Training speed, without validation."""

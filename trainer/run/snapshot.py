@@ -19,7 +19,7 @@ from infer.model.runs import SNAPSHOT
 from trainer.optim.schedule import Plateau
 
 VERSION = 1
-"""Of the layout that `_to_dict` writes and `_from_dict` reads."""
+"""Version of the layout that `_to_dict` writes and `_from_dict` reads."""
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, pickle.UnpicklingError)
 
 HistoryRow = dict[str, float | int]

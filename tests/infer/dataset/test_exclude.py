@@ -14,7 +14,7 @@ from infer.model.card import ClassName
 
 
 def table(*rows: tuple[str, str]) -> Table:
-    """Of paths and splits."""
+    """A table of these paths and splits."""
     return Table(
         name="x",
         layout="made",

@@ -22,7 +22,7 @@ from infer.model.card import ClassName
 
 
 def found(rows: str, *matches: Match, problems: tuple[Problem, ...] = (), labels: str = "") -> Findings:
-    """Of rows such as `a:train b:test`, all of label 0 or with a label each."""
+    """The findings in rows such as `a:train b:test`, all of label 0 or with a label each."""
     pairs = [row.split(":") for row in rows.split()]
     splits = tuple(split for _, split in pairs)
     table = Table(

@@ -47,9 +47,9 @@ def test_a_split_is_told_by_a_whole_word_of_the_name_or_of_its_folder(
 
 
 def test_names_that_tell_two_splits_or_only_sometimes_one_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"train-test\.bin tells two splits, train, test; rename it"):
+    with pytest.raises(DataError, match=r"train-test\.bin contains two splits, train, test; rename it"):
         splits_of(packed(tmp_path, "train-test.bin"))
-    with pytest.raises(DataError, match=r"tell their split and those of others do not: .*extra-0\.bin"):
+    with pytest.raises(DataError, match=r"contain a split and those of others do not: .*extra-0\.bin"):
         splits_of(packed(tmp_path, "train-0.bin", "extra-0.bin"))
 
 

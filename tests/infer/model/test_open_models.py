@@ -19,7 +19,7 @@ def test_another_pillow_than_in_training_is_told(
     arguments = ("predict", cells / "test", "--model", model, "--no-sample", "--out", tmp_path / "out.csv")
     assert "note: trained with Pillow" not in lab(*arguments).out
     monkeypatch.setattr("PIL.__version__", "9.5.0")
-    assert f"note: trained with Pillow {version('pillow')}, here is 9.5.0" in lab(*arguments).out
+    assert f"note: trained with Pillow {version('pillow')}, installed is 9.5.0" in lab(*arguments).out
 
 
 def test_models_of_other_classes_are_not_averaged(model: Path) -> None:

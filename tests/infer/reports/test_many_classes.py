@@ -1,4 +1,4 @@
-"""Of many classes, tables show the worst and what they are confused with; files hold all of them."""
+"""With many classes, tables show the worst and what they are confused with; files hold all of them."""
 
 import io
 import json

@@ -101,9 +101,9 @@ def test_every_canvas_holds_its_reach_and_is_to_the_window_as_its_cut_is_to_the_
 
 
 def difference(path: Path, crop: int, size: int, reach: float, shift: tuple[float, float] = (0, 0)) -> np.ndarray:
-    """Of an image's view to the same made with Pillow (enhance, centre crop, resize), the crop shifted by a few pixels.
+    """An image's view minus the same made with Pillow (enhance, centre crop, resize), the crop shifted by a few pixels.
 
-    But for the edges: a crop has no neighbours there.
+    The edges are left out: a crop has no neighbours there.
     """
     image = Image.open(path)
     asked = settings(size, crop=crop, enhance=("white_balance, clahe(2, 3)",))

@@ -50,7 +50,7 @@ SMALL = textwrap.dedent(
 )
 """A `lab` with small networks that writes down the gradients of every step, for each process."""
 STEPS = 6
-OPTIONS = ("--epochs", "2", "--batch-size", "8", "--image-size", "64", "--augment", "hflip, mixup(0.4)")
+OPTIONS = ("--epochs", "2", "--batch-size", "8", "--image-size", "32", "--augment", "hflip, mixup(0.4)")
 MORE = ("--ema", "0.5", "--freeze", "1", "--schedule", "cosine", "--device", "cpu")
 
 
@@ -61,7 +61,7 @@ class Several:
     run: Path
     out: str
     gradients: list[list[list[Tensor]]]
-    """Of each process, step and parameter."""
+    """Gradients of each process, step and parameter."""
     one_run: Path
     one_gradients: list[list[Tensor]]
 

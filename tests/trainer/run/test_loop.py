@@ -59,7 +59,7 @@ def nothing(*_: object) -> None:
 
 
 def run_epochs(trainer: Trainer, *numbers: int) -> list[tuple[float, list[Tensor], list[Tensor]]]:
-    """Of each step: the learning rate, the gradients, and the weights after it."""
+    """The learning rate, the gradients and the weights afterwards, for each step."""
     seen: list[tuple[float, list[Tensor], list[Tensor]]] = []
     parameters = list(trainer.network.parameters())
 

@@ -11,7 +11,7 @@ from trainer.run.progress import EARLY, Progress
 from trainer.run.run_folder import Best, RunFolder
 
 IMAGES = 800
-"""Of an epoch: 100 steps of 8."""
+"""Images of an epoch: 100 steps of 8."""
 
 
 class Steps:
