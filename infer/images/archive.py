@@ -1,4 +1,4 @@
-"""Images inside zip and tar files, read where they lie: nothing is unpacked to disk."""
+"""Images inside zip and tar files, read without unpacking them to disk."""
 
 import io
 import tarfile
@@ -35,22 +35,22 @@ class Member:
     name: str
     """As in the archive, with `/` between folders."""
     offset: int
-    """Where its header (zip) or its content (tar) begins."""
+    """Byte in the archive at which its header (zip) or its content (tar) begins."""
     stored: int
-    """Bytes that it takes in the archive."""
+    """Size in the archive, in bytes; smaller than `size` where it is compressed."""
     size: int
-    """Bytes of its content."""
+    """Size of the content, in bytes."""
     method: int | None
-    """How a zip file stores it; None in a tar file."""
+    """Compression method of the zip format (`zipfile.ZIP_DEFLATED`, ...); None in a tar file."""
     crc: int = 0
-    """Of the content, in a zip file."""
+    """CRC-32 of the content, in a zip file."""
     encrypted: bool = False
 
     def __str__(self) -> str:
         return f"{self.archive}/{self.name}"
 
     def open(self) -> BinaryIO:
-        """The content.
+        """Return the content as a file in memory.
 
         Raises:
             OSError: the archive cannot be read.
@@ -85,21 +85,21 @@ class Member:
 
 
 File = str | Member | Remote
-"""Where an image lies: a path, a member of an archive, or a file of a remote system."""
+"""An image file: a path, a member of an archive, or a file of a remote file system."""
 
 
 def read_content(file: File) -> bytes:
-    """A file's bytes, wherever it lies. Raises OSError, and ValueError where an archive is damaged."""
+    """Return the bytes of a file of any kind. Raises OSError, and ValueError where an archive is damaged."""
     return Path(file).read_bytes() if isinstance(file, str) else file.open().read()
 
 
 def is_archive(path: PurePath) -> bool:
-    """Whether the name ends as an archive's does."""
+    """Whether the name has the suffix of an archive, in any case."""
     return path.name.lower().endswith((ZIP, TAR, *COMPRESSED))
 
 
 def list_members(path: Path, skipped: Skipped | None = None) -> list[Member]:
-    """The images in a zip or tar file, in natural order; other files are skipped as in folders, and counted.
+    """List the images in a zip or tar file, in natural order; other files are skipped as in folders, and counted.
 
     Raises:
         DataError: as `list_files`, or two images have one name.
@@ -112,7 +112,7 @@ def list_members(path: Path, skipped: Skipped | None = None) -> list[Member]:
 
 
 def list_files(path: Path, skipped: Skipped | None = None) -> list[Member]:
-    """All files in a zip or tar file, in its order, then those that its links lead to.
+    """List all files in a zip or tar file, in its order, then those that its links lead to.
 
     Args:
         path: of the archive.

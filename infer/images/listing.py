@@ -22,10 +22,11 @@ from infer.images.skipped import (
 
 
 def natural_key(name: str) -> str:
-    """A sort key that puts `img2` before `img10`, and is a total order over any names.
+    r"""Return a sort key that puts `img2` before `img10`; different names have different keys.
 
-    One text, as a list of a million names has as many keys: a number is its length and its digits, which is its value's
-    order; marks that no name begins a part with put numbers before text, and the end before both.
+    The key is one string, not a list of parts, to save memory in lists of a million names. Each number becomes `\1`,
+    its number of digits and its digits without leading zeros, so numbers compare by value. Text begins with `\2`, and
+    so comes after numbers. The name follows after `\0`, which orders names that differ only in leading zeros.
     """
     parts = []
     for digits, text in re.findall(r"([0-9]+)|([^0-9]+)", name):
@@ -87,7 +88,7 @@ def _count_others(names: Sequence[str], skipped: Skipped, tables: Collection[str
 
 
 def _is_loop(top: str, where: str, name: str) -> bool:
-    """Whether `where`/`name` is a link to a folder that the walk from `top` to it went through, and has no end."""
+    """Whether `where`/`name` links to a folder between `top` and itself, so that a walk would never end."""
     path = os.path.join(where, name)
     if not os.path.islink(path):
         return False
