@@ -31,6 +31,14 @@ class ColumnNames:
     group: str = ""
     split: str = ""
 
+    def of_images_alone(self, header: Sequence[str]) -> "ColumnNames":
+        """Those of a table of test images with this header, which need not have the labels, groups and splits."""
+        names = [name.lower() for name in header]
+        label, group, split = (
+            name if name.strip().lower() in names else "" for name in (self.label, self.group, self.split)
+        )
+        return ColumnNames(self.image, label, group, split)
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -128,10 +136,9 @@ def find_columns(
 
 
 def _known_header(table: LabelFile, names: list[str], chosen: ColumnNames) -> KnownHeader | None:
-    """The first known header whose columns are all here, and that agrees with what the user named."""
+    """The first known header whose columns are all here, and whose images are those that the user named."""
     for known in KNOWN_HEADERS:
-        agrees = chosen.image.lower() in ("", known.image) and chosen.label.lower() in ("", known.label)
-        if agrees and known.image in names and known.label in names:
+        if chosen.image.lower() in ("", known.image) and known.image in names and known.label in names:
             others = [
                 name for name in LABEL_NAMES if name in names and name not in (known.label, known.image, known.group)
             ]
@@ -143,7 +150,11 @@ def _known_header(table: LabelFile, names: list[str], chosen: ColumnNames) -> Kn
 
 
 def _image_column(
-    table: LabelFile, names: list[str], chosen: str, known: KnownHeader | None, is_image: Callable[[str], bool]
+    table: LabelFile,
+    names: list[str],
+    chosen: str,
+    known: KnownHeader | None,
+    is_image: Callable[[str], bool],
 ) -> int:
     if chosen:
         return _named(table, names, "--image-column", chosen)
@@ -152,7 +163,7 @@ def _image_column(
         fitting.insert(0, names.index(known.image))
     if not fitting:  # known headers without their labels, as in test.csv
         fitting = [position for position, name in enumerate(names) if names_images([name])]
-    if not fitting and any(has_image_suffix(cell) for cell in table.header):
+    if not fitting and _is_row(table.header, is_image):
         raise DataError(
             f"{table.path} has no header, its first line is {listed(table.header)}; write the names of the columns, "
             "such as Path and label, above it"
@@ -175,6 +186,13 @@ def _image_column(
         both = listed([table.header[position] for position in fitting])
         raise DataError(f"{table.path}: {both} could all name the images; choose one with --image-column")
     return fitting[0]
+
+
+def _is_row(header: list[str], is_image: Callable[[str], bool]) -> bool:
+    """Whether the first line names an image, alone or before a space, and so is no header."""
+    if any(has_image_suffix(word) for cell in header for word in (cell, cell.split(" ")[0])):
+        return True
+    return sum(map(is_image, filter(None, header))) == 1
 
 
 def _counts_rows(table: LabelFile, position: int) -> bool:

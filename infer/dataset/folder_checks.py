@@ -6,7 +6,7 @@ from pathlib import Path
 
 from infer.core.errors import DataError
 from infer.core.text import listed
-from infer.dataset.folder_names import masks_and_copies, numbered_parts, splits_by_name
+from infer.dataset.folder_names import IMAGE_WORDS, masks_and_copies, numbered_parts, splits_by_name, words_of
 from infer.dataset.naming_table import NamingTable, naming_table
 
 SHARED = 0.8
@@ -27,7 +27,9 @@ def require_class_folders(folder: Path, prefix: str, paths: Sequence[str]) -> No
     folders = list(dict.fromkeys(path.rpartition("/")[0] for path in paths))
     classes = list(dict.fromkeys(path.partition("/")[0] for path in folders))
     where = folder / prefix
-    problem = _nested(where, classes, folders) or _wrapped(where, classes, folders)
+    problem = (
+        _nested(where, classes, folders) or _wrapped(where, classes, folders) or _holds_classes(where, classes, folders)
+    )
     problem = problem or _misnamed(where, classes) or _uneven(where, folders)
     table = naming_table(folder, paths)
     if not problem and table and table.contradicts:
@@ -73,6 +75,26 @@ def _wrapped(where: Path, classes: Sequence[str], folders: Sequence[str]) -> str
     return (
         f"{where} holds one folder, {classes[0]}, and that {listed(below)}; give {where / classes[0]} as the data set"
     )
+
+
+def _holds_classes(where: Path, classes: Sequence[str], folders: Sequence[str]) -> str:
+    """Describe a folder that holds the classes, or a copy of those beside it; "" if there is none.
+
+    Its name is `images`, `photos` or the like, or several folders in it have the names of those beside it.
+    """
+    below: dict[str, set[str]] = defaultdict(set)
+    for path in folders:
+        name, _, rest = path.partition("/")
+        if rest:
+            below[name].add(rest.partition("/")[0])
+    for name, held in below.items():
+        of_images = bool(words_of(name)) and set(words_of(name)) <= IMAGE_WORDS
+        if len(held if of_images else held & set(classes)) > 1:
+            return (
+                f"{where / name} holds {listed(sorted(held))}; if these are the classes, give {where / name} as the "
+                "data set, or move it elsewhere"
+            )
+    return ""
 
 
 def _misnamed(where: Path, classes: Sequence[str]) -> str:

@@ -31,6 +31,8 @@ class LabelledNames:
     """For people: which columns were read, and how many rows have no certain label."""
     label_column: str = ""
     """The column of the labels; "" where they are one-hot or there are none."""
+    is_finding: bool = False
+    """Whether that column is a finding of 1, 0, -1 and blank that the user chose."""
 
 
 def read_labelled(
@@ -39,11 +41,13 @@ def read_labelled(
     is_image: Callable[[str], bool],
     needs_label: bool = True,
     never_findings: Container[str] = (),
+    always_findings: Container[str] = (),
 ) -> LabelledNames:
     """Read the images that a table names with what it says of them.
 
     A column of a finding (1, 0, -1 and blank cells, as CheXpert has them) follows CheXpert's reading: blank is not
-    mentioned and counts as 0, -1 is uncertain and has no label. In the columns `never_findings` blank is not known.
+    mentioned and counts as 0, -1 is uncertain and has no label. In the columns `never_findings` blank is not known; the
+    columns `always_findings` are findings in other tables of the set, so that 1.0 is 1 here too.
 
     Raises:
         DataError: as `find_columns`; or a row repeats the header, or a split is none that is known.
@@ -53,6 +57,8 @@ def read_labelled(
     label_column = "" if columns.label is None else table.header[columns.label]
     if label_column in never_findings:
         columns = replace(columns, is_finding=False)
+    elif label_column and label_column in always_findings:
+        columns = replace(columns, is_finding=True)
     labels = _labels(table, columns)
     note = ""
     if columns.is_finding:
@@ -64,6 +70,7 @@ def read_labelled(
         splits=_splits(table, columns),
         summary=f"{table.path.name}: {columns.describe(table.header)}{note}",
         label_column=label_column,
+        is_finding=columns.is_finding,
     )
 
 

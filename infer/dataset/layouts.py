@@ -14,7 +14,7 @@ from infer.dataset.labelled import read_labelled
 from infer.dataset.locate import ImageIndex, find_all
 from infer.dataset.naming_table import naming_table
 from infer.dataset.packed_kinds import KIND_NAMES
-from infer.dataset.rows import Reading, Row, make_table
+from infer.dataset.rows import Reading, Row, make_table, without_uncertain
 from infer.dataset.table import TEST, TRAIN, VALID, Table
 from infer.images.listing import list_images
 from infer.model.card import ClassName
@@ -139,12 +139,15 @@ def _read_path_csv(folder: Path, reading: Reading) -> Table:
     test_files = sorted(file for file in folder.glob("*test.csv") if re.fullmatch(r"([^.].*_)?test\.csv", file.name))
     named = [(folder / f"{name}.csv", split) for split in (TRAIN, VALID) for name in SPLIT_NAMES[split]]
     layout = ""
+    findings: set[str] = set()
     for file, split in (*named, *((file, TEST) for file in test_files)):
         if file.is_file():
-            more, columns = _read_labels(file, split, index, reading)
+            more, columns = _read_labels(file, split, index, reading, findings)
             rows += more
             layout = layout or columns
     reading.note_images(index, [row[0] for row in rows])
+    if findings:
+        rows = without_uncertain(rows, reading)
     tests = _merged([row for row in rows if row[3] == TEST])
     return make_table(folder, layout, [row for row in rows if row[3] != TEST] + tests, reading)
 
@@ -162,12 +165,20 @@ def _merged(rows: list[Row]) -> list[Row]:
     return [(path, label, groups[path], TEST) for path, known in labels.items() for label in known or {None: None}]
 
 
-def _read_labels(file: Path, split: str, index: ImageIndex, reading: Reading) -> tuple[list[Row], str]:
-    """Read the rows of a labels table, and describe its columns; a column of splits goes before `split`."""
+def _read_labels(
+    file: Path, split: str, index: ImageIndex, reading: Reading, findings: set[str]
+) -> tuple[list[Row], str]:
+    """Read the rows of a labels table, and describe its columns; a column of splits goes before `split`.
+
+    `findings` are the label columns that earlier tables of the set have as findings; this table's is added.
+    """
     table = read_label_file(file)
     if not table.header:
         raise DataError(f"{file} is empty; it needs Path and label in its first line")
-    labelled = read_labelled(table, reading.columns, index.has, split != TEST)
+    chosen = reading.columns.of_images_alone(table.header) if split == TEST else reading.columns
+    labelled = read_labelled(table, chosen, index.has, split != TEST, always_findings=findings)
+    if labelled.is_finding:
+        findings.add(labelled.label_column)
     paths = find_all(index, labelled.names, file, reading.missing)
     splits = labelled.splits or [split] * len(paths)
     usual = {"path", "label"} <= {name.lower() for name in table.header}

@@ -48,7 +48,8 @@ class ImageIndex:
         It is looked up relative to the table's folder, to the data folder, and to the folder `images` in either; then a
         bare file name anywhere below the data folder. A name without a known suffix fits any, `.jpeg` first. A hidden
         image is found only by its absolute path. Any other name may be written in another way: with backslashes between
-        folders, in another case, or as an absolute path of another machine (see `OtherSpellings`).
+        folders, in another case, from the folder above the data folder, or as an absolute path of another machine
+        (see `OtherSpellings`).
 
         Raises:
             DataError: it may be several images.
@@ -98,6 +99,9 @@ class ImageIndex:
         for parent in _parents(folder):
             if paths := self._spellings.by_case(os.path.join(parent, plain)):
                 return paths
+        first, _, below = plain.partition("/")
+        if below and first == os.path.basename(self._base):
+            return self._spellings.by_case(below)
         return [] if "/" in plain else self._spellings.by_name(plain)
 
     def _only(self, name: str, paths: Sequence[str]) -> str | None:

@@ -35,7 +35,8 @@ def _is_mask(path: str, stems: dict[str, set[str]]) -> bool:
 def _is_mask_folder(folder: str, stems: dict[str, set[str]]) -> bool:
     """Whether a folder has a mask's name, and all its files those of pictures in a folder of originals beside it."""
     parent, _, name = folder.rpartition("/")
-    if not (words := set(words_of(name))) or not words <= MASK_WORDS:
+    words = words_of(name)
+    if not words or not (set(words) <= MASK_WORDS or words[-1] in ("mask", "masks")):  # `lung masks`
         return False
     originals = [
         other

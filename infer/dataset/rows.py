@@ -12,7 +12,7 @@ from infer.dataset.class_labels import sorted_labels
 from infer.dataset.columns import ColumnNames
 from infer.dataset.label_file import read_label_file
 from infer.dataset.locate import ImageIndex, Missing
-from infer.dataset.table import UNKNOWN, Table
+from infer.dataset.table import TEST, UNKNOWN, Table
 from infer.images.skipped import UNLISTED, Skipped
 from infer.model.card import ClassName
 
@@ -44,6 +44,17 @@ class Reading:
             self.notes.append(f"note: {index.respelled} paths are written otherwise in the table: {index.example}")
         if unlisted := index.known.difference(paths):
             self.skipped.add(UNLISTED, min(unlisted), len(unlisted))
+
+
+def without_uncertain(rows: list[Row], reading: Reading) -> list[Row]:
+    """Return the rows of a chosen finding without images of which it is uncertain (-1), and note how many these were.
+
+    Test images stay, without a label.
+    """
+    kept = [row for row in rows if row[1] is not None or row[3] == TEST]
+    if len(kept) < len(rows):
+        reading.notes.append(f"left out: {len(rows) - len(kept)} images of which the finding is uncertain (-1)")
+    return kept
 
 
 def make_table(

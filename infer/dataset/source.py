@@ -28,7 +28,7 @@ from infer.dataset.locate import ImageIndex, Missing
 from infer.dataset.packed import Packed
 from infer.dataset.packed_kinds import find_packed
 from infer.dataset.packed_table import read_packed
-from infer.dataset.rows import Reading, Row, make_table
+from infer.dataset.rows import Reading, Row, make_table, without_uncertain
 from infer.dataset.table import TRAIN, Table
 from infer.dataset.validation import check_listed
 
@@ -168,6 +168,8 @@ def read_source(source: Source, fold: int | None = None, screen: Screen = SILENT
         rows.append((path, label, group, split))
     for index, paths in zip(indices, seen, strict=True):
         reading.note_images(index, paths)
+    if labelled.is_finding:
+        rows = without_uncertain(rows, reading)
     return make_table(source.root, labelled.summary, rows, reading), reading.missing
 
 

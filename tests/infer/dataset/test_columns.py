@@ -80,6 +80,20 @@ def test_of_two_columns_the_one_whose_files_lie_there_names_the_images() -> None
     assert columns(text, is_image=lambda name: name.endswith(".png"))["image"] == "img"
 
 
+@pytest.mark.parametrize("text", ["n1,benign\nn2,malignant", "n1.png 0\nn2.png 1"])
+def test_a_first_line_that_names_an_image_is_no_header(text: str) -> None:
+    with pytest.raises(DataError, match=r"has no header, its first line is n1.*write the names of the columns"):
+        columns(text, is_image=lambda name: name in ("n1", "n2"))
+
+
+def test_a_known_header_counts_where_another_label_is_chosen_and_where_there_is_none() -> None:
+    read = found("image index,finding labels,patient id\na,drusen|edema,p1\nb,none,p2", label="edema")
+    assert (read.image, read.label, read.group, read.finding) == (0, 1, 2, "edema")
+    names = ColumnNames(label="diagnosis").of_images_alone(["id_code"])
+    read = find_columns(table("id_code\na"), names, lambda name: True, needs_label=False)
+    assert (read.image, read.label) == (0, None)
+
+
 def found(text: str, **chosen: str) -> Columns:
     return find_columns(table(text), ColumnNames(**chosen), lambda name: True)
 

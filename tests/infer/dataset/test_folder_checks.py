@@ -31,6 +31,14 @@ Files = Callable[..., Path]
             r"cells holds one folder, chest, and that normal, pneumonia; give .*cells/chest as the data set",
         ),
         (
+            ["Photos/Benign/1.tif", "Photos/Normal/2.tif", "WSI/thumbs/3.png"],
+            r"cells/Photos holds Benign, Normal; if these are the classes, give .*cells/Photos as the data set",
+        ),
+        (
+            [f"{copy}{kind}/{k}.png" for copy in ("", "cells/") for kind in ("ill", "healthy") for k in (1, 2)],
+            r"cells/cells holds healthy, ill; if these are the classes, give .*cells/cells as the data set, or move",
+        ),
+        (
             ["images_001/1.png", "images_002/2.png"],
             r"images_001, images_002 in .*cells look like parts of one set",
         ),

@@ -182,3 +182,11 @@ def test_whether_there_is_such_an_image_may_be_asked_of_any_name(tmp_path: Path)
     assert index.has("X\\A.png")
     assert not index.has("c.png")
     assert (index.respelled, index.example) == (0, "")
+
+
+def test_a_path_from_the_folder_above_the_data_folder_is_found_and_counted(tmp_path: Path) -> None:
+    index = tree(tmp_path / "Set-v1", "train/p1/a.jpg", "valid/p2/b.jpg")
+    assert index.find("Set-v1/train/p1/a.jpg") == "train/p1/a.jpg"
+    assert index.find("Set-v1/valid/p1/b.jpg") is None
+    assert index.find("Other/train/p1/a.jpg") is None
+    assert (index.respelled, index.example) == (1, "Set-v1/train/p1/a.jpg is train/p1/a.jpg")

@@ -30,4 +30,5 @@ def test_a_folder_of_masks_holds_only_names_of_the_images_beside_it() -> None:
     images = ["c/images/1.jpg", "c/images/2.jpg"]
     assert find_masks([*images, "c/masks/1.png", "c/masks/2_mask.png"]) == ["c/masks/1.png", "c/masks/2_mask.png"]
     assert find_masks([*images, "c/masks/1.png", "c/masks/3.png"]) == []
+    assert find_masks([*images, "c/lung masks/1.png", "c/lung/2.png"]) == ["c/lung masks/1.png"]
     assert find_masks([*images, "d/masks/1.png"]) == []

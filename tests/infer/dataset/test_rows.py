@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from infer.core.errors import DataError
-from infer.dataset.rows import Reading, make_table, read_class_names
+from infer.dataset.rows import Reading, make_table, read_class_names, without_uncertain
 from infer.dataset.table import TEST, TRAIN
 from infer.model.card import ClassName
 
@@ -50,3 +50,12 @@ def test_names_that_do_not_fit_are_refused(text: str, message: str, tmp_path: Pa
     (tmp_path / "classes.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         read_class_names(tmp_path / "classes.csv", ["0", "1"])
+
+
+def test_images_of_an_uncertain_finding_are_left_out_and_counted_but_for_test_images() -> None:
+    reading = Reading()
+    rows = [("a.png", "1", "", TRAIN), ("b.png", None, "", TRAIN), ("c.png", None, "", TEST)]
+    assert without_uncertain(rows, reading) == [rows[0], rows[2]]
+    assert reading.notes == ["left out: 1 images of which the finding is uncertain (-1)"]
+    assert without_uncertain(rows[:1], reading) == rows[:1]
+    assert len(reading.notes) == 1
