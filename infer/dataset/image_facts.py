@@ -16,9 +16,10 @@ from infer.core.errors import ImageError
 from infer.dataset.near_duplicates import SIDE, SIGNATURE, signature
 from infer.images.archive import File, read_content
 from infer.images.colour import FULL_BITS
+from infer.images.decode import bombs_are_errors
 from infer.images.parallel_map import FEW, in_order
 from infer.images.picture_file import open_header
-from infer.images.preprocess import bombs_are_errors, read_rgb
+from infer.images.preprocess import read_rgb
 
 QUANTILES = (5, 25, 50, 75, 95)
 """Quantiles measured of each channel, in percent."""

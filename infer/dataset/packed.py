@@ -10,9 +10,9 @@ from infer.core.arrays import Pixels
 from infer.core.errors import DataError
 from infer.core.text import listed
 from infer.dataset.labelled import SPLIT_VALUES
+from infer.images.decode import MAX_PIXELS
 from infer.images.formats import FORMATS
 from infer.images.listing import is_image
-from infer.images.preprocess import MAX_PIXELS
 
 LABEL, GROUP, SPLIT = "label", "group", "split"
 """The fields that a reader gives where its kind has one label, one group or one split an image."""

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from infer.core.cpu import cores
 from infer.core.errors import ImageError
-from infer.images.preprocess import bombs_are_errors
+from infer.images.decode import bombs_are_errors
 
 F = TypeVar("F")
 T = TypeVar("T")

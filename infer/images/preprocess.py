@@ -4,31 +4,20 @@ Training caches the canvas and draws its windows from it; evaluation, the parity
 window. All of them call the functions of this module, so that no two can differ.
 """
 
-import contextlib
 import math
-import re
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from infer.core.arrays import Pixels
-from infer.core.errors import ImageError, LabError
 from infer.images.archive import File
-from infer.images.colour import BITS, FULL_BITS, to_rgb
+from infer.images.colour import BITS, FULL_BITS
+from infer.images.decode import Box, decode
 from infer.images.enhance import ENHANCEMENTS, Enhancement
-from infer.images.picture_file import open_picture, orientation, pixels_only, upright
-
-MAX_PIXELS = 80_000_000
-"""Larger images are refused as decompression bombs; a 24-bit image of this size takes 240 MB."""
-MAX_ASPECT = 100
-"""Longer to shorter side; beyond it, resizing by the shorter side would make a bomb of a small file."""
-
-Box = tuple[float, float, float, float]
-"""left, top, right, bottom of the part of an image that is picture, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +153,7 @@ def read_canvas(file: File, spec: PixelSpec) -> Pixels:
     Raises:
         ImageError: the file is missing, undecodable, or larger than MAX_PIXELS.
     """
-    image, box = _decode(file, spec.bits, spec.steps[0] if spec.reduced_decode else None)
+    image, box = decode(file, spec.bits, partial(_draft_size, spec.steps[0]) if spec.reduced_decode else None)
     for step in (*spec.steps, CenterCrop(*spec.canvas)):
         image = step(image, box) if isinstance(step, AnyResize) else step(image)
         box = None  # it was the decoder's, for the first step
@@ -173,7 +162,7 @@ def read_canvas(file: File, spec: PixelSpec) -> Pixels:
 
 def read_rgb(file: File, bits: int = FULL_BITS) -> Image.Image:
     """Decode one file as it is: an upright 8-bit RGB image, at full scale. Raises ImageError as `read_canvas` does."""
-    return _decode(file, bits, None)[0]
+    return decode(file, bits)[0]
 
 
 def centre_window(canvas_nhwc: Pixels, spec: PixelSpec) -> Pixels:
@@ -187,23 +176,6 @@ def read_window(file: File, spec: PixelSpec) -> Pixels:
     return centre_window(read_canvas(file, spec), spec)
 
 
-@contextlib.contextmanager
-def bombs_are_errors() -> Iterator[None]:
-    """Turn Pillow's warning about huge images into an error. Filters are the process's: enter before threads start."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
-
-
-def size_problem(width: int, height: int) -> str | None:
-    """Why an image of so many pixels is not decoded, or None."""
-    if width * height > MAX_PIXELS:
-        return f"{width} x {height} pixels, more than {MAX_PIXELS // 10**6} million"
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        return f"{width} x {height} pixels, too thin for a picture"
-    return None
-
-
 def _draft_size(resize: Step, size: tuple[int, int]) -> tuple[int, int]:
     """Width and height in pixels that a JPEG of this size, decoded at reduced scale, must still have."""
     if isinstance(resize, ResizeLonger):
@@ -211,57 +183,3 @@ def _draft_size(resize: Step, size: tuple[int, int]) -> tuple[int, int]:
         return width, height
     side = 2 * max(asdict(resize).values())
     return side, side
-
-
-def _decode(file: File, bits: int, resize: Step | None) -> tuple[Image.Image, Box | None]:
-    """An upright 8-bit RGB image; and, of a JPEG decoded at reduced scale, which part is picture. Raises ImageError.
-
-    The scale is reduced where `resize`, the first step to come, allows it. Where it does not divide a side, the
-    decoder's last column or row is picture only in part.
-    """
-    path = str(file)
-    try:
-        return _decode_tolerant(file, bits, resize)
-    except (LabError, MemoryError):
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageError(path, f"more than {MAX_PIXELS // 10**6} million pixels") from None
-    except FileNotFoundError:
-        raise ImageError(path, "no such file", transient=True) from None
-    except Exception as error:  # Pillow's plugins raise almost anything on a damaged file; all of it means this
-        system = isinstance(error, OSError) and error.errno is not None  # a failed read, not a damaged content
-        raise ImageError(path, _reason(error, path), transient=system) from error
-
-
-def _reason(error: Exception, path: str) -> str:
-    """Describe why an image cannot be decoded, the same in every run: without its path and without addresses."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    text = str(error).partition("\n")[0].replace(f" {path!r}", "")
-    return re.sub(r" ?<[^<>]* object at 0x[0-9a-fA-F]+>| at 0x[0-9a-fA-F]+", "", text) or type(error).__name__
-
-
-def _decode_tolerant(file: File, bits: int, resize: Step | None) -> tuple[Image.Image, Box | None]:
-    """As `_decode_content`; what stands beside the pixels of a PNG file is left out where Pillow objects to it."""
-    try:
-        return _decode_content(file, file, bits, resize)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError, ImageError):
-        raise
-    except Exception:
-        with contextlib.suppress(Exception):  # the first error says more about the file
-            if content := pixels_only(file):
-                return _decode_content(content, file, bits, resize)
-        raise
-
-
-def _decode_content(
-    content: File | bytes, file: File, bits: int, resize: Step | None
-) -> tuple[Image.Image, Box | None]:
-    """Decode `content`, which is `file` or what it holds. Raises ImageError, or whatever Pillow raises."""
-    with open_picture(content) as image:
-        if problem := size_problem(*image.size):
-            raise ImageError(str(file), problem)
-        drafted = None
-        if resize and image.format == "JPEG" and orientation(image) == 1:
-            drafted = image.draft(None, _draft_size(resize, image.size))
-        return upright(to_rgb(image, content, bits), orientation(image)), drafted[1] if drafted else None

@@ -18,8 +18,9 @@ from infer.core.arrays import Pixels
 from infer.core.cpu import cores
 from infer.core.errors import ImageError
 from infer.images.archive import File
+from infer.images.decode import bombs_are_errors
 from infer.images.parallel_map import FEW, THREADS, in_order
-from infer.images.preprocess import PixelSpec, bombs_are_errors
+from infer.images.preprocess import PixelSpec
 from infer.images.tta import COUNTS, read_views
 
 Views = tuple[Pixels, ...]

@@ -12,7 +12,7 @@ from infer.core.console import Screen
 from infer.core.errors import DeviceError
 from infer.core.text import listed
 from infer.images.archive import File
-from infer.images.preprocess import bombs_are_errors
+from infer.images.decode import bombs_are_errors
 from infer.model.session import Session
 from infer.pipeline.batches import Batch, CpuDecoder, Decoder, Views, read_batches
 from infer.pipeline.classify import Ensemble

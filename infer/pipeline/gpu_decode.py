@@ -13,9 +13,10 @@ from queue import SimpleQueue
 from infer.config import Tta
 from infer.core.errors import ConfigError, DeviceError, ImageError
 from infer.images.archive import File, read_content
+from infer.images.decode import size_problem
 from infer.images.jpeg_header import Frame, plain_frame
 from infer.images.parallel_map import THREADS
-from infer.images.preprocess import PixelSpec, size_problem
+from infer.images.preprocess import PixelSpec
 from infer.images.tta import views_of
 from infer.model.providers import CUDA, Provider
 from infer.model.session import Session

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from infer.core.cpu import cores
 from infer.core.errors import ImageError
+from infer.images.decode import bombs_are_errors
 from infer.images.parallel_map import FEW, THREADS, in_order
-from infer.images.preprocess import PixelSpec, bombs_are_errors, read_canvas
+from infer.images.preprocess import PixelSpec, read_canvas
 
 CHUNK = 16
 """Images per task."""

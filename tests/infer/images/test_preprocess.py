@@ -1,9 +1,6 @@
-import io
 import json
-import struct
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +9,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from infer.core.errors import ImageError
-from infer.images import preprocess
 from infer.images.enhance import Clahe, MeanFilter, Unsharp, WhiteBalance
 from infer.images.preprocess import (
     CenterCrop,
@@ -20,7 +16,6 @@ from infer.images.preprocess import (
     Resize,
     ResizeLonger,
     ResizeShorter,
-    bombs_are_errors,
     centre_window,
     read_canvas,
     read_window,
@@ -168,90 +163,6 @@ def test_an_animation_gives_its_first_picture(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert (read_as_is(tmp_path / "a.gif") == [255, 0, 0]).all()
-
-
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and holds nothing."""
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)), (b"IDAT", b"")]
-    parts = [struct.pack(">I", len(d)) + kind + d + struct.pack(">I", zlib.crc32(kind + d)) for kind, d in chunks]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
-
-
-@pytest.mark.parametrize(("width", "height"), [(8001, 10_000), (10_000, 9_000), (20_000, 20_000)])
-def test_a_bomb_is_refused_before_it_is_decoded(width: int, height: int, tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(png_header(width, height))
-    with pytest.raises(ImageError, match=r"a\.png: .*more than 80 million"), bombs_are_errors():
-        read_canvas(str(tmp_path / "a.png"), as_is(8, 8))
-
-
-def test_an_image_of_just_the_limit_is_read(scene: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Image.fromarray(scene).save(tmp_path / "a.png")
-    monkeypatch.setattr(preprocess, "MAX_PIXELS", 20 * 30)
-    np.testing.assert_array_equal(read_as_is(tmp_path / "a.png"), scene)
-    monkeypatch.setattr(preprocess, "MAX_PIXELS", 20 * 30 - 1)
-    with pytest.raises(ImageError, match=r"a\.png: 30 x 20 pixels, more than"):
-        read_as_is(tmp_path / "a.png")
-
-
-@pytest.mark.parametrize("size", [(1001, 10), (1, 101)])
-def test_an_image_too_thin_is_refused(size: tuple[int, int], tmp_path: Path) -> None:
-    Image.new("RGB", size).save(tmp_path / "a.png")
-    with pytest.raises(ImageError, match=rf"a\.png: {size[0]} x {size[1]} pixels, too thin"):
-        read_canvas(str(tmp_path / "a.png"), PixelSpec.default(8))
-
-
-def test_a_thin_image_at_the_limit_is_read(tmp_path: Path) -> None:
-    Image.new("RGB", (1, 100), "white").save(tmp_path / "a.png")
-    assert (read_canvas(str(tmp_path / "a.png"), PixelSpec.default(8)) == 255).all()
-
-
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-@pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tif", "webp", "gif"])
-@pytest.mark.parametrize("keep", [0.0, 0.02, 0.6])
-def test_a_truncated_or_empty_file_is_refused(suffix: str, keep: float, scene: Array, tmp_path: Path) -> None:
-    path = tmp_path / f"a.{suffix}"
-    Image.fromarray(scene).save(path)
-    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
-    with pytest.raises(ImageError, match=rf"a\.{suffix}: \w+"):
-        read_canvas(str(path), as_is(20, 30))
-
-
-def test_reasons_hold_neither_addresses_nor_paths(tmp_path: Path) -> None:
-    @dataclass(frozen=True)
-    class Member:
-        content: bytes
-
-        def __str__(self) -> str:
-            return "set.zip/a.png"
-
-        def open(self) -> io.BytesIO:
-            return io.BytesIO(self.content)
-
-    (tmp_path / "text.png").write_text("no image")
-    (tmp_path / "folder.png").mkdir()
-    reasons = []
-    for file in (Member(b"no image"), str(tmp_path / "text.png"), str(tmp_path / "folder.png")):
-        with pytest.raises(ImageError) as caught:
-            read_canvas(file, as_is(8, 8))  # type: ignore[arg-type]
-        reasons.append(caught.value.reason)
-    assert reasons == ["cannot identify image file", "cannot identify image file", "Is a directory"]
-
-
-def test_a_text_a_folder_and_a_missing_file_are_named_with_the_reason(tmp_path: Path) -> None:
-    (tmp_path / "text.jpg").write_text("hello")
-    (tmp_path / "folder.jpg").mkdir()
-    for name, reason in (("text", "cannot identify"), ("folder", "Is a directory"), ("none", "no such file")):
-        path = str(tmp_path / f"{name}.jpg")
-        with pytest.raises(ImageError, match=reason) as caught:
-            read_canvas(path, as_is(8, 8))
-        assert caught.value.path == path
-        assert "\n" not in str(caught.value)
-
-
-def test_a_format_outside_the_list_is_refused(scene: Array, tmp_path: Path) -> None:
-    Image.fromarray(scene).save(tmp_path / "a.png", format="PPM")
-    with pytest.raises(ImageError, match="cannot identify"):
-        read_canvas(str(tmp_path / "a.png"), as_is(20, 30))
 
 
 @pytest.mark.parametrize(("width", "height"), [(30, 20), (20, 30), (24, 24), (101, 67), (7, 300)])

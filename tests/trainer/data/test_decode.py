@@ -8,7 +8,8 @@ from PIL import Image
 
 import trainer.data.decode
 from infer.core.errors import ImageError
-from infer.images.preprocess import MAX_PIXELS, PixelSpec, read_canvas
+from infer.images.decode import MAX_PIXELS
+from infer.images.preprocess import PixelSpec, read_canvas
 from trainer.data.decode import DecodeResults, decode_files
 
 SPEC = PixelSpec.default(32)

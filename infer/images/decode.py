@@ -1,0 +1,97 @@
+"""Decodes image files of all formats to upright 8-bit RGB."""
+
+import contextlib
+import re
+import warnings
+from collections.abc import Callable, Iterator
+
+from PIL import Image
+
+from infer.core.errors import ImageError, LabError
+from infer.images.archive import File
+from infer.images.colour import FULL_BITS, to_rgb
+from infer.images.picture_file import open_picture, orientation, pixels_only, upright
+
+MAX_PIXELS = 80_000_000
+"""Larger images are refused as decompression bombs; a 24-bit image of this size takes 240 MB."""
+MAX_ASPECT = 100
+"""Longer to shorter side; beyond it, resizing by the shorter side would make a bomb of a small file."""
+
+Box = tuple[float, float, float, float]
+"""left, top, right, bottom of the part of an image that is picture, in pixels."""
+Needed = Callable[[tuple[int, int]], tuple[int, int]]
+"""From the width and height of an image to those that it must still have at a reduced scale."""
+
+
+@contextlib.contextmanager
+def bombs_are_errors() -> Iterator[None]:
+    """Turn Pillow's warning about huge images into an error. Filters are the process's: enter before threads start."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def size_problem(width: int, height: int) -> str | None:
+    """Why an image of so many pixels is not decoded, or None."""
+    if width * height > MAX_PIXELS:
+        return f"{width} x {height} pixels, more than {MAX_PIXELS // 10**6} million"
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        return f"{width} x {height} pixels, too thin for a picture"
+    return None
+
+
+def decode(file: File, bits: int = FULL_BITS, needed: Needed | None = None) -> tuple[Image.Image, Box | None]:
+    """An upright 8-bit RGB image; and, of a JPEG decoded at reduced scale, which part is picture. Raises ImageError.
+
+    Args:
+        file: a path, a member of an archive, or a remote file.
+        bits: per channel, that files of more than 8 use.
+        needed: where given, the scale is reduced as far as it leaves this size. Where the scale does not divide a
+            side, the decoder's last column or row is picture only in part.
+    """
+    path = str(file)
+    try:
+        return _decode_tolerant(file, bits, needed)
+    except (LabError, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageError(path, f"more than {MAX_PIXELS // 10**6} million pixels") from None
+    except FileNotFoundError:
+        raise ImageError(path, "no such file", transient=True) from None
+    except Exception as error:  # Pillow's plugins raise almost anything on a damaged file; all of it means this
+        system = isinstance(error, OSError) and error.errno is not None  # a failed read, not a damaged content
+        raise ImageError(path, _reason(error, path), transient=system) from error
+
+
+def _reason(error: Exception, path: str) -> str:
+    """Describe why an image cannot be decoded, the same in every run: without its path and without addresses."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = str(error).partition("\n")[0].replace(f" {path!r}", "")
+    return re.sub(r" ?<[^<>]* object at 0x[0-9a-fA-F]+>| at 0x[0-9a-fA-F]+", "", text) or type(error).__name__
+
+
+def _decode_tolerant(file: File, bits: int, needed: Needed | None) -> tuple[Image.Image, Box | None]:
+    """As `_decode_content`; what stands beside the pixels of a PNG file is left out where Pillow objects to it."""
+    try:
+        return _decode_content(file, file, bits, needed)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError, ImageError):
+        raise
+    except Exception:
+        with contextlib.suppress(Exception):  # the first error says more about the file
+            if content := pixels_only(file):
+                return _decode_content(content, file, bits, needed)
+        raise
+
+
+def _decode_content(
+    content: File | bytes, file: File, bits: int, needed: Needed | None
+) -> tuple[Image.Image, Box | None]:
+    """Decode `content`, which is `file` or what it holds. Raises ImageError, or whatever Pillow raises."""
+    with open_picture(content) as image:
+        if problem := size_problem(*image.size):
+            raise ImageError(str(file), problem)
+        drafted = None
+        if needed and image.format == "JPEG" and orientation(image) == 1:
+            drafted = image.draft(None, needed(image.size))
+        return upright(to_rgb(image, content, bits), orientation(image)), drafted[1] if drafted else None
