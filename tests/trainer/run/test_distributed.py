@@ -28,6 +28,7 @@ from trainer.run.snapshot import load_snapshot
 SMALL = textwrap.dedent(
     """
     import os, sys, torch
+    import infer.reports.pictures
     from torch.optim.optimizer import register_optimizer_step_pre_hook
     from trainer.model.architectures import ARCHITECTURES, Architecture
     from trainer.model.resnet import BasicBlock, ResNet
@@ -41,6 +42,7 @@ SMALL = textwrap.dedent(
     small = lambda classes: ResNet(BasicBlock, (1, 1, 1, 1), classes, base_width=8)
     ARCHITECTURES["resnet18"] = Architecture(small, compile_seconds=1)
     register_optimizer_step_pre_hook(keep)
+    infer.reports.pictures.PICTURES = infer.reports.pictures.PICTURES[:1]
     import cli
     try:
         cli.main(sys.argv[2:])
@@ -50,7 +52,7 @@ SMALL = textwrap.dedent(
 )
 """A `lab` with small networks that writes down the gradients of every step, for each process."""
 STEPS = 6
-OPTIONS = ("--epochs", "2", "--batch-size", "8", "--image-size", "32", "--augment", "hflip, mixup(0.4)")
+OPTIONS = ("--epochs", "2", "--batch-size", "8", "--image-size", "64", "--augment", "hflip, mixup(0.4)")
 MORE = ("--ema", "0.5", "--freeze", "1", "--schedule", "cosine", "--device", "cpu")
 
 
