@@ -128,20 +128,14 @@ def compute_reference(
     logits: list[Floats] = []
     digests: list[bytes] = []
     unreadable: list[ImageError] = []
-    views = enumerate(read_ahead(files, lambda file: read_window(file, spec)))
     with _LogitMagnitude(network) as magnitude:
-        while chunk := list(islice(views, BATCH)):
-            on_progress(chunk[-1][0] + 1)
-            unreadable += [view for _, view in chunk if isinstance(view, ImageError)]
-            good = [(row, view) for row, view in chunk if not isinstance(view, ImageError)]
-            if not good:
-                continue
-            batch = torch.from_numpy(np.stack([view for _, view in good]))
+        for rows, views in _batches(files, spec, unreadable, on_progress):
+            batch = torch.from_numpy(np.stack(views))
             logits.append(np.asarray(network(batch)[0].numpy(), dtype=np.float32))
             if watch:
                 watch.run(batch)
-            readable += [row for row, _ in good]
-            digests += [view_digest(view) for _, view in good]
+            readable += rows
+            digests += [view_digest(view) for view in views]
     if len(unreadable) >= len(readable):
         names = listed([str(error) for error in unreadable], 3)
         raise DataError(
@@ -157,6 +151,19 @@ def compute_reference(
         unreadable=tuple(unreadable),
         images_sha256=images_sha256(digests),
     )
+
+
+def _batches(
+    files: Sequence[str], spec: PixelSpec, unreadable: list[ImageError], on_progress: Callable[[int], None]
+) -> Iterator[tuple[list[int], list[Pixels]]]:
+    """Yield rows and views of up to BATCH readable images at a time; errors of the others are added to `unreadable`."""
+    views = enumerate(read_ahead(files, lambda file: read_window(file, spec)))
+    while chunk := list(islice(views, BATCH)):
+        on_progress(chunk[-1][0] + 1)
+        unreadable += [view for _, view in chunk if isinstance(view, ImageError)]
+        good = [(row, view) for row, view in chunk if not isinstance(view, ImageError)]
+        if good:
+            yield [row for row, _ in good], [view for _, view in good]
 
 
 class _LogitMagnitude:
