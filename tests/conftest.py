@@ -4,10 +4,11 @@ import contextlib
 import gc
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 # tiny networks gain nothing from several threads, which would wait for one another on a busy machine
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -15,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 from filelock import FileLock
+from helpers import idle_cuda as idle_libraries
 from helpers.exports import reuse_exports, run_exporter
 from helpers.networks import FULL_SIZE, small_resnet
 from helpers.pictures import ALL_PICTURES, LAY_OUT, ONE_PICTURE
@@ -185,6 +187,14 @@ def made_once(name: str, make: Callable[[Path], object], factory: pytest.TempPat
             make(draft)
             draft.rename(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def idle_cuda(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sequence[Callable[[], Any]]], list[Any]]:
+    """Makes calls in a child process in which ONNX Runtime's CUDA provider runs on libraries that do nothing."""
+    if problem := idle_libraries.missing():
+        pytest.skip(problem)
+    return partial(idle_libraries.run, made_once("idle_cuda", idle_libraries.build, tmp_path_factory))
 
 
 @pytest.fixture(scope="session")
