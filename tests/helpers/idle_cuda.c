@@ -157,8 +157,9 @@ DESCRIPTOR(Filter)
 DESCRIPTOR(Convolution)
 DESCRIPTOR(Pooling)
 
-/* cuDNN's graphs. For float16 there is one engine, which uses the tensor cores; for float32 there is a second one
- * without them, and without TF32. */
+/* cuDNN's graphs. The real library offers many engines; these are the two kinds that decide what ONNX Runtime does.
+ * For float16 there is one engine, which uses the tensor cores, as the real ones for most convolutions do; for float32
+ * there is a second one without them, and so without TF32. */
 
 struct Descriptor {
     int type, plain; /* cudnnBackendDescriptorType_t; of an engine and its configuration: it has no numerical note */

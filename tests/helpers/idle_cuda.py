@@ -40,7 +40,7 @@ def missing() -> str | None:
 def build(folder: Path) -> None:
     """Write the libraries that the CUDA provider needs to a folder: one file under the names of all."""
     provider, own = _provider(), folder / "own.o"
-    _output("gcc", "-c", "-w", SOURCE, "-o", own)
+    _output("gcc", "-c", SOURCE, "-o", own)
     defined = set(re.findall(r" T (\w+)", _output("nm", own)))
     wanted = re.findall(r" U ((?:__)?cu\w+)(?:@(\S+))?", _output("nm", "-D", "--undefined-only", provider))
     versions: dict[str, list[str]] = {}
@@ -51,7 +51,7 @@ def build(folder: Path) -> None:
     lines = [f'#include "{SOURCE}"', *(f"NOTHING({name})" for name, _ in wanted if name not in defined)]
     source.write_text("\n".join([*lines, ""]))
     script.write_text("\n".join(f"{name} {{ global: {'; '.join(names)}; }};" for name, names in versions.items()))
-    _output("gcc", "-shared", "-fPIC", "-w", f"-Wl,--version-script={script}", source, "-o", library)
+    _output("gcc", "-shared", "-fPIC", f"-Wl,--version-script={script}", source, "-o", library)
     for name in [*(name for name in _needed(provider) if name.startswith("libcu")), CUDNN]:
         (folder / name).symlink_to(library.name)
 
