@@ -34,7 +34,7 @@ class ImageIndex:
         for path in self.paths:
             stem = os.path.splitext(path)[0]
             self._stems[stem].append(path)
-            for known in (path, stem):
+            for known in {path, stem}:
                 self._by_name[known.rsplit("/", 1)[-1]].append(path)
         self.known = frozenset(self.paths)
         self.respelled = 0
@@ -118,7 +118,8 @@ def _parents(folder: str) -> tuple[str, ...]:
 
 def _preference(path: str) -> int:
     """Rank of a file among files that differ only in their suffix; the lowest is taken."""
-    return suffixes().index(os.path.splitext(path)[1].lower())
+    suffix = os.path.splitext(path)[1].lower()
+    return suffixes().index(suffix) if suffix in suffixes() else len(suffixes())
 
 
 def find_all(index: ImageIndex, names: list[str], table: Path, missing: Missing | None = None) -> list[str]:

@@ -18,25 +18,36 @@ class ImageFormat:
     """In lower case, with the dot."""
     signatures: tuple[bytes, ...]
     """With one of these its files begin."""
+    mark: tuple[int, bytes] = (0, b"")
+    """A position and the bytes that its files have there, where the signature alone is shared with other formats."""
     library: str = ""
     """The library with which Pillow decodes it, by its name in `PIL.features`; "" where Pillow needs none."""
 
 
 FORMATS: tuple[ImageFormat, ...] = (
-    ImageFormat("JPEG", "JPEG", (".jpeg", ".jpe", ".jfif", ".jpg"), (b"\xff\xd8\xff",), "libjpeg_turbo"),
-    ImageFormat("PNG", "PNG", (".png",), (b"\x89PNG\r\n\x1a\n",), "zlib"),
-    ImageFormat("BMP", "BMP", (".bmp",), (b"BM",)),
-    ImageFormat("TIFF", "TIFF", (".tif", ".tiff"), (b"II*\0", b"MM\0*"), "libtiff"),
-    ImageFormat("WebP", "WEBP", (".webp",), (b"RIFF",), "webp"),
+    ImageFormat("JPEG", "JPEG", (".jpeg", ".jpe", ".jfif", ".jpg"), (b"\xff\xd8\xff",), library="libjpeg_turbo"),
+    ImageFormat("PNG", "PNG", (".png",), (b"\x89PNG\r\n\x1a\n",), library="zlib"),
+    ImageFormat("BMP", "BMP", (".bmp",), (b"BM",), (6, bytes(4))),
+    ImageFormat("TIFF", "TIFF", (".tif", ".tiff"), (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), library="libtiff"),
+    ImageFormat("WebP", "WEBP", (".webp",), (b"RIFF",), (8, b"WEBP"), "webp"),
     ImageFormat("GIF", "GIF", (".gif",), (b"GIF8",)),
 )
 """In the order in which a name without a suffix is tried. Any other format is refused, whatever Pillow could read."""
+
+
+HEAD = 16
+"""Bytes at the start of a file by which its format is known."""
 
 
 @functools.cache
 def suffixes() -> tuple[str, ...]:
     """All suffixes, in the order of the table. Cached: every name in a listing is compared with them."""
     return tuple(suffix for item in FORMATS for suffix in item.suffixes)
+
+
+def begins_as_image(head: bytes) -> bool:
+    """Whether a file that begins with these HEAD bytes is of one of the formats."""
+    return any(head.startswith(item.signatures) and head[item.mark[0] :].startswith(item.mark[1]) for item in FORMATS)
 
 
 def pillow_names() -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from infer.core.errors import DataError
-from infer.images.formats import format_names, suffixes
+from infer.images.formats import HEAD, begins_as_image, format_names, suffixes
 from infer.images.skipped import (
     HELPER,
     HELPER_FILES,
@@ -19,6 +19,9 @@ from infer.images.skipped import (
     folder_reason,
     is_own_output,
 )
+
+SUFFIX = re.compile(r"\.[A-Za-z][\w+~-]{0,9}$", re.ASCII)
+"""A suffix that says of which kind a file is; the numbers that end the names of scanners' files say nothing."""
 
 
 def natural_key(name: str) -> str:
@@ -71,19 +74,24 @@ def list_images(
         for name, reason in reasons.items():
             skipped.add(reason, name, count_files(os.path.join(where, name)))
         folders[:] = [name for name in folders if name not in reasons and not _is_loop(str(folder), where, name)]
-        images = [prefix + name for name in names if is_image(name) and not name.startswith(".")]
-        found += images
+        images = [name for name in names if not name.startswith(".") and (is_image(name) or _holds_image(where, name))]
+        found += [prefix + name for name in images]
         if len(images) < len(names):
-            _count_others(names, skipped, () if prefix else tables)
+            _count_others(names, set(images), skipped, () if prefix else tables)
     return sorted(found, key=natural_key)
 
 
-def _count_others(names: Sequence[str], skipped: Skipped, tables: Collection[str]) -> None:
+def _holds_image(folder: str, name: str) -> bool:
+    """Whether a file whose name has no suffix of an image is one by its first bytes."""
+    return not file_reason(name) and is_image_file(os.path.join(folder, name))
+
+
+def _count_others(names: Sequence[str], images: Collection[str], skipped: Skipped, tables: Collection[str]) -> None:
     """Count the files of a folder that are not images."""
     for name in names:
         if reason := file_reason(name):
             skipped.add(reason, name if name.lower() in HELPER_FILES else f"{name[:2]}*" if reason == HELPER else name)
-        elif not is_image(name) and name not in tables:
+        elif name not in images and name not in tables:
             skipped.add(OTHER, os.path.splitext(name)[1].lower() or "no suffix")
 
 
@@ -97,6 +105,19 @@ def _is_loop(top: str, where: str, name: str) -> bool:
         where = os.path.dirname(where)
         through.add(os.path.realpath(where))
     return os.path.realpath(path) in through
+
+
+def is_image_file(path: str) -> bool:
+    """Whether a file is an image by its suffix or, where its name has none, by its first bytes."""
+    if is_image(path):
+        return True
+    if SUFFIX.search(path) or not os.path.isfile(path):  # a pipe would be waited for
+        return False
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return begins_as_image(file.read(HEAD))
+    except OSError:
+        return False
 
 
 def is_image(name: str) -> bool:

@@ -17,7 +17,7 @@ from infer.dataset.label_file import read_label_file
 from infer.dataset.layouts import paired_labels
 from infer.dataset.locate import ImageIndex, find_all
 from infer.images.archive import File, is_archive, is_read, list_members
-from infer.images.listing import is_image, list_images, natural_key, no_images
+from infer.images.listing import is_image, is_image_file, list_images, natural_key, no_images
 from infer.images.skipped import OTHER, Skipped
 from infer.model.card import ClassName, class_index
 from infer.tables.input_table import read_rows
@@ -124,7 +124,7 @@ def read_inputs(
         return replace(inputs, note=skipped.summary())
     if is_table:
         return _from_table(source, image_column or "", label_column)
-    if is_image(source.name):
+    if is_image_file(str(source)):
         return Inputs(source.parent, [source.name], [str(source)])
     raise DataError(f"no images found: {source} is not a file that lab reads; {INPUT_KINDS}")
 
@@ -156,7 +156,7 @@ def _glob(pattern: Path, skipped: Skipped) -> tuple[Path, list[str], list[str]] 
     fixed = Path(*takewhile(lambda part: not glob.has_magic(part), pattern.parts))
     paths = []
     for path in filter(os.path.isfile, glob.glob(str(pattern), recursive=True)):
-        if is_image(path):
+        if is_image_file(path):
             paths.append(path)
         else:
             skipped.add(OTHER, os.path.splitext(path)[1].lower() or "no suffix")

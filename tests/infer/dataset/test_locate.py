@@ -190,3 +190,12 @@ def test_a_path_from_the_folder_above_the_data_folder_is_found_and_counted(tmp_p
     assert index.find("Set-v1/valid/p1/b.jpg") is None
     assert index.find("Other/train/p1/a.jpg") is None
     assert (index.respelled, index.example) == (1, "Set-v1/train/p1/a.jpg is train/p1/a.jpg")
+
+
+def test_files_without_a_suffix_are_found_by_their_names(tmp_path: Path) -> None:
+    for name in ("scans/1.2.840.1", "scans/1.2.840.2", "scans/0a1b"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\n")
+    index = ImageIndex(tmp_path)
+    assert index.find("0a1b") == "scans/0a1b"
+    assert index.find("1.2.840.2") == "scans/1.2.840.2"

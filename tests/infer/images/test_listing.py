@@ -5,9 +5,10 @@ import random
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from infer.core.errors import DataError
-from infer.images.listing import is_image, list_images, natural_key
+from infer.images.listing import is_image, is_image_file, list_images, natural_key
 from infer.images.skipped import Skipped
 
 
@@ -43,6 +44,48 @@ def test_images_are_listed_below_a_folder_in_natural_order_without_hidden_ones(t
         (tmp_path / name).touch()
     (tmp_path / "c" / "folder.png").mkdir()
     assert list_images(tmp_path) == ["a.JPEG", "b/9.png", "b/10.PNG", "c/d/e.tiff"]
+
+
+def test_files_without_a_suffix_are_listed_by_their_first_bytes(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (8, 8))
+    for name, kind in (
+        ("0a1b2c", "JPEG"),
+        ("1.2.840.113", "PNG"),
+        ("IM 3", "TIFF"),
+        ("4", "WEBP"),
+        ("5", "GIF"),
+        ("6", "BMP"),
+        ("notes.txt", "PNG"),
+        ("script.py", "PNG"),
+        (".hidden", "PNG"),
+        ("._0a1b2c", "PNG"),
+    ):
+        picture.save(tmp_path / name, kind)
+    (tmp_path / "README").write_text("BM is how a bitmap begins")
+    (tmp_path / "sound").write_bytes(b"RIFF\0\0\0\0WAVEfmt ")
+    (tmp_path / "empty").touch()
+    os.mkfifo(tmp_path / "pipe")
+    skipped = Skipped()
+    assert list_images(tmp_path, skipped) == ["0a1b2c", "1.2.840.113", "4", "5", "6", "IM 3"]
+    assert skipped.counts["other files"]["no suffix"] == 4
+
+
+def test_a_file_with_a_suffix_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.png", "b.csv", "c.txt", "d.tar"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr("builtins.open", None)
+    assert list_images(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "known"),
+    [("a", b"\xff\xd8\xff", True), ("a", b"text", False), ("a.txt", b"\xff\xd8\xff", False), ("a.png", b"", True)],
+)
+def test_an_image_file_is_known_by_its_suffix_or_its_first_bytes(
+    name: str, content: bytes, known: bool, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert is_image_file(str(tmp_path / name)) is known
 
 
 def test_linked_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:
