@@ -91,24 +91,12 @@ def find_columns(
     known = _known_header(table, names, chosen)
     image = _image_column(table, names, chosen.image, known, is_image)
     finding = ""
-    label = None
+    label = names.index(known.label) if known else None
     if chosen.label:
         label, finding = _chosen_label(table, names, chosen.label)
-    elif known:
-        label = names.index(known.label)
-    group = _named(table, names, "--group-column", chosen.group) if chosen.group else None
-    split = _named(table, names, "--split-column", chosen.split) if chosen.split else None
-    if group is None:
-        group = names.index(known.group) if known and known.group in names else None
     free = [position for position in range(len(names)) if position not in (image, label)]
-    if group is None:
-        group = _only(
-            table, [position for position in free if names[position] in GROUP_NAMES], "--group-column", "patients"
-        )
-    if split is None:
-        split = _only(
-            table, [position for position in free if names[position] in SPLIT_COLUMN_NAMES], "--split-column", "splits"
-        )
+    group = _group_column(table, names, chosen.group, known, free)
+    split = _split_column(table, names, chosen.split, free)
     one_hot: tuple[int, ...] = ()
     if label is None:
         label = _only(table, [p for p in free if names[p] in LABEL_NAMES and p != group], "--label-column", "labels")
@@ -133,6 +121,26 @@ def find_columns(
         group_pattern=known.group_pattern if known and group is not None and names[group] == known.group else "",
         source=known.source if known else "",
     )
+
+
+def _group_column(
+    table: LabelFile, names: list[str], chosen: str, known: KnownHeader | None, free: Sequence[int]
+) -> int | None:
+    """The column of patients: the chosen one, that of the known header, or one of the `free` ones by its name."""
+    if chosen:
+        return _named(table, names, "--group-column", chosen)
+    if known and known.group in names:
+        return names.index(known.group)
+    usual = [position for position in free if names[position] in GROUP_NAMES]
+    return _only(table, usual, "--group-column", "patients")
+
+
+def _split_column(table: LabelFile, names: list[str], chosen: str, free: Sequence[int]) -> int | None:
+    """The column of splits: the chosen one, or one of the `free` ones by its name."""
+    if chosen:
+        return _named(table, names, "--split-column", chosen)
+    usual = [position for position in free if names[position] in SPLIT_COLUMN_NAMES]
+    return _only(table, usual, "--split-column", "splits")
 
 
 def _known_header(table: LabelFile, names: list[str], chosen: ColumnNames) -> KnownHeader | None:
