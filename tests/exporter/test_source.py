@@ -165,7 +165,9 @@ def test_options_for_weights_from_elsewhere_are_refused_where_they_would_do_noth
         assert f"{given[0]} is for weights that were trained elsewhere" in ran.err
 
 
-def test_weights_without_a_card_are_told_how_they_can_be_brought(lab: Callable, weights: Path, tmp_path: Path) -> None:
+def test_weights_without_a_card_are_refused_with_the_options_that_they_need(
+    lab: Callable, weights: Path, tmp_path: Path
+) -> None:
     from safetensors.torch import save_file
 
     save_file(torch.load(weights), tmp_path / "bare.safetensors")

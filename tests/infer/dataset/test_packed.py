@@ -40,7 +40,7 @@ def packed(folder: Path, *names: str) -> Packed:
         ("trained.bin", None),
     ],
 )
-def test_a_split_is_told_by_a_whole_word_of_the_name_or_of_its_folder(
+def test_a_split_is_found_by_a_whole_word_of_the_files_or_the_folders_name(
     tmp_path: Path, name: str, split: str | None
 ) -> None:
     assert splits_of(packed(tmp_path, name)) == [split]

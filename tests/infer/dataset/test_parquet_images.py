@@ -49,7 +49,7 @@ def test_a_series_with_a_missing_file_is_refused(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_text_labels_and_patients_are_read_and_said(tmp_path: Path) -> None:
+def test_text_labels_and_patients_are_read_and_reported(tmp_path: Path) -> None:
     columns = {"label": ["nv", "mel", "nv", "mel"], "patient_id": ["a", "a", "b", "c"], "age": [1.0, 2.5, None, 3]}
     save_parquet(tmp_path / "skin.parquet", IMAGES, **columns)
     table = read(tmp_path / "skin.parquet")

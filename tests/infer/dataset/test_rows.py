@@ -52,7 +52,7 @@ def test_names_that_do_not_fit_are_refused(text: str, message: str, tmp_path: Pa
         read_class_names(tmp_path / "classes.csv", ["0", "1"])
 
 
-def test_images_of_an_uncertain_finding_are_left_out_and_counted_but_for_test_images() -> None:
+def test_images_of_an_uncertain_finding_are_left_out_and_counted_except_test_images() -> None:
     reading = Reading()
     rows = [("a.png", "1", "", TRAIN), ("b.png", None, "", TRAIN), ("c.png", None, "", TEST)]
     assert without_uncertain(rows, reading) == [rows[0], rows[2]]

@@ -175,7 +175,7 @@ def test_the_split_of_a_data_set_without_copies_stays_what_earlier_versions_drew
     assert splits == [TRAIN] * 14 + [VALID] * 2 + [TEST] * 4 + [VALID] * 2 + [TRAIN] * 2
 
 
-def test_copies_are_on_one_side_with_their_patients_and_are_told_of(tmp_path: Path) -> None:
+def test_copies_are_on_one_side_with_their_patients_and_are_reported(tmp_path: Path) -> None:
     for row in range(40):
         (tmp_path / f"{row}.png").write_bytes(b"image %d" % (row // 2 if row < 20 else row))
     table = replace(made([0, 0, 1, 1] * 10, ["p"] + [""] * 20 + ["p"] + [""] * 18), root=tmp_path)

@@ -56,7 +56,7 @@ def test_json_tells_label_and_patient_by_its_keys(tmp_path: Path) -> None:
     assert table.layout == "WebDataset tar, labels dx, groups patient"
 
 
-def test_a_sample_without_an_image_is_left_out_and_said(tmp_path: Path, heard: tuple[Screen, io.StringIO]) -> None:
+def test_a_sample_without_an_image_is_left_out_and_reported(tmp_path: Path, heard: tuple[Screen, io.StringIO]) -> None:
     save_tar(tmp_path / "x.tar", {"1.png": PNG, "1.cls": b"0", "dataset.json": b"{}", "2.cls": b"1", "._1.png": b"x"})
     screen, text = heard
     assert len(read(tmp_path / "x.tar", screen)) == 1

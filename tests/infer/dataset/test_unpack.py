@@ -35,7 +35,7 @@ def npz(tmp_path: Path) -> Path:
     return tmp_path / "some.npz"
 
 
-def test_the_place_and_its_size_are_said_and_the_images_found_again(npz: Path, heard: Heard, own_cache: Path) -> None:
+def test_folder_and_size_are_printed_and_the_images_found_again(npz: Path, heard: Heard, own_cache: Path) -> None:
     screen, text = heard
     folder = read(npz, screen).root
     assert folder.parent == own_cache

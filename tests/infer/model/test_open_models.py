@@ -13,7 +13,7 @@ from infer.model.open_models import require_same_classes
 from infer.model.session import Session
 
 
-def test_another_pillow_than_in_training_is_told(
+def test_another_version_of_pillow_than_in_training_is_reported(
     lab: Callable, model: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ("predict", cells / "test", "--model", model, "--no-sample", "--out", tmp_path / "out.csv")

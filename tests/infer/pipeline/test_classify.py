@@ -69,7 +69,7 @@ def test_predictions_are_the_same_bytes_for_any_workers_and_batch_size(
         assert stacked(predictions).tobytes() == expected(session, files).tobytes()
 
 
-def test_batches_are_halved_and_the_user_told_where_memory_is_exhausted(model: Path, files: list[str]) -> None:
+def test_batches_are_halved_with_a_message_where_memory_is_exhausted(model: Path, files: list[str]) -> None:
     session, said = Session(model, "cpu"), []
     limited = Limited(session, room=2)
     predictions = predict(limited, files, 8, say=said.append)

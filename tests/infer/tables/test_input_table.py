@@ -19,7 +19,7 @@ def index(tmp_path: Path) -> ImageIndex:
     return ImageIndex(tmp_path)
 
 
-def test_labels_that_cannot_be_told_are_no_obstacle_to_a_prediction(index: ImageIndex) -> None:
+def test_unrecognised_labels_do_not_prevent_a_prediction(index: ImageIndex) -> None:
     table = LabelFile(Path("t.csv"), ["Path", "patient", "Edema", "Cardiomegaly"], ROWS)
     read, note = read_rows(table, "", "", index)
     assert (read.names, read.groups, read.labels) == (["a.png", "b.png"], ["p1", "p2"], [None, None])

@@ -207,7 +207,7 @@ def test_a_samples_draws_do_not_depend_on_how_many_there_are() -> None:
     assert torch.equal(augmentation.draws(7, seed=3, epoch=2), augmentation.draws(1000, seed=3, epoch=2)[:7])
 
 
-def test_columns_are_uniform_and_independent_but_for_those_of_mixing() -> None:
+def test_columns_are_uniform_and_independent_except_those_of_mixing() -> None:
     augmentation = of("rotation(20), hflip, random_order(crop, jitter(1, 1))", spec_of((37, 37), (32, 32)))
     draws = augmentation.draws(20_000, seed=0, epoch=1).double().numpy()
     assert draws.min() >= 0
@@ -346,7 +346,7 @@ def test_cutmixs_share_is_that_of_the_pixels_that_are_the_samples_own() -> None:
     assert shares.max() > 0.9
 
 
-def test_each_mixing_of_one_of_is_taken_as_often_and_at_a_probability_the_others_are_left_alone() -> None:
+def test_one_of_applies_each_mixing_equally_often_and_with_its_probability() -> None:
     augmentation = of("one_of(mixup(1), cutmix(1)) @ 0.5", spec_of((12, 12), (12, 12)))
     levels = (torch.arange(1000.0) % 2)[:, None, None, None].expand(-1, 12, 12, 3)
     mixed, shares = augmentation.mix(levels, augmentation.plan(augmentation.draws(1000, seed=0, epoch=1)))

@@ -272,7 +272,7 @@ def other_json(path: Path) -> None:
         *(("json", damage) for damage in (shorten, empty, lose, forget_a_row, name_a_row_too_many, other_json)),
     ],
 )
-def test_a_damaged_cache_is_decoded_again_and_said_to_be(
+def test_a_damaged_cache_is_reported_and_decoded_again(
     tmp_path: Path,
     own_cache: Path,
     heard: tuple[Screen, StringIO],
@@ -290,7 +290,7 @@ def test_a_damaged_cache_is_decoded_again_and_said_to_be(
     assert said.getvalue().endswith("decoded images found in the cache: 1 MB\n")
 
 
-def test_what_the_cache_takes_is_said_after_decoding(
+def test_the_size_of_the_cache_is_printed_after_decoding(
     tmp_path: Path, own_cache: Path, heard: tuple[Screen, StringIO], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAB_CACHE_GB", "2.5")

@@ -84,7 +84,7 @@ def test_errors_come_back_as_they_were(tmp_path: Path, files: list[str], way: st
         )
 
 
-def test_the_number_of_finished_images_is_told_up_to_the_last(tmp_path: Path, files: list[str]) -> None:
+def test_the_number_of_finished_images_is_reported_up_to_the_last(tmp_path: Path, files: list[str]) -> None:
     told: list[int] = []
     (tmp_path / "out").write_bytes(b"")
     decode_files(files, SPEC, tmp_path / "out", 0, 2, told.append)

@@ -98,7 +98,7 @@ def test_a_runs_best_checkpoint_can_be_started_from(run: Path) -> None:
     assert same(network.state_dict(), stored) == set(stored)
 
 
-def test_a_head_for_other_classes_stays_new_and_is_told(tmp_path: Path) -> None:
+def test_a_head_for_other_classes_stays_new_and_is_reported(tmp_path: Path) -> None:
     network = small(seed=2, classes=5)
     head = {name: network.state_dict()[name].clone() for name in ("fc.weight", "fc.bias")}
     match = load_weights(network, save(tmp_path / "w.pth", SOURCE))
@@ -108,7 +108,7 @@ def test_a_head_for_other_classes_stays_new_and_is_told(tmp_path: Path) -> None:
     assert "2 of another shape, left at new values: fc.weight, fc.bias" in str(match)
 
 
-def test_what_the_file_lacks_and_what_the_network_lacks_is_told(tmp_path: Path) -> None:
+def test_tensors_that_the_file_or_the_network_lacks_are_reported(tmp_path: Path) -> None:
     content = {name: values for name, values in SOURCE.items() if not name.startswith("layer4.")}
     match = load_weights(small(seed=2), save(tmp_path / "w.pth", content | {"head.bias": torch.zeros(2)}))
     lacking = {n for n in SOURCE if n.startswith("layer4.") and not n.endswith("num_batches_tracked")}
@@ -223,7 +223,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 PUBLISHED = ResNet18_Weights.DEFAULT.url.rsplit("/", 1)[-1]
 
 
-def test_pretrained_weights_come_from_torch_hubs_folder_but_for_the_head(hub: Path) -> None:
+def test_pretrained_weights_except_the_heads_come_from_torch_hubs_folder(hub: Path) -> None:
     source = save(hub / PUBLISHED, small(seed=1, classes=1000).state_dict())
     for classes in (2, 1000):
         network = small(seed=2, classes=classes)

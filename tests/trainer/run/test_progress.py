@@ -53,7 +53,7 @@ def test_the_bar_counts_the_images_of_the_whole_stage_and_names_epoch_speed_loss
     ]
 
 
-def test_the_length_is_told_once_early_in_the_first_epoch(heard: tuple[Screen, io.StringIO]) -> None:
+def test_the_estimated_duration_is_printed_once_early_in_the_first_epoch(heard: tuple[Screen, io.StringIO]) -> None:
     screen, text = heard
     run_epoch(make_progress(screen, Steps()), [0.1] * 20)
     assert text.getvalue() == ""
@@ -70,13 +70,13 @@ def test_a_slow_first_step_such_as_one_that_is_compiled_does_not_lengthen_the_es
     assert text.getvalue() == "cpu, 80 images/s: about 56 s for 5 epochs\n"
 
 
-def test_an_epoch_that_is_over_too_soon_is_told_of_at_its_end(heard: tuple[Screen, io.StringIO]) -> None:
+def test_the_estimate_for_a_very_short_epoch_is_printed_at_its_end(heard: tuple[Screen, io.StringIO]) -> None:
     screen, text = heard
     run_epoch(make_progress(screen, Steps()), [EARLY / 200] * 100)
     assert text.getvalue() == "cpu, 533 images/s: about 8 s for 5 epochs\n"
 
 
-def test_an_epoch_of_one_look_is_told_of_too(heard: tuple[Screen, io.StringIO]) -> None:
+def test_an_epoch_with_a_single_progress_report_gets_an_estimate(heard: tuple[Screen, io.StringIO]) -> None:
     screen, text = heard
     make_progress(screen, Steps())(IMAGES, 0.5, 400.0)
     assert text.getvalue() == "cpu, 400 images/s: about 11 s for 5 epochs\n"
@@ -89,7 +89,7 @@ def test_later_epochs_say_nothing(finished: int, first: int, heard: tuple[Screen
     assert text.getvalue() == ""
 
 
-def test_who_stops_a_run_hears_what_will_be_done_again(quiet: Screen) -> None:
+def test_a_stopped_run_says_what_will_be_repeated(quiet: Screen) -> None:
     progress = make_progress(quiet, Steps(), finished=2)
     assert progress.stopped_text() == "stopped in epoch 3, whose 0 images of 800 will be repeated"
     run_epoch(progress, [0.1] * 7)
