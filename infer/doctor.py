@@ -4,9 +4,12 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import numpy as np
 import PIL
@@ -35,6 +38,8 @@ EXTRAS = {
     "tensorboard": ("tensorboard",),
 }
 """The optional parts of lab and the packages that each installs."""
+C_COMPILERS = ("gcc", "clang")
+"""Those that Triton looks for where CC does not name one."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ def examine() -> Findings:
     """Examine this machine and try the execution providers; takes a second or two."""
     providers = sorted(providers_for(AUTO), key=lambda provider: not provider.runs_anywhere)
     problems = {provider.device: provider.find_problem() for provider in providers}
+    compile_problem = find_compile_problem()
     absent = {extra: [name for name in names if not _version(name)] for extra, names in EXTRAS.items()}
     rows = [
         ("lab", f"{__version__}, Python {platform.python_version()}, {platform.platform()}"),
@@ -63,10 +69,12 @@ def examine() -> Findings:
         *((row.label, _result(problems[row.device] or try_provider(row))) for row in providers),
         ("decoders", _decoders()),
         ("--decode gpu", _result(problems[CUDA.device] or try_gpu_decoder())),
+        ("torch.compile", compile_problem or "a C compiler and Python's headers are here"),
         *((f"extra {extra}", _extra(names)) for extra, names in EXTRAS.items()),
         ("cache", _cache()),
     ]
     remedies = [f"for {row.label}: {problem}" for row in providers if (problem := problems[row.device])]
+    remedies += [f"for torch.compile: {compile_problem}"] if compile_problem else []
     remedies += [
         f"for {extra}: {', '.join(names)} not installed; pip install '.[{extra}]' in lab's folder"
         for extra, names in absent.items()
@@ -108,6 +116,27 @@ def try_gpu_decoder() -> str:
         GpuDecoder([PixelSpec.default(16)], "none")
     except LabError as error:
         return str(error).removeprefix("--decode gpu").lstrip(": ")
+    return ""
+
+
+def find_compile_problem() -> str:
+    """Return what --compile lacks on this machine, with the remedy; "" where nothing is known to be missing.
+
+    The compiler and the folder of headers are those that Triton takes (triton/runtime/build.py), which torch.compile
+    uses on a GPU.
+    """
+    chosen = os.environ.get("CC")
+    if not any(shutil.which(name) for name in ([chosen] if chosen else C_COMPILERS)):
+        missing = f"CC names {chosen}, which is not found" if chosen else "install gcc or clang"
+        return f"needs a C compiler: {missing}; training runs without it, but uncompiled"
+    scheme = sysconfig.get_default_scheme().replace("posix_local", "posix_prefix")  # Debian's own has no headers
+    folder = Path(sysconfig.get_paths(scheme)["include"])
+    if not (folder / "Python.h").is_file():
+        package = f"python3.{sys.version_info.minor}-dev"
+        return (
+            f"needs Python.h, which is not in {folder}: install Python's development package (Debian: {package}); "
+            "training runs without it, but uncompiled"
+        )
     return ""
 
 

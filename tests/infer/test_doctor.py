@@ -1,8 +1,11 @@
 """`lab doctor` tries what it reports."""
 
+import shutil
 import sys
+import sysconfig
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import onnxruntime
 import pytest
@@ -10,7 +13,7 @@ from helpers.providers import pretend_cuda
 
 from infer import doctor
 from infer.core import cpu
-from infer.doctor import examine, try_gpu_decoder, try_provider
+from infer.doctor import examine, find_compile_problem, try_gpu_decoder, try_provider
 from infer.model.providers import CPU, CUDA
 
 
@@ -70,3 +73,47 @@ def test_the_gpu_decoder_is_tried_and_says_what_is_missing(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "nvidia", None)
     assert try_gpu_decoder().startswith("needs nvImageCodec, which is not installed")
     assert try_gpu_decoder().endswith("pip install '.[nvjpeg]' in lab's folder")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "found", "expected"),
+    [
+        (None, [], "needs a C compiler: install gcc or clang"),
+        (None, ["cc", "tcc"], "needs a C compiler: install gcc or clang"),
+        ("icx", ["gcc"], "needs a C compiler: CC names icx, which is not found"),
+        ("icx", ["icx"], ""),
+        (None, ["clang"], ""),
+        (None, ["gcc"], ""),
+    ],
+)
+def test_a_missing_c_compiler_is_reported_for_torch_compile(
+    chosen: str | None, found: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Python.h").touch()
+    headers(monkeypatch, tmp_path)
+    monkeypatch.delenv("CC", raising=False)
+    if chosen:
+        monkeypatch.setenv("CC", chosen)
+    monkeypatch.setattr(shutil, "which", lambda name: name if name in found else None)
+    assert find_compile_problem().startswith(expected)
+    assert bool(find_compile_problem()) is bool(expected)
+
+
+def test_missing_headers_of_python_are_reported_for_torch_compile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    headers(monkeypatch, tmp_path)
+    assert find_compile_problem().startswith(f"needs Python.h, which is not in {tmp_path}")
+    findings = examine()
+    assert dict(findings.rows)["torch.compile"] == find_compile_problem()
+    assert f"for torch.compile: {find_compile_problem()}" in findings.remedies
+    (tmp_path / "Python.h").touch()
+    findings = examine()
+    assert dict(findings.rows)["torch.compile"] == "a C compiler and Python's headers are here"
+    assert not any("torch.compile" in line for line in findings.remedies)
+
+
+def headers(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Python's headers are looked for in this folder."""
+    monkeypatch.setattr(sysconfig, "get_paths", lambda scheme: {"include": str(folder)})
