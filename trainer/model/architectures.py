@@ -17,7 +17,7 @@ class Architecture:
     build: Callable[[int], "Backbone"]
     """Takes the number of classes, and returns a network with new weights."""
     compile_seconds: float
-    """Duration of torch.compile on an H100. Rough guesses, not yet measured; bench/train.py measures it."""
+    """Duration of torch.compile on a GPU: a rough guess, not measured; bench/train.py --compile measures it."""
 
 
 def _resnet(block: str, depths: tuple[int, int, int, int], classes: int, base_width: int = 64) -> "ResNet":

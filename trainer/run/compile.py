@@ -9,7 +9,7 @@ from trainer.run.epoch import EpochResult, OnStep
 from trainer.run.loop import Trainer
 
 GAIN = 0.2
-"""Share of the training time that compiling saves: 25% was measured for ResNet-18 at batch size 256 on an H100."""
+"""Share of the training time that compiling saves: a rough guess, not measured; bench/train.py --compile measures."""
 
 
 class CompilingRunner:
