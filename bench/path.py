@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from machine import installed, machine
@@ -40,24 +41,33 @@ def main() -> None:
     args, train_options = parser.parse_known_args()
     packages = ("torch", "onnx", "onnxruntime-gpu", "pillow")
     print(machine(), *(f"{name} {installed(name)}" for name in packages), "n = 1", sep=", ", flush=True)
+    seconds_of_commands(args.data.resolve(), args.predict, args.arch, args.precision, args.device, train_options)
+
+
+def seconds_of_commands(
+    data: Path, predicted: str, arch: str, precision: str, device: str, train_options: Sequence[str]
+) -> dict[str, float]:
+    """Train on a data set, export, and predict what `predicted` names in it; seconds of each command."""
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        data = args.data.resolve()
         model = scratch / "model.onnx"
-        predict = ["predict", data / args.predict, "--model", model, "--device", args.device]
+        predict: list[object] = ["predict", data / predicted, "--model", model, "--device", device]
         predict += ["--out", scratch / "submission.csv"]
         truth = data / "test_labels.csv"
         predict += ["--truth", truth] if truth.is_file() else []
-        device = ["--device", args.device]
-        timed("train", ["-m", "cli", "train", args.arch, "--data", data, "--out", scratch, *device, *train_options])
+        train = ["train", arch, "--data", data, "--out", scratch, "--device", device, *train_options]
+        seconds = {"train": timed("train", ["-m", "cli", *train])}
         run = next(path.parent for path in scratch.glob("*/best.safetensors"))
-        timed("export and gate", ["-m", "cli", "export", run, "--precision", args.precision, "--out", model])
-        timed("predict", ["-m", "cli", *predict])
-        timed("predict, no torch", ["-c", NO_TORCH, *predict])
+        export = ["-m", "cli", "export", run, "--precision", precision, "--device", device, "--out", model]
+        return seconds | {
+            "export and gate": timed("export and gate", export),
+            "predict": timed("predict", ["-m", "cli", *predict]),
+            "predict, no torch": timed("predict, no torch", ["-c", NO_TORCH, *predict]),
+        }
 
 
-def timed(title: str, arguments: list[object]) -> None:
-    """Run one command in a process of its own; print its time and the lines of its output that hold figures."""
+def timed(title: str, arguments: Sequence[object]) -> float:
+    """Run one command in a process of its own; print its seconds and the lines of its output that hold figures."""
     start = time.perf_counter()
     process = subprocess.run(
         [sys.executable, *map(str, arguments)],
@@ -69,11 +79,13 @@ def timed(title: str, arguments: list[object]) -> None:
             "PYTHONPATH": os.pathsep.join([*os.environ.get("PYTHONPATH", "").split(os.pathsep), str(ROOT)]),
         },
     )
-    print(f"\n{title}: {time.perf_counter() - start:.1f} s", flush=True)
+    seconds = time.perf_counter() - start
+    print(f"\n{title}: {seconds:.1f} s", flush=True)
     if process.returncode:
         sys.exit(process.stderr)
     telling = re.compile(r"^ ?(epoch|device|gate|CPU|CUDA) |accuracy|rows:")
     print("\n".join(f"    {line}" for line in process.stdout.splitlines() if telling.search(line)), flush=True)
+    return seconds
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 In one process and in turns, over the same image files:
 
     decode        files to uint8 views, as `lab predict` decodes them on all cores, or on the GPU; no network
-    network       the exported file on batches of pixels that are in memory already; no decoding
+    network       the exported file on batches of pixels that are in memory already, as many at once as the provider
+                  keeps in flight; no decoding
     lab           both, as `lab predict` does them, without writing a CSV
     bound         on a CPU, where both share the cores, 1 / (1/decode + 1/network); on a GPU the smaller of the two
     lab report    a DataLoader, torchvision's transforms and network, float32, eager
@@ -22,10 +23,12 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -41,7 +44,7 @@ from infer.images.listing import list_images  # noqa: E402
 from infer.images.preprocess import read_window  # noqa: E402
 from infer.model.onnx_session import runtime_version  # noqa: E402
 from infer.model.session import Session  # noqa: E402
-from infer.pipeline.batches import CpuDecoder, read_batches  # noqa: E402
+from infer.pipeline.batches import CpuDecoder, Decoder, read_batches  # noqa: E402
 from infer.pipeline.classify import Ensemble, classify  # noqa: E402
 from infer.pipeline.gpu_decode import GpuDecoder  # noqa: E402
 
@@ -49,6 +52,7 @@ COLUMNS = (
     *("network", "precision", "decoded on", "decode", "network alone", "bound", "lab", "lab / bound"),
     *("lab report", "timm"),
 )
+NO_PEERS: Mapping[str, Callable[[], float]] = MappingProxyType({})
 
 
 def main() -> None:
@@ -87,33 +91,50 @@ def main() -> None:
 def row(arch: str, file: Path, files: Sequence[str], decode: str, args: argparse.Namespace) -> list[str]:
     """Images/s of each column for one model file, measured in turns."""
     session = Session(file, args.device)
-    device = torch.device(session.provider.memory)
-    peer = (files, arch, args.image_size, args.batch_size, device, args.workers)
-    spec = session.card.pixels
-    pixels = np.stack([read_window(path, spec) for path in files[: args.batch_size]])
-    decoder = GpuDecoder([spec], "none") if decode == "gpu" else CpuDecoder([spec], "none", len(files))
-    decoded = partial(read_batches, files, decoder, args.batch_size)
-    ensemble = Ensemble([session], len(files), args.batch_size)
-    rows: dict[str, Callable[[], float]] = {
-        "decode": partial(rate, lambda: sum(len(batch.errors) for batch in decoded())),
-        "network": partial(rate, lambda: repeat(session, pixels, len(files))),
-        "lab": partial(rate, lambda: sum(1 for _ in classify(ensemble, files, decoder))),
-        "lab report": partial(lab_report_prediction, *peer),
-    }
+    peer = (files, arch, args.image_size, args.batch_size, torch.device(session.provider.memory), args.workers)
+    peers: dict[str, Callable[[], float]] = {"lab report": partial(lab_report_prediction, *peer)}
     with contextlib.suppress(ModuleNotFoundError):
         import timm  # type: ignore[import-not-found, unused-ignore]  # noqa: F401
 
-        rows["timm"] = partial(timm_prediction, *peer)
-    session.run(pixels)
-    found = [{name: measure() for name, measure in rows.items()} for _ in range(args.rounds)]
-    for one in found:
-        both = one["decode"], one["network"]
-        one["bound"] = 1 / (1 / both[0] + 1 / both[1]) if device.type == "cpu" else min(both)
-        one["share"] = one["lab"] / one["bound"]
-    middle = {name: statistics.median(one[name] for one in found) for name in found[0]}
+        peers["timm"] = partial(timm_prediction, *peer)
+    middle = median_rates(
+        session, open_decoder(session, decode, len(files)), files, args.batch_size, args.rounds, peers
+    )
     rates = [f"{middle[name]:.0f}" for name in ("decode", "network", "bound", "lab")]
-    peers = [f"{middle[name]:.0f}" if name in middle else "not installed" for name in ("lab report", "timm")]
-    return [*rates, f"{middle['share']:.0%}", *peers]
+    others = [f"{middle[name]:.0f}" if name in middle else "not installed" for name in ("lab report", "timm")]
+    return [*rates, f"{middle['share']:.0%}", *others]
+
+
+def open_decoder(session: Session, decode: str, count: int) -> Decoder:
+    """The decoder of a session's images on the CPU (`cpu`), or where the session runs (`gpu`)."""
+    spec = session.card.pixels
+    return GpuDecoder([spec], "none", session.provider) if decode == "gpu" else CpuDecoder([spec], "none", count)
+
+
+def median_rates(
+    session: Session,
+    decoder: Decoder,
+    files: Sequence[str],
+    batch_size: int,
+    rounds: int,
+    peers: Mapping[str, Callable[[], float]] = NO_PEERS,
+) -> dict[str, float]:
+    """Median images/s of `decode`, `network`, `lab` and the peers, measured in turns; `bound`, and `share` of it."""
+    pixels = np.stack([read_window(path, session.card.pixels) for path in files[:batch_size]])
+    ensemble = Ensemble([session], len(files), batch_size)
+    rows: dict[str, Callable[[], float]] = {
+        "decode": partial(rate, lambda: sum(len(batch.errors) for batch in read_batches(files, decoder, batch_size))),
+        "network": partial(rate, lambda: repeat(session, pixels, len(files))),
+        "lab": partial(rate, lambda: sum(1 for _ in classify(ensemble, files, decoder))),
+        **peers,
+    }
+    repeat(session, pixels, 1)
+    measured = [{name: measure() for name, measure in rows.items()} for _ in range(rounds)]
+    for rates in measured:
+        both = rates["decode"], rates["network"]
+        rates["bound"] = 1 / (1 / both[0] + 1 / both[1]) if session.provider.memory == "cpu" else min(both)
+        rates["share"] = rates["lab"] / rates["bound"]
+    return {name: statistics.median(rates[name] for rates in measured) for name in measured[0]}
 
 
 def rate(work: Callable[[], int]) -> float:
@@ -123,10 +144,11 @@ def rate(work: Callable[[], int]) -> float:
 
 
 def repeat(session: Session, pixels: np.ndarray, count: int) -> int:
-    """Run a batch until `count` images are through; their number."""
+    """Run a batch until `count` images are through, as many at once as a prediction keeps in flight; their number."""
     batches = max(1, count // len(pixels))
-    for _ in range(batches):
-        session.run(pixels)
+    with ThreadPoolExecutor(session.provider.batches_in_flight) as pool:
+        for _ in pool.map(session.run, [pixels] * batches):
+            pass
     return batches * len(pixels)
 
 

@@ -103,46 +103,59 @@ def linked(table: Table, folder: Path, repeat: int) -> Table:
 
 def lab_rows(settings: ResolvedConfig, table: Table, device: torch.device, args: argparse.Namespace) -> Rows:
     """images/s of lab's rows, and shares of the bare step."""
+    trainer, rows = open_trainer(settings, table, device)
+    for compiled in (False, True) if args.compile else (False,):
+        rows |= epoch_rows(trainer, compiled, args.rounds, args.seconds)
+    return rows
+
+
+def open_trainer(settings: ResolvedConfig, table: Table, device: torch.device) -> tuple[Trainer, Rows]:
+    """A trainer whose images are in the cache and whose first epoch is over, and images/s on the way there."""
     spec, images = stage_spec(settings), sum(table.counts(TRAIN))
     clear_cache()
     start = time.perf_counter()
     canvases = load_canvases(table, spec, settings.workers, QUIET)
     decoding = time.perf_counter() - start
-    card = make_card(settings, canvases)
-    network = build_network(card)
+    network = build_network(make_card(settings, canvases))
     trainer = Trainer(settings, spec, canvases, network, device)
     trainer.run_epoch(1, ignore)
     cold = time.perf_counter() - start
-    rows = {"decode and prepare": len(table) / decoding, "lab, cold": images / cold}
-    for compiled in (False, True) if args.compile else (False,):
-        how = ", compiled" if compiled else ""
-        if compiled:
-            torch.compiler.reset()
-            trainer.compile()
-        step = bare_step(trainer, compiled)
-        start = time.perf_counter()
-        step()
-        step()
-        bare_compiling = time.perf_counter() - start
-        start = time.perf_counter()
-        trainer.run_epoch(1, ignore)
-        compiling = time.perf_counter() - start
-        bare, warm, whole = [], [], []
-        for _ in range(args.rounds):
-            bare.append(timed(step, settings.batch_size, args.seconds, device))
-            epoch = trainer.run_epoch(1, ignore)
-            warm.append(epoch.images_per_second)
-            whole.append(trainer.steps * settings.batch_size / epoch.seconds)
-        rows[f"bare step{how}"] = statistics.median(bare)
-        rows[f"lab, warm{how}"] = statistics.median(warm)
-        rows[f"lab, warm, with validation{how}"] = statistics.median(whole)
-        rows[f"warm / bare{how}"] = statistics.median(w / b for w, b in zip(warm, bare, strict=True))
-        rows[f"with validation / bare{how}"] = statistics.median(w / b for w, b in zip(whole, bare, strict=True))
-        if compiled:
-            rows["seconds of compiling the step"] = compiling - statistics.median(
-                trainer.steps * settings.batch_size / speed for speed in whole
-            )
-            rows["seconds of compiling the bare step"] = bare_compiling
+    return trainer, {"decode and prepare": len(table) / decoding, "lab, cold": images / cold}
+
+
+def epoch_rows(trainer: Trainer, compiled: bool, rounds: int, seconds: float) -> Rows:
+    """images/s of the bare step and of warm epochs, in turns, and their ratios; eager, or compiled with its seconds."""
+    size, how = trainer.settings.batch_size, ", compiled" if compiled else ""
+    if compiled:
+        torch.compiler.reset()
+        trainer.compile()
+    step = bare_step(trainer, compiled)
+    start = time.perf_counter()
+    step()
+    step()
+    bare_compiling = time.perf_counter() - start
+    start = time.perf_counter()
+    trainer.run_epoch(1, ignore)
+    compiling = time.perf_counter() - start
+    bare, warm, whole = [], [], []
+    for _ in range(rounds):
+        bare.append(timed(step, size, seconds, trainer.device))
+        epoch = trainer.run_epoch(1, ignore)
+        warm.append(epoch.images_per_second)
+        whole.append(trainer.steps * size / epoch.seconds)
+    rows = {
+        f"bare step{how}": statistics.median(bare),
+        f"lab, warm{how}": statistics.median(warm),
+        f"lab, warm, with validation{how}": statistics.median(whole),
+        f"warm / bare{how}": statistics.median(w / b for w, b in zip(warm, bare, strict=True)),
+        f"with validation / bare{how}": statistics.median(w / b for w, b in zip(whole, bare, strict=True)),
+    }
+    if compiled:
+        usual = statistics.median(trainer.steps * size / speed for speed in whole)
+        rows |= {
+            "seconds of compiling the step": compiling - usual,
+            "seconds of compiling the bare step": bare_compiling,
+        }
     return rows
 
 
