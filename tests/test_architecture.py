@@ -18,7 +18,8 @@ FORBIDDEN = {
 ORDER = {
     "infer": (
         ("infer.core", "infer.version"),
-        ("infer.model.cuda", "infer.model.providers"),  # the values of --device are made from this table
+        # the values of --device are made from the table of providers
+        ("infer.model.cuda", "infer.model.cuda_driver", "infer.model.providers"),
         ("infer.config",),
         ("infer.images",),
         ("infer.model",),

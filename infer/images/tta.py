@@ -10,6 +10,8 @@ from infer.images.preprocess import PixelSpec, centre_window, read_canvas
 
 COUNTS: dict[str, int] = {"none": 1, "flips": 4, "d4": 8, "five-crop": 5, "ten-crop": 10}
 """Views of an image."""
+CROPS = ("five-crop", "ten-crop")
+"""Kinds that take parts of the canvas outside its window."""
 
 
 def read_views(file: File, spec: PixelSpec, tta: Tta = "none") -> Pixels:
@@ -23,7 +25,7 @@ def views_of(canvas: Pixels, spec: PixelSpec, tta: Tta = "none") -> Pixels:
     flips: as it is, left-right, up-down, both. d4: these four, and the four of the transposed image: all symmetries of
     a square. five-crop: the centre and the four corners of the canvas. ten-crop: these, and left-right of each.
     """
-    if tta in ("five-crop", "ten-crop"):
+    if tta in CROPS:
         crops = np.stack([centre_window(canvas, spec), *_corners(canvas, spec)])
         return crops if tta == "five-crop" else np.concatenate([crops, crops[:, :, ::-1]])
     window = centre_window(canvas, spec)

@@ -1,6 +1,7 @@
 """The execution providers of ONNX Runtime that lab uses: one table for sessions, the gate, --tune and lab doctor."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -43,6 +44,8 @@ class Provider:
     """Entries of the session's configuration that are no choice."""
     batches_in_flight: int = 1
     """Batches that a pipeline runs at once: the pixels of one are copied while the device works on another."""
+    pin_memory: Callable[[int, int], AbstractContextManager[None]] = lambda address, nbytes: nullcontext()
+    """Called with an address and a size in bytes, keeps host memory that batches are copied from in place."""
     pads_batches: bool = False
     """Whether a smaller last batch is filled up to the size of the others, as each new shape costs a first run."""
     runs_anywhere: bool = False
@@ -90,6 +93,12 @@ def _cuda_problem() -> str | None:
     return find_problem()
 
 
+def _pin_for_cuda(address: int, nbytes: int) -> AbstractContextManager[None]:
+    from infer.model.cuda_driver import pinned
+
+    return pinned(address, nbytes)
+
+
 CUDA = Provider(
     name="CUDAExecutionProvider",
     device="cuda",
@@ -113,6 +122,7 @@ CUDA = Provider(
     precision_tuned={"fp16": {"fuse_conv_bias": ("0", "1")}},
     session_entries={"session.disable_cpu_ep_fallback": "1"},
     batches_in_flight=2,
+    pin_memory=_pin_for_cuda,
     pads_batches=True,
 )
 

@@ -22,6 +22,7 @@ from infer.images.decode import bombs_are_errors
 from infer.images.parallel_map import FEW, THREADS, in_order
 from infer.images.preprocess import PixelSpec
 from infer.images.tta import COUNTS, read_views
+from infer.model.providers import CPU, Provider
 
 Views = tuple[Pixels, ...]
 """The views of one image for each pixel spec, uint8 [views, window H, window W, 3]."""
@@ -142,7 +143,9 @@ def nbytes(shapes: Sequence[tuple[int, ...]]) -> int:
     return sum(map(prod, shapes))
 
 
-def read_batches(files: Sequence[File], decoder: Decoder, size: int, held: int = 1) -> Generator[Batch, None, None]:
+def read_batches(
+    files: Sequence[File], decoder: Decoder, size: int, held: int = 1, provider: Provider = CPU
+) -> Generator[Batch, None, None]:
     """Decode all files in batches, in order, ahead of the caller; memory does not grow with their number.
 
     Args:
@@ -150,6 +153,7 @@ def read_batches(files: Sequence[File], decoder: Decoder, size: int, held: int =
         decoder: decodes them.
         size: the number of images in a batch, above 0; the last batch may have fewer.
         held: the number of batches whose pixels stay valid: the latest one and those before it.
+        provider: runs the batches; the memory is prepared for copies to its device.
 
     Raises:
         DeviceError: the decoder's device fails.
@@ -166,6 +170,8 @@ def read_batches(files: Sequence[File], decoder: Decoder, size: int, held: int =
         stack.enter_context(bombs_are_errors())
         shared = stack.enter_context(_shared_memory(nbytes(shapes))) if decoder.in_processes else None
         ring = Ring(shapes, shared)
+        for array in ring.arrays:
+            stack.enter_context(provider.pin_memory(array.ctypes.data, array.nbytes))
         errors_of_calls = in_order(
             partial(_decode_into, ring, decoder),
             _tasks(files, size, chunk, slots),

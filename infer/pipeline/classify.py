@@ -90,7 +90,8 @@ def classify(
     """
     decoder = decoder or CpuDecoder(ensemble.specs, ensemble.tta, len(files))
     at_once = max(session.provider.batches_in_flight for session in ensemble.sessions)
-    batches = read_batches(files, decoder, ensemble.images_per_batch, held=at_once)
+    provider = ensemble.sessions[0].provider
+    batches = read_batches(files, decoder, ensemble.images_per_batch, held=at_once, provider=provider)
     predicted = in_order(partial(_predict_batch, ensemble), batches, at_once, ahead=at_once)
     with contextlib.closing(batches), contextlib.closing(predicted):
         for predictions in predicted:

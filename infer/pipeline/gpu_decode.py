@@ -17,12 +17,12 @@ from infer.images.decode import size_problem
 from infer.images.jpeg_header import Frame, plain_frame
 from infer.images.parallel_map import THREADS
 from infer.images.preprocess import PixelSpec
-from infer.images.tta import views_of
+from infer.images.tta import CROPS, views_of
 from infer.model.providers import CUDA, Provider
 from infer.model.session import Session
 from infer.pipeline.batches import CPU_CHUNK, CpuDecoder, Decoder, Views
 from infer.pipeline.classify import pixel_specs
-from infer.pipeline.gpu_resize import Resampler, only_resamples
+from infer.pipeline.gpu_resize import Resampler, only_resamples, window_only
 from infer.pipeline.nvjpeg import DeviceImage, JpegDecoder
 
 GPU_CHUNK = 64
@@ -57,6 +57,8 @@ class GpuDecoder(Decoder):
             )
         super().__init__(specs, tta)
         self._cpu = CpuDecoder(specs, tta, count=1, workers=1)
+        # only crops need more of the canvas than its window: copy no more from the device
+        self._device_specs = [spec if tta in CROPS else window_only(spec) for spec in self.specs]
         self._resampler = Resampler(provider)
         self._free: SimpleQueue[JpegDecoder] = SimpleQueue()
         for _ in range(self.workers):
@@ -111,9 +113,9 @@ class GpuDecoder(Decoder):
         views: dict[int, Views] = {}
         for (height, width), indices in by_size.items():
             pointers = [images[index].pointer for index in indices]
-            canvases = [self._resampler.canvases(pointers, height, width, spec) for spec in self.specs]
+            canvases = [self._resampler.canvases(pointers, height, width, spec) for spec in self._device_specs]
             for row, index in enumerate(indices):
-                pairs = zip(canvases, self.specs, strict=True)
+                pairs = zip(canvases, self._device_specs, strict=True)
                 views[index] = tuple(views_of(of_spec[row], spec, self.tta) for of_spec, spec in pairs)
         return views
 

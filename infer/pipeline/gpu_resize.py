@@ -7,9 +7,11 @@ them to several images of one size at once. Results differ by a level where floa
 where Pillow 13 resizes columns first, which it does with an image that becomes much lower but hardly narrower.
 """
 
-import functools
-from collections.abc import Sequence
-from typing import Any
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +23,17 @@ from infer.model.onnx_session import is_out_of_memory, open_onnx
 from infer.model.onnx_writer import CODES, Node, Value, small_model
 from infer.model.providers import Provider
 
-Matrix = NDArray[np.float64]
+Lengths = tuple[int, ...]
+"""Lengths of an axis: of the image, after each step, and of the canvas."""
 
+Axis = Literal["rows", "columns"]
+AXES: tuple[Axis, Axis] = ("rows", "columns")
 GROUPS = (32, 8, 1)
 """Numbers of images that are resized at once; each has its own graph."""
 MAX_BYTES = 256 << 20
 """The most source pixels of a group, in bytes as float32."""
-CACHED_SIZES = 64
-"""Image sizes whose matrices are cached."""
+CACHED_BYTES = 512 << 20
+"""The most memory of the device that cached matrices take: those of about 1,000 lengths."""
 FLOAT32, UINT8 = CODES["float32"], CODES["uint8"]
 PRECISION = 1 << 22
 """Pillow's weights are multiples of 1 / PRECISION."""
@@ -39,73 +44,77 @@ def only_resamples(spec: PixelSpec) -> bool:
     return all(isinstance(step, AnyResize | CenterCrop) for step in spec.steps)
 
 
-def matrices(spec: PixelSpec, height: int, width: int) -> tuple[Floats, Floats]:
-    """The matrices that make a canvas of an image: rows @ plane @ columns.
+def window_only(spec: PixelSpec) -> PixelSpec:
+    """The spec whose canvas is the window of another one, with the same pixels."""
+    return replace(spec, steps=(*spec.steps, CenterCrop(*spec.canvas)), canvas=spec.window)
 
-    With several resizes, there is no rounding between them here.
 
-    Returns:
-        rows, float32 [canvas H, height], and columns, float32 [width, canvas W].
+def axis_lengths(spec: PixelSpec, height: int, width: int) -> tuple[Lengths, Lengths]:
+    """The lengths of rows and of columns that an image of this size has on its way to the canvas.
+
+    A length's matrix depends on nothing else, so images of many sizes share most of theirs.
     """
-    steps = (*spec.steps, CenterCrop(*spec.canvas))
     sizes = [(height, width)]
-    for step in steps:
+    for step in _steps(spec):
         if isinstance(step, AnyResize):
             width, height = step.target(width, height)
         elif isinstance(step, CenterCrop):
             height, width = step.height, step.width
         sizes.append((height, width))
-    resizes = [isinstance(step, AnyResize) for step in steps]
-    rows, columns = (_matrix(lengths, resizes) for lengths in zip(*sizes, strict=True))
-    return rows.astype(np.float32), np.ascontiguousarray(columns.T, dtype=np.float32)
+    rows, columns = zip(*sizes, strict=True)
+    return rows, columns
 
 
-def _matrix(lengths: Sequence[int], resizes: Sequence[bool]) -> Matrix:
-    """All steps along one axis, [last length, first length]; each is a resize or a crop from one length to the next.
+def axis_matrix(spec: PixelSpec, lengths: Lengths) -> Floats:
+    """All steps of a spec along one axis, float32 [last length, first length].
 
     It is built from the last step to the first, so that the weights of pixels that a crop removes are never computed.
     """
     pixels = np.arange(lengths[-1])  # of the canvas, as indices into the length that the crops so far came from
-    matrix: Matrix | None = None
-    for before, after, is_resize in reversed(list(zip(lengths, lengths[1:], resizes, strict=False))):
-        if is_resize:
+    matrix: Floats | None = None
+    for before, after, step in reversed(list(zip(lengths, lengths[1:], _steps(spec), strict=False))):
+        if isinstance(step, AnyResize):
             weights = _weights(before, after, pixels if matrix is None else np.arange(after))
-            matrix = weights if matrix is None else matrix @ weights
+            matrix = weights if matrix is None else (matrix.astype(np.float64) @ weights).astype(np.float32)
         elif matrix is None:
             pixels = np.where((pixels >= 0) & (pixels < after), pixels + (before - after) // 2, -1)
             pixels = np.where(pixels < before, pixels, -1)
         else:
             matrix = _uncropped(matrix, before)
-    return matrix if matrix is not None else (pixels[:, None] == np.arange(lengths[0])).astype(np.float64)
+    return matrix if matrix is not None else (pixels[:, None] == np.arange(lengths[0])).astype(np.float32)
 
 
-def _weights(length: int, target: int, pixels: NDArray[np.int64]) -> Matrix:
-    """Antialiased bilinear weights for resizing `length` pixels to `target`, [pixels, length].
+def _steps(spec: PixelSpec) -> tuple[object, ...]:
+    return (*spec.steps, CenterCrop(*spec.canvas))
 
-    Only the rows for some of the target's pixels are computed. A row sums to 1; that of a pixel outside is 0.
+
+def _weights(length: int, target: int, pixels: NDArray[np.int64]) -> Floats:
+    """Antialiased bilinear weights for resizing `length` pixels to `target`, float32 [pixels, length].
+
+    Only the rows for some of the target's pixels are computed, and of each row only the pixels within its support. A
+    row sums to 1; that of a pixel outside is 0.
     """
     scale = length / target
     support = max(scale, 1.0)
-    weights = np.zeros((len(pixels), length))
-    inside = (pixels >= 0) & (pixels < target)
+    weights = np.zeros((len(pixels), length), dtype=np.float32)
+    inside = np.flatnonzero((pixels >= 0) & (pixels < target))
+    if not len(inside):
+        return weights
     centres = (pixels[inside] + 0.5)[:, None] * scale
     first = np.maximum((centres - support + 0.5).astype(np.int64), 0)
     last = np.minimum((centres + support + 0.5).astype(np.int64), length)
-    if not len(centres):
-        return weights
-    span = np.arange(first.min(), last.max())
-    triangle = np.maximum(1 - np.abs(span - centres + 0.5) / support, 0)
-    within = np.where((span >= first) & (span < last), triangle, 0.0)
-    weights[inside, span[0] : span[-1] + 1] = (
-        np.floor(within / within.sum(axis=1, keepdims=True) * PRECISION + 0.5) / PRECISION
-    )
+    taps = first + np.arange((last - first).max())
+    within = taps < last
+    triangle = np.where(within, np.maximum(1 - np.abs(taps - centres + 0.5) / support, 0), 0.0)
+    rounded = np.floor(triangle / triangle.sum(axis=1, keepdims=True) * PRECISION + 0.5) / PRECISION
+    weights[np.broadcast_to(inside[:, None], taps.shape)[within], taps[within]] = rounded[within]
     return weights
 
 
-def _uncropped(matrix: Matrix, length: int) -> Matrix:
+def _uncropped(matrix: Floats, length: int) -> Floats:
     """Extend a matrix that takes cropped pixels to one that takes the `length` pixels before the crop."""
     offset = (length - matrix.shape[1]) // 2
-    extended = np.zeros((len(matrix), length))
+    extended = np.zeros((len(matrix), length), dtype=np.float32)
     start, end = max(offset, 0), min(offset + matrix.shape[1], length)
     extended[:, start:end] = matrix[:, start - offset : end - offset]
     return extended
@@ -130,6 +139,38 @@ def graph(count: int) -> bytes:
     return small_model(nodes, [*images, rows, columns], [canvases], {"half": np.array(0.5, dtype=np.float32)})
 
 
+class MatrixCache:
+    """Matrices in a device's memory, those used latest, up to CACHED_BYTES. Threads may share it."""
+
+    def __init__(self, load: Callable[[PixelSpec, Axis, Lengths], Any]) -> None:
+        """`load` makes a matrix where it is not cached."""
+        self._load, self._lock = load, threading.Lock()
+        self._cached: OrderedDict[tuple[PixelSpec, Axis, Lengths], Any] = OrderedDict()
+        self._bytes = self.loaded = 0
+
+    def read(self, spec: PixelSpec, axis: Axis, lengths: Lengths) -> Any:
+        """The matrix of one axis, from the cache where it is there."""
+        key = spec, axis, lengths
+        with self._lock:
+            if key in self._cached:
+                self._cached.move_to_end(key)
+                return self._cached[key]
+        matrix = self._load(*key)  # not locked: two threads may make the same one, which does no harm
+        with self._lock:
+            self.loaded += 1
+            if key not in self._cached:
+                self._cached[key] = matrix
+                self._bytes += _matrix_bytes(lengths)
+            while self._bytes > CACHED_BYTES and len(self._cached) > 1:
+                (_, _, oldest), _ = self._cached.popitem(last=False)
+                self._bytes -= _matrix_bytes(oldest)
+        return matrix
+
+
+def _matrix_bytes(lengths: Lengths) -> int:
+    return 4 * lengths[0] * lengths[-1]
+
+
 class Resampler:
     """Resizes and crops images in a device's memory to canvases in the host's memory. Threads may share it."""
 
@@ -138,7 +179,7 @@ class Resampler:
         self._provider = provider
         self._device = provider.memory
         self._sessions = {count: self._open(count) for count in GROUPS}
-        self._matrices = functools.lru_cache(CACHED_SIZES)(self._load)
+        self._matrices = MatrixCache(self._load)
 
     def canvases(self, pointers: Sequence[int], height: int, width: int, spec: PixelSpec) -> Pixels:
         """The canvases of n images of one size, uint8 [n, canvas H, canvas W, 3].
@@ -156,7 +197,8 @@ class Resampler:
         parts: list[Pixels] = []
         start = 0
         try:
-            rows, columns = self._matrices(spec, height, width)
+            lengths = axis_lengths(spec, height, width)
+            rows, columns = (self._matrices.read(spec, axis, own) for axis, own in zip(AXES, lengths, strict=True))
             while start < len(pointers):
                 count = next(size for size in GROUPS if size == 1 or size <= min(limit, len(pointers) - start))
                 parts.append(self._run(pointers[start : start + count], height, width, rows, columns))
@@ -181,11 +223,13 @@ class Resampler:
         outputs: list[Pixels] = binding.copy_outputs_to_cpu()
         return outputs[0]
 
-    def _load(self, spec: PixelSpec, height: int, width: int) -> list[Any]:
-        """Copy the matrices to the device."""
+    def _load(self, spec: PixelSpec, axis: Axis, lengths: Lengths) -> Any:
+        """Copy a matrix to the device."""
         import onnxruntime as ort
 
-        return [ort.OrtValue.ortvalue_from_numpy(item, self._device, 0) for item in matrices(spec, height, width)]
+        matrix = axis_matrix(spec, lengths)
+        oriented = matrix if axis == "rows" else np.ascontiguousarray(matrix.T)
+        return ort.OrtValue.ortvalue_from_numpy(oriented, self._device, 0)
 
     def _open(self, count: int) -> Any:
         return open_onnx(graph(count), self._provider, 1, self._provider.default_options("fp32"))

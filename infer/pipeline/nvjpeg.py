@@ -12,7 +12,7 @@ from PIL import Image
 from infer.core.console import captured_stderr
 from infer.core.errors import DeviceError, MissingExtraError
 from infer.images.jpeg_header import Frame
-from infer.model.cuda import load_driver
+from infer.model.cuda_driver import Stream
 from infer.model.providers import Provider
 
 OPTIONS = ":fancy_upsampling=1"
@@ -36,6 +36,7 @@ class JpegDecoder:
     def __init__(self, provider: Provider) -> None:
         """Open the decoder; with the CPU's provider it decodes on the CPU. Raises MissingExtraError, DeviceError."""
         self._on_gpu = provider.memory == "cuda"
+        self._work: Stream | None = None
         with captured_stderr() as messages:
             nvimgcodec = _import()
             kind = nvimgcodec.BackendKind
@@ -52,6 +53,8 @@ class JpegDecoder:
                     backends=[nvimgcodec.Backend(kind) for kind in kinds],
                     options=OPTIONS,
                 )
+                # a stream of its own: on CUDA's default stream, decoders and runs would wait for each other
+                self._work = Stream() if self._on_gpu else None
                 works = self.decode([_small_jpeg()])[0] is not None
             except RuntimeError as error:
                 raise DeviceError(f"--decode gpu: nvImageCodec does not start: {error}; choose --decode cpu") from error
@@ -69,13 +72,17 @@ class JpegDecoder:
             DeviceError: the GPU fails.
         """
         opened = {index: stream for index, (content, _) in enumerate(sources) if (stream := self._opened(content))}
+        if not opened:
+            return [None] * len(sources)
+        on_stream = {"cuda_stream": self._work.handle} if self._work else {}
         try:
-            images = dict(zip(opened, self._decoder.decode([*opened.values()], params=self._params), strict=True))
+            decoded = self._decoder.decode([*opened.values()], params=self._params, **on_stream)
         except RuntimeError as error:
             reason = str(error).partition("\n")[0]
             raise DeviceError(f"--decode gpu: {reason}; give a smaller --batch-size, or choose --decode cpu") from error
-        if self._on_gpu:
-            _wait()
+        if self._work:
+            self._work.wait()
+        images = dict(zip(opened, decoded, strict=True))
         return [self._checked(images.get(index), frame) for index, (_, frame) in enumerate(sources)]
 
     def _opened(self, content: bytes) -> Any:
@@ -107,12 +114,6 @@ def _import() -> Any:
             "run pip install '.[nvjpeg]' in lab's folder"
         ) from error
     return nvimgcodec
-
-
-def _wait() -> None:
-    """Wait for the work on CUDA's default stream to end. Raises DeviceError."""
-    if code := load_driver().cuStreamSynchronize(None):
-        raise DeviceError(f"--decode gpu: the GPU failed during decoding (CUDA error {code}); choose --decode cpu")
 
 
 def _small_jpeg() -> tuple[bytes, Frame]:

@@ -1,8 +1,10 @@
 """Batches of pixels: every image in its row, from threads and from processes, in memory that does not grow."""
 
+import contextlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from infer.images.archive import list_members
 from infer.images.parallel_map import FEW, THREADS
 from infer.images.preprocess import PixelSpec
 from infer.images.tta import read_views
+from infer.model.providers import CPU
 from infer.pipeline.batches import CPU_CHUNK, FEW_CORES, CpuDecoder, Ring, read_batches
 
 SMALL, LARGE = PixelSpec.default(16), PixelSpec.default(24)
@@ -112,3 +115,23 @@ def test_processes_decode_many_images_on_many_cores_and_threads_all_others() -> 
 def test_a_batch_is_spread_over_the_workers() -> None:
     decoder = CpuDecoder([SMALL], "none", 1000, 4, in_processes=False)
     assert [decoder.chunk(size) for size in (1, 4, 8, 64)] == [1, 1, 2, CPU_CHUNK]
+
+
+@pytest.mark.parametrize("in_processes", [False, True])
+def test_the_memory_of_batches_is_pinned_for_the_provider_while_they_are_read(
+    files: list[str], in_processes: bool
+) -> None:
+    held: dict[int, int] = {}
+
+    @contextlib.contextmanager
+    def pin(address: int, nbytes: int) -> Iterator[None]:
+        held[address] = nbytes
+        yield
+        del held[address]
+
+    decoder = CpuDecoder([SMALL], "none", len(files), 2, in_processes=in_processes)
+    for batch in read_batches(files, decoder, 4, provider=replace(CPU, pin_memory=pin)):
+        ((address, nbytes),) = held.items()
+        if not any(batch.errors):
+            assert address <= batch.pixels_nhwc[0].ctypes.data < address + nbytes
+    assert held == {}

@@ -8,10 +8,28 @@ import onnx
 import pytest
 from PIL import Image
 
+import infer.pipeline.gpu_resize
 from infer.images.enhance import MeanFilter
-from infer.images.preprocess import CenterCrop, PixelSpec, Resize, ResizeLonger, ResizeShorter, Step, read_canvas
+from infer.images.preprocess import (
+    CenterCrop,
+    PixelSpec,
+    Resize,
+    ResizeLonger,
+    ResizeShorter,
+    Step,
+    centre_window,
+    read_canvas,
+)
 from infer.model.providers import CPU
-from infer.pipeline.gpu_resize import CACHED_SIZES, GROUPS, Resampler, graph, matrices, only_resamples
+from infer.pipeline.gpu_resize import (
+    GROUPS,
+    Resampler,
+    axis_lengths,
+    axis_matrix,
+    graph,
+    only_resamples,
+    window_only,
+)
 
 
 def spec(*steps: Step, canvas: tuple[int, int] = (40, 40)) -> PixelSpec:
@@ -35,6 +53,11 @@ SPECS = {
 @pytest.fixture(scope="module")
 def resampler() -> Resampler:
     return Resampler(CPU)
+
+
+def matrices(of: PixelSpec, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    rows, columns = axis_lengths(of, height, width)
+    return axis_matrix(of, rows), axis_matrix(of, columns).T
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -86,15 +109,38 @@ def test_large_images_are_resized_a_few_at_a_time(resampler: Resampler, monkeypa
     assert at_once == [8, 8, 1, 1, 1, 1]
 
 
-def test_only_the_matrices_of_the_latest_sizes_are_cached() -> None:
+def test_matrices_are_cached_by_length_and_the_oldest_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     resampler = Resampler(CPU)
-    for width in range(41, 41 + CACHED_SIZES + 10):
-        plane = np.zeros((3, 41, width), dtype=np.uint8)
-        resampler.canvases([plane.ctypes.data], 41, width, spec(ResizeShorter(40)))
-    assert resampler._matrices.cache_info().currsize == CACHED_SIZES
-    misses = resampler._matrices.cache_info().misses
-    resampler._matrices(spec(ResizeShorter(40)), 41, width)
-    assert resampler._matrices.cache_info().misses == misses
+    cache = resampler._matrices
+
+    def resize(height: int, width: int) -> int:
+        """The number of matrices that had to be made."""
+        before = cache.loaded
+        plane = np.zeros((3, height, width), dtype=np.uint8)
+        resampler.canvases([plane.ctypes.data], height, width, spec(ResizeShorter(40)))
+        return cache.loaded - before
+
+    assert [resize(41, 60), resize(41, 60)] == [2, 0]
+    assert resize(41, 70) == 1  # the rows are those of any other image of 41 rows that keeps 41 of them
+    assert resize(45, 70) == 2
+    monkeypatch.setattr(infer.pipeline.gpu_resize, "CACHED_BYTES", 3 * 4 * 40 * 100)
+    for width in range(80, 100):
+        resize(41, width)
+    assert len(cache._cached) <= 4
+    assert cache._bytes == sum(4 * lengths[0] * lengths[-1] for _, _, lengths in cache._cached) <= 3 * 4 * 40 * 100
+    assert resize(41, 99) == 0
+    assert resize(45, 70) == 2
+
+
+@pytest.mark.parametrize("size", [(40, 60), (61, 47), (97, 50), (33, 130)])
+def test_a_window_alone_has_the_pixels_of_the_canvas_within_it(resampler: Resampler, size: tuple[int, int]) -> None:
+    plane = np.ascontiguousarray(noise(*size).transpose(2, 0, 1))
+    for canvas, window in (((40, 40), (32, 32)), ((41, 40), (32, 33)), ((40, 40), (40, 40))):
+        whole = PixelSpec(steps=(ResizeShorter(40),), canvas=canvas, window=window, reduced_decode=False)
+        (expected,) = resampler.canvases([plane.ctypes.data], *size, whole)
+        (found,) = resampler.canvases([plane.ctypes.data], *size, window_only(whole))
+        assert np.array_equal(found, centre_window(expected, whole))
+        assert found.shape == (*window, 3)
 
 
 def test_thin_images_take_little_memory() -> None:

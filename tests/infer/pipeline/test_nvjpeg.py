@@ -1,5 +1,6 @@
 """nvImageCodec's decoder: what it decodes, declines and needs. In most tests it decodes on the CPU."""
 
+import copy
 import io
 import os
 import sys
@@ -92,3 +93,40 @@ def test_it_opens_where_there_is_no_standard_error(monkeypatch: pytest.MonkeyPat
 def test_without_a_gpu_it_says_so() -> None:
     with pytest.raises(DeviceError, match="nvImageCodec does not start"):
         JpegDecoder(CUDA)
+
+
+class Lane:
+    """A CUDA stream that counts how often it is waited for."""
+
+    handle = 99
+
+    def __init__(self) -> None:
+        self.waited = 0
+
+    def wait(self) -> None:
+        self.waited += 1
+
+
+def test_a_gpu_decodes_on_a_stream_of_its_own_and_waits_for_that_alone(decoder: JpegDecoder) -> None:
+    lane, streams = Lane(), []
+    image = decoder.decode([(jpeg(20, 10), Frame(20, 10))])[0]
+    own = copy.copy(decoder)
+    own._work = lane  # type: ignore[assignment]
+    own._decoder = SimpleNamespace(
+        decode=lambda sources, params, cuda_stream: streams.append(cuda_stream) or [image.owner for _ in sources]  # type: ignore[union-attr]
+    )
+    assert [item is None for item in own.decode([(jpeg(20, 10), Frame(20, 10)), (b"no image", Frame(1, 1))])] == [
+        False,
+        True,
+    ]
+    assert (streams, lane.waited) == ([99], 1)
+
+
+def test_a_call_in_which_no_file_is_an_image_asks_nothing_of_the_device(decoder: JpegDecoder) -> None:
+    def finds_no_image(content: bytes) -> object:
+        raise RuntimeError("Unsupported")
+
+    own, lane = copy.copy(decoder), Lane()
+    own._work, own._decoder, own._stream = lane, None, finds_no_image  # type: ignore[assignment]
+    assert own.decode([(b"", Frame(1, 1)), (b"", Frame(2, 1))]) == [None, None]
+    assert lane.waited == 0
