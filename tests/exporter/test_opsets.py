@@ -43,9 +43,9 @@ def test_an_opset_that_no_gpu_runs_is_a_warning_for_fp32_and_nothing_for_int8(
     check_gpu_opset(LIMIT + 1, "int8", "auto", heard[0])
     assert heard[1].getvalue() == ""
     check_gpu_opset(LIMIT + 1, "fp32", "auto", heard[0])
-    said = " ".join(heard[1].getvalue().split())
-    assert "warning: this file will run on the CPU alone: ONNX Runtime's CUDA provider has no kernel" in said
-    assert f"export with --opset {LIMIT} or lower" in said
+    messages = " ".join(heard[1].getvalue().split())
+    assert "warning: this file will run on the CPU alone: ONNX Runtime's CUDA provider has no kernel" in messages
+    assert f"export with --opset {LIMIT} or lower" in messages
 
 
 def test_the_refusal_comes_before_anything_is_written(lab: Callable, run: Path, tmp_path: Path) -> None:

@@ -113,9 +113,9 @@ def lopsided(layer: str, factor: float) -> PixelNet:
 
 
 def test_layers_that_8_bits_do_not_suit_are_found_and_stay_in_float() -> None:
-    said: list[str] = []
-    done = quantize(graph_of(lopsided("layer3.0", 300)), images(40), said.append)
-    assert "trying each of 12 layers alone" in said[0]
+    messages: list[str] = []
+    done = quantize(graph_of(lopsided("layer3.0", 300)), images(40), messages.append)
+    assert "trying each of 12 layers alone" in messages[0]
     assert set(done.float_layers) <= {"layer3.0.conv1", "layer3.0.conv2", "fc"}
     assert len(done.float_layers) > 1
     assert done.noise <= SENSITIVE

@@ -24,9 +24,9 @@ def test_no_other_threshold_has_a_larger_youden_index_and_a_lower_one_of_the_sam
         index = [np.mean(scores[truth == 1] >= t) - np.mean(scores[truth == 0] >= t) for t in (*levels, found)]
         assert index[-1] >= max(index) - 1e-12
         lower = levels[: np.searchsorted(levels, found)]
-        told = scores >= found
+        flagged = scores >= found
         for t, value in zip(lower, index, strict=False):
-            assert value < index[-1] or ((scores >= t) == told).all()
+            assert value < index[-1] or ((scores >= t) == flagged).all()
 
 
 def test_the_threshold_lies_halfway_between_scores() -> None:
@@ -42,7 +42,7 @@ def test_where_nothing_is_better_than_a_guess_there_is_none(scores: list[float],
 
 
 @pytest.fixture
-def told(model: Path, tmp_path: Path) -> tuple[ModelCard, Reference, Table]:
+def exported(model: Path, tmp_path: Path) -> tuple[ModelCard, Reference, Table]:
     """A card without a threshold, answers to four images, and their table; one image of its five was unreadable."""
     card = replace(read_card(model), operating_point=None, temperature=2.0)
     table = Table(
@@ -61,9 +61,9 @@ def told(model: Path, tmp_path: Path) -> tuple[ModelCard, Reference, Table]:
 
 
 def test_the_card_tells_the_threshold_of_tempered_probabilities_and_what_it_was_chosen_on(
-    told: tuple[ModelCard, Reference, Table], quiet: Screen
+    exported: tuple[ModelCard, Reference, Table], quiet: Screen
 ) -> None:
-    card, reference, table = told
+    card, reference, table = exported
     point = with_threshold(card, reference, table, quiet).operating_point
     assert point.threshold == pytest.approx(0.5)
     assert (point.images, point.groups) == (4, 2)
@@ -71,9 +71,9 @@ def test_the_card_tells_the_threshold_of_tempered_probabilities_and_what_it_was_
 
 
 def test_no_threshold_is_chosen_on_a_test_set_nor_of_three_classes(
-    told: tuple[ModelCard, Reference, Table], quiet: Screen
+    exported: tuple[ModelCard, Reference, Table], quiet: Screen
 ) -> None:
-    card, reference, table = told
+    card, reference, table = exported
     assert with_threshold(card, reference, replace(table, splits=("test",) * 5), quiet) == card
     three = replace(card, classes=(*card.classes, ClassName("third", "3")))
     assert with_threshold(three, reference, table, quiet) == three

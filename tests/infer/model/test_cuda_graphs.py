@@ -90,11 +90,11 @@ def test_where_memory_does_not_suffice_for_a_capture_batches_run_without(
 
     monkeypatch.setattr(infer.model.cuda_graphs.CudaGraphs, "_capture", fail)
     files = [str(path) for path in sorted((cells / "test").rglob("*.*"))][:3]
-    said: list[str] = []
-    ensembles = [Ensemble([session], 3, 2, say=said.append) for session in (with_graphs, plain)]
+    messages: list[str] = []
+    ensembles = [Ensemble([session], 3, 2, say=messages.append) for session in (with_graphs, plain)]
     found, expected = ([*classify(ensemble, files)] for ensemble in ensembles)
     np.testing.assert_array_equal(found[2].probabilities, expected[2].probabilities)
-    assert said == ["batches of 2 cannot be captured as CUDA graphs; continuing without"]
+    assert messages == ["batches of 2 cannot be captured as CUDA graphs; continuing without"]
 
 
 @pytest.mark.parametrize(("message", "error"), [("out of memory", DeviceError), ("bad node", ModelError)])

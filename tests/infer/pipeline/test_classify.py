@@ -70,11 +70,11 @@ def test_predictions_are_the_same_bytes_for_any_workers_and_batch_size(
 
 
 def test_batches_are_halved_with_a_message_where_memory_is_exhausted(model: Path, files: list[str]) -> None:
-    session, said = Session(model, "cpu"), []
+    session, messages = Session(model, "cpu"), []
     limited = Limited(session, room=2)
-    predictions = predict(limited, files, 8, say=said.append)
+    predictions = predict(limited, files, 8, say=messages.append)
     assert stacked(predictions).tobytes() == expected(session, files).tobytes()
-    assert [line.rpartition(" ")[2] for line in said] == ["4", "2"]
+    assert [line.rpartition(" ")[2] for line in messages] == ["4", "2"]
     assert limited.sizes[:3] == [8, 4, 2]
     assert max(limited.sizes[3:]) == 2  # it does not try the large ones again
 
@@ -117,11 +117,11 @@ def test_on_cuda_one_batch_is_copied_while_another_runs(model: Path, files: list
 
 
 def test_batches_that_run_at_once_agree_on_a_size_that_has_room(model: Path, files: list[str]) -> None:
-    session, said = Session(model, "cpu"), []
+    session, messages = Session(model, "cpu"), []
     cuda = Limited(session, room=2, provider=CUDA)
-    predictions = predict(cuda, files, 4, say=said.append)
+    predictions = predict(cuda, files, 4, say=messages.append)
     assert stacked(predictions).tobytes() == expected(session, files).tobytes()
-    assert said == ["the device's memory is exhausted; continuing with batches of 2"]
+    assert messages == ["the device's memory is exhausted; continuing with batches of 2"]
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 64])

@@ -157,10 +157,10 @@ def stop(error: Callable[[], BaseException | None]) -> None:
 
 def stop_in(epoch: int, error: Callable[[], BaseException | None], patch: pytest.MonkeyPatch) -> None:
     """Raise an error, or do what stops the run, in the middle of an epoch, counted from 1."""
-    told = Progress.__call__
+    report = Progress.__call__
 
     def stopping(self: Progress, images: int, loss: float, rate: float) -> None:
-        told(self, images, loss, rate)
+        report(self, images, loss, rate)
         if self._number == epoch and images == 16:
             stop(error)
 
