@@ -18,7 +18,7 @@ from infer.core.text import listed
 from infer.images.parallel_map import read_ahead
 from infer.images.preprocess import read_window
 from infer.images.survey import survey
-from infer.images.tta import COUNTS, averaged_in_words
+from infer.images.tta import COUNTS, averaging_text
 from infer.model.card import ModelCard
 from infer.model.open_models import open_models
 from infer.model.session import Session
@@ -252,7 +252,7 @@ def _report(job: _Job, truth: Labels, rows: _Rows) -> "tuple[EvaluationResult, M
         model=session.path,
         run=run_of(session.path, card),
         source=config.source.resolve().name,
-        averaged=averaged_in_words(len(job.sessions), config.tta),
+        averaged=averaging_text(len(job.sessions), config.tta),
     )
     gallery = make_gallery(result, card.pixels, config, job.screen, session, config.batch_size)
     return result, save_report(result, report_folder(config.out), config, origin, gallery)

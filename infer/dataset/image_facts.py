@@ -17,7 +17,7 @@ from infer.dataset.near_duplicates import SIDE, SIGNATURE, signature
 from infer.images.archive import File, read_content
 from infer.images.colour import FULL_BITS
 from infer.images.decode import bombs_are_errors
-from infer.images.parallel_map import FEW, in_order
+from infer.images.parallel_map import PROCESSES_FROM, in_order
 from infer.images.picture_file import open_header
 from infer.images.preprocess import read_rgb
 
@@ -87,7 +87,7 @@ def measure_images(
     files = [str(root / path) for path in paths]
     chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
     index, count = 0, cores()
-    processes = count > 1 and len(files) >= FEW
+    processes = count > 1 and len(files) >= PROCESSES_FROM
     with bombs_are_errors(), screen.bar("decoding", len(paths)) as bar:
         for results in in_order(partial(_measure_chunk, bits), chunks, count, 2 * count, processes):
             for result in results:

@@ -125,10 +125,10 @@ def _equalize(plane: Plane, clip: float, tiles: int) -> Plane:
     result = np.empty_like(plane)
     strip = max(1, STRIP // plane.shape[1])
     for top in range(0, len(plane), strip):
-        here = slice(top, top + strip)
-        places = (row[here, None] * (tiles + 1) + column) * 256 + plane[here]
-        four = entries[places].view(np.uint8).reshape(*places.shape, 4)
-        result[here] = _blend(four, down[here, None], right)
+        rows = slice(top, top + strip)
+        indices = (row[rows, None] * (tiles + 1) + column) * 256 + plane[rows]
+        four = entries[indices].view(np.uint8).reshape(*indices.shape, 4)
+        result[rows] = _blend(four, down[rows, None], right)
     return result
 
 
@@ -142,14 +142,14 @@ def _blend(four: Plane, down: Floats, right: Floats) -> Plane:
 
 
 def _between_tiles(length: int, tile: int) -> tuple[NDArray[np.int64], Floats]:
-    """Of each pixel along a side: how many tiles' centres lie before it, and its way to the next one, 0 to 1."""
+    """Return, for each pixel along a side, the tile centres before it and its distance from the last in tiles."""
     position = np.arange(length, dtype=np.float32) * (np.float32(1) / np.float32(tile)) - np.float32(0.5)
     before = np.floor(position)
     return before.astype(np.int64) + 1, position - before
 
 
 def _tile_tables(plane: Plane, clip: float, tiles: int) -> tuple[Plane, int, int]:
-    """What each level becomes in each tile, uint8 [tiles, tiles, 256]; and a tile's height and width in pixels."""
+    """Return the lookup table of each tile, uint8 [tiles, tiles, 256], and a tile's height and width in pixels."""
     height, width = plane.shape
     if height % tiles or width % tiles:  # both sides grow, also one that divides: so OpenCV does it
         plane = np.pad(plane, ((0, tiles - height % tiles), (0, tiles - width % tiles)), "reflect")

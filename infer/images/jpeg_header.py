@@ -1,6 +1,6 @@
-"""The head of a JPEG file, read without decoding: whether a plain decoder sees in it what the pixel contract sees.
+"""Parses a JPEG file's header to find out whether any decoder gives the pixels that lab's own decoder gives.
 
-Markers as ITU-T T.81, annex B, numbers them; of Adobe's segment as Technical Note 5116 tells.
+Markers are those of ITU-T T.81, annex B; Adobe's segment is that of Technical Note 5116.
 """
 
 import re
@@ -12,33 +12,33 @@ from infer.images.picture_file import ORIENTATION
 
 START, END = b"\xff\xd8", b"\xff\xd9"
 FRAMES = (0xC0, 0xC1, 0xC2)
-"""Of a baseline, an extended and a progressive image, all coded by Huffman; others are lossless or rare."""
+"""Start-of-frame markers of baseline, extended and progressive Huffman coding; others are lossless or rare."""
 SCAN, APP1, ADOBE = 0xDA, 0xE1, 0xEE
 TABLES = (0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0))
-"""Huffman and quantisation tables, restart intervals, comments and what applications add."""
+"""Markers of Huffman and quantisation tables, restart intervals, comments and application segments."""
 AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7]")
-"""What ends a scan's data, in which there are only stuffed zeros and restarts."""
+"""Any marker that ends a scan: within it, 0xff is followed by a stuffed zero or a restart marker."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The size of a plain JPEG: 8 bits, gray or YCbCr, upright, and not cut off."""
+    """Size in pixels of a plain JPEG: 8 bits, grey or YCbCr, upright, and not truncated."""
 
     width: int
     height: int
 
 
 def plain_frame(content: bytes) -> Frame | None:
-    """The frame of a plain JPEG file, or None where it is another, is no JPEG, or shows damage without decoding."""
+    """Return the frame of a plain JPEG file; None for any other file, and for damage that shows without decoding."""
     if not content.startswith(START):
         return None
     frame: Frame | None = None
     at, scans = len(START), 0
     while not scans or content[at : at + 2] != END:
-        found = content[at : at + 4]
-        if len(found) < 4 or found[0] != 0xFF:
+        head = content[at : at + 4]
+        if len(head) < 4 or head[0] != 0xFF:
             return None
-        marker, size = found[1], int.from_bytes(found[2:], "big")
+        marker, size = head[1], int.from_bytes(head[2:], "big")
         if marker == 0xFF:  # a fill byte
             at += 1
             continue
@@ -54,7 +54,7 @@ def plain_frame(content: bytes) -> Frame | None:
 
 
 def _frame(segment: bytes) -> Frame | None:
-    """Of a frame's segment with 8 bits and one or three components."""
+    """Parse a start-of-frame segment; None unless it has 8 bits and one or three components."""
     if len(segment) < 6 or segment[0] != 8 or segment[5] not in (1, 3) or segment[6::3] == b"RGB":
         return None
     height, width = int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big")
@@ -62,12 +62,12 @@ def _frame(segment: bytes) -> Frame | None:
 
 
 def _is_rgb(segment: bytes) -> bool:
-    """Whether Adobe's segment may tell of other colours than YCbCr."""
+    """Whether an Adobe segment may declare another colour space than YCbCr."""
     return segment.startswith(b"Adobe") and segment[11:12] != b"\x01"
 
 
 def _is_turned(segment: bytes) -> bool:
-    """Whether EXIF's or XMP's segment may tell of a picture that is not upright."""
+    """Whether an EXIF or XMP segment may declare another orientation than upright."""
     if not segment.startswith(b"Exif"):
         return b"Orientation" in segment
     exif = Image.Exif()

@@ -1,4 +1,4 @@
-"""One function of many tasks on all cores, in order, on threads or in processes.
+"""Applies a function to many tasks in parallel, in threads or processes, and yields the results in order.
 
 Where images are decoded, threads reach a fraction of what processes do. Processes are plain interpreters that read
 tasks from a pipe: unlike multiprocessing's they never run the caller's main module, which may be a script without a
@@ -26,10 +26,10 @@ F = TypeVar("F")
 T = TypeVar("T")
 A = TypeVar("A")
 
-FEW = 400
-"""For fewer images than this, starting processes costs more than they gain."""
+PROCESSES_FROM = 400
+"""Number of images from which processes gain more than starting them costs."""
 THREADS = 8
-"""More threads than these do not decode faster."""
+"""Number of threads beyond which decoding does not become faster."""
 START = "import sys; sys.path[:] = {!r}; from {} import serve; serve()"
 
 Process = subprocess.Popen[bytes]
@@ -43,18 +43,18 @@ def in_order(
     processes: bool = False,
     shared: Sequence[int] = (),
 ) -> Generator[A, None, None]:
-    """The function of each task, in the tasks' order. Nothing is left running, whatever happens.
+    """Yield the function's result for each task, in order. No thread or process is left running, whatever happens.
 
     Args:
-        function: of a module, where processes are to find it; it and the tasks are pickled for them.
-        tasks: at most `ahead` of them are taken before the caller has had the answer to the first of these.
-        count: threads or processes, at least one.
-        ahead: tasks, at least one.
-        processes: rather than threads.
-        shared: open files that the processes inherit under the same number.
+        function: with `processes`, one that can be pickled, as can the tasks.
+        tasks: taken lazily, at most `ahead` of them before their first result is yielded.
+        count: number of threads or processes, at least 1.
+        ahead: number of tasks in progress, at least 1.
+        processes: use processes instead of threads.
+        shared: file descriptors that the processes inherit under the same number.
 
     Raises:
-        Exception: what the function raised, at its task's turn.
+        Exception: what the function raised, when its task's result is due.
     """
     with _processes(count, shared) if processes else _threads() as call:
         pool = ThreadPoolExecutor(count, "decode")
@@ -74,23 +74,23 @@ def in_order(
 def read_ahead(
     files: Sequence[F], read: Callable[[F], A], count: int | None = None, ahead: int = 64
 ) -> Generator[A | ImageError, None, None]:
-    """`read` of each file, in order, on threads that run at most `ahead` files in front of the caller."""
+    """Yield `read(file)`, or its ImageError, for each file, in order, read in threads at most `ahead` files early."""
     with bombs_are_errors():
         yield from in_order(partial(_try_read, read), files, count or min(THREADS, cores()), ahead)
 
 
 def serve() -> None:
-    """A process's life: a pickled function and task on standard input, its answer on standard output, until the end.
+    """Run in a worker process: read pickled functions and tasks from stdin, and write their pickled results to stdout.
 
-    It ends at once, and in silence, where a task fails: the caller then does that task itself and sees the error.
+    The process exits silently where a task fails; the caller then runs that task itself and gets the error.
     """
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever else is printed is no answer
+    results = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # nothing else that is printed may mix with the results
     with bombs_are_errors(), contextlib.suppress(Exception):
         while True:
             function, task = pickle.load(sys.stdin.buffer)
-            pickle.dump(function(task), answers)
-            answers.flush()
+            pickle.dump(function(task), results)
+            results.flush()
 
 
 Call = Callable[[Callable[[Any], Any], Any], Any]
@@ -98,13 +98,13 @@ Call = Callable[[Callable[[Any], Any], Any], Any]
 
 @contextlib.contextmanager
 def _threads() -> Iterator[Call]:
-    """What calls a function, for threads of this process."""
+    """Give a call that runs a function in the calling thread."""
     yield lambda function, task: function(task)
 
 
 @contextlib.contextmanager
 def _processes(count: int, shared: Sequence[int]) -> Iterator[Call]:
-    """What has a function called in one of `count` processes; a thread that calls it waits for one that is free."""
+    """Start `count` processes and give a call that runs a function in one of them, waiting for one that is free."""
     started: list[Process] = []
     free: SimpleQueue[Process | None] = SimpleQueue()
 

@@ -9,13 +9,13 @@ from infer.images.archive import File
 from infer.images.preprocess import PixelSpec, centre_window, read_canvas
 
 COUNTS: dict[str, int] = {"none": 1, "flips": 4, "d4": 8, "five-crop": 5, "ten-crop": 10}
-"""Views of an image."""
+"""Number of views of each image."""
 CROPS = ("five-crop", "ten-crop")
 """Kinds that take parts of the canvas outside its window."""
 
 
 def read_views(file: File, spec: PixelSpec, tta: Tta = "none") -> Pixels:
-    """`views_of` a file. Raises ImageError where it cannot be read."""
+    """Read a file and make its views, as `views_of` does. Raises ImageError where it cannot be read."""
     return views_of(read_canvas(file, spec), spec, tta)
 
 
@@ -36,15 +36,15 @@ def views_of(canvas: Pixels, spec: PixelSpec, tta: Tta = "none") -> Pixels:
 
 
 def check_tta(tta: Tta, spec: PixelSpec) -> None:
-    """Raises ConfigError where a model's pixels do not allow these views."""
+    """Raise ConfigError where a model's pixel spec does not allow these views."""
     if tta == "d4" and spec.window[0] != spec.window[1]:
         raise ConfigError(f"--tta d4 turns images by 90 degrees, and this model sees {spec.window}; choose flips")
     if tta.endswith("crop") and spec.canvas == spec.window:
         raise ConfigError(f"--tta {tta} has no room: this model sees the whole canvas of {spec.canvas}; choose flips")
 
 
-def averaged_in_words(models: int, tta: Tta) -> str:
-    """Whose probabilities are averaged, for people; "" where nothing is."""
+def averaging_text(models: int, tta: Tta) -> str:
+    """Describe what is averaged: models, views, or both; "" where nothing is."""
     parts = [f"{models} models, of which this is the first"] if models > 1 else []
     return " and ".join([*parts, *([f"{COUNTS[tta]} views of each image ({tta})"] if COUNTS[tta] > 1 else [])])
 

@@ -19,7 +19,7 @@ from infer.core.cpu import cores
 from infer.core.errors import ImageError
 from infer.images.archive import File
 from infer.images.decode import bombs_are_errors
-from infer.images.parallel_map import FEW, THREADS, in_order
+from infer.images.parallel_map import PROCESSES_FROM, THREADS, in_order
 from infer.images.preprocess import PixelSpec
 from infer.images.tta import COUNTS, read_views
 from infer.model.providers import CPU, Provider
@@ -80,7 +80,7 @@ class CpuDecoder(Decoder):
         super().__init__(specs, tta)
         workers = workers or cores()
         if in_processes is None:
-            in_processes = os.name == "posix" and workers > FEW_CORES and count >= FEW
+            in_processes = os.name == "posix" and workers > FEW_CORES and count >= PROCESSES_FROM
         self.in_processes = in_processes
         self.workers = workers if in_processes else min(workers, THREADS)
 

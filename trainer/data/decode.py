@@ -8,7 +8,7 @@ from pathlib import Path
 from infer.core.cpu import cores
 from infer.core.errors import ImageError
 from infer.images.decode import bombs_are_errors
-from infer.images.parallel_map import FEW, THREADS, in_order
+from infer.images.parallel_map import PROCESSES_FROM, THREADS, in_order
 from infer.images.preprocess import PixelSpec, read_canvas
 
 CHUNK = 16
@@ -56,7 +56,7 @@ def decode_files(
     starts = range(0, len(files), CHUNK)
     tasks = [Task(tuple(files[start : start + CHUNK]), spec, str(out), offset + start * size) for start in starts]
     count = max(1, min(workers or cores(), len(tasks)))
-    processes = count > 1 and len(files) >= FEW
+    processes = count > 1 and len(files) >= PROCESSES_FROM
     if not processes and not workers:
         count = min(count, THREADS)
     results: DecodeResults = []

@@ -16,7 +16,7 @@ from infer import load
 from infer.config import Tta
 from infer.core.errors import ConfigError
 from infer.images.preprocess import PixelSpec, Resize, read_canvas, read_window
-from infer.images.tta import COUNTS, averaged_in_words, check_tta, read_views
+from infer.images.tta import COUNTS, averaging_text, check_tta, read_views
 from infer.model.session import Session
 
 SPEC = PixelSpec.default(32)
@@ -136,5 +136,5 @@ def test_a_bad_image_has_no_answer_from_any_model(model: Path, other: Path, file
 
 
 def test_what_is_averaged_is_told_in_words() -> None:
-    assert averaged_in_words(1, "none") == ""
-    assert averaged_in_words(3, "d4") == "3 models, of which this is the first and 8 views of each image (d4)"
+    assert averaging_text(1, "none") == ""
+    assert averaging_text(3, "d4") == "3 models, of which this is the first and 8 views of each image (d4)"

@@ -13,7 +13,7 @@ from PIL import Image
 
 import infer.pipeline.batches
 from infer.images.archive import list_members
-from infer.images.parallel_map import FEW, THREADS
+from infer.images.parallel_map import PROCESSES_FROM, THREADS
 from infer.images.preprocess import PixelSpec
 from infer.images.tta import read_views
 from infer.model.providers import CPU
@@ -105,11 +105,15 @@ def test_members_of_an_archive_are_read_by_processes(tmp_path: Path, files: list
 
 
 def test_processes_decode_many_images_on_many_cores_and_threads_all_others() -> None:
-    for count, workers, processes in ((FEW - 1, 16, False), (FEW, FEW_CORES, False), (FEW, FEW_CORES + 1, True)):
+    for count, workers, processes in (
+        (PROCESSES_FROM - 1, 16, False),
+        (PROCESSES_FROM, FEW_CORES, False),
+        (PROCESSES_FROM, FEW_CORES + 1, True),
+    ):
         decoder = CpuDecoder([SMALL], "none", count, workers)
         assert decoder.in_processes == (processes and os.name == "posix")
-    assert CpuDecoder([SMALL], "none", FEW, 64, in_processes=False).workers == THREADS
-    assert CpuDecoder([SMALL], "none", FEW, 64, in_processes=True).workers == 64
+    assert CpuDecoder([SMALL], "none", PROCESSES_FROM, 64, in_processes=False).workers == THREADS
+    assert CpuDecoder([SMALL], "none", PROCESSES_FROM, 64, in_processes=True).workers == 64
 
 
 def test_a_batch_is_spread_over_the_workers() -> None:

@@ -60,7 +60,7 @@ def test_predictions_are_the_same_bytes_for_any_workers_and_batch_size(
     model: Path, files: list[str], few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(infer.pipeline.batches, "FEW_CORES", few)
-    monkeypatch.setattr(infer.pipeline.batches, "FEW", 0)
+    monkeypatch.setattr(infer.pipeline.batches, "PROCESSES_FROM", 0)
     session = Session(model, "cpu")
     for workers, batch_size in ((1, 3), (3, 1), (2, 64)):
         decoder = CpuDecoder([session.card.pixels], "none", len(files), workers)

@@ -315,7 +315,7 @@ def test_processes_and_threads_write_the_same_cache(
     (tmp_path / "images" / "20.bmp").unlink()
     contents = []
     for few in (1000, 0):
-        monkeypatch.setattr(trainer.data.decode, "FEW", few)
+        monkeypatch.setattr(trainer.data.decode, "PROCESSES_FROM", few)
         canvases = load(table)
         check_rows(canvases)
         assert [error.path for error in canvases.bad] == ["7.bmp", "20.bmp"]

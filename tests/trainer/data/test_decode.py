@@ -31,7 +31,7 @@ def files(tmp_path: Path) -> list[str]:
 
 @pytest.fixture(params=["threads", "processes"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(trainer.data.decode, "FEW", {"threads": 1000, "processes": 0}[request.param])
+    monkeypatch.setattr(trainer.data.decode, "PROCESSES_FROM", {"threads": 1000, "processes": 0}[request.param])
     return str(request.param)
 
 
