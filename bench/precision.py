@@ -91,7 +91,9 @@ def make_models(arch: str, size: int, folder: Path, precisions: Sequence[str] = 
     for module in network.backbone.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.constant_(module.weight, 0.5)  # new blocks have a last scale of 0: give them something to add
-            torch.nn.init.normal_(module.bias, std=0.1)  # a trained network's convolutions have biases
+            for values in (module.bias, module.running_mean):  # a trained network's convolutions have biases
+                if values is not None:
+                    torch.nn.init.normal_(values, std=0.1)
     plain = build_graph(at_precision(network, "fp32"), card)
     images = np.random.default_rng(1).integers(0, 256, (20, size, size, 3), dtype=np.uint8)
     made = []
