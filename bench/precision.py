@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from machine import machine
@@ -24,6 +25,10 @@ sys.path.insert(0, str(ROOT))
 from infer.core.cpu import instructions  # noqa: E402
 from infer.model.onnx_session import runtime_version  # noqa: E402
 from infer.model.session import Session  # noqa: E402
+
+if TYPE_CHECKING:
+    from infer.model.card import ModelCard
+    from trainer.model.network import PixelNet
 
 
 def main() -> None:
@@ -68,12 +73,10 @@ def rounds(sessions: list[Session], batch: int, count: int) -> Iterator[list[flo
             yield seconds
 
 
-def make_models(arch: str, size: int, folder: Path, precisions: Sequence[str] = ("fp32", "int8")) -> list[Path]:
-    """A network with random weights as a file of each precision."""
+def make_network(arch: str, size: int) -> "tuple[PixelNet, ModelCard]":
+    """A network with random weights, and with biases, as a trained one has; its card is of fp32 at opset 17."""
     import torch
 
-    from exporter.graph import at_precision, build_graph, finish
-    from exporter.quantize import quantize
     from infer.images.preprocess import PixelSpec
     from infer.model.card import IMAGENET, ClassName, ModelCard
     from trainer.model.network import build_network
@@ -94,16 +97,24 @@ def make_models(arch: str, size: int, folder: Path, precisions: Sequence[str] = 
             for values in (module.bias, module.running_mean):  # a trained network's convolutions have biases
                 if values is not None:
                     torch.nn.init.normal_(values, std=0.1)
-    plain = build_graph(at_precision(network, "fp32"), card)
-    images = np.random.default_rng(1).integers(0, 256, (20, size, size, 3), dtype=np.uint8)
+    return network, card
+
+
+def make_models(arch: str, size: int, folder: Path, precisions: Sequence[str] = ("fp32", "int8")) -> list[Path]:
+    """A network with random weights as a file of each precision."""
+    from exporter.graph import at_precision, build_graph, finish
+    from exporter.quantize import quantize
+
+    network, card = make_network(arch, size)
     made = []
     for precision in precisions:
         own = replace(card, precision=precision)
-        model = plain
-        if precision == "fp16":
-            model = build_graph(at_precision(network, "fp16"), own)
-        elif precision == "int8":
+        if precision == "int8":
+            images = np.random.default_rng(1).integers(0, 256, (20, size, size, 3), dtype=np.uint8)
+            plain = build_graph(at_precision(network, "fp32"), card)
             model = finish(quantize(plain, images).model, own)
+        else:
+            model = build_graph(at_precision(network, precision), own)
         made.append(folder / f"{arch}.{precision}.onnx")
         made[-1].write_bytes(model.SerializeToString())
     return made
