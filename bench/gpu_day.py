@@ -158,9 +158,16 @@ def process_group(
 
 def environment(setting: Setting) -> dict[str, str]:
     """The variables of a step's process: lab is importable, its cache is the day's own, a dry run sees no GPU."""
-    path = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)])
-    hidden = {"CUDA_VISIBLE_DEVICES": ""} if setting.dry_run else {}
-    return {**os.environ, "PYTHONPATH": path, "LAB_CACHE": str(setting.work / "cache"), **hidden}
+    folders = [os.path.abspath(item) for item in os.environ.get("PYTHONPATH", "").split(os.pathsep) if item]
+    own = {
+        "PYTHONPATH": os.pathsep.join([*folders, str(ROOT)]),
+        "PYTHONUTF8": "1",
+        "LAB_CACHE": str(setting.work / "cache"),
+    }
+    dry = (
+        {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"} if setting.dry_run else {}
+    )  # tiny work, perhaps few cores
+    return {**os.environ, **own, **dry}
 
 
 def measure(step: Step, setting: Setting, started: str) -> None:

@@ -118,7 +118,10 @@ def text(rows: Sequence[Row]) -> str:
     measured = [row for row in rows if "status" not in row]
     first = measured[0]
     versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items() if version != "?")
-    parts = [f"Measured by `python bench/gpu_day.py` on {first['machine']}; {versions}.", target_table(measured)]
+    parts = [
+        f"Measured by `python bench/gpu_day.py` on {first['started'][:10]}: {first['machine']}; {versions}.",
+        target_table(measured),
+    ]
     for step, title in TITLES.items():
         own = [row for row in measured if SAME_TABLE.get(row["step"], row["step"]) == step]
         if own:

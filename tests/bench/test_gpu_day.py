@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from helpers.idle_day import exhausts, network_rows
 
 ROOT = Path(__file__).parents[2]
 AS_COMMANDS = ("doctor", "tests", "path")
@@ -89,6 +91,17 @@ def test_on_a_gpu_all_combinations_of_options_are_known_to_its_row(day: ModuleTy
     assert len({tuple(sorted(options.items())) for options in combinations}) == 8
     assert all(options.keys() == setting.provider.default_options("fp16").keys() for options in combinations)
     assert setting.sizes.networks == ("resnet18", "resnet50", "resnet152")
+
+
+@pytest.mark.long
+def test_onnx_runtimes_own_cuda_provider_takes_the_options_and_the_bound_pixels(
+    day: ModuleType, idle_cuda: Callable, tmp_path: Path
+) -> None:
+    model = day.Setting(tmp_path, dry_run=True).model("resnet18", "fp16")
+    rows, (error, is_known) = idle_cuda([partial(network_rows, tmp_path), partial(exhausts, model, 4096, 32, 8 << 20)])
+    assert len(rows) == 8
+    assert all(row["images/s"] > 0 and row["images/s, two at once"] > 0 for row in rows)
+    assert is_known, error
 
 
 def test_the_time_limits_fit_into_a_day_of_25_minutes(day: ModuleType) -> None:
@@ -182,7 +195,7 @@ def test_a_steps_process_finds_packages_on_pythonpath_first_and_sees_no_gpu_in_a
     monkeypatch.setenv("PYTHONPATH", f"/tmp/site{os.pathsep}.")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     real, dry = (day.environment(day.Setting(tmp_path, dry_run)) for dry_run in (False, True))
-    assert real["PYTHONPATH"].split(os.pathsep) == ["/tmp/site", ".", str(ROOT)]
+    assert real["PYTHONPATH"].split(os.pathsep) == ["/tmp/site", os.getcwd(), str(ROOT)]
     assert (real["CUDA_VISIBLE_DEVICES"], dry["CUDA_VISIBLE_DEVICES"]) == ("0", "")
 
 
@@ -192,9 +205,13 @@ def test_a_steps_process_finds_packages_on_pythonpath_first_and_sees_no_gpu_in_a
         ("...\n12 passed, 2 skipped, 1900 deselected in 50.1s\n", (12, 0, 0, 2, "")),
         ("FAILED tests/a.py::b - x\n1 failed, 11 passed in 3s\n", (11, 1, 0, 0, "FAILED tests/a.py::b - x")),
         ("ERROR tests/c.py\n2 errors in 0.1s\n", (0, 0, 2, 0, "ERROR tests/c.py")),
-        ("", (0, 0, 0, 0, "")),
     ],
 )
 def test_the_tests_result_is_read_from_pytests_last_lines(day: ModuleType, output: str, expected: tuple) -> None:
     row = day.gpu_steps.test_counts(output)
     assert tuple(row[name] for name in ("passed", "failed", "error", "skipped", "problem")) == expected
+
+
+def test_tests_of_which_pytest_says_nothing_are_no_result(day: ModuleType) -> None:
+    with pytest.raises(RuntimeError, match="no summary"):
+        day.gpu_steps.test_counts("ss\n")
