@@ -10,7 +10,7 @@ from infer.core.knob import argument, check, knob, option, require
 from infer.core.output_paths import require_file_name
 from infer.core.text import joined
 from infer.model.precision import PRECISIONS
-from trainer.config import Fit
+from trainer.choices import Fit
 from trainer.model.architectures import ARCHITECTURES, architecture_name
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from PIL import features
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from infer.core.cpu import INT8_INSTRUCTIONS, cores, instructions, int8_problem
+from infer.core.cpu import BF16_INSTRUCTIONS, INT8_INSTRUCTIONS, cores, instructions, int8_problem
 from infer.core.errors import LabError
 from infer.core.files import cache_folder
 from infer.core.text import shown
@@ -62,6 +62,7 @@ def examine() -> Findings:
         ("lab", f"{__version__}, Python {platform.python_version()}, {platform.platform()}"),
         ("processor", f"{cores()} cores usable; {', '.join(instructions()) or 'instruction sets not known'}"),
         ("int8", _int8()),
+        ("bfloat16", _bf16()),
         ("memory", _memory()),
         ("GPU", _gpus()),
         ("CUDA, cuDNN", versions_text()),
@@ -162,6 +163,13 @@ def _int8() -> str:
     if suitable:
         return f"this processor multiplies 8-bit numbers without overflow ({', '.join(suitable)})"
     return int8_problem() or "not known for this processor: check int8 files with lab verify"
+
+
+def _bf16() -> str:
+    suitable = [name for name in instructions() if name in BF16_INSTRUCTIONS]
+    if suitable:
+        return f"this processor multiplies bfloat16 numbers ({', '.join(suitable)}): lab train --precision bf16"
+    return "not known of this processor: lab train computes in float32 on it"
 
 
 def _memory() -> str:

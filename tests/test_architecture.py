@@ -30,6 +30,7 @@ ORDER = {
         ("infer",),  # the commands
     ),
     "trainer": (
+        ("trainer.choices",),
         ("trainer.augment", "trainer.model"),
         ("trainer.config",),
         ("trainer.optim", "trainer.data"),

@@ -7,44 +7,32 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from infer.config import DATA_HELP, EXCLUDE_HELP, LabelOptions
 from infer.core.errors import ConfigError
 from infer.core.knob import check, from_toml, knob, knobs, require, tables, to_toml
+from trainer.choices import (
+    BY_DEVICE,
+    LEARNING_RATE,
+    METRICS,
+    Bits,
+    ClassWeights,
+    Compile,
+    Device,
+    Fit,
+    NormalizationKind,
+    Optimizer,
+    Precision,
+    RateScaling,
+    Sampling,
+    Schedule,
+    StageStart,
+)
 from trainer.model.architectures import ARCHITECTURES, architecture_name
 
 if TYPE_CHECKING:
     from trainer.augment.steps import Step
-
-Device = Literal["auto", "cuda", "cpu"]
-Optimizer = Literal["sgd", "adamw", "adam", "nadam", "radam", "rmsprop", "adagrad"]
-Schedule = Literal["constant", "cosine", "one-cycle", "step", "plateau"]
-Fit = Literal["shorter", "longer", "stretch"]
-Bits = Literal["8", "10", "12", "14", "16", "auto"]
-NormalizationKind = Literal["imagenet", "data", "none", "whiten", "image"]
-ClassWeights = Literal["none", "inverse", "share", "effective"]
-Sampling = Literal["shuffle", "balanced"]
-RateScaling = Literal["none", "linear", "sqrt"]
-Compile = Literal["auto", "on", "off"]
-StageStart = Literal["last", "best"]
-
-METRICS = ("accuracy", "balanced-accuracy", "f1")
-BY_DEVICE: dict[str, dict[str, int]] = {
-    "cuda": {"epochs": 25, "batch_size": 64, "image_size": 224},
-    "cpu": {"epochs": 12, "batch_size": 32, "image_size": 64},
-}
-"""Defaults by device, if neither the user nor the recipe gives a value."""
-LEARNING_RATE: dict[str, float] = {
-    "sgd": 0.05,
-    "adamw": 1e-3,
-    "adam": 1e-3,
-    "nadam": 1e-3,
-    "radam": 1e-3,
-    "rmsprop": 1e-4,
-    "adagrad": 1e-2,
-}
-"""Default by optimizer, if neither the user nor the recipe gives a learning rate."""
 
 DATA, NETWORK, PIXELS, AUGMENTATION, RUN = "Data", "Network", "Pixels", "Enhancement and augmentation", "Run"
 OPTIMISATION, SCHEDULE, REGULARISATION = "Optimisation", "Learning rate", "Regularisation and class balance"
@@ -178,6 +166,9 @@ class TrainConfig(LabelOptions):
     )
     workers: int | None = run_knob(None, "Processes that decode images.", panel=RUN, above=0, default_text="all cores")
     compile: Compile = knob("auto", "Use torch.compile: on, off, or auto (on CUDA, if it pays off).", panel=RUN)
+    precision: Precision = run_knob(
+        "auto", "Precision of training: fp32, bf16, or auto (bf16 on GPUs that have it, fp32 on CPUs).", panel=RUN
+    )
     sync_bn: bool = run_knob(False, "Batch normalisation over all GPUs.", panel=RUN)
     tensorboard: bool = run_knob(False, "Log to TensorBoard; needs that extra.", panel=RUN)
 

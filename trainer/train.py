@@ -25,6 +25,7 @@ from trainer.run.compile import CompilingRunner
 from trainer.run.distributed import ProcessGroup, check_processes, process_group
 from trainer.run.epoch_metrics import monitored_metric
 from trainer.run.loop import Trainer
+from trainer.run.precision import has_bf16, resolve_precision
 from trainer.run.progress import Progress
 from trainer.run.run_folder import RunFolder, TrainResult, new_run
 from trainer.run.same_data import require_same_data
@@ -58,6 +59,7 @@ def _train(
     if config.tensorboard:
         require_tensorboard()
     snapshot = load_snapshot(resume) if resume else None
+    config = replace(config, precision=resolve_precision(config.precision, device))
     stages = config.resolved(device.type)
     for settings in stages:  # errors of any stage come before the work
         stage_spec(settings)
@@ -131,10 +133,7 @@ class _Run:
             folder.waiting = 0
             self._say_stage(index)
             self._say_left_out(trainer)
-        if self.device.type == "cuda":
-            dtype = trainer.arithmetic + ("" if trainer.mixed else ", since this GPU has no bfloat16")
-            source = "kept on the GPU" if trainer.loader.resident else "streamed from the cache, since they do not fit"
-            self.screen.say(f"training in {dtype}; images are {source}")
+        self._say_precision(trainer)
         return trainer, card
 
     def _run_epochs(self, index: int, trainer: Trainer, card: ModelCard, log: TensorBoardLog) -> None:
@@ -175,6 +174,14 @@ class _Run:
             values = f"{settings.image_size} px, {settings.epochs} epochs, learning rate {settings.peak_rate:g}"
             start = f", from the {settings.stage_start} weights" if index else ""
             self.screen.say(f"stage {index + 1} of {len(self.stages)}: {values}{start}")
+
+    def _say_precision(self, trainer: Trainer) -> None:
+        if self.device.type == "cuda":
+            why = "" if has_bf16(self.device) else ", since this GPU has no bfloat16"
+            place = "kept on the GPU" if trainer.loader.resident else "streamed from the cache, since they do not fit"
+            self.screen.say(f"training in {trainer.arithmetic}{why}; images are {place}")
+        elif trainer.mixed:
+            self.screen.say("training in bfloat16")
 
     def _say_left_out(self, trainer: Trainer) -> None:
         images, size = len(trainer.train_rows), self.settings.batch_size

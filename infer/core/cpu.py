@@ -6,7 +6,9 @@ from pathlib import Path
 
 INT8_INSTRUCTIONS = ("avx_vnni", "avx512_vnni", "amx_int8")
 """Instructions that multiply 8-bit numbers without overflow."""
-INSTRUCTIONS = ("avx2", "avx512f", *INT8_INSTRUCTIONS)
+BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
+"""Instructions that multiply bfloat16 numbers."""
+INSTRUCTIONS = ("avx2", "avx512f", *INT8_INSTRUCTIONS, *BF16_INSTRUCTIONS)
 
 
 def cores() -> int:

@@ -11,7 +11,8 @@ import pytest
 from infer.core.errors import ConfigError
 from infer.core.knob import knobs, option
 from trainer.augment.steps import Crop, HFlip, RandomApply, Rotation, VFlip
-from trainer.config import LEARNING_RATE, Optimizer, ResolvedConfig, TrainConfig, read_config
+from trainer.choices import LEARNING_RATE, Optimizer
+from trainer.config import ResolvedConfig, TrainConfig, read_config
 from trainer.model.architectures import ARCHITECTURES
 
 CONFIG = TrainConfig(architecture="resnet18")

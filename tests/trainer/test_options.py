@@ -69,6 +69,8 @@ WRITTEN: dict[str, tuple[str, Any]] = {
     "device": ("cpu", "cpu"),
     "workers": ("1", 1),
     "compile": ("off", "off"),
+    "bits": ("12", "12"),
+    "precision": ("bf16", "bf16"),
 }
 """For each option that takes a value: its text and its value, which is never the default of the recipe lab."""
 BESIDE = {

@@ -18,6 +18,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
+import trainer.run.precision
 import trainer.train
 from infer.core.console import Screen
 from infer.core.errors import DataError, DeviceError, OutputError, TrainingError
@@ -510,3 +511,23 @@ def test_an_error_in_a_later_stage_keeps_the_finished_epochs_and_says_how_to_go_
     assert f"resume: lab train --resume {run}" in text.getvalue()
     assert len(load_snapshot(run).rows) == 3
     assert {"best.safetensors", "curves.png", "report"} <= {path.name for path in run.iterdir()}
+
+
+def test_training_in_bfloat16_is_repeatable_and_the_kept_epochs_figures_are_those_of_the_exported_file(
+    train_small: Train, cells: Path, heard: tuple[Screen, io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer.run.precision, "instructions", lambda: ("amx_bf16",))
+    screen, text = heard
+    first, second = (train_small(screen, precision="bf16", epochs=2) for _ in range(2))
+    plain = train_small(precision="fp32", epochs=2)
+    weights = [(done.run / "best.safetensors").read_bytes() for done in (first, second, plain)]
+    assert weights[0] == weights[1] != weights[2]
+    assert "training in bfloat16" in text.getvalue()
+    assert "validated in float32 as its exported file computes" in " ".join(text.getvalue().split())
+    assert tomllib.loads((first.run / "recipe.toml").read_text())["precision"] == "bf16"
+    network, card = load_checkpoint(first.run / "best.safetensors")
+    table = read_table(cells).split("valid")
+    windows = np.stack([read_window(file, card.pixels) for file in table.files()])
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(windows))[1].numpy()
+    np.testing.assert_allclose(first.result.probabilities, expected, atol=1e-5)

@@ -15,7 +15,8 @@ from infer.dataset.validation import check_trainable
 from infer.images.colour import bits_for
 from infer.images.preprocess import PixelSpec
 from infer.images.survey import survey
-from trainer.config import Bits, ResolvedConfig
+from trainer.choices import Bits
+from trainer.config import ResolvedConfig
 from trainer.data.cache import Canvases, load_canvases
 from trainer.data.pixel_spec import AUTO
 from trainer.data.synthetic import builtin_data

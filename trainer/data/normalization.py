@@ -10,7 +10,7 @@ from infer.core.arrays import Pixels
 from infer.images.preprocess import PixelSpec, centre_window
 from infer.model.card import IMAGENET, Normalization
 from trainer.augment.colour import LUMA
-from trainer.config import NormalizationKind
+from trainer.choices import NormalizationKind
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config import Sampling
+from trainer.choices import Sampling
 
 Rows = NDArray[np.int64]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainer.config import ClassWeights
+from trainer.choices import ClassWeights
 
 EFFECTIVE_BETA = 0.999
 """beta of the effective number of images, (1 - beta^n) / (1 - beta); 0.9 to 0.9999 in arxiv.org/abs/1901.05555."""

@@ -30,6 +30,7 @@ from trainer.optim.schedule import Plateau, rate_factor
 from trainer.run.distributed import ProcessGroup, without_gradient_sync
 from trainer.run.epoch import EpochResult, OnStep
 from trainer.run.meter import Meter
+from trainer.run.precision import resolve_precision
 from trainer.run.snapshot import EmaState, TrainerState, cpu_copy
 from trainer.run.validation import computes_exactly, validation_logits
 
@@ -37,7 +38,7 @@ from trainer.run.validation import computes_exactly, validation_logits
 class Trainer:
     """Trains one stage of a run: a network, its data, optimizer and schedule, on one device.
 
-    Attributes: mixed (bool), whether training computes in bfloat16: on GPUs that do so in hardware, Ampere and later;
+    Attributes: mixed (bool), whether training computes in bfloat16;
     exact (bool), whether training computes as the exported file does; validated (PixelNet), the network that is
     validated and saved: that of the EMA where there is one; steps (int), the number of optimizer steps per epoch;
     rate_at_step, the learning rate by the step of this stage, counted from 0.
@@ -71,7 +72,7 @@ class Trainer:
         if settings.sync_bn:
             convert = torch.nn.SyncBatchNorm.convert_sync_batchnorm
             self.network = convert(self.network)  # type: ignore[no-untyped-call]
-        self.mixed = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        self.mixed = resolve_precision(settings.precision, device) == "bf16"
         self.exact = computes_exactly(device, self.mixed)
         self.augment = Augmentation(settings.augment_steps, spec, device)
         self.loader = open_loader(canvases.pixels_nhwc, device)

@@ -1,0 +1,28 @@
+"""The precision that training computes in: float32, or bfloat16 where the hardware computes it."""
+
+import torch
+
+from infer.core.cpu import BF16_INSTRUCTIONS, instructions
+from infer.core.errors import DeviceError
+from trainer.choices import Precision
+
+
+def resolve_precision(wanted: Precision, device: torch.device) -> Precision:
+    """`fp32` or `bf16`, whichever `wanted` means on this device.
+
+    Raises:
+        DeviceError: bfloat16 is wanted, and the device would only emulate it, which is slower than float32.
+    """
+    if wanted == "bf16" and not has_bf16(device):
+        lack = "this GPU has none" if device.type == "cuda" else "this processor has neither AMX nor AVX-512 for it"
+        raise DeviceError(f"--precision bf16: {lack}, and emulating it is slower than float32; choose fp32")
+    if wanted == "auto":
+        return "bf16" if device.type == "cuda" and has_bf16(device) else "fp32"
+    return wanted
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether a device computes bfloat16 in hardware: GPUs since Ampere, processors with AMX or AVX-512 BF16."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(set(instructions()) & set(BF16_INSTRUCTIONS))
