@@ -1,7 +1,8 @@
 """Public data sets whose labels are in a table, in small: drawn pictures, made-up ids, the real folders and headers.
 
-Where a set comes from stands beside its function. Headers and folders are those of the owners' pages and of programs
-that read the sets; for sets marked "from memory" no page could be looked up.
+Where a set comes from stands beside its function. Headers and folders are those that the owners' pages and programs
+that read the sets use, as far as they are known; not all of them were looked up again, and for sets marked "from
+memory" no page was found.
 """
 
 from collections.abc import Callable
