@@ -187,13 +187,13 @@ def exhausted_memory(setting: Setting) -> Iterator[Row]:
                 little.run(pixels)
             except DeviceError as error:
                 raised = str(error)
-            spoken: list[str] = []
-            probabilities = Runner(little, count, spoken.append).run(pixels)
+            messages: list[str] = []
+            probabilities = Runner(little, count, messages.append).run(pixels)
         yield {
             "memory": title,
             "images": count,
             "error": raised or "none",
-            "pipeline": spoken[-1] if spoken else "ran the whole batch",
+            "pipeline": messages[-1] if messages else "ran the whole batch",
             "max diff": float(np.abs(probabilities - np.concatenate(parts)).max()),
             "n": 1,
         }
@@ -214,8 +214,11 @@ def _taken(setting: Setting, session: Session) -> Iterator[Session | None]:
 
         free, _ = torch.cuda.mem_get_info()
         taken = torch.empty(max(0, free - setting.sizes.memory), dtype=torch.uint8, device="cuda")
-        yield session.with_options(session.options)
-        del taken
+        try:
+            yield session.with_options(session.options)
+        finally:
+            del taken
+            torch.cuda.empty_cache()
         return
     import resource
 

@@ -71,8 +71,8 @@ def training(setting: Setting, batch: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory(dir=setting.work) as folder:
         table = linked(source(setting.cells(), setting.work), Path(folder), sizes.repeat)
         for architecture in filter(setting.has, TRAINED):
-            given = {"image_size": sizes.image_size, "batch_size": size, "device": setting.device}
-            settings = apply_recipe(architecture, load_recipe("lab"), given).resolved(setting.device)[0]
+            values = {"image_size": sizes.image_size, "batch_size": size, "device": setting.device}
+            settings = apply_recipe(architecture, load_recipe("lab"), values).resolved(setting.device)[0]
             trainer, rates = open_trainer(settings, table, device)
             row: Row = {"network": architecture, "batch": size, "n": sizes.rounds}
             yield {**row, **rates, "n": 1}
@@ -124,25 +124,25 @@ def predictions(setting: Setting, decode: str) -> Iterator[Row]:
 
 def image_sizes(setting: Setting) -> Iterator[Row]:
     """images/s of decoding on the GPU for files of one size and of many, each with a new decoder, which knows none."""
-    from predict import open_decoder, rate
+    from predict import open_decoder
 
     from infer.pipeline.batches import read_batches
 
     sizes, session = setting.sizes, setting.session("resnet18", "fp16")
     mixed = setting.mixed_jpegs()
     same = setting.jpegs()[: len(mixed)]
-    found: dict[str, list[float]] = {"1": [], str(len(mixed)): []}
+    found: dict[int, list[float]] = {1: [], len(mixed): []}
     for _ in range(sizes.rounds):
         for files, rates in zip((same, mixed), found.values(), strict=True):
             decoder = open_decoder(session, "gpu", len(files))
             list(read_batches(same[: sizes.batch], decoder, sizes.batch))
-            batches = partial(read_batches, files, decoder, sizes.batch)
-            rates.append(rate(lambda batches=batches: sum(len(item.errors) for item in batches())))  # type: ignore[misc]
-    one = statistics.median(found["1"])
-    for kinds, rates in found.items():
-        middle = statistics.median(rates)
-        yield {"sizes": int(kinds), "images": len(mixed), "images/s": middle, "rate / of one size": middle / one,
-               "n": sizes.rounds}  # fmt: skip
+            start = time.perf_counter()
+            count = sum(len(batch.errors) for batch in read_batches(files, decoder, sizes.batch))
+            rates.append(count / (time.perf_counter() - start))
+    medians = {kinds: statistics.median(rates) for kinds, rates in found.items()}
+    for kinds, rate in medians.items():
+        row: Row = {"sizes": kinds, "images": len(mixed), "images/s": rate}
+        yield {**row, "rate / of one size": rate / medians[1], "n": sizes.rounds}
 
 
 def decoders(setting: Setting) -> Iterator[Row]:

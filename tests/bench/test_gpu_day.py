@@ -108,6 +108,13 @@ def test_the_time_limits_fit_into_a_day_of_25_minutes(day: ModuleType) -> None:
     assert sum(step.seconds for step in day.STEPS) <= day.BUDGET == 25 * 60
 
 
+def test_every_step_has_a_table_on_the_page(day: ModuleType) -> None:
+    import gpu_tables
+
+    shown = {gpu_tables.SAME_TABLE.get(step.name, step.name) for step in day.STEPS}
+    assert shown - {"doctor"} == set(gpu_tables.TITLES)
+
+
 SCRIPT = """
 import sys, time
 sys.path.insert(0, {bench!r})
