@@ -16,7 +16,7 @@ from infer.core.errors import ImageError
 from infer.dataset.near_duplicates import SIDE, SIGNATURE, signature
 from infer.images.archive import File, read_content
 from infer.images.colour import FULL_BITS
-from infer.images.decode import bombs_are_errors
+from infer.images.decode import bombs_are_errors, open_fitting
 from infer.images.parallel_map import PROCESSES_FROM, in_order
 from infer.images.picture_file import open_header
 from infer.images.preprocess import read_rgb
@@ -60,7 +60,7 @@ def measure_image(file: File, bits: int = FULL_BITS) -> Facts:
     facts["height"], facts["width"] = pixels_hwc.shape[:2]
     content = read_content(file)
     facts["file"] = hashlib.sha256(content).hexdigest()
-    with open_header(content) as header:
+    with open_fitting(content, None, open_header) as header:
         facts["kind"] = f"{header.format} {header.mode}"
     facts["pixels"] = hashlib.sha256(repr(pixels_hwc.shape).encode() + pixels_hwc.tobytes()).hexdigest()
     grey = image.convert("L")

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from infer.images.archive import File
-from infer.images.picture_file import open_picture
+from infer.images.pyramid import reopen
 
 FULL_BITS = 16
 """The bits per channel that files of more than 8 bits are taken to use, unless a pixel spec says otherwise."""
@@ -34,7 +34,7 @@ def to_rgb(image: Image.Image, file: File | bytes, bits: int = FULL_BITS) -> Ima
     """Decode an open image to RGB: more than 8 bits are scaled to 8, transparency is put over black.
 
     Args:
-        image: as `open_picture` gives it, with another frame or a reduced scale chosen, or not.
+        image: as `open_picture` or `open_level` gives it, with another frame or a reduced scale chosen, or not.
         file: from which it was opened.
         bits: of each channel that hold values in files of more than 8 bits; larger values become white.
 
@@ -77,8 +77,7 @@ def read_samples(image: Image.Image, file: File | bytes) -> Samples:
     mode, _, order = raw.partition(";16")
     if mode not in ("RGB", "RGBA") or order not in OTHER_BYTE:
         raise UnknownRangeError(f"16-bit colour stored as {raw} can only be read as 16 bits; save it as grey or PNG")
-    with open_picture(file) as lower:
-        lower.seek(image.tell())
+    with reopen(image, file) as lower:
         low = np.asarray(_loaded_as(f"{mode};16{OTHER_BYTE[order]}", lower)).astype(np.uint16)
     image.load()
     return (np.asarray(image).astype(np.uint16) << 8 | low).astype(np.uint16)

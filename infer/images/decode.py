@@ -11,6 +11,7 @@ from infer.core.errors import ImageError, LabError
 from infer.images.archive import File
 from infer.images.colour import FULL_BITS, to_rgb
 from infer.images.picture_file import open_picture, orientation, pixels_only, upright
+from infer.images.pyramid import open_level
 
 MAX_PIXELS = 80_000_000
 """Larger images are refused as decompression bombs; a 24-bit image of this size takes 240 MB."""
@@ -40,14 +41,44 @@ def size_problem(width: int, height: int) -> str | None:
     return None
 
 
+def open_fitting(
+    file: File | bytes, needed: Needed | None, opener: Callable[[File | bytes], Image.Image] = open_picture
+) -> Image.Image:
+    """Open an image file; a pyramidal TIFF whose first page is too large at a level that is not.
+
+    Args:
+        file: any, of any size.
+        needed: as `open_level` takes it.
+        opener: opens any other file.
+
+    Raises:
+        Exception: whatever `opener` raises.
+    """
+    try:
+        image = opener(file)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        if level := open_level(file, _fits, needed):
+            return level
+        raise
+    if not _fits(*image.size) and (level := open_level(file, _fits, needed)):
+        image.close()
+        return level
+    return image
+
+
+def _fits(width: int, height: int) -> bool:
+    return size_problem(width, height) is None
+
+
 def decode(file: File, bits: int = FULL_BITS, needed: Needed | None = None) -> tuple[Image.Image, Box | None]:
     """An upright 8-bit RGB image; and, of a JPEG decoded at reduced scale, which part is picture. Raises ImageError.
 
     Args:
         file: a path, a member of an archive, or a remote file.
         bits: per channel, that files of more than 8 use.
-        needed: where given, the scale is reduced as far as it leaves this size. Where the scale does not divide a
-            side, the decoder's last column or row is picture only in part.
+        needed: where given, the scale is reduced as far as it leaves this size: a JPEG's, and that of a pyramidal TIFF
+            whose first page is too large. Where the scale does not divide a side, the decoder's last column or row is
+            picture only in part.
     """
     path = str(file)
     try:
@@ -88,10 +119,11 @@ def _decode_content(
     content: File | bytes, file: File, bits: int, needed: Needed | None
 ) -> tuple[Image.Image, Box | None]:
     """Decode `content`, which is `file` or what it holds. Raises ImageError, or whatever Pillow raises."""
-    with open_picture(content) as image:
+    with open_fitting(content, needed) as image:
         if problem := size_problem(*image.size):
             raise ImageError(str(file), problem)
         drafted = None
-        if needed and image.format == "JPEG" and orientation(image) == 1:
-            drafted = image.draft(None, needed(image.size))
+        least = needed(image.size) if needed else image.size
+        if image.format == "JPEG" and least != image.size and orientation(image) == 1:
+            drafted = image.draft(None, least)
         return upright(to_rgb(image, content, bits), orientation(image)), drafted[1] if drafted else None

@@ -94,7 +94,8 @@ class PixelSpec:
     window: tuple[int, int]
     """[H, W] of the centre window that the network sees in evaluation."""
     reduced_decode: bool
-    """Decode a large JPEG at 1/2, 1/4 or 1/8 scale where at least twice the first resize's target remains."""
+    """Decode a large JPEG at 1/2, 1/4 or 1/8 scale where at least twice the first resize's target remains, and a
+    pyramidal TIFF of more than MAX_PIXELS at the smallest level of which as much remains."""
     bits: int = FULL_BITS
     """Bits per channel that hold values in files of more than 8; 12 for 12-bit pictures in 16-bit files."""
 
@@ -153,7 +154,8 @@ def read_canvas(file: File, spec: PixelSpec) -> Pixels:
     Raises:
         ImageError: the file is missing, undecodable, or larger than MAX_PIXELS.
     """
-    image, box = decode(file, spec.bits, partial(_draft_size, spec.steps[0]) if spec.reduced_decode else None)
+    needed = partial(_draft_size, spec.steps[0]) if spec.reduced_decode else _whole
+    image, box = decode(file, spec.bits, needed)
     for step in (*spec.steps, CenterCrop(*spec.canvas)):
         image = step(image, box) if isinstance(step, AnyResize) else step(image)
         box = None  # it was the decoder's, for the first step
@@ -161,7 +163,11 @@ def read_canvas(file: File, spec: PixelSpec) -> Pixels:
 
 
 def read_rgb(file: File, bits: int = FULL_BITS) -> Image.Image:
-    """Decode one file as it is: an upright 8-bit RGB image, at full scale. Raises ImageError as `read_canvas` does."""
+    """Decode one file as it is: an upright 8-bit RGB image, at the largest scale that is decoded.
+
+    Raises:
+        ImageError: as `read_canvas`.
+    """
     return decode(file, bits)[0]
 
 
@@ -176,8 +182,13 @@ def read_window(file: File, spec: PixelSpec) -> Pixels:
     return centre_window(read_canvas(file, spec), spec)
 
 
+def _whole(size: tuple[int, int]) -> tuple[int, int]:
+    """The size that an image must still have where its steps work on the file's own pixels: all of it."""
+    return size
+
+
 def _draft_size(resize: Step, size: tuple[int, int]) -> tuple[int, int]:
-    """Width and height in pixels that a JPEG of this size, decoded at reduced scale, must still have."""
+    """Width and height in pixels that an image of this size must still have at a reduced scale."""
     if isinstance(resize, ResizeLonger):
         width, height = (max(1, 2 * resize.size * side // max(size)) for side in size)
         return width, height

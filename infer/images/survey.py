@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from infer.core.text import listed
 from infer.images.archive import File
 from infer.images.colour import bits_for, is_deep, read_samples
+from infer.images.decode import MAX_PIXELS, open_fitting
 from infer.images.formats import FORMATS
 from infer.images.parallel_map import read_ahead
 from infer.images.picture_file import open_header
+from infer.images.pyramid import DIRECTORY, has_other_pages
 
 MOST_LOCAL, MOST_OTHER = 10_000, 64
 """The most headers that are read: of files on disk; of members of archives and remote files, which are read whole."""
@@ -30,6 +32,8 @@ class Survey:
     """How many of them were looked at."""
     paged: Sequence[File] = ()
     """Those with more than one page or frame."""
+    levels: Sequence[File] = ()
+    """Those whose first page is too large, and which have smaller levels."""
     deep: Sequence[File] = ()
     """Those with more than 8 bits per channel."""
     largest: int | None = None
@@ -37,7 +41,7 @@ class Survey:
 
     def notes(self, bits: int) -> list[str]:
         """Lines for the user, where images of more than 8 bits are taken to use `bits`."""
-        return [*self._notes_on_pages(), *self._notes_on_bits(bits)]
+        return [*self._notes_on_pages(), *self._notes_on_levels(), *self._notes_on_bits(bits)]
 
     def _notes_on_pages(self) -> Iterable[str]:
         if self.paged:
@@ -45,6 +49,15 @@ class Survey:
             names = listed([str(file) for file in self.paged], 3)
             yield (
                 f"note: {len(self.paged)} of {self._of} {verb} more than one page or frame; the first is used ({names})"
+            )
+
+    def _notes_on_levels(self) -> Iterable[str]:
+        if self.levels:
+            verb = "is a pyramid" if len(self.levels) == 1 else "are pyramids"
+            names = listed([str(file) for file in self.levels], 3)
+            yield (
+                f"note: {len(self.levels)} of {self._of} {verb} of more than {MAX_PIXELS // 10**6} million pixels; the "
+                f"smallest level that leaves enough pixels for the resize is used ({names})"
             )
 
     def _notes_on_bits(self, bits: int) -> Iterable[str]:
@@ -73,16 +86,20 @@ def survey(files: Sequence[File], complete: bool = False) -> Survey:
     candidates = files if on_disk else [file for file in files if not _is_plain(file)]
     looked = candidates if complete else _spread(candidates, MOST_LOCAL if on_disk else MOST_OTHER)
     headers = list(zip(looked, read_ahead(looked, _read_header), strict=True))
-    paged = tuple(file for file, header in headers if isinstance(header, _Header) and header.is_paged)
-    deep = tuple(file for file, header in headers if isinstance(header, _Header) and header.is_deep)
+    known = [(file, header) for file, header in headers if isinstance(header, _Header)]
+    paged = tuple(file for file, header in known if header.is_paged)
+    levels = tuple(file for file, header in known if header.is_level)
+    deep = tuple(file for file, header in known if header.is_deep)
     decoded = deep if complete else _spread(deep, MOST_DEEP)
     values = [value for value in read_ahead(decoded, _largest_value) if isinstance(value, int)]
-    return Survey(len(files), len(files) - len(candidates) + len(looked), paged, deep, max(values, default=None))
+    count = len(files) - len(candidates) + len(looked)
+    return Survey(len(files), count, paged, levels, deep, max(values, default=None))
 
 
 @dataclass(frozen=True)
 class _Header:
     is_paged: bool
+    is_level: bool
     is_deep: bool
 
 
@@ -109,15 +126,17 @@ def _read_header(file: File) -> _Header | None:
     try:
         if isinstance(file, str) and _begins_plain(file):
             return None
-        with open_header(file) as image:
-            return _Header(image.format in PAGED and bool(getattr(image, "is_animated", False)), is_deep(image))
+        with open_fitting(file, None, open_header) as image:
+            is_level = DIRECTORY in image.info
+            is_paged = not is_level and image.format in PAGED and has_other_pages(image)
+            return _Header(is_paged, is_level, is_deep(image))
     except Exception:  # noqa: BLE001  # Pillow's plugins raise almost anything on a damaged file
         return None
 
 
 def _largest_value(file: File) -> int | None:
     try:
-        with open_header(file) as image:
+        with open_fitting(file, None, open_header) as image:
             samples = read_samples(image, file)
             return int((samples if samples.ndim == 2 else samples[..., :3]).max())
     except Exception:  # noqa: BLE001  # as above
