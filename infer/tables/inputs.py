@@ -14,7 +14,6 @@ from infer.core.remote import list_remote, uri_of
 from infer.dataset.delimited import cells_of, read_column, read_first_line
 from infer.dataset.known_headers import names_images
 from infer.dataset.label_file import read_label_file
-from infer.dataset.layouts import paired_labels
 from infer.dataset.locate import ImageIndex, find_all
 from infer.images.archive import File, is_archive, is_read, list_members
 from infer.images.listing import is_image, is_image_file, list_images, natural_key, no_images
@@ -231,5 +230,7 @@ def _from_list(source: Path, lines: list[str]) -> Inputs:
     names, files = find_paths(source, lines)
     labels = source.with_name(source.name.replace("_img", "_label"))
     if labels != source and labels.is_file():
+        from infer.dataset.layouts import paired_labels  # late: it loads all layouts, which one image does not need
+
         return Inputs(source.parent, names, files, paired_labels(source, names, labels), labels.name)
     return Inputs(source.parent, names, files)
