@@ -7,7 +7,8 @@ from pathlib import Path
 
 from infer.core.errors import DataError
 from infer.core.text import listed
-from infer.dataset.folder_checks import require_class_folders, table_remedy
+from infer.dataset.class_labels import lookalikes
+from infer.dataset.folder_checks import require_class_folders, require_one_depth, table_remedy
 from infer.dataset.folder_names import SPLIT_NAMES, split_of
 from infer.dataset.masks import find_masks
 from infer.dataset.rows import Reading, Row, make_table
@@ -69,13 +70,30 @@ def _read_splits(folder: Path, splits: dict[str, str], by_folder: dict[str, list
     for name, split in splits.items():
         paths = by_folder.get(name, [])
         labels = [path.partition("/")[0] if "/" in path else None for path in paths]
-        flat = split == TEST and TRAIN in splits.values() and not classes & set(labels)
-        if not flat:
+        flat = split == TEST and TRAIN in splits.values() and not _shares_classes(classes, labels)
+        if flat:
+            _note_foreign(f"{name}/", labels, reading)
+        else:
+            require_one_depth(folder, f"{name}/", [path for path in paths if "/" in path])
             _note_empty(folder, f"{name}/", set(labels), reading)
         rows += [
             (f"{name}/{path}", None if flat else label, "", split) for path, label in zip(paths, labels, strict=True)
         ]
     return rows
+
+
+def _shares_classes(classes: Collection[str], labels: Sequence[str | None]) -> bool:
+    """Whether a split's folders are classes of training, were it in another spelling, which is refused later."""
+    own = {label for label in labels if label is not None}
+    return bool(own & set(classes)) or any(set(group) & set(classes) for group in lookalikes({*classes, *own}))
+
+
+def _note_foreign(prefix: str, labels: Sequence[str | None], reading: Reading) -> None:
+    """Note the folders of a test split that are no classes, so that its images have no label."""
+    if foreign := sorted({f"{prefix}{label}" for label in labels if label is not None}):
+        reading.notes.append(
+            f"warning: {listed(foreign)} are no classes of training; the images in them are read without a label"
+        )
 
 
 def _split_folders(names: Sequence[str]) -> dict[str, str]:

@@ -41,6 +41,16 @@ def require_class_folders(folder: Path, prefix: str, paths: Sequence[str]) -> No
         raise DataError(f"{problem}, or {_remedy(folder, table)}")
 
 
+def require_one_depth(folder: Path, prefix: str, paths: Sequence[str]) -> None:
+    """Check that the images of each class of a split lie at one depth; the arguments are `require_class_folders`'.
+
+    Raises:
+        DataError: they do not.
+    """
+    if problem := _uneven(folder / prefix, list(dict.fromkeys(path.rpartition("/")[0] for path in paths))):
+        raise DataError(problem)
+
+
 def table_remedy(folder: Path, paths: Sequence[str]) -> str:
     """Say how to label images by a table, and which table beside them names them."""
     return _remedy(folder, naming_table(folder, paths))
@@ -56,15 +66,20 @@ def _nested(where: Path, classes: Sequence[str], folders: Sequence[str]) -> str:
     """Describe classes that (nearly) all hold folders of the same names, which may be the classes; "" if not."""
     if len(classes) < 2 or set(classes) & set(folders):
         return ""
-    below = {tuple(path.split("/")[:2]) for path in folders}
-    shared = Counter(name.lower() for _, name in below)
-    names = sorted({name for _, name in below if shared[name.lower()] >= max(2, SHARED * len(classes))})
-    if len({name.lower() for name in names}) < 2:
-        return ""
-    return (
-        f"{listed(classes)} in {where} hold folders of the same names, {listed(names)}; if these are the classes, give "
-        f"{where / classes[0]} as the data set"
-    )
+    parts = [path.split("/") for path in folders]
+    for level in range(1, max(map(len, parts))):
+        below = {(names[0], names[level]) for names in parts if len(names) > level}
+        shared = Counter(name.lower() for _, name in below)
+        names = sorted({name for _, name in below if shared[name.lower()] >= max(2, SHARED * len(classes))})
+        if len({name.lower() for name in names}) > 1:
+            holder = where.joinpath(*min(own[:level] for own in parts if own[0] == classes[0] and len(own) > level))
+            return (
+                f"{listed(classes)} in {where} hold folders of the same names, {listed(names)}; if these are the "
+                f"classes, give {holder} as the data set"
+            )
+        if len(shared) > 1 or min(map(len, parts)) <= level:  # below one folder of a name in all, they are looked for
+            break
+    return ""
 
 
 def _wrapped(where: Path, classes: Sequence[str], folders: Sequence[str]) -> str:

@@ -20,6 +20,8 @@ MASK_WORDS = _words(
     "mask masks ground truth truths groundtruth groundtruths gt gts annotation annotations segmentation segmentations "
     "segmented seg segs contour contours overlay overlays superpixels labels labelled binary manual"
 )
+MASK_FOLDERS = ("groundtruth", "groundtruths", "segmentationclass", "segmentationobject")
+"""Names of folders of masks, as in many sets and in PASCAL VOC, without what separates their words."""
 SURE_MASK_WORDS = MASK_WORDS - _words("mask labelled manual binary ground truth truths segmented seg segs")
 """A folder with such a name holds masks, whatever lies beside it; `mask` and `segmented` may be classes."""
 COPY_WORDS = _words(
@@ -27,10 +29,11 @@ COPY_WORDS = _words(
     "filtered denoised thumbnail thumbnails thumbs"
 )
 PART_WORDS = _words(
-    "part parts batch batches chunk fold split subset shard disk disc volume vol archive zip set dataset data folder "
-    "dir patient subject case slide scan series session run"
+    "part parts batch batches chunk chunks fold folds split subset shard shards disk disks disc discs volume volumes "
+    "vol archive archives zip set dataset datasets data folder dir patient patients subject subjects case cases slide "
+    "slides scan scans series session sessions run runs site sites hospital hospitals"
 )
-FILLER_WORDS = _words("a all and of the set sets data dataset folder files")
+FILLER_WORDS = _words("a all and of the set sets data dataset folder files jpeg jpg png tif tiff bmp")
 
 
 def words_of(name: str) -> list[str]:
@@ -46,11 +49,17 @@ def split_of(name: str) -> str | None:
 
 
 def numbered_parts(names: Sequence[str]) -> list[str]:
-    """Return names that differ only in a number or letter after a word such as `part`: `images_001`, `images_002`."""
+    """Return names that differ only in a number or letter after a word such as `part`: `images_001`, `images_002`.
+
+    The first may go without (`images`, `images 2`), and the number of all may follow (`part1of2`).
+    """
     by_stem: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for name in names:
-        *stem, last = [_unglued(word) for word in words_of(name)] or [""]
-        if stem and _counts(last) and stem[-1] in PART_WORDS | IMAGE_WORDS | set(SPLIT_WORDS):
+        words = [_unglued(word) for word in words_of(name)]
+        if len(words) > 3 and words[-2] == "of" and words[-1].isdigit() and words[-3].isdigit():
+            words = words[:-2]
+        stem = words[:-1] if len(words) > 1 and _counts(words[-1]) else words
+        if stem and stem[-1] in PART_WORDS | IMAGE_WORDS | set(SPLIT_WORDS):
             by_stem[tuple(stem)].append(name)
     return next((parts for parts in by_stem.values() if len(parts) > 1), [])
 
@@ -70,11 +79,25 @@ def masks_and_copies(names: Sequence[str]) -> list[str]:
     derived = [name for name, words in zip(names, rest, strict=True) if words and set(words) <= MASK_WORDS | COPY_WORDS]
     if originals and derived:
         return [originals[0], *derived]
+    if beside := _made_of_another(names):
+        return beside
     return [name for name, words in zip(names, plain, strict=True) if _is_ground_truth(words)]
 
 
+def _made_of_another(names: Sequence[str]) -> list[str]:
+    """Return a name and one that adds only words for masks or copies to it, as `benign` and `benign_mask`; else none."""
+    by_words = {tuple(words_of(name)): name for name in names}
+    for words, name in by_words.items():
+        length = len(words)
+        while length and (words[length - 1] in MASK_WORDS | COPY_WORDS or words[length - 1].isdigit()):
+            length -= 1
+        if length and set(words[length:]) & (MASK_WORDS | COPY_WORDS) and words[:length] in by_words:
+            return [by_words[words[:length]], name]
+    return []
+
+
 def _is_ground_truth(words: Sequence[str]) -> bool:
-    return bool(words) and (set(words) <= SURE_MASK_WORDS or "".join(words) in ("groundtruth", "groundtruths"))
+    return bool(words) and (set(words) <= SURE_MASK_WORDS or "".join(words) in MASK_FOLDERS)
 
 
 def _only_splits(words: set[str]) -> bool:

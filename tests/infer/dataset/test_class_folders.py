@@ -150,3 +150,18 @@ def test_a_flat_folder_for_training_is_refused_with_the_table_that_names_its_ima
     message = r"train_images holds images and no class folders; give .* --labels .*meta\.csv, which .* column image$"
     with pytest.raises(DataError, match=message):
         read_table(root)
+
+
+def test_folders_of_a_test_split_that_are_no_classes_are_named(files: Files) -> None:
+    root = files("train/cat/1.png", "train/dog/2.png", "test/hen/3.png", "test/owl/4.png", "test/5.png")
+    table = read_table(root)
+    assert ("test/hen/3.png", None, "", TEST) in rows_of(table)
+    assert table.notes == (
+        "warning: test/hen, test/owl are no classes of training; the images in them are read without a label",
+    )
+
+
+def test_classes_of_a_test_split_in_another_spelling_are_refused(files: Files) -> None:
+    root = files("train/cat/1.png", "train/dog/2.png", "test/Cat/3.png", "test/Dog/4.png")
+    with pytest.raises(DataError, match="'Cat' and 'cat', 'Dog' and 'dog'; write each class in one way"):
+        read_table(root)

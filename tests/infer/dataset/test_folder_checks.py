@@ -61,6 +61,21 @@ Files = Callable[..., Path]
             r"cells/dog holds images at two depths, in dog, dog/old; move them to one depth, or elsewhere, or list",
         ),
         (
+            [f"{eye}/images/{kind}/{k}.png" for eye in ("left", "right") for kind in ("sick", "well") for k in (1, 2)],
+            r"left, right in .*cells hold folders of the same names, sick, well; if these are the classes, give "
+            r".*cells/left/images as the data set, or list",
+        ),
+        (
+            ["benign/1.png", "benign_mask/1.png", "malignant/2.png"],
+            r"benign, benign_mask in .*cells look like original",
+        ),
+        (["JPEGImages/1.png", "SegmentationClass/1.png"], r"SegmentationClass in .*cells look like originals"),
+        (["images/1.png", "images 2/2.png"], r"images 2, images in .*cells look like parts of one set"),
+        (
+            ["train/cat/1.png", "train/dog/2.png", "test/cat/3.png", "test/cat/far/4.png"],
+            r"cells/test/cat holds images at two depths, in cat, cat/far; move them to one depth, or elsewhere$",
+        ),
+        (
             ["cat/p1/1.png", "cat/p2/day/2.png", "dog/1.png"],
             r"cells/cat holds images at two depths, in cat/p1, cat/p2",
         ),
@@ -86,6 +101,7 @@ def test_folders_that_cannot_be_classes_are_refused_with_what_was_seen_and_a_rem
         ["raw/1.png", "ripe/1.png"],
         ["cat/p1/1.png", "cat/p2/2.png", "dog/p3/1.png", "dog/p4/1.png"],
         ["benign/SOB/1.png", "malignant/SOB/2.png"],
+        [f"{kind}/SOB/{kind[0]}{k}/{zoom}/1.png" for kind in ("benign", "malignant") for k in "xy" for zoom in "48"],
         ["train/x-ray/1.png", "train/photo/1.png", "test/x-ray/2.png"],
     ],
 )
