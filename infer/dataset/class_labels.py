@@ -10,6 +10,11 @@ from infer.core.text import listed
 from infer.images.listing import natural_key
 from infer.model.card import ClassName, class_index
 
+MISSING = frozenset({"nan", "<na>", "#n/a", "null"})
+"""What programs write where a label is missing, and what names no class; in lower case."""
+MISSING_AMONG_NUMBERS = frozenset({"na", "n/a", "none", "-"})
+"""What also means that where all other labels are numbers."""
+
 
 def sorted_labels(labels: set[str]) -> list[str]:
     """Sort numbers by value, then all other labels in natural order."""
@@ -36,6 +41,19 @@ def lookalikes(labels: Iterable[str]) -> list[list[str]]:
 def describe_lookalikes(groups: Sequence[Sequence[str]]) -> str:
     """Name groups of labels that look alike, each written so that its characters can be told apart."""
     return listed([" and ".join(map(ascii, group)) for group in groups])
+
+
+def is_text(label: str) -> bool:
+    """Whether a label can be written as UTF-8: a table or a folder's name in another encoding gives one that cannot."""
+    return not any("\ud800" <= character <= "\udfff" for character in label)
+
+
+def missing_values(labels: Iterable[str]) -> list[str]:
+    """Return the labels with which programs write a missing value, sorted: `NaN`, and `NA` among numbers."""
+    others = [label for label in labels if label.lower() not in MISSING | MISSING_AMONG_NUMBERS]
+    are_numbers = bool(others) and all(_number(label) < math.inf for label in others)
+    words = MISSING | MISSING_AMONG_NUMBERS if are_numbers else MISSING
+    return sorted(label for label in labels if label.lower() in words)
 
 
 def to_indices(labels: Sequence[str], classes: Sequence[ClassName], source: str) -> list[int]:

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 
 from infer.core.errors import DataError
 from infer.core.text import listed
-from infer.dataset.findings_columns import MULTI_LABEL, is_finding_column, one_hot_columns, refuse_several_findings
+from infer.dataset.findings_columns import (
+    findings_of,
+    findings_separator,
+    is_finding_column,
+    one_hot_among_others,
+    one_hot_columns,
+    refuse_several_findings,
+)
+from infer.dataset.image_column import find_image_column
 from infer.dataset.known_headers import (
     GROUP_NAMES,
     IMAGE_NAMES,
@@ -13,13 +21,8 @@ from infer.dataset.known_headers import (
     LABEL_NAMES,
     SPLIT_COLUMN_NAMES,
     KnownHeader,
-    names_images,
 )
 from infer.dataset.label_file import LabelFile
-from infer.images.listing import is_image as has_image_suffix
-
-CHECKED = 200
-"""Rows whose image is looked for to tell two columns apart."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,14 @@ def find_columns(
         DataError: a named column is not there, two columns fit a role, no column fits, or the table has several labels
             an image.
     """
+    if not table.header:
+        raise DataError(f"{table.path} is empty; it needs the names of its columns, such as Path and label, and rows")
     names = [name.lower() for name in table.header]
     known = _known_header(table, names, chosen)
-    image = _image_column(table, names, chosen.image, known, is_image)
+    if chosen.image:
+        image = _named(table, names, "--image-column", chosen.image)
+    else:
+        image = find_image_column(table, names, known, is_image)
     finding = ""
     label = names.index(known.label) if known else None
     if chosen.label:
@@ -104,12 +112,14 @@ def find_columns(
         one_hot = one_hot_columns(table, [position for position in free if position not in (group, split)])
     if needs_label and label is None and not one_hot:
         raise DataError(
-            f"{table.path} has the columns {listed(table.header, 20)}; none is known to hold labels: "
-            "name it with --label-column"
+            f"{table.path} has the columns {listed(table.header, 20)}; none is known to hold labels: name it with "
+            f"--label-column{one_hot_among_others(table, [p for p in free if p not in (group, split)])}"
         )
     if label is not None and not finding:
         refuse_several_findings(table, label)
     _require_one_column(table, names, {image: chosen.image, label: chosen.label, group: chosen.group})
+    if label == image:
+        raise DataError(f"{table.path}: {table.header[image]} cannot be both images and labels; name another column")
     return Columns(
         image=image,
         label=label,
@@ -157,58 +167,6 @@ def _known_header(table: LabelFile, names: list[str], chosen: ColumnNames) -> Kn
     return None
 
 
-def _image_column(
-    table: LabelFile,
-    names: list[str],
-    chosen: str,
-    known: KnownHeader | None,
-    is_image: Callable[[str], bool],
-) -> int:
-    if chosen:
-        return _named(table, names, "--image-column", chosen)
-    fitting = [position for position, name in enumerate(names) if name in IMAGE_NAMES]
-    if known and names.index(known.image) not in fitting:
-        fitting.insert(0, names.index(known.image))
-    if not fitting:  # known headers without their labels, as in test.csv
-        fitting = [position for position, name in enumerate(names) if names_images([name])]
-    if not fitting and _is_row(table.header, is_image):
-        raise DataError(
-            f"{table.path} has no header, its first line is {listed(table.header)}; write the names of the columns, "
-            "such as Path and label, above it"
-        )
-    if not fitting:
-        raise DataError(
-            f"{table.path} has the columns {listed(table.header, 20)}; none is known to name images: "
-            "name it with --image-column"
-        )
-    if len(fitting) > 1:
-        sample = table.rows[:CHECKED]
-        hits = {position: sum(is_image(row[position]) for row in sample) for position in fitting}
-        best = max(hits.values())
-        fitting = [position for position in fitting if hits[position] == best]
-        if known and known.image not in IMAGE_NAMES and names.index(known.image) in fitting:
-            return names.index(known.image)
-        named = [position for position in fitting if not _counts_rows(table, position)]
-        fitting = named if len(named) == 1 else fitting
-    if len(fitting) > 1:
-        both = listed([table.header[position] for position in fitting])
-        raise DataError(f"{table.path}: {both} could all name the images; choose one with --image-column")
-    return fitting[0]
-
-
-def _is_row(header: list[str], is_image: Callable[[str], bool]) -> bool:
-    """Whether the first line names an image, alone or before a space, and so is no header."""
-    if any(has_image_suffix(word) for cell in header for word in (cell, cell.split(" ")[0])):
-        return True
-    return sum(map(is_image, filter(None, header))) == 1
-
-
-def _counts_rows(table: LabelFile, position: int) -> bool:
-    """Whether a column only numbers the rows, from 0 or 1 on."""
-    values = [row[position] for row in table.rows]
-    return any(all(value == str(row + start) for row, value in enumerate(values)) for start in (0, 1))
-
-
 def _named(table: LabelFile, names: list[str], option: str, wanted: str) -> int:
     """The position of a column that the user named, exactly or but for case."""
     fitting = [position for position, name in enumerate(table.header) if name == wanted]
@@ -225,9 +183,9 @@ def _chosen_label(table: LabelFile, names: list[str], wanted: str) -> tuple[int,
     """The label column that the user named, or one of several findings a cell and the finding that was named."""
     if wanted.strip().lower() not in names:
         for position in range(len(names)):
-            cells = [row[position] for row in table.rows]
-            if any(MULTI_LABEL in cell for cell in cells):
-                findings = {finding.strip() for cell in cells for finding in cell.split(MULTI_LABEL)}
+            cells = {row[position] for row in table.rows}
+            if separator := findings_separator(cells):
+                findings = {finding for cell in cells for finding in findings_of(cell, separator)}
                 if wanted in findings:
                     return position, wanted
     return _named(table, names, "--label-column", wanted), ""

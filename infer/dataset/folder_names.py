@@ -85,7 +85,7 @@ def masks_and_copies(names: Sequence[str]) -> list[str]:
 
 
 def _made_of_another(names: Sequence[str]) -> list[str]:
-    """Return a name and one that adds only words for masks or copies to it, as `benign` and `benign_mask`; else none."""
+    """Return a name and one with words for masks or copies added, as `benign` and `benign_mask`; else none."""
     by_words = {tuple(words_of(name)): name for name in names}
     for words, name in by_words.items():
         length = len(words)

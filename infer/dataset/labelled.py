@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from infer.core.errors import DataError
 from infer.core.text import listed
 from infer.dataset.columns import ColumnNames, Columns, find_columns
+from infer.dataset.findings_columns import FINDING_STATES, findings_of, findings_separator
 from infer.dataset.folder_names import SPLIT_NAMES
 from infer.dataset.label_file import LabelFile
 from infer.dataset.table import VALID
 
 SPLIT_VALUES = {**SPLIT_NAMES, VALID: (*SPLIT_NAMES[VALID], "dev")}
-UNCERTAIN = ("-1", "-1.0")
 PRESENT, ABSENT = "1", "0"
+FINDING_LABELS = {1: PRESENT, 0: ABSENT, -1: None}
+"""Labels of a finding by what its cells mean (see FINDING_STATES)."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,20 @@ def read_labelled(
 def _labels(table: LabelFile, columns: Columns) -> list[str | None]:
     if columns.one_hot:
         classes = [table.header[position] for position in columns.one_hot]
-        return [classes[[float(row[p] or 0) for p in columns.one_hot].index(1.0)] for row in table.rows]
+        return [classes[[FINDING_STATES[row[p]] for p in columns.one_hot].index(1)] for row in table.rows]
     if columns.label is None:
         return [None] * len(table.rows)
     cells = table.column(columns.label)
     if columns.finding:
-        return [PRESENT if columns.finding in map(str.strip, cell.split("|")) else ABSENT for cell in cells]
+        separator = findings_separator(cells)
+        return [PRESENT if columns.finding in findings_of(cell, separator) else ABSENT for cell in cells]
     if columns.is_finding:
-        return [None if cell in UNCERTAIN else PRESENT if cell in ("1", "1.0") else ABSENT for cell in cells]
+        if strange := sorted(set(cells) - FINDING_STATES.keys()):
+            raise DataError(
+                f"{table.path}: {table.header[columns.label]} has the cells {listed(strange)}, and a finding is 1, 0, "
+                "-1 or blank; correct them, or name another --label-column"
+            )
+        return [FINDING_LABELS[FINDING_STATES[cell]] for cell in cells]
     return [cell or None for cell in cells]
 
 
@@ -103,7 +111,7 @@ def _splits(table: LabelFile, columns: Columns) -> list[str] | None:
         return None
     known = {value: split for split, values in SPLIT_VALUES.items() for value in values}
     cells = table.column(columns.split)
-    if strange := sorted({cell for cell in cells if cell.lower() not in known}):
+    if strange := sorted({cell or "(empty)" for cell in cells if cell.lower() not in known}):
         raise DataError(
             f"{table.path}: {table.header[columns.split]} has the values {listed(strange)}, and a split is train, "
             "valid or test; correct them, or name another --split-column"

@@ -20,14 +20,18 @@ Missing = dict[str, Path]
 class ImageIndex:
     """All images below a data folder, listed once, so that looking up a row does not touch the disk."""
 
-    def __init__(self, root: Path, skipped: Skipped | None = None) -> None:
+    def __init__(self, root: Path, skipped: Skipped | None = None, table: Path | None = None) -> None:
         """List the images below the data folder `root`; paths that are found are relative to it.
 
-        `skipped` counts the other files, without the tables in the folder itself, and folders that may not be listed.
+        `skipped` counts the other files, without CSV files and `table` in the folder itself, and folders that may not
+        be listed.
         """
         self.root = root
         self._base = os.path.abspath(root)
-        self.paths = list_images(root, skipped, [file.name for file in root.glob("*.csv")], needs_all=False)
+        tables = [file.name for file in root.glob("*.csv")]
+        if table is not None and table.resolve().parent == root.resolve():
+            tables.append(table.name)
+        self.paths = list_images(root, skipped, tables, needs_all=False)
         self._stems: dict[str, list[str]] = defaultdict(list)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._spellings: OtherSpellings | None = None  # made when a name is not found as it is written

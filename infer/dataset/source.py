@@ -93,6 +93,10 @@ def find_source(data: Path | None, options: LabelOptions) -> Source:
         columns=typed,
         keep_masks=options.keep_masks or source.keep_masks,
     )
+    if data is not None and source.data is None and source.labels is None:
+        raise DataError(
+            f"the dataset card {data} names no data set; give it labels (a table) or data (a folder or file)"
+        )
     has_tables = source.packed or (source.data is not None and (source.data / "train.csv").is_file())
     about_table = source.images or (source.columns != ColumnNames() and not has_tables)
     if source.labels is None and about_table:
@@ -149,10 +153,12 @@ def read_source(source: Source, fold: int | None = None, screen: Screen = SILENT
         return read_listed(source.root, reading), reading.missing
     _require_no_fold(fold)
     table = read_label_file(source.labels)
+    if table.header and not table.rows:
+        raise DataError(f"{source.labels} has a header and no rows; add a row for each image")
     folders = source.images or (source.root,)
     if lost := [str(folder) for folder in folders if not folder.is_dir()]:
         raise DataError(f"the image folder {listed(lost)} does not exist; check --images")
-    indices = [ImageIndex(folder, reading.skipped) for folder in folders]
+    indices = [ImageIndex(folder, reading.skipped, source.labels) for folder in folders]
     labelled = read_labelled(table, source.columns, lambda name: any(index.has(name) for index in indices))
     prefixes = [_prefix(folder, source.root) for folder in folders]
     seen: list[set[str]] = [set() for _ in indices]

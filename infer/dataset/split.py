@@ -38,6 +38,7 @@ def split_data(config: DataSplitConfig, screen: Screen) -> Table:
     """
     files = _output_files(config)
     table = read_without_excluded(config.source, config, None, config.exclude, screen)
+    screen.say(f"read: {table.source} ({table.layout})")
     table = split_table(table, config, screen)
     paths = _paths_from(config.out, table)
     _require_plain_text(paths, table)

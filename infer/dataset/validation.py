@@ -2,7 +2,7 @@
 
 from infer.core.errors import DataError
 from infer.core.text import listed
-from infer.dataset.class_labels import describe_lookalikes, lookalikes
+from infer.dataset.class_labels import describe_lookalikes, is_text, lookalikes, missing_values
 from infer.dataset.locate import Missing, missing_images
 from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
 from infer.images.listing import natural_key, no_images
@@ -29,8 +29,20 @@ def check_listed(table: Table, missing: Missing) -> None:
 
 
 def label_problem(table: Table) -> str:
-    """Describe labels that differ only in how they are written, and so are hardly meant as classes; "" if none do."""
+    """Describe labels that are hardly meant as classes; "" if there are none.
+
+    They are no text in UTF-8, stand for a missing value, or differ only in how they are written.
+    """
     used = [table.classes[label].label for label in sorted({*table.labels.tolist()} - {UNKNOWN})]
+    if damaged := [label for label in used if not is_text(label)]:
+        return (
+            f"labels in {table.source} are not in UTF-8: {listed(damaged)}; save the table, or name the folders, in it"
+        )
+    if missing := missing_values(used):
+        return (
+            f"labels in {table.source} stand for a missing value: {listed(missing)}; leave these cells blank, or give "
+            "the class a name"
+        )
     groups = lookalikes(used)
     if not groups:
         return ""

@@ -1,7 +1,15 @@
 import pytest
 
 from infer.core.errors import DataError
-from infer.dataset.class_labels import describe_lookalikes, lookalikes, sorted_labels, to_indices, unknown_labels
+from infer.dataset.class_labels import (
+    describe_lookalikes,
+    is_text,
+    lookalikes,
+    missing_values,
+    sorted_labels,
+    to_indices,
+    unknown_labels,
+)
 from infer.model.card import ClassName
 
 CLASSES = (ClassName("normal", "007"), ClassName("blast", "1"))
@@ -69,3 +77,14 @@ def test_labels_that_differ_in_more_do_not_look_alike(first: str, second: str) -
 def test_lookalikes_are_named_with_the_characters_that_differ() -> None:
     text = describe_lookalikes(lookalikes(["caf\u00e9", "cafe\u0301", "1", "01"]))
     assert text == "'cafe\\u0301' and 'caf\\xe9', '01' and '1'"
+
+
+def test_missing_values_are_found_and_among_numbers_those_that_may_be_names_too() -> None:
+    assert missing_values(["NaN", "cat", "none"]) == ["NaN"]
+    assert missing_values(["1", "2.5", "None", "N/A"]) == ["N/A", "None"]
+    assert missing_values(["cat", "NA"]) == []
+
+
+def test_bytes_that_are_no_utf_8_are_no_text() -> None:
+    assert is_text("Bläschen")
+    assert not is_text(b"Bl\xe4schen".decode("utf-8", "surrogateescape"))

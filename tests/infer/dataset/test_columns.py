@@ -143,3 +143,10 @@ def test_the_page_on_data_lists_every_known_header() -> None:
     page = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
     for known in KNOWN_HEADERS:
         assert f"`{known.image},{known.label}`" in page, known.source
+
+
+def test_a_table_without_columns_and_a_column_in_two_roles_are_refused() -> None:
+    with pytest.raises(DataError, match="is empty; it needs the names of its columns"):
+        find_columns(LabelFile(Path("t.csv"), [], []), ColumnNames(), lambda _: True)
+    with pytest.raises(DataError, match="scan cannot be both images and labels; name another column"):
+        found("scan,grade\na,1\nb,0", image="scan", label="scan")

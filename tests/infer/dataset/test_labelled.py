@@ -63,3 +63,23 @@ def test_the_summary_names_the_file_and_its_columns() -> None:
     assert read("image_id,dx,lesion_id\na,nv,L1").summary.startswith(
         "labels.csv: images image_id, labels dx, groups lesion_id"
     )
+
+
+def test_a_finding_is_present_whatever_separates_it_from_others() -> None:
+    found = read("path,labels\na,rust scab\nb,scab\nc,rust\nd,healthy", label="rust")
+    assert found.labels == ["1", "0", "1", "0"]
+
+
+def test_one_hot_marks_of_true_and_false_are_labels() -> None:
+    assert read("image,mel,nv\na,False,True\nb,True,False").labels == ["nv", "mel"]
+
+
+def test_a_cell_that_is_no_finding_in_another_table_of_the_set_is_refused() -> None:
+    table = LabelFile(Path("test.csv"), ["path", "mass"], [["a", "1"], ["b", "maybe"]])
+    with pytest.raises(DataError, match="mass has the cells maybe, and a finding is 1, 0, -1 or blank"):
+        read_labelled(table, ColumnNames(label="mass"), lambda _: True, always_findings=["mass"])
+
+
+def test_an_empty_split_is_named() -> None:
+    with pytest.raises(DataError, match=r"split has the values \(empty\), and a split is"):
+        read("path,label,split\na,1,train\nb,0,")

@@ -141,3 +141,23 @@ def test_images_that_no_table_lists_and_other_files_are_counted(lesions: Path, s
     assert read(lesions / "labels.csv").notes == (
         "skipped: 1 images that no table lists (part_1/extra.png); 1 other files (.docx)",
     )
+
+
+def test_the_labels_table_is_not_counted_as_left_out_in_any_format(lesions: Path) -> None:
+    table = lesions / "labels.tsv"
+    table.write_text((lesions / "labels.csv").read_text().replace(",", "\t"))
+    assert read(table).notes == ()
+
+
+def test_a_card_that_names_no_data_set_is_refused_and_one_with_columns_alone_goes_with_a_table(lesions: Path) -> None:
+    card = lesions / "card.toml"
+    card.write_text('label_column = "dx"\n')
+    with pytest.raises(DataError, match=r"card\.toml names no data set; give it labels \(a table\) or data"):
+        find_source(card, LabelOptions())
+    assert rows(read(card, labels=lesions / "labels.csv")) == EXPECTED
+
+
+def test_a_table_of_a_header_alone_is_refused(lesions: Path) -> None:
+    (lesions / "labels.csv").write_text("image_id,dx\n")
+    with pytest.raises(DataError, match=r"labels\.csv has a header and no rows; add a row for each image"):
+        read(lesions / "labels.csv")

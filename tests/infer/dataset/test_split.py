@@ -279,6 +279,16 @@ def test_images_below_hidden_folders_and_folders_with_outer_spaces_are_read_back
     assert rows(read_table(tmp_path / "out")) == rows(made)
 
 
+def test_what_was_read_is_printed_with_its_columns(
+    folders: Path, tmp_path: Path, heard: tuple[Screen, io.StringIO]
+) -> None:
+    table = tmp_path / "grades.csv"
+    names = [f"{path.parent.name}/{path.name},{path.parent.name}" for path in sorted(folders.glob("*/*"))]
+    table.write_text("\n".join(["scan,stage", *names]))
+    split(table, heard[0], out=tmp_path / "out", images=(folders,), image_column="scan", label_column="stage")
+    assert "(grades.csv: images scan, labels stage)" in " ".join(heard[1].getvalue().split())
+
+
 def test_shares_that_were_not_reached_are_reported_and_others_are_not(
     folders: Path, tmp_path: Path, heard: tuple[Screen, io.StringIO]
 ) -> None:

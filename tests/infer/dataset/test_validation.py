@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,3 +63,19 @@ def test_labels_that_look_alike_are_refused_only_where_both_occur() -> None:
     with pytest.raises(DataError, match=message):
         check_listed(alike, {})
     assert label_problem(alike.take([0])) == label_problem(some) == ""
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem"),
+    [
+        (("NaN", "blast"), "labels in /x stand for a missing value: NaN; leave these cells blank, or give the class a"),
+        (("1", "NA"), "stand for a missing value: NA"),
+        (("Bl\udce4schen", "blast"), r"are not in UTF-8: Bl.+schen; save the table, or name the folders, in it"),
+        (("None", "blast"), ""),
+        (("NA", "K"), ""),
+    ],
+)
+def test_labels_that_are_no_text_or_mean_that_there_is_none_are_refused(labels: tuple[str, str], problem: str) -> None:
+    some = table("ab", [0, 1], ["train", "train"])
+    found = label_problem(replace(some, classes=tuple(ClassName(label, label) for label in labels)))
+    assert re.search(problem, found) if problem else not found
