@@ -64,7 +64,7 @@ def _read_splits(folder: Path, splits: dict[str, str], by_folder: dict[str, list
         paths = by_folder.get(name, [])
         classes |= {path.partition("/")[0] for path in paths if "/" in path}
         if paths and not classes:
-            raise DataError(f"{folder / name} holds images and no class folders; {table_remedy(folder, paths)}")
+            raise DataError(f"{folder / name} holds images and no class folders; {table_remedy(folder, paths, name)}")
         require_class_folders(folder, f"{name}/", [path for path in paths if "/" in path])
     rows: list[Row] = []
     for name, split in splits.items():

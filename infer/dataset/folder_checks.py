@@ -51,9 +51,9 @@ def require_one_depth(folder: Path, prefix: str, paths: Sequence[str]) -> None:
         raise DataError(problem)
 
 
-def table_remedy(folder: Path, paths: Sequence[str]) -> str:
-    """Say how to label images by a table, and which table beside them names them."""
-    return _remedy(folder, naming_table(folder, paths))
+def table_remedy(folder: Path, paths: Sequence[str], inner: str = "") -> str:
+    """Say how to label images by a table, and which table in the folder, or in `inner` below it, names them."""
+    return _remedy(folder, naming_table(folder, paths) or naming_table(folder / inner, paths))
 
 
 def _remedy(folder: Path, table: NamingTable | None) -> str:

@@ -1,6 +1,7 @@
 """Find the table beside a folder's images that names them, where a set has one that is not lab's."""
 
 import csv
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def _contradict(columns: Sequence[set[tuple[str, str]]], count: int) -> bool:
 
 
 def _tables_near(folder: Path) -> Iterator[Path]:
-    """Yield the CSV and TSV files in a folder, and in those of its folders that hold no images."""
+    """Yield the tables in a folder, and in those of its folders that hold no images."""
     for entry in sorted(folder.iterdir()):
         if not entry.is_dir():
             if _is_table(entry.name):
@@ -94,20 +95,37 @@ def _is_table(name: str) -> bool:
     plain = name.lower()
     if "submission" in plain or plain in OWN_TABLES or plain.endswith(".bad.csv"):
         return False
-    return plain.endswith((".csv", ".tsv"))
+    return plain.endswith((".csv", ".tsv", ".tab", ".txt", ".jsonl"))
 
 
 def _rows_of(file: Path) -> Iterator[list[str]]:
     """Yield the first rows of a table, whatever separates its cells; none where it cannot be read as text."""
+    if file.suffix.lower() == ".jsonl":
+        yield from _records_of(file)
+        return
     try:
         with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as text:
             first = text.readline()
             text.seek(0)
-            delimiter = max(",;\t", key=first.count)
+            delimiter = max(",;\t " if file.suffix.lower() == ".txt" else ",;\t", key=first.count)
             for row, _ in zip(csv.reader(text, delimiter=delimiter), range(MOST_ROWS), strict=False):
                 yield [cell.strip() for cell in row]
     except (OSError, csv.Error):
         return
+
+
+def _records_of(file: Path) -> Iterator[list[str]]:
+    """Yield the keys of the first JSON object of a file, then the values of the first objects that have these keys."""
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            records = [json.loads(line) for line, _ in zip(lines, range(MOST_ROWS), strict=False) if line.strip()]
+    except (OSError, ValueError):
+        return
+    header = list(records[0]) if records and isinstance(records[0], dict) else []
+    yield header
+    for record in records:
+        if isinstance(record, dict) and list(record) == header:
+            yield [str(value) for value in record.values()]
 
 
 def _stem(path: str) -> str:

@@ -165,3 +165,9 @@ def test_classes_of_a_test_split_in_another_spelling_are_refused(files: Files) -
     root = files("train/cat/1.png", "train/dog/2.png", "test/Cat/3.png", "test/Dog/4.png")
     with pytest.raises(DataError, match="'Cat' and 'cat', 'Dog' and 'dog'; write each class in one way"):
         read_table(root)
+
+
+def test_a_flat_folder_for_training_is_refused_with_the_table_inside_it(files: Files) -> None:
+    root = files("train/a.png", "train/b.png", train__metadata="file_name,grade\na.png,0\nb.png,1\n")
+    with pytest.raises(DataError, match=r"give the labels with --labels .*train/metadata\.csv, which .* file_name$"):
+        read_table(root)

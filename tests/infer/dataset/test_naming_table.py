@@ -41,6 +41,32 @@ def test_other_tables_and_those_that_lab_writes_do_not_count(texts: dict[str, st
     assert naming_table(files(**texts), PATHS) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "metadata.jsonl",
+            "".join(f'{{"file_name": "{name}.png", "grade": {name in "bd":d}}}\n' for name in "abcd"),
+        ),
+        ("labels.txt", "file_name grade\none/a.png 0\none/b.png 1\ntwo/c.png 0\ntwo/d.png 1\n"),
+        ("labels.tab", "file_name\tgrade\na\t0\nb\t1\nc\t0\nd\t1\n"),
+    ],
+)
+def test_tables_of_any_kind_that_labels_are_read_from_are_found(name: str, text: str, files: Files) -> None:
+    root = files(*PATHS)
+    (root / name).write_text(text)
+    table = naming_table(root, PATHS)
+    assert table
+    assert (table.file.name, table.column, table.contradicts) == (name, "file_name", True)
+
+
+@pytest.mark.parametrize("text", ["[1]\n", "{broken\n", "", '{"a": 1}\n[2]\n'])
+def test_json_lines_that_are_no_table_do_not_count(text: str, files: Files) -> None:
+    root = files(*PATHS)
+    (root / "metadata.jsonl").write_text(text)
+    assert naming_table(root, PATHS) is None
+
+
 def test_tables_in_folders_without_images_are_read_but_not_those_of_lab(files: Files) -> None:
     text = "image,dx\na,nv\nb,nv\nc,mel\n"
     root = files("one/a.png", one__meta=text, **{"x.report__predictions": text, ".hidden__meta": text})
