@@ -13,9 +13,10 @@ from infer.dataset.label_file import read_label_file
 from infer.dataset.labelled import read_labelled
 from infer.dataset.locate import ImageIndex, find_all
 from infer.dataset.naming_table import naming_table
-from infer.dataset.packed_kinds import KIND_NAMES
+from infer.dataset.packed_kinds import KIND_NAMES, unrecognised_files
 from infer.dataset.rows import Reading, Row, make_table, without_uncertain
 from infer.dataset.table import TEST, TRAIN, VALID, Table
+from infer.images.archive import is_archive
 from infer.images.listing import list_images
 from infer.model.card import ClassName
 
@@ -31,11 +32,18 @@ def read_listed(folder: Path, reading: Reading) -> Table:
         DataError: no layout is recognised, or a table cannot be read.
     """
     if not folder.is_dir():
+        if folder.exists() and is_archive(folder):
+            raise DataError(f"the data folder {folder} is an archive; unpack it, and give the folder")
         problem = "is a file" if folder.exists() else "does not exist"
         raise DataError(f"the data folder {folder} {problem}; check the path")
     read = next((reader for recognises, reader in LAYOUTS if recognises(folder)), None)
     if read is None:
         content = sorted(path.name for path in folder.iterdir())
+        if unread := unrecognised_files(folder):
+            raise DataError(
+                f"no data set recognised in {folder}: no images with labels in {listed(unread)}; name "
+                f"{folder / unread[0]} to see what it lacks"
+            )
         table = naming_table(folder, list_images(folder))
         remedy = (
             f"give the labels with --labels {table.file}"

@@ -86,7 +86,10 @@ def _images(file: zipfile.ZipFile, split: str, path: Path) -> _Array:
 
 
 def _labels(file: zipfile.ZipFile, split: str, images: _Array, path: Path) -> Mapping[str, list[str]]:
-    """The labels of a split by column: one, or one for each finding of a set with several findings an image."""
+    """The labels of a split by column: one, or one for each finding of a set with several findings an image.
+
+    Negative numbers are "", as they mark images whose label is not known.
+    """
     array = _header(file, f"{split}_labels", path)
     columns = math.prod(array.shape[1:])
     if array.shape[:1] != images.shape[:1] or len(array.shape) > 2 or not columns:
@@ -100,7 +103,7 @@ def _labels(file: zipfile.ZipFile, split: str, images: _Array, path: Path) -> Ma
         _read_header(member, array.name, path)
         values = _values(member, array, path, size).reshape(-1, columns)
     names = [LABEL] if columns == 1 else finding_names(path.stem, columns)
-    text = str if array.dtype.kind == "U" else lambda value: str(int(value))
+    text = str if array.dtype.kind == "U" else lambda value: str(int(value)) if value >= 0 else ""
     return {name: [text(value) for value in values[:, position]] for position, name in enumerate(names)}
 
 

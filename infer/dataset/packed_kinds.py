@@ -43,6 +43,12 @@ def find_packed(path: Path) -> Packed | None:
     return Packed(path, kind, (path,)) if kind else None
 
 
+def unrecognised_files(folder: Path) -> list[str]:
+    """Return the names of files directly in a folder that have the suffix of a kind and are not recognised as one."""
+    names = [entry.name for entry in _entries(folder) if entry.is_file() and not entry.name.startswith(".")]
+    return sorted(name for name in names if any(name.lower().endswith(kind.suffixes) for kind in KINDS))
+
+
 def _find_in_folder(folder: Path) -> Packed | None:
     if any((folder / name).exists() for name in TABLES):
         return None

@@ -311,3 +311,13 @@ def test_a_table_that_is_refused_can_still_be_listed(files: Files) -> None:
         ("none", "1", "", TRAIN),
     ]
     assert reading.missing == {"none": root / "train.csv"}
+
+
+def test_an_archive_and_files_that_hold_no_labelled_images_are_refused_with_what_to_do(files: Files) -> None:
+    root = files()
+    (root / "cells.zip").touch()
+    with pytest.raises(DataError, match=r"cells\.zip is an archive; unpack it, and give the folder"):
+        read_table(root / "cells.zip")
+    (root / "some.tar.gz").touch()
+    with pytest.raises(DataError, match=r"no images with labels in some\.tar\.gz; name .*some\.tar\.gz to see what"):
+        read_table(root)

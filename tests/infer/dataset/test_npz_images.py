@@ -146,3 +146,9 @@ def test_a_damaged_file_is_refused_and_leaves_nothing_in_the_cache(tmp_path: Pat
     with pytest.raises(DataError, match=r"x\.npz is not an \.npz file"):
         read(tmp_path / "x.npz")
     assert sorted((cache / "unpacked").glob("*")) == before
+
+
+def test_a_negative_number_is_no_label(tmp_path: Path) -> None:
+    labels = np.array([0, 1, -1])
+    np.savez(tmp_path / "x.npz", test_images=pictures(3, 8, 8), test_labels=labels)
+    assert labels_of(read(tmp_path / "x.npz")) == ["0", "1", ""]

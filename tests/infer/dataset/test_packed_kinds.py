@@ -10,7 +10,7 @@ import pytest
 from helpers.packed_files import encoded, pictures, save_npz, save_pair, save_parquet, save_tar
 
 from infer.core.errors import DataError
-from infer.dataset.packed_kinds import find_packed
+from infer.dataset.packed_kinds import find_packed, unrecognised_files
 
 PNG = encoded(pictures(1, 7, 6)[0], "PNG")
 
@@ -97,3 +97,9 @@ def test_what_is_not_there_or_hidden_is_no_data_set(tmp_path: Path) -> None:
     assert find_packed(tmp_path / "none.npz") is None
     save_npz(tmp_path / "._some.npz")
     assert find_packed(tmp_path) is None
+
+
+def test_files_with_the_suffix_of_a_kind_that_are_none_are_named(tmp_path: Path) -> None:
+    for name in ("b.parquet", "a.TAR", "c.zip", ".d.npz"):
+        (tmp_path / name).touch()
+    assert unrecognised_files(tmp_path) == ["a.TAR", "b.parquet"]
