@@ -89,6 +89,11 @@ def choose_form(config: PredictConfig, inputs: Inputs, classes: Sequence[ClassNa
         item = classes[form.columns[0]]
         text = item.label if item.label == item.name else f"{item.label} ({item.name})"
         screen.say(f"{form.header[1]}: the probability of class {text}, as {sample.name} has probabilities there")
+    elif not form.columns and len(classes) == 2 and classes[1].label == "1":
+        screen.say(
+            f"{form.header[1]}: labels, as {sample.name} has no probabilities there; where log loss or AUC is computed "
+            f"of it, name that column probability in a copy, and give it with --sample"
+        )
     return form
 
 

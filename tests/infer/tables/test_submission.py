@@ -218,3 +218,14 @@ def test_an_output_that_is_one_of_the_images_is_refused(option: str, tmp_path: P
     config = PredictConfig(**{"source": tmp_path, option: image})
     with pytest.raises(ConfigError, match=f"--{option} .*picture is one of the images and would be overwritten"):
         check_outputs(config, Inputs(tmp_path, ["picture"], [str(image)]), [])
+
+
+def test_that_labels_are_written_in_a_column_that_may_be_of_probabilities_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    table = tmp_path / "sampleSubmission.csv"
+    table.write_text("id,target\na,0\nb,0\nc,0\n")
+    choose_form(PredictConfig(source=tmp_path, sample=table), INPUTS, BINARY, Screen())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "target: labels, as sampleSubmission.csv has no probabilities there; where log loss or AUC" in printed
+    assert "name that column probability in a copy, and give it with --sample" in printed
