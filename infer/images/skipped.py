@@ -33,10 +33,10 @@ PREVIEW = "preview"
 """Name of the folder of lab data preview, which holds `0-LABEL.png`, `1-LABEL.png`, ..."""
 
 HIDDEN, HELPER, OWN, OTHER = "hidden files", "helper files", "files of lab's own output", "other files"
-MASK = "masks beside their pictures, kept by --keep-masks"
+MASK = "masks beside pictures, kept by --keep-masks"
 LOOSE, UNREAD = "images outside of class folders", "images in folders not read"
 UNLISTED = "images that no table lists"
-NESTED, LINKS = "archives inside, to be unpacked first", "links that lead to no file here"
+NESTED, LINKS = "archives inside, to be unpacked first", "links to no file here"
 UNREADABLE_FOLDER = "folders that may not be listed"
 
 
@@ -57,8 +57,14 @@ class Skipped:
         texts = []
         for reason, kinds in sorted(self.counts.items()):
             examples = listed(sorted(kinds, key=lambda kind: (-kinds[kind], kind)), 3)
-            texts.append(f"{sum(kinds.values())} {reason} ({examples})")
+            texts.append(f"{_counted(sum(kinds.values()), reason)} ({examples})")
         return f"skipped: {'; '.join(texts)}" if texts else ""
+
+
+def _counted(count: int, reason: str) -> str:
+    """`2 other files`, `1 other file`: the first noun of a reason is a plural."""
+    singular = re.sub(r"(file|image|mask|archive|link|folder)s", r"\1", reason, count=1)
+    return f"{count} {singular if count == 1 else reason}"
 
 
 def folder_reason(name: str) -> str | None:

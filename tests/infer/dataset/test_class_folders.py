@@ -22,7 +22,7 @@ def test_a_folder_per_class_is_training_and_loose_images_are_left_out(files: Fil
         ("dog/patient/1.png", "dog", "", TRAIN),
         ("dog/patient/2.png", "dog", "", TRAIN),
     ]
-    assert table.notes == ("skipped: 1 hidden files (.hidden); 1 images outside of class folders (loose.png)",)
+    assert table.notes == ("skipped: 1 hidden file (.hidden); 1 image outside of class folders (loose.png)",)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_classes_without_images_are_named(files: Files) -> None:
     assert read_table(root).notes == (
         "warning: no images in train/cow, train/emu, train/ewe",
         "warning: no images in valid/dog",
-        "skipped: 1 other files (.heic)",
+        "skipped: 1 other file (.heic)",
     )
 
 
@@ -117,7 +117,7 @@ def test_what_lab_and_other_programs_left_below_the_data_is_no_class(files: File
     table = read_table(root)
     assert table.paths == ("cat/1.png", "dog/2.png")
     assert table.notes == (
-        "skipped: 4 files of lab's own output (runs/a); 3 helper files (._*, @eaDir, Thumbs.db); 1 other files (.csv)",
+        "skipped: 4 files of lab's own output (runs/a); 3 helper files (._*, @eaDir, Thumbs.db); 1 other file (.csv)",
     )
 
 
@@ -125,7 +125,7 @@ def test_masks_are_left_out_and_counted_unless_they_are_kept(files: Files) -> No
     root = files("cat/1.png", "cat/1_mask.png", "cat/1_mask_1.png", "dog/2.bmp", "dog/2-d.bmp")
     table = read_table(root)
     assert table.paths == ("cat/1.png", "dog/2.bmp")
-    assert table.notes == ("skipped: 3 masks beside their pictures, kept by --keep-masks (cat/1_mask.png)",)
+    assert table.notes == ("skipped: 3 masks beside pictures, kept by --keep-masks (cat/1_mask.png)",)
     kept = read_listed(root, Reading(keep_masks=True))
     assert (len(kept), kept.notes) == (5, ())
 

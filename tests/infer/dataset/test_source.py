@@ -139,7 +139,7 @@ def test_images_that_no_table_lists_and_other_files_are_counted(lesions: Path, s
     save_image(lesions / "part_1" / "extra.png")
     (lesions / "part_1" / "notes.docx").touch()
     assert read(lesions / "labels.csv").notes == (
-        "skipped: 1 images that no table lists (part_1/extra.png); 1 other files (.docx)",
+        "skipped: 1 image that no table lists (part_1/extra.png); 1 other file (.docx)",
     )
 
 

@@ -122,9 +122,7 @@ def test_links_in_a_tar_are_the_files_that_they_lead_to_and_others_are_counted(f
     members = list_members(tmp_path / "a.tar", skipped)
     assert [member.name for member in members] == ["b/img2.jpg", "c/soft.jpg", "hard.jpg"]
     assert {member.open().read() for member in members} == {(folder / "b" / "img2.jpg").read_bytes()}
-    assert skipped.summary() == (
-        "skipped: 1 links that lead to no file here (out.jpg); 1 other files (devices and sparse files)"
-    )
+    assert skipped.summary() == ("skipped: 1 link to no file here (out.jpg); 1 other file (devices and sparse files)")
 
 
 def test_links_in_a_zip_are_the_files_that_they_lead_to(folder: Path, tmp_path: Path) -> None:
@@ -138,7 +136,7 @@ def test_links_in_a_zip_are_the_files_that_they_lead_to(folder: Path, tmp_path: 
     members = list_members(tmp_path / "a.zip", skipped)
     assert [member.name for member in members] == ["b/img2.jpg", "c/soft.jpg"]
     assert members[1].open().read() == (folder / "b" / "img2.jpg").read_bytes()
-    assert skipped.summary() == "skipped: 1 links that lead to no file here (lost.jpg)"
+    assert skipped.summary() == "skipped: 1 link to no file here (lost.jpg)"
 
 
 def test_a_zip_written_on_windows_has_folders(folder: Path, tmp_path: Path) -> None:
@@ -185,7 +183,7 @@ def test_an_encrypted_member_is_a_bad_image(lab: Callable, model: Path, folder: 
     assert "b/img10.png" in (bad := (tmp_path / "o.bad.csv").read_text())
     assert "encrypted; unpack the archive first" in bad
     assert len((tmp_path / "o.csv").read_text().splitlines()) == 3
-    assert "skipped: 1 helper files (__MACOSX); 1 hidden files (.hidden); 1 other files (.txt)" in ran.out
+    assert "skipped: 1 helper file (__MACOSX); 1 hidden file (.hidden); 1 other file (.txt)" in ran.out
 
 
 def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -134,6 +134,6 @@ def test_a_listing_error_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "a.png").touch()
     skipped = Skipped()
     assert list_images(tmp_path, skipped, needs_all=False) == ["a.png"]
-    assert skipped.summary() == "skipped: 1 folders that may not be listed (closed)"
+    assert skipped.summary() == "skipped: 1 folder that may not be listed (closed)"
     with pytest.raises(DataError, match=r"cannot list .*closed"):
         list_images(tmp_path / "closed", needs_all=False)

@@ -158,7 +158,7 @@ def test_what_lab_and_other_programs_left_in_a_folder_is_not_predicted_and_is_co
     assert inputs.names == ["blast/b.jpe", "normal/a.png"]
     assert inputs.labels == ["blast", "normal"]
     assert inputs.note == (
-        "skipped: 3 files of lab's own output (old.report); 1 helper files (__MACOSX); 1 other files (.heic)"
+        "skipped: 3 files of lab's own output (old.report); 1 helper file (__MACOSX); 1 other file (.heic)"
     )
 
 
@@ -180,7 +180,7 @@ def test_images_that_match_a_pattern_are_named_from_the_folder_before_it(touch: 
         "b/c/img3.jpg",
     ]
     assert read_inputs(tmp_path / "cells" / "t?p.pn[g]", CLASSES).names == ["top.png"]
-    assert read_inputs(tmp_path / "cells" / "a" / "*", CLASSES).note == "skipped: 1 other files (.txt)"
+    assert read_inputs(tmp_path / "cells" / "a" / "*", CLASSES).note == "skipped: 1 other file (.txt)"
     with pytest.raises(DataError, match="does not exist"):
         read_inputs(tmp_path / "cells" / "*.gif", CLASSES)
 
