@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from infer.core.errors import DataError
 from infer.core.text import listed
 from infer.dataset.findings_columns import (
+    CellFinding,
     findings_of,
     findings_separator,
     is_finding_column,
@@ -53,7 +54,7 @@ class Columns:
     split: int | None = None
     one_hot: tuple[int, ...] = ()
     """One column for each class, in place of a label column."""
-    finding: str = ""
+    finding: CellFinding | None = None
     """The finding that is looked for in a label column of several findings a cell."""
     is_finding: bool = False
     """Whether the label column is a finding of 1, 0, -1 (uncertain) and blank (not mentioned) that the user chose."""
@@ -67,7 +68,9 @@ class Columns:
         if self.one_hot:
             parts.append(f"labels one-hot in {listed([header[position] for position in self.one_hot], 8)}")
         elif self.label is not None:
-            parts.append(f"labels {header[self.label]}" + (f" with {self.finding} or without" if self.finding else ""))
+            parts.append(
+                f"labels {header[self.label]}" + (f" with {self.finding.finding} or without" if self.finding else "")
+            )
         parts += [f"groups {header[self.group]}"] if self.group is not None else []
         parts += [f"splits {header[self.split]}"] if self.split is not None else []
         usual = header[self.image].lower() in IMAGE_NAMES and self.label is not None
@@ -76,7 +79,11 @@ class Columns:
 
 
 def find_columns(
-    table: LabelFile, chosen: ColumnNames, is_image: Callable[[str], bool], needs_label: bool = True
+    table: LabelFile,
+    chosen: ColumnNames,
+    is_image: Callable[[str], bool],
+    needs_label: bool = True,
+    finding: CellFinding | None = None,
 ) -> Columns:
     """Find the columns of a table: those that are named, then those of a known header, then by their words.
 
@@ -85,6 +92,7 @@ def find_columns(
         chosen: the columns that the user named.
         is_image: whether an image of this name lies there; tells a row number from a file name.
         needs_label: whether a table without labels is an error.
+        finding: what another table of the set has in place of labels; it is looked for where its column is here too.
 
     Raises:
         DataError: a named column is not there, two columns fit a role, no column fits, or the table has several labels
@@ -98,9 +106,11 @@ def find_columns(
         image = _named(table, names, "--image-column", chosen.image)
     else:
         image = find_image_column(table, names, known, is_image)
-    finding = ""
     label = names.index(known.label) if known else None
-    if chosen.label:
+    finding = finding if finding and finding.column in names else None
+    if finding:
+        label = names.index(finding.column)
+    elif chosen.label:
         label, finding = _chosen_label(table, names, chosen.label)
     free = [position for position in range(len(names)) if position not in (image, label)]
     group = _group_column(table, names, chosen.group, known, free)
@@ -179,7 +189,7 @@ def _named(table: LabelFile, names: list[str], option: str, wanted: str) -> int:
     return fitting[0]
 
 
-def _chosen_label(table: LabelFile, names: list[str], wanted: str) -> tuple[int, str]:
+def _chosen_label(table: LabelFile, names: list[str], wanted: str) -> tuple[int, CellFinding | None]:
     """The label column that the user named, or one of several findings a cell and the finding that was named."""
     if wanted.strip().lower() not in names:
         for position in range(len(names)):
@@ -187,8 +197,8 @@ def _chosen_label(table: LabelFile, names: list[str], wanted: str) -> tuple[int,
             if separator := findings_separator(cells):
                 findings = {finding for cell in cells for finding in findings_of(cell, separator)}
                 if wanted in findings:
-                    return position, wanted
-    return _named(table, names, "--label-column", wanted), ""
+                    return position, CellFinding(names[position], wanted, separator)
+    return _named(table, names, "--label-column", wanted), None
 
 
 def _require_one_column(table: LabelFile, names: list[str], chosen: Mapping[int | None, str]) -> None:

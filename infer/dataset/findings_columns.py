@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from infer.core.errors import DataError
 from infer.core.text import listed
@@ -20,6 +21,21 @@ FINDING_STATES = {
     **dict.fromkeys(("-1", "-1.0"), -1),
 }
 """Cells of a column that marks a finding, or a class of a one-hot table."""
+
+
+@dataclass(frozen=True)
+class CellFinding:
+    """A finding that is looked for in the cells of a column, each of which may hold several."""
+
+    column: str
+    """The column's name in lower case."""
+    finding: str
+    separator: str
+    """What separates findings in a cell."""
+
+    def label_of(self, cell: str) -> str | None:
+        """The label of an image by its cell: 1 with the finding, 0 without it, None where the cell is blank."""
+        return str(int(self.finding in findings_of(cell, self.separator))) if cell else None
 
 
 def is_finding_column(table: LabelFile, label: int) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from infer.core.errors import DataError
 from infer.core.text import listed
 from infer.dataset.columns import ColumnNames, Columns, find_columns
-from infer.dataset.findings_columns import FINDING_STATES, findings_of, findings_separator
+from infer.dataset.findings_columns import FINDING_STATES, CellFinding
 from infer.dataset.folder_names import SPLIT_NAMES
 from infer.dataset.label_file import LabelFile
 from infer.dataset.table import VALID
@@ -35,6 +35,8 @@ class LabelledNames:
     """The column of the labels; "" where they are one-hot or there are none."""
     is_finding: bool = False
     """Whether that column is a finding of 1, 0, -1 and blank that the user chose."""
+    finding: CellFinding | None = None
+    """The finding that the user chose among several in the cells of that column."""
 
 
 def read_labelled(
@@ -44,17 +46,19 @@ def read_labelled(
     needs_label: bool = True,
     never_findings: Container[str] = (),
     always_findings: Container[str] = (),
+    finding: CellFinding | None = None,
 ) -> LabelledNames:
     """Read the images that a table names with what it says of them.
 
     A column of a finding (1, 0, -1 and blank cells, as CheXpert has them) follows CheXpert's reading: blank is not
     mentioned and counts as 0, -1 is uncertain and has no label. In the columns `never_findings` blank is not known; the
-    columns `always_findings` are findings in other tables of the set, so that 1.0 is 1 here too.
+    columns `always_findings` are findings in other tables of the set, so that 1.0 is 1 here too. `finding` is looked
+    for in the cells of other tables of the set.
 
     Raises:
         DataError: as `find_columns`; or a row repeats the header, or a split is none that is known.
     """
-    columns = find_columns(table, chosen, is_image, needs_label)
+    columns = find_columns(table, chosen, is_image, needs_label, finding)
     table.require_one_header()
     label_column = "" if columns.label is None else table.header[columns.label]
     if label_column in never_findings:
@@ -73,6 +77,7 @@ def read_labelled(
         summary=f"{table.path.name}: {columns.describe(table.header)}{note}",
         label_column=label_column,
         is_finding=columns.is_finding,
+        finding=columns.finding,
     )
 
 
@@ -84,8 +89,7 @@ def _labels(table: LabelFile, columns: Columns) -> list[str | None]:
         return [None] * len(table.rows)
     cells = table.column(columns.label)
     if columns.finding:
-        separator = findings_separator(cells)
-        return [PRESENT if columns.finding in findings_of(cell, separator) else ABSENT for cell in cells]
+        return list(map(columns.finding.label_of, cells))
     if columns.is_finding:
         if strange := sorted(set(cells) - FINDING_STATES.keys()):
             raise DataError(

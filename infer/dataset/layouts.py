@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from infer.core.errors import DataError
 from infer.core.text import listed
 from infer.dataset.class_folders import is_class_folders, read_class_folders
 from infer.dataset.delimited import read_column
+from infer.dataset.findings_columns import CellFinding
 from infer.dataset.folder_names import SPLIT_NAMES
 from infer.dataset.label_file import read_label_file
 from infer.dataset.labelled import read_labelled
@@ -136,6 +138,15 @@ def paired_labels(images: Path, names: list[str], labels: Path) -> list[str]:
     return values
 
 
+@dataclass
+class _Findings:
+    """What the tables of a set have in place of labels, so that all of them are read alike."""
+
+    columns: set[str] = field(default_factory=set)
+    """Columns of marks of a finding."""
+    in_cells: CellFinding | None = None
+
+
 def _is_path_csv(folder: Path) -> bool:
     return (folder / "train.csv").is_file()
 
@@ -147,14 +158,14 @@ def _read_path_csv(folder: Path, reading: Reading) -> Table:
     test_files = sorted(file for file in folder.glob("*test.csv") if re.fullmatch(r"([^.].*_)?test\.csv", file.name))
     named = [(folder / f"{name}.csv", split) for split in (TRAIN, VALID) for name in SPLIT_NAMES[split]]
     layout = ""
-    findings: set[str] = set()
+    findings = _Findings()
     for file, split in (*named, *((file, TEST) for file in test_files)):
         if file.is_file():
             more, columns = _read_labels(file, split, index, reading, findings)
             rows += more
             layout = layout or columns
     reading.note_images(index, [row[0] for row in rows])
-    if findings:
+    if findings.columns:
         rows = without_uncertain(rows, reading)
     tests = _merged([row for row in rows if row[3] == TEST])
     return make_table(folder, layout, [row for row in rows if row[3] != TEST] + tests, reading)
@@ -174,19 +185,22 @@ def _merged(rows: list[Row]) -> list[Row]:
 
 
 def _read_labels(
-    file: Path, split: str, index: ImageIndex, reading: Reading, findings: set[str]
+    file: Path, split: str, index: ImageIndex, reading: Reading, findings: _Findings
 ) -> tuple[list[Row], str]:
     """Read the rows of a labels table, and describe its columns; a column of splits goes before `split`.
 
-    `findings` are the label columns that earlier tables of the set have as findings; this table's is added.
+    `findings` are those of earlier tables of the set; this table's are added.
     """
     table = read_label_file(file)
     if not table.header:
         raise DataError(f"{file} is empty; it needs Path and label in its first line")
     chosen = reading.columns.of_images_alone(table.header) if split == TEST else reading.columns
-    labelled = read_labelled(table, chosen, index.has, split != TEST, always_findings=findings)
+    labelled = read_labelled(
+        table, chosen, index.has, split != TEST, always_findings=findings.columns, finding=findings.in_cells
+    )
     if labelled.is_finding:
-        findings.add(labelled.label_column)
+        findings.columns.add(labelled.label_column)
+    findings.in_cells = findings.in_cells or labelled.finding
     paths = find_all(index, labelled.names, file, reading.missing)
     splits = labelled.splits or [split] * len(paths)
     usual = {"path", "label"} <= {name.lower() for name in table.header}

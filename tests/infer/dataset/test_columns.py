@@ -7,6 +7,7 @@ import pytest
 
 from infer.core.errors import DataError
 from infer.dataset.columns import ColumnNames, Columns, find_columns
+from infer.dataset.findings_columns import CellFinding
 from infer.dataset.known_headers import KNOWN_HEADERS
 from infer.dataset.label_file import LabelFile
 
@@ -88,7 +89,12 @@ def test_a_first_line_that_names_an_image_is_no_header(text: str) -> None:
 
 def test_a_known_header_counts_where_another_label_is_chosen_and_where_there_is_none() -> None:
     read = found("image index,finding labels,patient id\na,drusen|edema,p1\nb,none,p2", label="edema")
-    assert (read.image, read.label, read.group, read.finding) == (0, 1, 2, "edema")
+    assert (read.image, read.label, read.group, read.finding) == (
+        0,
+        1,
+        2,
+        CellFinding("finding labels", "edema", "|"),
+    )
     names = ColumnNames(label="diagnosis").of_images_alone(["id_code"])
     read = find_columns(table("id_code\na"), names, lambda name: True, needs_label=False)
     assert (read.image, read.label) == (0, None)
@@ -128,7 +134,7 @@ def test_several_findings_an_image_are_refused_with_a_finding_to_choose(text: st
 def test_one_finding_of_several_can_be_chosen_as_a_column_or_by_its_name_in_the_cells() -> None:
     assert found("path,drusen,edema\na,1,1\nb,,-1", label="edema").is_finding
     read = found("path,labels\na,drusen|edema\nb,none", label="edema")
-    assert (read.label, read.finding) == (1, "edema")
+    assert (read.label, read.finding) == (1, CellFinding("labels", "edema", "|"))
 
 
 def test_what_was_recognised_is_described_with_the_names_of_the_columns() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from infer.core.errors import DataError
 from infer.dataset.findings_columns import (
+    CellFinding,
     findings_of,
     findings_separator,
     is_finding_column,
@@ -80,3 +81,8 @@ def test_several_findings_in_a_cell_are_refused_with_one_of_them() -> None:
     refuse_several_findings(table("image,labels\nx,mass"), 1)
     with pytest.raises(DataError, match="--label-column 'mass'"):
         refuse_several_findings(table("image,labels\nx,mass|edema"), 1)
+
+
+def test_a_finding_is_a_label_by_the_cell_that_holds_it_as_a_whole() -> None:
+    labels = map(CellFinding("labels", "mass", ";").label_of, ("edema; mass", "mass in lung", ""))
+    assert list(labels) == ["1", "0", None]

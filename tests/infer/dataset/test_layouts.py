@@ -7,6 +7,7 @@ import pytest
 from helpers.data_folders import rows_of
 
 from infer.core.errors import DataError
+from infer.dataset.columns import ColumnNames
 from infer.dataset.layouts import paired_labels, parts, read_listed
 from infer.dataset.rows import Reading
 from infer.dataset.source import read_table
@@ -321,3 +322,16 @@ def test_an_archive_and_files_that_hold_no_labelled_images_are_refused_with_what
     (root / "some.tar.gz").touch()
     with pytest.raises(DataError, match=r"no images with labels in some\.tar\.gz; name .*some\.tar\.gz to see what"):
         read_table(root)
+
+
+def test_a_finding_among_several_in_a_cell_is_looked_for_in_all_tables_of_a_set(files: Files) -> None:
+    root = files(
+        *(f"{name}.png" for name in "abcdef"),
+        train="Path,labels\na,rust\nb,scab\nc,rust scab\n",
+        test="Path,labels\nd,rust\ne,scab\nf,\n",
+    )
+    table = read_listed(root, Reading(columns=ColumnNames(label="rust")))
+    assert [row[:2] for row in rows_of(table)] == [
+        *(("a.png", "1"), ("b.png", "0"), ("c.png", "1")),
+        *(("d.png", "1"), ("e.png", "0"), ("f.png", None)),
+    ]
