@@ -10,6 +10,7 @@ from infer.dataset.held_out import held_out_images, run_table
 from infer.dataset.source import read_table
 from infer.dataset.table import TRAIN, VALID, Table
 from infer.images.colour import FULL_BITS
+from infer.images.window_option import FILE
 from infer.model.card import ClassName, ModelCard, Normalization, has_card
 from infer.model.precision import PRECISIONS
 from infer.model.runs import find_checkpoint, newest_run
@@ -59,6 +60,7 @@ class _View:
     fit: str
     crop: int | None = None
     bits: str = str(FULL_BITS)
+    dicom_window: str = FILE
     enhance: tuple[str, ...] = ()
 
 

@@ -21,6 +21,7 @@ from infer.core.cpu import BF16_INSTRUCTIONS, INT8_INSTRUCTIONS, cores, instruct
 from infer.core.errors import LabError
 from infer.core.files import cache_folder
 from infer.core.text import shown
+from infer.images.dicom import PACKAGES
 from infer.images.formats import FORMATS, ImageFormat
 from infer.images.preprocess import PixelSpec
 from infer.model.cuda import versions_text
@@ -33,6 +34,7 @@ EXTRAS = {
     "train": ("torch", "torchvision", "onnx", "onnxscript", "safetensors"),
     "parquet": ("pyarrow",),
     "hdf5": ("h5py",),
+    "dicom": PACKAGES,
     "ray": ("ray", "pyarrow"),
     "nvjpeg": ("nvidia-nvimgcodec-cu13", "nvidia-nvjpeg"),
     "tensorboard": ("tensorboard",),

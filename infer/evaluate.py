@@ -38,7 +38,7 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
     )
     split = config.split or choose_split(table, (VALID, TEST) if own else (TEST, VALID, TRAIN))
     images = labelled_images(table, split, card.classes, screen)
-    for note in survey(images.files()).notes(card.pixels.bits):
+    for note in survey(images.files()).notes(card.pixels.bits, card.pixels.dicom_window):
         screen.say(note)
     result = classify_table(session, images, config.batch_size, f"{split} split of {table.name}", screen)
     own = own or table.fingerprint() == card.provenance.get("data", {}).get("fingerprint")

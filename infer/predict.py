@@ -113,7 +113,8 @@ def _prepare(config: PredictConfig, screen: Screen) -> _Job:
     check_outputs(config, inputs, [session.path for session in sessions])
     form = choose_form(config, inputs, classes, screen)
     inputs = inputs.in_order(form.order)
-    for note in survey(inputs.files).notes(sessions[0].card.pixels.bits):
+    pixels = sessions[0].card.pixels
+    for note in survey(inputs.files).notes(pixels.bits, pixels.dicom_window):
         screen.say(note)
     truth, groups = find_truth(config, inputs, classes, screen)
     return _Job(config=config, sessions=sessions, inputs=inputs, form=form, truth=truth, groups=groups, screen=screen)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from infer.config import DATA_HELP, EXCLUDE_HELP, LabelOptions
 from infer.core.errors import ConfigError
 from infer.core.knob import check, from_toml, knob, knobs, require, tables, to_toml
+from infer.images.window_option import FILE, parse_window
 from trainer.choices import (
     BY_DEVICE,
     LEARNING_RATE,
@@ -96,6 +97,9 @@ class TrainConfig(LabelOptions):
         panel=AUGMENTATION,
     )
     bits: Bits = run_knob("16", "Bits used in files of more than 8: 8, 10, 12, 14, 16 or auto.", panel=PIXELS)
+    dicom_window: str = run_knob(
+        FILE, "Window of DICOM files: file, full or CENTRE/WIDTH.", panel=PIXELS, metavar="<window>"
+    )
     normalization: NormalizationKind = knob(
         "imagenet", "Normalise by imagenet, data (of training), none, whiten or image.", panel=PIXELS
     )
@@ -179,6 +183,10 @@ class TrainConfig(LabelOptions):
         if self.augment:
             self.augment_steps  # noqa: B018  # parses them, and so checks them
         require(not (self.pretrained and self.weights), "--weights", "given without --pretrained", self.weights)
+        try:
+            parse_window(self.dicom_window)
+        except ValueError as error:
+            raise ConfigError(f"--dicom-window: {error}") from None
         known = self.monitor in METRICS or self.monitor.startswith("recall:")
         require(known, "--monitor", "accuracy, balanced-accuracy, f1 or recall:CLASS", self.monitor)
         if self.batch_size is not None:

@@ -17,6 +17,7 @@ from infer.dataset.near_duplicates import SIDE, SIGNATURE, signature
 from infer.images.archive import File, read_content
 from infer.images.colour import FULL_BITS
 from infer.images.decode import bombs_are_errors, open_fitting
+from infer.images.dicom import open_dicom, read_header
 from infer.images.parallel_map import PROCESSES_FROM, in_order
 from infer.images.picture_file import open_header
 from infer.images.preprocess import read_rgb
@@ -37,7 +38,7 @@ FACTS = np.dtype(
     [
         ("height", "i4"),
         ("width", "i4"),
-        ("kind", "U16"),  # file format and mode, such as `JPEG RGB`
+        ("kind", "U24"),  # file format and mode, such as `JPEG RGB`
         ("file", "S64"),  # sha256 of the file's bytes, as hexadecimal
         ("pixels", "S64"),  # sha256 of the decoded RGB pixels and their shape
         ("signature", "f4", (SIGNATURE, SIGNATURE)),  # as in infer/dataset/near_duplicates.py
@@ -60,8 +61,7 @@ def measure_image(file: File, bits: int = FULL_BITS) -> Facts:
     facts["height"], facts["width"] = pixels_hwc.shape[:2]
     content = read_content(file)
     facts["file"] = hashlib.sha256(content).hexdigest()
-    with open_fitting(content, None, open_header) as header:
-        facts["kind"] = f"{header.format} {header.mode}"
+    facts["kind"] = _kind(content, str(file))
     facts["pixels"] = hashlib.sha256(repr(pixels_hwc.shape).encode() + pixels_hwc.tobytes()).hexdigest()
     grey = image.convert("L")
     facts["signature"] = signature(np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX)))
@@ -72,6 +72,15 @@ def measure_image(file: File, bits: int = FULL_BITS) -> Facts:
     facts["uniform"] = _largest_share(histogram)
     facts["cut"] = _grey_end(pixels_hwc)
     return facts
+
+
+def _kind(content: bytes, path: str) -> str:
+    """The format and the colour model of an image file: `JPEG RGB`, `DICOM MONOCHROME2`."""
+    if dicom := open_dicom(content):
+        with dicom:
+            return f"DICOM {read_header(dicom, path).PhotometricInterpretation}"
+    with open_fitting(content, None, open_header) as header:
+        return f"{header.format} {header.mode}"
 
 
 def measure_images(

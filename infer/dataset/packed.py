@@ -11,7 +11,7 @@ from infer.core.errors import DataError
 from infer.core.text import listed
 from infer.dataset.labelled import SPLIT_VALUES
 from infer.images.decode import MAX_PIXELS
-from infer.images.formats import FORMATS
+from infer.images.formats import format_of
 from infer.images.listing import is_image
 
 LABEL, GROUP, SPLIT = "label", "group", "split"
@@ -161,4 +161,5 @@ def safe_path(name: str, fallback: str, content: bytes) -> str:
 
 def image_suffix(content: bytes) -> str:
     """The suffix of an image's format by its first bytes; `.img` where they are no image's."""
-    return next((item.suffixes[-1] for item in FORMATS if content.startswith(item.signatures)), ".img")
+    known = format_of(content)
+    return known.suffixes[-1] if known else ".img"

@@ -10,8 +10,11 @@ from PIL import Image
 from infer.core.errors import ImageError, LabError
 from infer.images.archive import File
 from infer.images.colour import FULL_BITS, to_rgb
+from infer.images.dicom import open_dicom, read_dicom
+from infer.images.formats import pillow_suffixes
 from infer.images.picture_file import open_picture, orientation, pixels_only, upright
 from infer.images.pyramid import open_level
+from infer.images.window_option import FILE
 
 MAX_PIXELS = 80_000_000
 """Larger images are refused as decompression bombs; a 24-bit image of this size takes 240 MB."""
@@ -29,6 +32,7 @@ def bombs_are_errors() -> Iterator[None]:
     """Turn Pillow's warning about huge images into an error. Filters are the process's: enter before threads start."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", module="pydicom")  # about values that stand beside the pixels
         yield
 
 
@@ -70,7 +74,9 @@ def _fits(width: int, height: int) -> bool:
     return size_problem(width, height) is None
 
 
-def decode(file: File, bits: int = FULL_BITS, needed: Needed | None = None) -> tuple[Image.Image, Box | None]:
+def decode(
+    file: File, bits: int = FULL_BITS, needed: Needed | None = None, dicom_window: str = FILE
+) -> tuple[Image.Image, Box | None]:
     """An upright 8-bit RGB image; and, of a JPEG decoded at reduced scale, which part is picture. Raises ImageError.
 
     Args:
@@ -79,10 +85,14 @@ def decode(file: File, bits: int = FULL_BITS, needed: Needed | None = None) -> t
         needed: where given, the scale is reduced as far as it leaves this size: a JPEG's, and that of a pyramidal TIFF
             whose first page is too large. Where the scale does not divide a side, the decoder's last column or row is
             picture only in part.
+        dicom_window: as `parse_window` reads it.
     """
     path = str(file)
     try:
-        return _decode_tolerant(file, bits, needed)
+        named_otherwise = str(file).lower().endswith(pillow_suffixes())
+        if not named_otherwise and (content := open_dicom(file)):  # its first 128 bytes may be another format's
+            return read_dicom(content, path, dicom_window, size_problem), None
+        return _decode_tolerant(file, bits, needed, dicom_window)
     except (LabError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -102,13 +112,15 @@ def _reason(error: Exception, path: str) -> str:
     return re.sub(r" ?<[^<>]* object at 0x[0-9a-fA-F]+>| at 0x[0-9a-fA-F]+", "", text) or type(error).__name__
 
 
-def _decode_tolerant(file: File, bits: int, needed: Needed | None) -> tuple[Image.Image, Box | None]:
-    """As `_decode_content`; what stands beside the pixels of a PNG file is left out where Pillow objects to it."""
+def _decode_tolerant(file: File, bits: int, needed: Needed | None, dicom_window: str) -> tuple[Image.Image, Box | None]:
+    """As `_decode_content`; where Pillow objects, DICOM is read, and a PNG without what stands beside its pixels."""
     try:
         return _decode_content(file, file, bits, needed)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError, ImageError):
         raise
     except Exception:
+        if dicom := open_dicom(file):
+            return read_dicom(dicom, str(file), dicom_window, size_problem), None
         with contextlib.suppress(Exception):  # the first error says more about the file
             if content := pixels_only(file):
                 return _decode_content(content, file, bits, needed)

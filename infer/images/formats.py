@@ -8,16 +8,16 @@ from infer.core.text import joined
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """A kind of image file that Pillow can decode."""
+    """A kind of image file that Pillow can decode, or `infer.images.dicom`."""
 
     name: str
     """For people: `JPEG`."""
     pillow: str
-    """Pillow's name for it, as in `PIL.Image.open(..., formats=...)`."""
+    """Pillow's name for it, as in `PIL.Image.open(..., formats=...)`; "" for DICOM, which pydicom decodes."""
     suffixes: tuple[str, ...]
     """In lower case, with the dot."""
     signatures: tuple[bytes, ...]
-    """With one of these its files begin."""
+    """With one of these its files begin; none where `mark` alone says it."""
     mark: tuple[int, bytes] = (0, b"")
     """A position and the bytes that its files have there, where the signature alone is shared with other formats."""
     library: str = ""
@@ -31,11 +31,12 @@ FORMATS: tuple[ImageFormat, ...] = (
     ImageFormat("TIFF", "TIFF", (".tif", ".tiff"), (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), library="libtiff"),
     ImageFormat("WebP", "WEBP", (".webp",), (b"RIFF",), (8, b"WEBP"), "webp"),
     ImageFormat("GIF", "GIF", (".gif",), (b"GIF8",)),
+    ImageFormat("DICOM", "", (".dcm", ".dicom"), (), (128, b"DICM")),
 )
 """In the order in which a name without a suffix is tried. Any other format is refused, whatever Pillow could read."""
 
 
-HEAD = 16
+HEAD = 132
 """Bytes at the start of a file by which its format is known."""
 
 
@@ -45,16 +46,26 @@ def suffixes() -> tuple[str, ...]:
     return tuple(suffix for item in FORMATS for suffix in item.suffixes)
 
 
-def begins_as_image(head: bytes) -> bool:
-    """Whether a file that begins with these HEAD bytes is of one of the formats."""
-    return any(head.startswith(item.signatures) and head[item.mark[0] :].startswith(item.mark[1]) for item in FORMATS)
+@functools.cache
+def pillow_suffixes() -> tuple[str, ...]:
+    """The suffixes of the formats that Pillow decodes."""
+    return tuple(suffix for item in FORMATS if item.pillow for suffix in item.suffixes)
+
+
+def format_of(head: bytes) -> ImageFormat | None:
+    """The format of a file that begins with these HEAD bytes, or more; None where it is none of them."""
+    for item in FORMATS:
+        at, mark = item.mark
+        if head.startswith(item.signatures or b"") and head[at : at + len(mark)] == mark:
+            return item
+    return None
 
 
 def pillow_names() -> list[str]:
     """What to give to `PIL.Image.open` as `formats`."""
-    return [item.pillow for item in FORMATS]
+    return [item.pillow for item in FORMATS if item.pillow]
 
 
 def format_names() -> str:
-    """For messages: `JPEG, PNG, BMP, TIFF, WebP and GIF`."""
+    """For messages: `JPEG, PNG, BMP, TIFF, WebP, GIF and DICOM`."""
     return joined([item.name for item in FORMATS], "and")

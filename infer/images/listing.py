@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from infer.core.errors import DataError
-from infer.images.formats import HEAD, begins_as_image, format_names, suffixes
+from infer.images.formats import HEAD, format_names, format_of, suffixes
 from infer.images.skipped import (
     HELPER,
     HELPER_FILES,
@@ -115,7 +115,7 @@ def is_image_file(path: str) -> bool:
         return False
     try:
         with open(path, "rb", buffering=0) as file:
-            return begins_as_image(file.read(HEAD))
+            return format_of(file.read(HEAD)) is not None
     except OSError:
         return False
 

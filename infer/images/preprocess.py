@@ -18,6 +18,7 @@ from infer.images.archive import File
 from infer.images.colour import BITS, FULL_BITS
 from infer.images.decode import Box, decode
 from infer.images.enhance import ENHANCEMENTS, Enhancement
+from infer.images.window_option import FILE, parse_window
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,10 @@ STEPS: dict[str, type[Step]] = {
 }
 
 
+LATER: dict[str, Any] = {"bits": FULL_BITS, "dicom_window": FILE}
+"""Fields of a PixelSpec that older labs did not write, and the defaults that mean what these labs did."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PixelSpec:
     """How a file becomes a uint8 RGB canvas and then a window; part of every model's card."""
@@ -99,6 +104,9 @@ class PixelSpec:
     bits: int = FULL_BITS
     """Bits per channel that hold values in files of more than 8; 12 for 12-bit pictures in 16-bit files."""
 
+    dicom_window: str = FILE
+    """Window of DICOM files: `file`, `full`, or `CENTRE/WIDTH` for all of them."""
+
     def __post_init__(self) -> None:
         sized = [step for step in self.steps if isinstance(step, AnyResize | CenterCrop)]  # the others check themselves
         sizes = [value for step in sized for value in asdict(step).values()]
@@ -110,6 +118,7 @@ class PixelSpec:
             raise ValueError("reduced_decode needs a resize as the first step: other steps work on source pixels")
         if self.bits not in BITS:
             raise ValueError(f"bits must be one of {', '.join(map(str, BITS))}, got {self.bits}")
+        parse_window(self.dicom_window)
 
     @classmethod
     def default(cls, size: int) -> "PixelSpec":
@@ -119,11 +128,11 @@ class PixelSpec:
         return cls(steps=(ResizeShorter(margin),), canvas=square, window=(size, size), reduced_decode=True)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values; `from_json` reads them. Without `bits` where they are all, as older labs wrote it."""
+        """As JSON values; `from_json` reads them. Without the fields of LATER that have their defaults."""
         names = {kind: name for name, kind in STEPS.items()}
         steps = [{"kind": names[type(step)], **asdict(step)} for step in self.steps]
         values = {**asdict(self), "steps": steps}
-        return {name: value for name, value in values.items() if name != "bits" or value != FULL_BITS}
+        return {name: value for name, value in values.items() if name not in LATER or value != LATER[name]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "PixelSpec":
@@ -135,7 +144,7 @@ class PixelSpec:
             canvas=(canvas_height, canvas_width),
             window=(height, width),
             reduced_decode=data["reduced_decode"],
-            bits=data.get("bits", FULL_BITS),  # older specs have none
+            **{name: data.get(name, default) for name, default in LATER.items()},
         )
 
 
@@ -155,7 +164,7 @@ def read_canvas(file: File, spec: PixelSpec) -> Pixels:
         ImageError: the file is missing, undecodable, or larger than MAX_PIXELS.
     """
     needed = partial(_draft_size, spec.steps[0]) if spec.reduced_decode else _whole
-    image, box = decode(file, spec.bits, needed)
+    image, box = decode(file, spec.bits, needed, spec.dicom_window)
     for step in (*spec.steps, CenterCrop(*spec.canvas)):
         image = step(image, box) if isinstance(step, AnyResize) else step(image)
         box = None  # it was the decoder's, for the first step

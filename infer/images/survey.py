@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from infer.core.text import listed
 from infer.images.archive import File
 from infer.images.colour import bits_for, is_deep, read_samples
 from infer.images.decode import MAX_PIXELS, open_fitting
-from infer.images.formats import FORMATS
+from infer.images.dicom import GREY, frames, open_dicom, read_header
+from infer.images.dicom_window import file_window
+from infer.images.formats import FORMATS, pillow_suffixes
 from infer.images.parallel_map import read_ahead
 from infer.images.picture_file import open_header
 from infer.images.pyramid import DIRECTORY, has_other_pages
+from infer.images.window_option import FILE
 
 MOST_LOCAL, MOST_OTHER = 10_000, 64
 """The most headers that are read: of files on disk; of members of archives and remote files, which are read whole."""
@@ -36,12 +40,19 @@ class Survey:
     """Those whose first page is too large, and which have smaller levels."""
     deep: Sequence[File] = ()
     """Those with more than 8 bits per channel."""
+    windowless: Sequence[File] = ()
+    """Grey DICOM files that do not say which values are black and white."""
     largest: int | None = None
     """The largest value in the deep ones that were decoded; None where none was."""
 
-    def notes(self, bits: int) -> list[str]:
-        """Lines for the user, where images of more than 8 bits are taken to use `bits`."""
-        return [*self._notes_on_pages(), *self._notes_on_levels(), *self._notes_on_bits(bits)]
+    def notes(self, bits: int, dicom_window: str = FILE) -> list[str]:
+        """Lines for the user, where images are decoded with these values of a pixel spec."""
+        return [
+            *self._notes_on_pages(),
+            *self._notes_on_levels(),
+            *self._notes_on_windows(dicom_window),
+            *self._notes_on_bits(bits),
+        ]
 
     def _notes_on_pages(self) -> Iterable[str]:
         if self.paged:
@@ -58,6 +69,15 @@ class Survey:
             yield (
                 f"note: {len(self.levels)} of {self._of} {verb} of more than {MAX_PIXELS // 10**6} million pixels; the "
                 f"smallest level that leaves enough pixels for the resize is used ({names})"
+            )
+
+    def _notes_on_windows(self, dicom_window: str) -> Iterable[str]:
+        if self.windowless and dicom_window == FILE:
+            verb = "is a DICOM file" if len(self.windowless) == 1 else "are DICOM files"
+            names = listed([str(file) for file in self.windowless], 3)
+            yield (
+                f"note: {len(self.windowless)} of {self._of} {verb} without a window; the whole range of their stored "
+                f"bits is used, which may be dark; lab train --dicom-window CENTRE/WIDTH sets one ({names})"
             )
 
     def _notes_on_bits(self, bits: int) -> Iterable[str]:
@@ -90,17 +110,19 @@ def survey(files: Sequence[File], complete: bool = False) -> Survey:
     paged = tuple(file for file, header in known if header.is_paged)
     levels = tuple(file for file, header in known if header.is_level)
     deep = tuple(file for file, header in known if header.is_deep)
+    windowless = tuple(file for file, header in known if header.is_windowless)
     decoded = deep if complete else _spread(deep, MOST_DEEP)
     values = [value for value in read_ahead(decoded, _largest_value) if isinstance(value, int)]
     count = len(files) - len(candidates) + len(looked)
-    return Survey(len(files), count, paged, levels, deep, max(values, default=None))
+    return Survey(len(files), count, paged, levels, deep, windowless, max(values, default=None))
 
 
 @dataclass(frozen=True)
 class _Header:
     is_paged: bool
-    is_level: bool
-    is_deep: bool
+    is_level: bool = False
+    is_deep: bool = False
+    is_windowless: bool = False
 
 
 def _is_plain(file: File) -> bool:
@@ -126,12 +148,21 @@ def _read_header(file: File) -> _Header | None:
     try:
         if isinstance(file, str) and _begins_plain(file):
             return None
+        if not str(file).lower().endswith(pillow_suffixes()) and (content := open_dicom(file)):
+            return _dicom_header(content, str(file))
         with open_fitting(file, None, open_header) as image:
             is_level = DIRECTORY in image.info
             is_paged = not is_level and image.format in PAGED and has_other_pages(image)
             return _Header(is_paged, is_level, is_deep(image))
     except Exception:  # noqa: BLE001  # Pillow's plugins raise almost anything on a damaged file
         return None
+
+
+def _dicom_header(content: BinaryIO, path: str) -> _Header:
+    with content:
+        header = read_header(content, path)
+    is_grey = header.get("PhotometricInterpretation") in GREY
+    return _Header(is_paged=frames(header) > 1, is_windowless=is_grey and file_window(header) is None)
 
 
 def _largest_value(file: File) -> int | None:

@@ -12,6 +12,7 @@ from types import ModuleType
 import PIL
 
 from infer.images import preprocess
+from infer.images.dicom import decoder_versions
 from infer.images.preprocess import PixelSpec
 
 FORMAT = "2"
@@ -19,7 +20,7 @@ FORMAT = "2"
 
 
 def cache_key(files: Sequence[str], spec: PixelSpec) -> str:
-    """Hexadecimal digits that change with the spec, the code that decodes, Pillow, and the state of any file.
+    """Hexadecimal digits that change with the spec, the code that decodes, Pillow, pydicom, and the state of any file.
 
     A file's state is its path, size, modification time and change time (st_ctime). No program can set the change time,
     so a file that keeps size and modification time (an unpacked archive, cp -p, touch -r) is still seen to be another.
@@ -32,7 +33,9 @@ def cache_key(files: Sequence[str], spec: PixelSpec) -> str:
         OSError: the source of the code that decodes is missing.
     """
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in pixel_sources(preprocess)))
-    digest.update(f"{FORMAT} {PIL.__version__} {json.dumps(spec.to_json(), sort_keys=True)}".encode())
+    digest.update(
+        f"{FORMAT} {PIL.__version__} {decoder_versions()} {json.dumps(spec.to_json(), sort_keys=True)}".encode()
+    )
     for file in files:
         digest.update(f"{os.path.abspath(file)}\0{_state(file)}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]

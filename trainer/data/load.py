@@ -69,7 +69,7 @@ def load_data(table: Table, settings: ResolvedConfig, spec: PixelSpec, screen: S
         OutputError: the cache cannot be written.
     """
     used = _used(table)
-    for note in survey(used.files()).notes(spec.bits):
+    for note in survey(used.files()).notes(spec.bits, spec.dicom_window):
         screen.say(note)
     canvases = load_canvases(used, spec, settings.workers, screen)
     if canvases.bad:

@@ -36,6 +36,10 @@ class ViewSettings(Protocol):
         """Bits per channel of files of more than 8, or `auto`, which is all 16 until the images have been seen."""
 
     @property
+    def dicom_window(self) -> str:
+        """Window of DICOM files, as PixelSpec has it."""
+
+    @property
     def enhance(self) -> tuple[str, ...]:
         """Texts for `parse_enhance`."""
 
@@ -48,7 +52,7 @@ def pixel_spec(settings: ViewSettings, reach: float) -> PixelSpec:
     where no whole number of the crop's parity fits).
 
     Args:
-        settings: a ResolvedConfig, or an object with these five fields.
+        settings: a ResolvedConfig, or an object with these six fields.
         reach: distance from the centre that training reads, in half sides of the window; at least 1. For rotation by
             an angle a up to 45 degrees it is cos a + sin a. Without a crop it is not used.
 
@@ -73,6 +77,7 @@ def pixel_spec(settings: ViewSettings, reach: float) -> PixelSpec:
         window=(window, window),
         reduced_decode=reduced,
         bits=FULL_BITS if settings.bits == AUTO else int(settings.bits),
+        dicom_window=settings.dicom_window,
     )
 
 

@@ -12,7 +12,7 @@ from infer.core.errors import DataError, ImageError
 from infer.dataset.source import read_table
 from infer.images import formats
 from infer.images.archive import list_members
-from infer.images.formats import FORMATS, ImageFormat, format_names, pillow_names, suffixes
+from infer.images.formats import FORMATS, ImageFormat, format_names, format_of, pillow_names, pillow_suffixes, suffixes
 from infer.images.listing import is_image, list_images
 from infer.images.preprocess import PixelSpec, read_canvas
 from infer.tables.inputs import read_inputs
@@ -31,7 +31,8 @@ def ppm(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_pillow_knows_every_format_its_suffixes_and_its_library() -> None:
     Image.init()
     assert set(pillow_names()) <= set(Image.OPEN)
-    assert {Image.EXTENSION[suffix] for suffix in suffixes()} == set(pillow_names())
+    assert {Image.EXTENSION[suffix] for suffix in pillow_suffixes()} == set(pillow_names())
+    assert set(suffixes()) - set(pillow_suffixes()) == {".dcm", ".dicom"}
     assert all(features.check(item.library) for item in FORMATS if item.library)
 
 
@@ -41,7 +42,23 @@ def test_each_suffix_belongs_to_one_format_and_is_written_in_lower_case_with_its
 
 
 def test_names_for_people_are_joined_by_commas_and_an_and() -> None:
-    assert format_names() == "JPEG, PNG, BMP, TIFF, WebP and GIF"
+    assert format_names() == "JPEG, PNG, BMP, TIFF, WebP, GIF and DICOM"
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b"\xff\xd8\xff\xe0", "JPEG"),
+        (b"RIFF1234WEBP", "WebP"),
+        (b"RIFF1234WAVE", None),
+        (bytes(128) + b"DICM", "DICOM"),
+        (bytes(128) + b"DICX", None),
+        (b"", None),
+    ],
+)
+def test_a_format_is_known_by_its_first_bytes(content: bytes, name: str | None) -> None:
+    known = format_of(content)
+    assert (known and known.name) == name
 
 
 def test_a_format_that_is_not_in_the_table_is_neither_listed_nor_decoded(tmp_path: Path) -> None:
@@ -54,7 +71,7 @@ def test_a_format_that_is_not_in_the_table_is_neither_listed_nor_decoded(tmp_pat
 
 @pytest.mark.usefixtures("ppm")
 def test_a_row_added_to_the_table_is_listed_decoded_and_named_in_messages(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="lab reads JPEG, PNG, BMP, TIFF, WebP, GIF and PPM"):
+    with pytest.raises(DataError, match="lab reads JPEG, PNG, BMP, TIFF, WebP, GIF, DICOM and PPM"):
         read_inputs(tmp_path, ())
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.PPM", "PPM")

@@ -293,6 +293,7 @@ def test_a_jpeg_less_than_four_times_the_target_is_decoded_in_full(tmp_path: Pat
 SPECS = [
     PixelSpec.default(32),
     replace(PixelSpec.default(32), bits=12),
+    replace(PixelSpec.default(32), dicom_window="-600/1500"),
     PixelSpec(steps=(), canvas=(5, 6), window=(3, 4), reduced_decode=False),
     PixelSpec(
         steps=(Resize(8, 9), CenterCrop(7, 6), ResizeShorter(5)), canvas=(5, 5), window=(5, 5), reduced_decode=True
@@ -315,6 +316,8 @@ def test_a_spec_comes_back_from_json_as_it_was(spec: PixelSpec) -> None:
 def test_a_spec_of_all_bits_is_written_as_older_labs_wrote_it() -> None:
     assert "bits" not in PixelSpec.default(32).to_json()
     assert PixelSpec.from_json(PixelSpec.default(32).to_json()).bits == 16
+    assert "dicom_window" not in PixelSpec.default(32).to_json()
+    assert PixelSpec.from_json(PixelSpec.default(32).to_json()).dicom_window == "file"
 
 
 @pytest.mark.parametrize(
@@ -332,6 +335,7 @@ def test_a_spec_of_all_bits_is_written_as_older_labs_wrote_it() -> None:
         ({"steps": (WhiteBalance(), ResizeShorter(8))}, "reduced_decode needs a resize as the first step"),
         ({"steps": (ResizeLonger(0),)}, "sizes must be whole numbers above 0"),
         ({"bits": 11}, "bits must be one of 8, 10, 12, 14, 16, got 11"),
+        ({"dicom_window": "40"}, "must be file, full or CENTRE/WIDTH"),
     ],
 )
 def test_an_impossible_spec_cannot_be_built(change: dict[str, object], message: str) -> None:
@@ -359,6 +363,7 @@ def test_an_impossible_spec_cannot_be_built(change: dict[str, object], message: 
         {"window": [9, 9]},
         {"reduced_decode": ...},
         {"bits": "12"},
+        {"dicom_window": 40},
     ],
 )
 def test_a_spec_that_lab_did_not_write_is_refused(change: dict[str, object]) -> None:

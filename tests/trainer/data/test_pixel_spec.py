@@ -15,8 +15,19 @@ ROTATED = 1.2817
 
 
 def settings(image_size: int, **changes: object) -> SimpleNamespace:
-    plain = {"image_size": image_size, "fit": "shorter", "crop": None, "enhance": (), "bits": "16"}
+    plain = {
+        "image_size": image_size,
+        "fit": "shorter",
+        "crop": None,
+        "enhance": (),
+        "bits": "16",
+        "dicom_window": "file",
+    }
     return SimpleNamespace(**{**plain, **changes})
+
+
+def test_the_window_of_the_settings_is_the_specs() -> None:
+    assert pixel_spec(settings(32, dicom_window="40/400"), 1.0).dicom_window == "40/400"
 
 
 @pytest.mark.parametrize(("bits", "number"), [("8", 8), ("12", 12), ("16", 16), ("auto", 16)])
