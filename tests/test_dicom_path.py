@@ -1,10 +1,12 @@
 """A folder of DICOM files is trained on, exported and predicted, with the window that the training chose."""
 
 import csv
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from helpers.dicom_files import save_dicom
 
 from infer.model.card import read_card
@@ -73,3 +75,23 @@ def test_a_window_that_is_none_is_refused_with_those_that_are(lab: Callable, tmp
     ran = lab("train", "resnet18", "--data", tmp_path, "--dicom-window", "lung")
     assert ran.code == 2
     assert "--dicom-window: a DICOM window must be file, full or CENTRE/WIDTH" in " ".join(ran.err.split())
+
+
+@pytest.mark.parametrize("command", ["predict", "train", "check"])
+def test_without_the_extra_one_line_names_it(
+    command: str, lab: Callable, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for label, brightness in (("fluid", 1030), ("tissue", 1150)):
+        draw(tmp_path / "scans", label, 12, brightness)
+    monkeypatch.setitem(sys.modules, "pydicom.filereader", None)
+    scans, small = tmp_path / "scans", ("--batch-size", 4, "--workers", 1)
+    ran = {
+        "predict": lambda: lab("predict", scans, "--model", model, "--device", "cpu", "--out", tmp_path / "out.csv"),
+        "train": lambda: lab("train", "resnet18", "--data", scans, "--out", tmp_path, *small),
+        "check": lambda: lab("data", "check", scans, "--out", tmp_path / "check"),
+    }[command]()
+    assert ran.code == 1
+    assert ran.err.splitlines()[-1].startswith("error: ")
+    assert "0.dcm is DICOM, which needs pydicom; install it with pip install '.[dicom]'" in ran.err
+    assert "Traceback" not in ran.err
+    assert not (tmp_path / "out.csv").exists()

@@ -6,6 +6,8 @@ ELEMENT = 12
 """Bytes of a data element's tag, type and length, before the fragments of compressed pixels (PS3.5, 7.1.2)."""
 JPEG, JPEG_2000 = b"\xff\xd8", b"\xff\x4f\xff\x51"
 """The first bytes of JPEG and JPEG-LS, and of a JPEG 2000 codestream, which may stand in a JP2 file."""
+JPEG_END, PADDING = b"\xff\xd9", b"\0\xff"
+"""The last marker of a JPEG, and the bytes that may follow it in a fragment."""
 JPEG_FRAMES = (0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7)
 """Start-of-frame markers (ITU-T T.81, B.1.1.3) and that of JPEG-LS (T.87, C.1.1)."""
 STANDALONE = (0x01, *range(0xD0, 0xD9))
@@ -20,6 +22,7 @@ def frame_size(content: BinaryIO, frames: int) -> tuple[int, int, int] | None:
         frames: how many it has.
 
     Raises:
+        ValueError: a JPEG is cut off; its decoder would fill the rest up without a word.
         Exception: whatever pydicom raises where the fragments are damaged.
     """
     from pydicom.encaps import get_frame
@@ -27,6 +30,8 @@ def frame_size(content: BinaryIO, frames: int) -> tuple[int, int, int] | None:
     content.seek(ELEMENT, 1)
     frame = get_frame(content, 0, number_of_frames=frames)
     if frame.startswith(JPEG):
+        if not frame.rstrip(PADDING).endswith(JPEG_END):
+            raise ValueError("the JPEG inside is cut off")
         return _jpeg_size(frame)
     start = frame.find(JPEG_2000)
     return None if start < 0 else _jpeg_2000_size(frame[start + len(JPEG_2000) :])

@@ -67,6 +67,7 @@ WINDOWS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered in exp")  # pydicom's sigmoid
 @pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
 @pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize(("bits", "signed"), [(8, False), (12, False), (16, False), (8, True), (12, True), (16, True)])
@@ -199,6 +200,23 @@ def test_a_jpeg_inside_is_what_pillow_decodes(tmp_path: Path) -> None:
     path = save_encapsulated(tmp_path / "a.dcm", jpeg((50, 40)), JPEGBaseline8Bit, np.zeros((40, 50), np.uint8))
     with Image.open(io.BytesIO(jpeg((50, 40)))) as expected:
         assert np.abs(read_grey(path).astype(int) - np.asarray(expected).astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.8, 0.95])
+def test_a_file_that_ends_within_its_jpeg_is_refused(keep: float, tmp_path: Path) -> None:
+    path = save_encapsulated(tmp_path / "a.dcm", jpeg((50, 40)), JPEGBaseline8Bit, np.zeros((40, 50), np.uint8))
+    content = Path(path).read_bytes()
+    start = content.index(b"\xff\xd8")
+    Path(path).write_bytes(content[: start + int((len(content) - start) * keep)])
+    with pytest.raises(ImageError, match="cut off"):
+        read_rgb(path)
+
+
+def test_single_bits_are_black_and_white(tmp_path: Path) -> None:
+    pixels = RANDOM.integers(0, 2, (16, 16), dtype=np.uint8)
+    packed = np.packbits(pixels, bitorder="little").tobytes()  # PS3.5, 8.1.1
+    path = save_dicom(tmp_path / "a.dcm", pixels, BitsAllocated=1, BitsStored=1, PixelData=packed)
+    np.testing.assert_array_equal(read_grey(path), 255 * pixels)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])

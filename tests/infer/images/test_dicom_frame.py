@@ -25,6 +25,14 @@ def test_the_size_is_that_of_the_first_picture(kind: str, size: tuple[int, int],
     assert frame_size(content, 2) == (*size, values)
 
 
-@pytest.mark.parametrize("picture", [bytes(64), b"\xff\xd8\xff\xe0", b"\xff\x4f\xff\x51\0\0"])
+@pytest.mark.parametrize("picture", [bytes(64), b"\xff\xd8\xff\xe0\xff\xd9", b"\xff\x4f\xff\x51\0\0"])
 def test_a_picture_of_another_format_or_cut_off_has_no_size(picture: bytes) -> None:
     assert frame_size(io.BytesIO(bytes(ELEMENT) + encapsulate([picture])), 1) is None
+
+
+@pytest.mark.parametrize("keep", [0.2, 0.7, 0.99])
+def test_a_jpeg_that_is_cut_off_is_an_error(keep: float) -> None:
+    picture = compressed("JPEG", (50, 40), "RGB")
+    content = io.BytesIO(bytes(ELEMENT) + encapsulate([picture[: int(len(picture) * keep)]]))
+    with pytest.raises(ValueError, match="cut off"):
+        frame_size(content, 1)
