@@ -11,7 +11,7 @@ from infer.dataset.class_labels import lookalikes
 from infer.dataset.folder_checks import require_class_folders, require_one_depth, table_remedy
 from infer.dataset.folder_names import SPLIT_NAMES, split_of
 from infer.dataset.masks import find_masks
-from infer.dataset.rows import Reading, Row, make_table
+from infer.dataset.rows import CLASS_NAMES, Reading, Row, make_table
 from infer.dataset.table import TEST, TRAIN, Table
 from infer.images.listing import list_images
 from infer.images.skipped import LOOSE, MASK, OWN, UNREAD, folder_reason
@@ -28,7 +28,7 @@ def read_class_folders(folder: Path, reading: Reading) -> Table:
     Raises:
         DataError: the folders cannot be classes.
     """
-    paths = list_images(folder, reading.skipped)
+    paths = list_images(folder, reading.skipped, tables=(CLASS_NAMES,))
     if not reading.keep_masks and (masks := find_masks(paths)):
         reading.skipped.add(MASK, masks[0], len(masks))
         paths = [path for path in paths if path not in set(masks)]

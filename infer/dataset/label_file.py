@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infer.core.errors import DataError, MissingExtraError
+from infer.core.output_paths import FILE_SUFFIXES
 from infer.core.text import listed
 from infer.dataset.delimited import counts_up, line_of_row, read_delimited
 
@@ -45,6 +46,8 @@ def read_label_file(path: Path) -> LabelFile:
         MissingExtraError: it is Parquet, and pyarrow is not installed.
     """
     suffix = path.suffix.lower()
+    if suffix in FILE_SUFFIXES.difference(SUFFIXES):
+        raise DataError(f"{path} is not a table that lab reads; save it as CSV, TSV, JSON lines or Parquet")
     if suffix == ".parquet":
         header, rows = _read_parquet(path)
     elif suffix in (".jsonl", ".ndjson"):

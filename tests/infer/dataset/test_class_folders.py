@@ -171,3 +171,10 @@ def test_a_flat_folder_for_training_is_refused_with_the_table_inside_it(files: F
     root = files("train/a.png", "train/b.png", train__metadata="file_name,grade\na.png,0\nb.png,1\n")
     with pytest.raises(DataError, match=r"give the labels with --labels .*train/metadata\.csv, which .* file_name$"):
         read_table(root)
+
+
+def test_the_table_of_class_names_is_not_counted_as_left_out(files: Files) -> None:
+    table = read_table(files("0/a.png", "1/b.png", classes="label,name\n0,normal\n1,blast\n", other="x\n"))
+    assert [item.name for item in table.classes] == ["normal", "blast"]
+    assert len(table.notes) == 1
+    assert table.notes[0].startswith("skipped: 1 other file")

@@ -101,3 +101,10 @@ def test_a_repeated_header_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"labels\.csv, line 4: the header image, label again; remove that line"):
         table.require_one_header()
     read_label_file(write(tmp_path, "image,label\na.png,x\n")).require_one_header()
+
+
+@pytest.mark.parametrize("name", ["grades.xlsx", "grades.JSON", "grades.csv.gz"])
+def test_files_of_another_kind_are_refused_by_their_suffix(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("path,label\na,0\n")
+    with pytest.raises(DataError, match=f"{name} is not a table that lab reads; save it as CSV, TSV, JSON lines or"):
+        read_label_file(tmp_path / name)

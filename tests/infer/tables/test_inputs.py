@@ -164,7 +164,7 @@ def test_what_lab_and_other_programs_left_in_a_folder_is_not_predicted_and_is_co
 
 def test_an_input_of_other_files_alone_is_refused_with_what_it_holds(touch: Touch, tmp_path: Path) -> None:
     touch("in/a.heic", "in/b.heic")
-    with pytest.raises(DataError, match=r"lab reads .* and GIF; skipped: 2 other files \(\.heic\)$"):
+    with pytest.raises(DataError, match=r"lab reads .* GIF and DICOM; skipped: 2 other files \(\.heic\)$"):
         read_inputs(tmp_path / "in", CLASSES)
 
 
