@@ -13,7 +13,8 @@ from infer.core.errors import DataError
 from infer.core.remote import Remote
 from infer.core.text import listed
 from infer.images.archive_entries import follow_links, is_link, leads_outside, link_target, plain_name, zip_name
-from infer.images.listing import is_image, natural_key
+from infer.images.formats import HEAD, format_of
+from infer.images.listing import SUFFIX, is_image, natural_key
 from infer.images.skipped import LINKS, NESTED, OTHER, Skipped, file_reason, folder_reason
 
 ZIP, TAR = ".zip", ".tar"
@@ -60,6 +61,21 @@ class Member:
             raise ValueError("encrypted; unpack the archive first")
         if max(self.size, self.stored) > MAX_MEMBER:
             raise ValueError(f"{self.size} bytes, more than {MAX_MEMBER // 10**6} million")
+        content = self._read(self.stored)
+        return io.BytesIO(content if self.method is None else self._unpacked(content))
+
+    def head(self) -> bytes:
+        """The first HEAD bytes of the content, or fewer, not checked; none where they cannot be read."""
+        try:
+            content = b"" if self.encrypted else self._read(min(self.stored, 4 * HEAD))
+            if self.method == DEFLATED:
+                content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, HEAD)
+        except (OSError, ValueError, zlib.error):
+            return b""
+        return content[:HEAD] if self.method in (None, STORED, DEFLATED) else b""
+
+    def _read(self, size: int) -> bytes:
+        """The first bytes as they are in the archive. Raises OSError, or ValueError where it is damaged."""
         with open(self.archive, "rb") as file:
             file.seek(self.offset)
             if self.method is not None:
@@ -68,8 +84,7 @@ class Member:
                     raise ValueError("the archive is damaged: there is no member where its directory says")
                 lengths = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
                 file.seek(sum(lengths), 1)
-            content = file.read(self.stored)
-        return io.BytesIO(content if self.method is None else self._unpacked(content))
+            return file.read(size)
 
     def _unpacked(self, content: bytes) -> bytes:
         if self.method == DEFLATED:
@@ -105,7 +120,7 @@ def list_members(path: Path, skipped: Skipped | None = None) -> list[Member]:
         DataError: as `list_files`, or two images have one name.
     """
     skipped = skipped or Skipped()
-    images = [member for member in list_files(path, skipped) if is_read(member.name, skipped)]
+    images = [member for member in list_files(path, skipped) if is_read(member.name, skipped, member)]
     if twice := [name for name, times in Counter(member.name for member in images).items() if times > 1]:
         raise DataError(f"{path} has two members of one name: {listed(twice)}; make it again")
     return sorted(images, key=lambda member: natural_key(member.name))
@@ -225,8 +240,8 @@ def is_hidden(name: str) -> bool:
     return any(map(folder_reason, folders)) or file_reason(file) is not None
 
 
-def is_read(name: str, skipped: Skipped) -> bool:
-    """Whether a member is an image to read; one that is not is counted."""
+def is_read(name: str, skipped: Skipped, member: Member | None = None) -> bool:
+    """Whether a file is an image by its name or, of an archive, its first bytes; one that is not is counted."""
     *folders, file = PurePosixPath(name).parts
     for folder in folders:
         if reason := folder_reason(folder):
@@ -238,7 +253,7 @@ def is_read(name: str, skipped: Skipped) -> bool:
     if is_archive(PurePosixPath(file)):
         skipped.add(NESTED, file)
         return False
-    if not is_image(file):
+    if not is_image(file) and not (member and not SUFFIX.search(file) and format_of(member.head())):
         skipped.add(OTHER, PurePosixPath(file).suffix.lower() or "no suffix")
         return False
     return True

@@ -307,3 +307,25 @@ def test_pixels_do_not_depend_on_what_else_is_read_at_once(folder: Path, tmp_pat
     for member, view in zip(members, views, strict=True):
         assert not isinstance(view, ImageError)
         assert np.array_equal(view, read_window(member, SPEC))
+
+
+@pytest.mark.parametrize("kind", ["stored", "deflated", "tar"])
+def test_images_without_a_suffix_are_found_by_their_first_bytes(kind: str, tmp_path: Path) -> None:
+    contents = {"IM0001": bytes(128) + b"DICM" + bytes(40), "scan.12": b"BM" + bytes(200), "LICENSE": b"words " * 99}
+    contents |= {"a.txt": b"BM" + bytes(200), "empty": b""}
+    if kind == "tar":
+        path = tmp_path / "a.tar"
+        with tarfile.open(path, "w") as tar:
+            for name, content in contents.items():
+                item = tarfile.TarInfo(name)
+                item.size = len(content)
+                tar.addfile(item, io.BytesIO(content))
+    else:
+        path = tmp_path / "a.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if kind == "deflated" else zipfile.ZIP_STORED) as archive:
+            for name, content in contents.items():
+                archive.writestr(name, content)
+    skipped = Skipped()
+    assert [member.name for member in list_members(path, skipped)] == ["IM0001", "scan.12"]
+    assert "3 " in skipped.summary()
+    assert "no suffix" in skipped.summary()
