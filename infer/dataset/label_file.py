@@ -61,6 +61,8 @@ def read_label_file(path: Path) -> LabelFile:
 
 def _read_delimited(path: Path) -> tuple[list[str], list[list[str]]]:
     lines = read_delimited(path)
+    if lines and lines[0] == ["sep=", ""]:  # tells Excel the delimiter, which the reader took from it as well
+        lines = lines[1:]
     if not lines:
         return [], []
     header, rows = lines[0], lines[1:]

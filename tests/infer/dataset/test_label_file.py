@@ -108,3 +108,11 @@ def test_files_of_another_kind_are_refused_by_their_suffix(name: str, tmp_path: 
     (tmp_path / name).write_text("path,label\na,0\n")
     with pytest.raises(DataError, match=f"{name} is not a table that lab reads; save it as CSV, TSV, JSON lines or"):
         read_label_file(tmp_path / name)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_the_line_that_tells_excel_the_delimiter_is_no_header(delimiter: str, tmp_path: Path) -> None:
+    lines = [f"sep={delimiter}", f"path{delimiter}label", f"a{delimiter}0"]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    table = read_label_file(tmp_path / "t.csv")
+    assert (table.header, table.rows) == (["path", "label"], [["a", "0"]])
