@@ -16,7 +16,7 @@ def test_instructions_are_those_of_the_processors_flags(monkeypatch: pytest.Monk
     assert instructions() == ()
 
 
-@pytest.mark.parametrize("last", INSTRUCTIONS[2:])
+@pytest.mark.parametrize("last", cpu.INT8_INSTRUCTIONS)
 def test_avx2_alone_is_a_problem_for_int8_and_vnni_or_amx_is_none(last: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for flags, good in ((("avx2",), False), (("avx2", "avx512f"), False), (("avx2", last), True), ((), True)):
         monkeypatch.setattr(cpu, "instructions", lambda flags=flags: flags)
