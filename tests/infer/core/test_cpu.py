@@ -5,7 +5,7 @@ import pytest
 from helpers.onnx_files import without_evidence
 
 from infer.core import cpu
-from infer.core.cpu import INSTRUCTIONS, instructions, int8_problem
+from infer.core.cpu import instructions, int8_problem
 
 
 def test_instructions_are_those_of_the_processors_flags(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
