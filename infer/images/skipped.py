@@ -19,8 +19,8 @@ HELPER_FOLDERS = frozenset(
     }
 )
 """Names, in lower case, of folders that operating systems, storage boxes and programs make below a data folder."""
-HELPER_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", ".ds_store"})
-"""Names, in lower case, of files that operating systems leave beside pictures."""
+HELPER_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", ".ds_store", "dicomdir"})
+"""Names, in lower case, of files that operating systems leave beside pictures, and of DICOM's index, itself DICOM."""
 OWN_OUTPUT = (
     frozenset({"report.json", "predictions.csv"}),
     frozenset({"data-check.json", "exclude.csv"}),

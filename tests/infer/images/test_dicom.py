@@ -274,6 +274,14 @@ def test_files_are_known_by_their_first_bytes(name: str, tmp_path: Path) -> None
     assert measure_image(path)["kind"] == "DICOM MONOCHROME2"
 
 
+def test_the_index_of_a_disc_is_no_picture(tmp_path: Path) -> None:
+    header = dicom_header(values(8))
+    without_pixels(header)
+    (tmp_path / "DICOMDIR").write_bytes(dicom_bytes(header))
+    save_dicom(tmp_path / "IM1", values(8))
+    assert list_images(tmp_path) == ["IM1"]
+
+
 def test_a_dicom_file_whose_preamble_is_a_tiff_header_is_read_as_dicom(tmp_path: Path) -> None:
     pixels = values(8)
     path = Path(save_dicom(tmp_path / "a.dcm", pixels))

@@ -14,7 +14,7 @@ def test_folders_of_other_programs_are_skipped_in_any_case(name: str) -> None:
     assert folder_reason(name) == folder_reason(name.upper()) == "helper files"
 
 
-@pytest.mark.parametrize("name", ["Thumbs.db", "desktop.ini", ".DS_Store", "._a.jpg"])
+@pytest.mark.parametrize("name", ["Thumbs.db", "desktop.ini", ".DS_Store", "._a.jpg", "DICOMDIR"])
 def test_files_of_other_programs_are_skipped(name: str) -> None:
     assert file_reason(name) == "helper files"
 
