@@ -70,6 +70,7 @@ WRITTEN: dict[str, tuple[str, Any]] = {
     "workers": ("1", 1),
     "compile": ("off", "off"),
     "bits": ("12", "12"),
+    "dicom_window": ("40/400", "40/400"),
     "precision": ("bf16", "bf16"),
 }
 """For each option that takes a value: its text and its value, which is never the default of the recipe lab."""
