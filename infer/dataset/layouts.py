@@ -98,7 +98,7 @@ def _read_cnmc(folder: Path, reading: Reading) -> Table:
         rows.append((path, label, match[3], VALID if int(match[1]) == fold else TRAIN))
     if not any(row[3] == VALID for row in rows):
         folds = sorted(path.name for path in (folder / "training_data").glob("fold_*"))
-        raise DataError(f"there is no fold {fold} in {folder}, only {listed(folds)}; lab train takes one of them with --fold")
+        raise DataError(f"there is no fold {fold} in {folder}, only {listed(folds)}; lab train --fold takes one")
     return make_table(folder, f"C-NMC 2019, validation on fold {fold}", rows, reading, CNMC_CLASSES)
 
 

@@ -54,7 +54,7 @@ def test_another_fold_of_cnmc_can_be_set_apart_0_too(files: Files) -> None:
 
 
 def test_a_fold_that_cnmc_does_not_have_is_refused_with_those_it_has(files: Files) -> None:
-    with pytest.raises(DataError, match=r"no fold 7 in .*, only fold_0, fold_1, fold_2; lab train takes one of them with --fold"):
+    with pytest.raises(DataError, match=r"no fold 7 in .*, only fold_0, fold_1, fold_2; lab train --fold takes one"):
         read_table(files(*CNMC), fold=7)
 
 
