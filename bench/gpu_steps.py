@@ -145,6 +145,24 @@ def image_sizes(setting: Setting) -> Iterator[Row]:
         yield {**row, "rate / of one size": rate / medians[1], "n": sizes.rounds}
 
 
+def load_hints(setting: Setting) -> Iterator[Row]:
+    """images/s of decoding on the GPU by the share that is hinted for its JPEG engine; 1 is nvImageCodec's default."""
+    from infer.pipeline.batches import read_batches
+    from infer.pipeline.gpu_decode import GpuDecoder
+
+    sizes, session, files = setting.sizes, setting.session("resnet18", "fp16"), setting.jpegs()
+    hints = (1.0, 0.75, 0.5, 0.25, 0.0)
+    opened = {hint: GpuDecoder([session.card.pixels], "none", session.provider, hint) for hint in hints}
+    found: dict[float, list[float]] = {hint: [] for hint in hints}
+    for _ in range(sizes.rounds + 1):  # the first one warms up
+        for hint, decoder in opened.items():
+            start = time.perf_counter()
+            count = sum(len(batch.errors) for batch in read_batches(files, decoder, sizes.batch))
+            found[hint].append(count / (time.perf_counter() - start))
+    for hint, rates in found.items():
+        yield {"load hint": hint, "images": len(files), "images/s": statistics.median(rates[1:]), "n": sizes.rounds}
+
+
 def decoders(setting: Setting) -> Iterator[Row]:
     """How decoding on the GPU changes pixels and predictions, by how the JPEGs' chroma is subsampled."""
     from predict import open_decoder

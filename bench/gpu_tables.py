@@ -19,6 +19,7 @@ TITLES = {
     "validation": "Validation, images/s",
     "predict-gpu": "`lab predict`, images/s",
     "sizes": "`--decode gpu`, files of one size and of many",
+    "load-hints": "`--decode gpu`, by the share that is hinted for the GPU's JPEG engine",
     "decoders": "`--decode gpu` beside the CPU's decoder, by chroma subsampling",
     "graphs": "CUDA graphs, images/s from pixels in host memory",
     "gate": "The gate",

@@ -23,7 +23,7 @@ from infer.model.session import Session
 from infer.pipeline.batches import CPU_CHUNK, CpuDecoder, Decoder, Views
 from infer.pipeline.classify import pixel_specs
 from infer.pipeline.gpu_resize import Resampler, only_resamples, window_only
-from infer.pipeline.nvjpeg import DeviceImage, JpegDecoder
+from infer.pipeline.nvjpeg import LOAD_HINT, DeviceImage, JpegDecoder
 
 GPU_CHUNK = 64
 """The most files that the GPU decodes in one call."""
@@ -43,8 +43,10 @@ class GpuDecoder(Decoder):
 
     workers = 3  # files of one batch are read, one batch is decoded, one is copied back
 
-    def __init__(self, specs: Sequence[PixelSpec], tta: Tta, provider: Provider = CUDA) -> None:
-        """Open the decoders. With the CPU's provider the same calls decode on the CPU.
+    def __init__(
+        self, specs: Sequence[PixelSpec], tta: Tta, provider: Provider = CUDA, load_hint: float = LOAD_HINT
+    ) -> None:
+        """Open the decoders. With the CPU's provider the same calls decode on the CPU; `load_hint` as in JpegDecoder.
 
         Raises:
             ConfigError: a model's pixel spec has steps that only the CPU does.
@@ -62,7 +64,7 @@ class GpuDecoder(Decoder):
         self._resampler = Resampler(provider)
         self._free: SimpleQueue[JpegDecoder] = SimpleQueue()
         for _ in range(self.workers):
-            self._free.put(JpegDecoder(provider))
+            self._free.put(JpegDecoder(provider, load_hint))
         self._pool = ThreadPoolExecutor(THREADS, "read")
         self._counting = threading.Lock()
         self.reset_counts()

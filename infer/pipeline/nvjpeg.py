@@ -17,6 +17,8 @@ from infer.model.providers import Provider
 
 OPTIONS = ":fancy_upsampling=1"
 """Subsampled chroma is interpolated, as in Pillow's decoder, rather than repeated."""
+LOAD_HINT = 1.0
+"""nvImageCodec's own default; bench/gpu_day.py measures others."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,24 @@ class DeviceImage:
 class JpegDecoder:
     """nvImageCodec's decoder of JPEGs, for one thread at a time."""
 
-    def __init__(self, provider: Provider) -> None:
-        """Open the decoder; with the CPU's provider it decodes on the CPU. Raises MissingExtraError, DeviceError."""
+    def __init__(self, provider: Provider, load_hint: float = LOAD_HINT) -> None:
+        """Open the decoder; with the CPU's provider it decodes on the CPU.
+
+        Args:
+            provider: where images are decoded.
+            load_hint: the share of a batch, 0 to 1, for the GPU's own JPEG engine where it has one; a hint alone.
+
+        Raises:
+            MissingExtraError: nvImageCodec is not installed.
+            DeviceError: it cannot decode JPEGs there.
+        """
         self._on_gpu = provider.memory == "cuda"
         self._work: Stream | None = None
         with captured_stderr() as messages:
             nvimgcodec = _import()
             kind = nvimgcodec.BackendKind
             kinds = [kind.HW_GPU_ONLY, kind.GPU_ONLY, kind.HYBRID_CPU_GPU] if self._on_gpu else [kind.CPU_ONLY]
+            hints = {kind.HW_GPU_ONLY: load_hint}
             self._stream = nvimgcodec.CodeStream
             self._params = nvimgcodec.DecodeParams(
                 apply_exif_orientation=False,
@@ -50,7 +62,7 @@ class JpegDecoder:
             try:
                 self._decoder = nvimgcodec.Decoder(
                     device_id=0 if self._on_gpu else nvimgcodec.NVIMGCODEC_DEVICE_CPU_ONLY,
-                    backends=[nvimgcodec.Backend(kind) for kind in kinds],
+                    backends=[nvimgcodec.Backend(each, hints.get(each, 1.0)) for each in kinds],
                     options=OPTIONS,
                 )
                 # a stream of its own: on CUDA's default stream, decoders and runs would wait for each other

@@ -63,6 +63,8 @@ def test_every_step_measures_in_small_what_its_table_needs(
         assert row["lab"] > 0
         assert row["bound"] < row["decode"]
     assert [row["sizes"] for row in rows["sizes"]] == [1, 4]
+    assert [row["load hint"] for row in rows["load-hints"]] == [1.0, 0.75, 0.5, 0.25, 0.0]
+    assert all(row["images/s"] > 0 for row in rows["load-hints"])
     assert [row["subsampling"] for row in rows["decoders"]] == ["4:4:4", "4:2:2", "4:2:0", "grey"]
     assert all(row["mean level of 255"] < 1 for row in rows["decoders"])
     assert [row["batch"] for row in rows["graphs"]] == [1, 4, 16]

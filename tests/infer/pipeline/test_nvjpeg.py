@@ -130,3 +130,17 @@ def test_a_call_in_which_no_file_is_an_image_asks_nothing_of_the_device(decoder:
     own._work, own._decoder, own._stream = lane, None, finds_no_image  # type: ignore[assignment]
     assert own.decode([(b"", Frame(1, 1)), (b"", Frame(2, 1))]) == [None, None]
     assert lane.waited == 0
+
+
+def test_the_load_hint_is_for_the_gpus_jpeg_engine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    library, hints = infer.pipeline.nvjpeg._import(), []
+    fake = SimpleNamespace(
+        **{name: getattr(library, name) for name in dir(library) if name not in ("Backend", "Decoder")},
+        Backend=lambda kind, hint: hints.append((kind, hint)),
+        Decoder=lambda **_: (_ for _ in ()).throw(RuntimeError("no GPU")),
+    )
+    monkeypatch.setattr(infer.pipeline.nvjpeg, "_import", lambda: fake)
+    with pytest.raises(DeviceError, match="nvImageCodec does not start: no GPU"):
+        JpegDecoder(CUDA, 0.25)
+    kinds = library.BackendKind
+    assert hints == [(kinds.HW_GPU_ONLY, 0.25), (kinds.GPU_ONLY, 1.0), (kinds.HYBRID_CPU_GPU, 1.0)]
