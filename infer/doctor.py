@@ -8,7 +8,6 @@ import sys
 import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ from infer.model.cuda import versions_text
 from infer.model.onnx_session import FATAL, runtime
 from infer.model.onnx_writer import Node, Value, small_model
 from infer.model.providers import AUTO, CUDA, Provider, providers_for
-from infer.version import __version__
+from infer.version import __version__, installed_version
 
 EXTRAS = {
     "train": ("torch", "torchvision", "onnx", "onnxscript", "safetensors"),
@@ -59,7 +58,7 @@ def examine() -> Findings:
     providers = sorted(providers_for(AUTO), key=lambda provider: not provider.runs_anywhere)
     problems = {provider.device: provider.find_problem() for provider in providers}
     compile_problem = find_compile_problem()
-    absent = {extra: [name for name in names if not _version(name)] for extra, names in EXTRAS.items()}
+    absent = {extra: [name for name in names if not installed_version(name)] for extra, names in EXTRAS.items()}
     rows = [
         ("lab", f"{__version__}, Python {platform.python_version()}, {platform.platform()}"),
         ("processor", f"{cores()} cores usable; {', '.join(instructions()) or 'instruction sets not known'}"),
@@ -203,14 +202,7 @@ def _decoder(image_format: ImageFormat) -> str:
 
 
 def _extra(names: Sequence[str]) -> str:
-    return ", ".join(f"{name} {_version(name) or '(not installed)'}" for name in names)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
+    return ", ".join(f"{name} {installed_version(name) or '(not installed)'}" for name in names)
 
 
 def _cache() -> str:

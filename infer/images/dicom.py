@@ -5,7 +5,6 @@ Section numbers are those of DICOM PS3.3.
 
 import io
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -17,6 +16,7 @@ from infer.images.archive import File
 from infer.images.colour import to_8_bits
 from infer.images.dicom_frame import frame_size
 from infer.images.dicom_window import Floats, Levels, to_levels
+from infer.version import installed_version
 
 PREAMBLE, MARK = 128, b"DICM"
 """Bytes before MARK, which says that a file is DICOM (PS3.10, 7.1)."""
@@ -107,14 +107,7 @@ def frames(header: Any) -> int:
 
 def decoder_versions() -> str:
     """The versions of the packages that decode DICOM files; it changes where their pixels may."""
-    return " ".join(f"{name} {_version(name)}" for name in PACKAGES)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "-"
+    return " ".join(f"{name} {installed_version(name) or '-'}" for name in PACKAGES)
 
 
 def _value_problem(header: Any) -> str | None:

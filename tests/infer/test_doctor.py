@@ -45,8 +45,8 @@ def test_a_gpu_that_cannot_be_used_is_reported_with_the_remedy(lab: Callable, mo
 
 
 def test_what_is_not_installed_is_named_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda name: "" if name in ("pyarrow", "onnx") else real(name))
+    real = doctor.installed_version
+    monkeypatch.setattr(doctor, "installed_version", lambda name: "" if name in ("pyarrow", "onnx") else real(name))
     findings = examine()
     assert any("for parquet: pyarrow not installed; pip install '.[parquet]'" in line for line in findings.remedies)
     assert any("for train: onnx not installed" in line for line in findings.remedies)
