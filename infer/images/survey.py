@@ -55,30 +55,29 @@ class Survey:
         ]
 
     def _notes_on_pages(self) -> Iterable[str]:
-        if self.paged:
-            verb = "has" if len(self.paged) == 1 else "have"
-            names = listed([str(file) for file in self.paged], 3)
-            yield (
-                f"note: {len(self.paged)} of {self._of} {verb} more than one page or frame; the first is used ({names})"
-            )
+        text = "more than one page or frame; the first is used"
+        return self._named(self.paged, f"has {text}", f"have {text}")
 
     def _notes_on_levels(self) -> Iterable[str]:
-        if self.levels:
-            verb = "is a pyramid" if len(self.levels) == 1 else "are pyramids"
-            names = listed([str(file) for file in self.levels], 3)
-            yield (
-                f"note: {len(self.levels)} of {self._of} {verb} of more than {MAX_PIXELS // 10**6} million pixels; the "
-                f"smallest level that leaves enough pixels for the resize is used ({names})"
-            )
+        text = (
+            f"of more than {MAX_PIXELS // 10**6} million pixels; the smallest level that leaves enough pixels for the "
+            "resize is used"
+        )
+        return self._named(self.levels, f"is a pyramid {text}", f"are pyramids {text}")
 
     def _notes_on_windows(self, dicom_window: str) -> Iterable[str]:
-        if self.windowless and dicom_window == FILE:
-            verb = "is a DICOM file" if len(self.windowless) == 1 else "are DICOM files"
-            names = listed([str(file) for file in self.windowless], 3)
-            yield (
-                f"note: {len(self.windowless)} of {self._of} {verb} without a window; the whole range of their stored "
-                f"bits is used, which may be dark; lab train --dicom-window CENTRE/WIDTH sets one ({names})"
-            )
+        text = (
+            "without a window; the whole range of their stored bits is used, which may be dark; lab train "
+            "--dicom-window CENTRE/WIDTH sets one"
+        )
+        files = self.windowless if dicom_window == FILE else ()
+        return self._named(files, f"is a DICOM file {text}", f"are DICOM files {text}")
+
+    def _named(self, files: Sequence[File], one: str, several: str) -> Iterable[str]:
+        """The line about these files, with the names of some; none where there are no such files."""
+        if files:
+            text = one if len(files) == 1 else several
+            yield f"note: {len(files)} of {self._of} {text} ({listed([str(file) for file in files], 3)})"
 
     def _notes_on_bits(self, bits: int) -> Iterable[str]:
         if self.largest is None or (used := bits_for(self.largest)) == bits:
