@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.pixels import Array, as_is, read_as_is
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -20,25 +21,6 @@ from infer.images.preprocess import (
     read_canvas,
     read_window,
 )
-
-Array = NDArray[np.uint8]
-
-
-def as_is(height: int, width: int) -> PixelSpec:
-    """A spec that changes nothing of an image of this size."""
-    return PixelSpec(steps=(), canvas=(height, width), window=(height, width), reduced_decode=False)
-
-
-def read_as_is(path: Path) -> Array:
-    with Image.open(path) as image:
-        width, height = image.size
-    return read_canvas(str(path), as_is(height, width))
-
-
-@pytest.fixture
-def scene() -> Array:
-    """A random picture, uint8 [20, 30, 3]."""
-    return np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "webp"])

@@ -50,14 +50,15 @@ def epoch(number: int, table: Table, right: int, loss: float) -> EpochResult:
 CONFIG = TrainConfig(architecture="resnet18", schedule="plateau", plateau=2)
 
 
-def make_trainer(network: PixelNet, validated: PixelNet | None = None) -> Any:
+def make_trainer(network: PixelNet, validated: PixelNet | None = None, arithmetic: str = "float32") -> Any:
     """What a run folder asks of a trainer."""
     return SimpleNamespace(
         settings=CONFIG.resolved("cpu")[0],
         validated=validated or network,
         plateau=Plateau(),
         first_epoch=1,
-        exact=True,
+        exact=arithmetic == "float32",
+        arithmetic=arithmetic,
         state=lambda: TrainerState(cpu_copy(network.state_dict()), {}, None, Plateau()),
     )
 
@@ -278,8 +279,7 @@ def test_the_best_epoch_of_a_stage_is_validated_again_as_its_file_computes(
     table: Table, card: ModelCard, tmp_path: Path
 ) -> None:
     folder, network = RunFolder(tmp_path, CONFIG, table), build_network(card)
-    stage = make_trainer(network)
-    stage.exact, stage.arithmetic = False, "bfloat16"
+    stage = make_trainer(network, arithmetic="bfloat16")
     exact = epoch(0, table, 8, 0.4).probabilities
     validated: list[float] = []
 
@@ -315,13 +315,12 @@ def test_a_run_that_stops_before_that_says_what_its_figures_were_computed_in(
     table: Table, card: ModelCard, tmp_path: Path
 ) -> None:
     folder, network = RunFolder(tmp_path, CONFIG, table), build_network(card)
-    stage = make_trainer(network)
-    stage.exact, stage.arithmetic = False, "bfloat16"
+    stage = make_trainer(network, arithmetic="bfloat16")
     folder.start(CONFIG, table)
     folder.add(epoch(1, table, 9, 0.5), stage, card)
     assert any("validated in bfloat16, as in training" in note for note in folder.finish().result.notes)
-    later = make_trainer(network)
-    later.exact, later.arithmetic, later.first_epoch = False, "bfloat16", 2
+    later = make_trainer(network, arithmetic="bfloat16")
+    later.first_epoch = 2
     assert folder.settle_best(later, 1) == ""  # of an earlier stage, whose images are gone
 
 
