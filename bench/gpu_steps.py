@@ -125,20 +125,14 @@ def predictions(setting: Setting, decode: str) -> Iterator[Row]:
 def image_sizes(setting: Setting) -> Iterator[Row]:
     """images/s of decoding on the GPU for files of one size and of many, each with a new decoder, which knows none."""
     from predict import open_decoder
-
-    from infer.pipeline.batches import read_batches
+    from sizes import rates_of_passes
 
     sizes, session = setting.sizes, setting.session("resnet18", "fp16")
     mixed = setting.mixed_jpegs()
     same = setting.jpegs()[: len(mixed)]
-    found: dict[int, list[float]] = {1: [], len(mixed): []}
-    for _ in range(sizes.rounds):
-        for files, rates in zip((same, mixed), found.values(), strict=True):
-            decoder = open_decoder(session, "gpu", len(files))
-            list(read_batches(same[: sizes.batch], decoder, sizes.batch))
-            start = time.perf_counter()
-            count = sum(len(batch.errors) for batch in read_batches(files, decoder, sizes.batch))
-            rates.append(count / (time.perf_counter() - start))
+    open_new = partial(open_decoder, session, "gpu", len(mixed))
+    rates = rates_of_passes([same, mixed], open_new, sizes.batch, sizes.rounds)
+    found = {kinds: [first for (first,) in rounds] for kinds, rounds in zip((1, len(mixed)), rates, strict=True)}
     medians = {kinds: statistics.median(rates) for kinds, rates in found.items()}
     for kinds, rate in medians.items():
         row: Row = {"sizes": kinds, "images": len(mixed), "images/s": rate}
@@ -147,7 +141,8 @@ def image_sizes(setting: Setting) -> Iterator[Row]:
 
 def load_hints(setting: Setting) -> Iterator[Row]:
     """images/s of decoding on the GPU by the share that is hinted for its JPEG engine; 1 is nvImageCodec's default."""
-    from infer.pipeline.batches import read_batches
+    from sizes import decoding_rate
+
     from infer.pipeline.gpu_decode import GpuDecoder
 
     sizes, session, files = setting.sizes, setting.session("resnet18", "fp16"), setting.jpegs()
@@ -156,9 +151,7 @@ def load_hints(setting: Setting) -> Iterator[Row]:
     found: dict[float, list[float]] = {hint: [] for hint in hints}
     for _ in range(sizes.rounds + 1):  # the first one warms up
         for hint, decoder in opened.items():
-            start = time.perf_counter()
-            count = sum(len(batch.errors) for batch in read_batches(files, decoder, sizes.batch))
-            found[hint].append(count / (time.perf_counter() - start))
+            found[hint].append(decoding_rate(files, decoder, sizes.batch))
     for hint, rates in found.items():
         yield {"load hint": hint, "images": len(files), "images/s": statistics.median(rates[1:]), "n": sizes.rounds}
 
