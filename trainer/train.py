@@ -178,8 +178,8 @@ class _Run:
     def _say_precision(self, trainer: Trainer) -> None:
         if self.device.type == "cuda":
             why = "" if has_bf16(self.device) else ", since this GPU has no bfloat16"
-            place = "kept on the GPU" if trainer.loader.resident else "streamed from the cache, since they do not fit"
-            self.screen.say(f"training in {trainer.arithmetic}{why}; images are {place}")
+            where = "kept on the GPU" if trainer.loader.resident else "streamed from the cache, since they do not fit"
+            self.screen.say(f"training in {trainer.arithmetic}{why}; images are {where}")
         elif trainer.mixed:
             self.screen.say("training in bfloat16")
 

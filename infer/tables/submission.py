@@ -92,7 +92,7 @@ def choose_form(config: PredictConfig, inputs: Inputs, classes: Sequence[ClassNa
     elif not form.columns and len(classes) == 2 and classes[1].label == "1":
         screen.say(
             f"{form.header[1]}: labels, as {sample.name} has no probabilities there; where log loss or AUC is computed "
-            f"of it, name that column probability in a copy, and give it with --sample"
+            f"from them, name that column probability in a copy, and give it with --sample"
         )
     return form
 

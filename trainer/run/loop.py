@@ -93,7 +93,7 @@ class Trainer:
 
     @property
     def arithmetic(self) -> str:
-        """In which training computes, for people."""
+        """The precision of training, for people."""
         return "bfloat16" if self.mixed else "float32" if self.exact else "float32 with TF32"
 
     def run_epoch(self, number: int, on_step: OnStep) -> EpochResult:
