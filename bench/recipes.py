@@ -9,6 +9,10 @@ so it can be broken off and started again. A data set's test truth is its own, o
 
 To choose recipe lab's values, give --tune and recipe files by --recipes: it prints how well each does on its validation
 images, and test images are not looked at.
+
+Precisions of training are compared in the same way, on a machine whose hardware has them:
+
+    python bench/recipes.py --data DIR --epochs 12 --arch resnet18 --precisions fp32 bf16 --out results/
 """
 
 import argparse
@@ -44,6 +48,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--epochs", type=int, nargs="+", required=True, help="one for each data set")
     parser.add_argument("--recipes", nargs="+", default=recipe_names())
+    parser.add_argument("--precisions", nargs="+", default=[], help="precisions of recipe lab instead of recipes")
     parser.add_argument("--arch", default="resnet18")
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=3)
@@ -51,22 +56,23 @@ def main() -> None:
     parser.add_argument("--tune", action="store_true")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    variants = args.precisions or args.recipes
     for data, epochs in zip(args.data, args.epochs, strict=True):
         scored = with_truth(read_table(data), data)
         if args.tune:
             scored = scored.take([])
         for seed in range(args.seeds):
-            for recipe in args.recipes:
-                run_once(args, data, epochs, recipe, seed, scored)
+            for variant in variants:
+                run_once(args, data, epochs, variant, seed, scored)
         if args.tune:
             print(f"\n{data.name}, validation, mean of the three best epochs:")
-            for recipe in args.recipes:
-                found = [load(result_file(args, data, recipe, seed))["valid"] for seed in range(args.seeds)]
-                print(f"{np.mean(found):.4f}  {[f'{value:.4f}' for value in found]}  {recipe}", flush=True)
+            for variant in variants:
+                found = [load(result_file(args, data, variant, seed))["valid"] for seed in range(args.seeds)]
+                print(f"{np.mean(found):.4f}  {[f'{value:.4f}' for value in found]}  {variant}", flush=True)
             continue
         answers = {
-            recipe: np.stack([load(result_file(args, data, recipe, seed))["answers"] for seed in range(args.seeds)])
-            for recipe in args.recipes
+            variant: np.stack([load(result_file(args, data, variant, seed))["answers"] for seed in range(args.seeds)])
+            for variant in variants
         }
         print(f"\n{data.name}: {len(scored)} test images, {epochs} epochs, {args.image_size} px, ", end="")
         print(f"{args.arch}, {args.seeds} seeds\n\n{as_markdown(answers, scored.labels)}", flush=True)
@@ -83,17 +89,19 @@ def with_truth(table: Table, data: Path) -> Table:
     return replace(part, labels=np.array([truth[Path(path).name] for path in part.paths], dtype=np.int64))
 
 
-def run_once(args: argparse.Namespace, data: Path, epochs: int, recipe: str, seed: int, scored: Table) -> None:
-    """Train one recipe with one seed and write its answers, unless they are there."""
-    file = result_file(args, data, recipe, seed)
+def run_once(args: argparse.Namespace, data: Path, epochs: int, variant: str, seed: int, scored: Table) -> None:
+    """Train one recipe or precision with one seed and write its answers, unless they are there."""
+    file = result_file(args, data, variant, seed)
     if file.is_file():
         return
     options: dict[str, Any] = {
         "data": str(data), "seed": seed, "epochs": epochs, "image_size": args.image_size, "pretrained": False,
         "device": args.device, "out": str(args.out / "runs"),
     }  # fmt: skip
+    if args.precisions:
+        options["precision"] = variant
     start = time.perf_counter()
-    config = apply_recipe(args.arch, load_recipe(recipe), options)
+    config = apply_recipe(args.arch, load_recipe(DEFAULT if args.precisions else variant), options)
     trained = train(config, Screen(Console(quiet=True)))
     network, card = load_checkpoint(trained.run / "best.safetensors")
     answers: list[int] = []
@@ -103,7 +111,7 @@ def run_once(args: argparse.Namespace, data: Path, epochs: int, recipe: str, see
     history = [float(row["monitored"]) for row in csv.DictReader((trained.run / "history.csv").open())]
     file.parent.mkdir(parents=True, exist_ok=True)
     scores = {
-        "recipe": recipe,
+        "recipe": variant,
         "seed": seed,
         "data": data.name,
         "valid": float(np.mean(sorted(history)[-3:])),
@@ -111,17 +119,17 @@ def run_once(args: argparse.Namespace, data: Path, epochs: int, recipe: str, see
     }
     file.write_text(json.dumps(scores))
     print(
-        f"{data.name} {recipe} seed {seed}: valid {scores['valid']:.4f}, {time.perf_counter() - start:.0f} s",
+        f"{data.name} {variant} seed {seed}: valid {scores['valid']:.4f}, {time.perf_counter() - start:.0f} s",
         flush=True,
     )
 
 
-def result_file(args: argparse.Namespace, data: Path, recipe: str, seed: int) -> Path:
+def result_file(args: argparse.Namespace, data: Path, variant: str, seed: int) -> Path:
     """Where the answers of one run are kept."""
     return (
         Path(args.out)
         / f"{data.name}-{'tune' if args.tune else 'test'}"
-        / f"{Path(recipe).stem}-{args.arch}-{args.image_size}-{seed}.json"
+        / f"{Path(variant).stem}-{args.arch}-{args.image_size}-{seed}.json"
     )
 
 
@@ -132,22 +140,23 @@ def load(file: Path) -> dict[str, Any]:
 
 
 def as_markdown(answers: dict[str, NDArray[np.int64]], truth: NDArray[np.int64]) -> str:
-    """A row for each recipe: mean accuracy and balanced accuracy, and how far `lab` is ahead, with intervals."""
+    """A row for each variant: mean accuracy and balanced accuracy, and how far the first or `lab` is ahead."""
+    first = DEFAULT if DEFAULT in answers else next(iter(answers))
     lines = [
-        "| recipe | accuracy, mean of seeds (each) | lab's lead, points | balanced accuracy | lab's lead, points |",
+        f"| variant | accuracy, mean of seeds (each) | {first}'s lead, points "
+        f"| balanced accuracy | {first}'s lead, points |",
         "|---|---|---|---|---|",
     ]
-    first = DEFAULT if DEFAULT in answers else next(iter(answers))
     drawn = np.random.default_rng(0).integers(0, len(truth), (RESAMPLES, len(truth)))
-    for recipe, found in answers.items():
+    for variant, found in answers.items():
         right = (found == truth).astype(float)
         cells = [f"{right.mean():.2%} ({', '.join(f'{value:.2%}' for value in right.mean(1))})"]
         ahead = (answers[first] == truth).mean(0) - right.mean(0)
-        cells.append("-" if recipe == first else lead(ahead.mean(), ahead[drawn].mean(1)))
+        cells.append("-" if variant == first else lead(ahead.mean(), ahead[drawn].mean(1)))
         cells.append(f"{balanced(right.mean(0), truth):.2%}")
         each = np.array([balanced(ahead[rows], truth[rows]) for rows in drawn[:2000]])
-        cells.append("-" if recipe == first else lead(balanced(ahead, truth), each))
-        lines.append(f"| {Path(recipe).stem} | " + " | ".join(cells) + " |")
+        cells.append("-" if variant == first else lead(balanced(ahead, truth), each))
+        lines.append(f"| {Path(variant).stem} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

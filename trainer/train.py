@@ -25,7 +25,7 @@ from trainer.run.compile import CompilingRunner
 from trainer.run.distributed import ProcessGroup, check_processes, process_group
 from trainer.run.epoch_metrics import monitored_metric
 from trainer.run.loop import Trainer
-from trainer.run.precision import has_bf16, resolve_precision
+from trainer.run.precision import choose_precision, has_bf16
 from trainer.run.progress import Progress
 from trainer.run.run_folder import RunFolder, TrainResult, new_run
 from trainer.run.same_data import require_same_data
@@ -59,7 +59,7 @@ def _train(
     if config.tensorboard:
         require_tensorboard()
     snapshot = load_snapshot(resume) if resume else None
-    config = replace(config, precision=resolve_precision(config.precision, device))
+    config = replace(config, precision=choose_precision(config.precision, device, screen))
     stages = config.resolved(device.type)
     for settings in stages:  # errors of any stage come before the work
         stage_spec(settings)

@@ -2,6 +2,7 @@
 
 import torch
 
+from infer.core.console import Screen
 from infer.core.cpu import BF16_INSTRUCTIONS, instructions
 from infer.core.errors import DeviceError
 from trainer.choices import Precision
@@ -19,6 +20,16 @@ def resolve_precision(wanted: Precision, device: torch.device) -> Precision:
     if wanted == "auto":
         return "bf16" if device.type == "cuda" and has_bf16(device) else "fp32"
     return wanted
+
+
+def choose_precision(wanted: Precision, device: torch.device, screen: Screen) -> Precision:
+    """The precision of a run; where `auto` leaves a CPU's bfloat16 unused, the screen names the option that uses it.
+
+    Raises DeviceError, as `resolve_precision`.
+    """
+    if wanted == "auto" and device.type == "cpu" and has_bf16(device):
+        screen.say("training in float32: auto uses bfloat16 on GPUs alone; --precision bf16 uses this processor's")
+    return resolve_precision(wanted, device)
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -1,11 +1,15 @@
 """Training computes in bfloat16 where the hardware does, and only then."""
 
+import io
+
 import pytest
 import torch
+from rich.console import Console
 
 import trainer.run.precision
+from infer.core.console import Screen
 from infer.core.errors import DeviceError
-from trainer.run.precision import has_bf16, resolve_precision
+from trainer.run.precision import choose_precision, has_bf16, resolve_precision
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -36,3 +40,18 @@ def test_bfloat16_that_a_device_would_emulate_is_refused(monkeypatch: pytest.Mon
 def test_auto_is_bfloat16_on_a_gpu_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, gpu=True)
     assert [resolve_precision(wanted, CUDA) for wanted in ("auto", "fp32", "bf16")] == ["bf16", "fp32", "bf16"]
+
+
+def test_auto_names_the_option_that_uses_a_cpus_bfloat16_and_is_silent_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = io.StringIO()
+    screen = Screen(Console(file=text, width=200))
+    pretend(monkeypatch, "avx2")
+    assert choose_precision("auto", CPU, screen) == "fp32"
+    pretend(monkeypatch, "avx2", "amx_bf16")
+    assert choose_precision("fp32", CPU, screen) == "fp32"
+    assert choose_precision("bf16", CPU, screen) == "bf16"
+    assert text.getvalue() == ""
+    assert choose_precision("auto", CPU, screen) == "fp32"
+    assert "--precision bf16 uses this processor's" in text.getvalue()
