@@ -17,16 +17,14 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from helpers import idle_cuda as idle_libraries
+from helpers import pictures
 from helpers.exports import reuse_exports, run_exporter
 from helpers.networks import FULL_SIZE, small_resnet
-from helpers.pictures import ALL_PICTURES, LAY_OUT, ONE_PICTURE
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 from rich.console import Console
 
 import cli
 import exporter.graph
-import infer.reports.pictures
 from infer.config import Device
 from infer.core.console import Screen
 from infer.model.cuda import find_problem
@@ -103,10 +101,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def fast_pictures() -> Iterator[None]:
-    """Draw only the confusion matrix of each report, and lay out no picture: a hundred tests make reports."""
+    """Make blank pictures, and only the confusion matrix of each report: a hundred tests make reports."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(infer.reports.pictures, "PICTURES", ONE_PICTURE)
-        patch.setattr(ConstrainedLayoutEngine, "execute", lambda *_: None)
+        pictures.use(patch, pictures.BLANK)
         yield
 
 
@@ -142,14 +139,14 @@ def full_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lay out pictures as for a user, for a test that is about how they look."""
-    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", LAY_OUT)
+    """Draw and lay out pictures as for a user, for a test that is about how they look."""
+    pictures.use(monkeypatch, pictures.LAID_OUT)
 
 
 @pytest.fixture
-def all_pictures(monkeypatch: pytest.MonkeyPatch, laid_out: None) -> None:
+def all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw all pictures of each report, as for a user."""
-    monkeypatch.setattr(infer.reports.pictures, "PICTURES", ALL_PICTURES)
+    pictures.use(monkeypatch, pictures.ALL)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,8 @@ import ast
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
 from types import ModuleType
@@ -54,21 +55,23 @@ def pixel_sources(module: ModuleType) -> list[Path]:
         path = unread.pop()
         if path not in found:
             found.add(path)
-            unread += _imported(path, module.__package__)
+            unread += _imports(path.read_bytes(), path.parent, module.__package__)
     return sorted(found)
 
 
-def _imported(path: Path, package: str) -> Iterator[Path]:
-    """The modules that a file imports from the package, the folder that it lies in."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
+@cache
+def _imports(source: bytes, folder: Path, package: str) -> tuple[Path, ...]:
+    """The modules that a source imports from the package, which lies in the folder."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(source)):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            source = resolve_name("." * node.level + (node.module or ""), package)
-            names = [f"{package}.{alias.name}" for alias in node.names] if source == package else [source]
-        own = [name.removeprefix(f"{package}.") for name in names if name.startswith(f"{package}.")]
-        yield from (path.with_name(f"{name}.py") for name in own)
+            module = resolve_name("." * node.level + (node.module or ""), package)
+            names = [f"{package}.{alias.name}" for alias in node.names] if module == package else [module]
+        found += [name.removeprefix(f"{package}.") for name in names if name.startswith(f"{package}.")]
+    return tuple(folder / f"{name}.py" for name in found)
 
 
 def _state(file: str) -> str:

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import pictures
 from helpers.browser import BROWSER, Tab, open_tab
-from helpers.pictures import ALL_PICTURES
 from helpers.results import HOSTILE, named, origin, random_result
 from PIL import Image
 from rich.console import Console
 
-import infer.reports.pictures
 from infer.config import ReportConfig
 from infer.core.console import Screen
 from infer.metrics.metrics import measure
@@ -128,7 +127,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config, known = ReportConfig(), origin(result)
     gallery = make_gallery(result, known.card.pixels, config, Screen(Console(quiet=True)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(infer.reports.pictures, "PICTURES", ALL_PICTURES)
+        pictures.use(patch, pictures.ALL)
         save_report(result, folder / "report", config, known, gallery)
     return folder / "report" / "report.html"
 
