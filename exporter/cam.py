@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from exporter.head import find_head
 from exporter.precisions import EXPORTS
 from exporter.reference import Reference
 from infer.config import Device
@@ -29,20 +30,19 @@ def add_cam(model: onnx.ModelProto) -> None:
         ExportError: the graph does not end as a ResNet does.
     """
     graph = model.graph
-    pool, head = _pool_and_head(model)
-    weight = numpy_helper.to_array(_constant(model, head.input[1]))
+    head = find_head(model)
     inferred = onnx.shape_inference.infer_shapes(model).graph
-    (features,) = [item for item in inferred.value_info if item.name == pool.input[0]]
+    (features,) = [item for item in inferred.value_info if item.name == head.pooled]
     height, width = (dim.dim_value for dim in features.type.tensor_type.shape.dim[2:])
     if not height or not width:
         raise ExportError("the size of the last feature map is not known, so no map can be added; leave out --cam")
     batch = graph.output[0].type.tensor_type.shape.dim[0]
     name = f"{CAM}.weight"
-    graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(weight[:, :, None, None]), name))
+    graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(head.weight[:, :, None, None]), name))
     raw = f"{CAM}_raw"
-    graph.node.append(helper.make_node("Conv", [pool.input[0], name], [raw], name=CAM))
+    graph.node.append(helper.make_node("Conv", [head.pooled, name], [raw], name=CAM))
     graph.node.append(helper.make_node("Cast", [raw], [CAM], name=f"{CAM}_float", to=onnx.TensorProto.FLOAT))
-    shape = [batch.dim_param or batch.dim_value, len(weight), height, width]
+    shape = [batch.dim_param or batch.dim_value, len(head.weight), height, width]
     graph.output.append(helper.make_tensor_value_info(CAM, onnx.TensorProto.FLOAT, shape))
 
 
@@ -57,8 +57,7 @@ def check_cam(file: Path, reference: Reference, devices: Sequence[Device]) -> No
     Raises:
         ParityError: they do not.
     """
-    model = onnx.load(file)
-    bias = numpy_helper.to_array(_constant(model, _pool_and_head(model)[1].input[2])).astype(np.float64)
+    bias = find_head(onnx.load(file)).bias.astype(np.float64)
     pixels = reference.first_views(IMAGES)
     for device in devices:
         session = Session(file, device)
@@ -71,18 +70,3 @@ def check_cam(file: Path, reference: Reference, devices: Sequence[Device]) -> No
                 f"the class activation maps do not add up to the logits on {session.provider}: they differ by "
                 f"{difference:.2e}, allowed is {allowed:.2e}; export without --cam"
             )
-
-
-def _pool_and_head(model: onnx.ModelProto) -> tuple[onnx.NodeProto, onnx.NodeProto]:
-    """The global pooling of the last feature map, and the linear map after it. Raises ExportError."""
-    pools, heads = (
-        [node for node in model.graph.node if node.op_type == kind] for kind in ("GlobalAveragePool", "Gemm")
-    )
-    if len(heads) != 1 or not pools:
-        raise ExportError("the graph does not end in one pooling and one linear map; export without --cam")
-    return pools[-1], heads[0]
-
-
-def _constant(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
-    constant: onnx.TensorProto = next(tensor for tensor in model.graph.initializer if tensor.name == name)
-    return constant

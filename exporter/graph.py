@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from exporter.capture import captured_output, first_and_last
+from exporter.head import split_half_head
 from exporter.precisions import EXPORTS
 from infer.core.errors import ExportError
 from infer.model.card import CARD_KEY, ModelCard
@@ -46,6 +47,7 @@ def trace(network: PixelNet, card: ModelCard) -> onnx.ModelProto:
     """The network's graph at EXPORTER_OPSET, in operators that no opset since 17 has changed. Raises ExportError."""
     model = _export(network, card)
     _pool_globally(model)
+    split_half_head(model)
     _strip(model)
     return model
 
