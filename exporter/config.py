@@ -9,6 +9,7 @@ from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob, option, require
 from infer.core.output_paths import require_file_name
 from infer.core.text import joined
+from infer.model.input_kinds import UINT8
 from infer.model.precision import PRECISIONS
 from trainer.choices import Fit
 from trainer.model.architectures import ARCHITECTURES, architecture_name
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     Precision = str
 else:
     Precision = Literal[tuple(PRECISIONS)]
+Input = Literal["uint8", "float"]
 _PRECISIONS_TEXT = joined([f"{name} ({row.suits})" if row.suits else name for name, row in PRECISIONS.items()], "or")
 FILE, GATE, ELSEWHERE = "Exported file", "Parity gate", "Network trained elsewhere"
 """Panels of the options in help, beside the first one."""
@@ -32,6 +34,12 @@ class ExportConfig:
     """A run's folder or its best.safetensors, or with `arch` a file of weights; None: the newest finished run."""
     opset: int = knob(17, "ONNX opset, from 17 to the newest that is installed.")
     precision: Precision = knob("fp32", f"Precision: {_PRECISIONS_TEXT}.")
+    input: Input = knob(
+        UINT8,
+        "What the file takes: uint8, bytes [batch, H, W, 3], or float, float32 [batch, 3, H, W] of 0 to 255, for "
+        "programs that accept no bytes, such as ncnn.",
+        panel=FILE,
+    )
     batch: int | None = knob(
         None,
         "Fixed batch size of the exported model, in images.",

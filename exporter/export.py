@@ -16,6 +16,7 @@ from exporter.config import ExportConfig
 from exporter.finish import check_file_opset, finish_file
 from exporter.gate import gate_devices, require_parity, run_reference
 from exporter.graph import at_precision, build_graph, finish, weights_sha256
+from exporter.inputs import take_input
 from exporter.opsets import check_gpu_opset, check_opset
 from exporter.parity import Parity
 from exporter.precisions import EXPORTS
@@ -30,6 +31,7 @@ from infer.core.files import atomic_write, write_text
 from infer.dataset.table import spread
 from infer.metrics.point_values import calibration_error, softmax
 from infer.model.card import ModelCard
+from infer.model.input_kinds import UINT8
 from infer.model.onnx_session import runtime_version
 from infer.model.precision import PRECISIONS
 from infer.version import __version__
@@ -58,6 +60,10 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
     model, card = build_model(source.network, card, calibration, config.batch, screen.say)
     if config.cam:
         add_cam(model)
+        model = finish(model, card, config.batch)
+    if config.input != UINT8:
+        take_input(model, config.input)
+        card = replace(card, input=config.input)
         model = finish(model, card, config.batch)
     target = config.out or source.model
     with atomic_write(target) as draft:

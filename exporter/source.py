@@ -12,7 +12,7 @@ from infer.dataset.table import TRAIN, VALID, Table
 from infer.images.colour import FULL_BITS
 from infer.images.window_option import FILE
 from infer.model.card import ClassName, ModelCard, Normalization, has_card
-from infer.model.precision import PRECISIONS
+from infer.model.input_kinds import file_name
 from infer.model.runs import find_checkpoint, newest_run
 from trainer.data.pixel_spec import pixel_spec
 from trainer.model.checkpoint import load_checkpoint, weights_sha256
@@ -48,7 +48,7 @@ def open_source(config: ExportConfig, screen: Screen) -> Source:
     screen.say(f"checkpoint: {checkpoint}")
     network, card = load_checkpoint(checkpoint)
     table = run_table(checkpoint.parent, card, config.data, screen)
-    model = checkpoint.parent / PRECISIONS[config.precision].file_name
+    model = checkpoint.parent / file_name(config.precision, config.input)
     return Source(network, card, table.split(VALID), table.split(TRAIN), model)
 
 
@@ -96,7 +96,7 @@ def _from_elsewhere(config: ExportConfig, screen: Screen) -> Source:
         replace(card, provenance=provenance),
         gate,
         table.split(TRAIN),
-        config.run.with_name(PRECISIONS[config.precision].file_name.replace("model", config.run.stem)),
+        config.run.with_name(file_name(config.precision, config.input).replace("model", config.run.stem)),
     )
 
 

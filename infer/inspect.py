@@ -11,6 +11,7 @@ from infer.core.errors import ModelError
 from infer.core.text import shown
 from infer.model.card import ModelCard, read_card
 from infer.model.evidence import Evidence, read_evidence
+from infer.model.input_kinds import INPUT_KINDS
 from infer.model.onnx_reader import read_graph, read_header
 from infer.model.providers import short_name
 from infer.model.runs import CHECKPOINT, find_model
@@ -58,7 +59,7 @@ def _file_rows(path: Path, card: ModelCard) -> list[tuple[str, str]]:
         ("kind", f"ONNX, written by {header.producer}"),
         ("opset", opsets if header.opsets.get("") == card.opset else f"{opsets}, but its card says {card.opset}"),
         ("IR version", str(header.ir_version)),
-        ("input", f"{'; '.join(graph.inputs)}, RGB"),
+        ("input", f"{'; '.join(graph.inputs)}, {INPUT_KINDS[card.input].values}"),
         ("outputs", "; ".join(graph.outputs)),
         ("parameters", f"{graph.parameters:,}"),
         ("operators", ", ".join(f"{count} {name}" for name, count in graph.operators.items())),

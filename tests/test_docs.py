@@ -117,11 +117,30 @@ def test_the_python_example_predicts_as_lab_does(
         assert list(map(float, values)) == pytest.approx(expected[Path(path).name], abs=1e-6), path
 
 
+def test_the_python_example_feeds_a_file_that_takes_float_planes(
+    lab: Callable, run: Path, pictures: list[Path], tmp_path: Path
+) -> None:
+    (script,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "example.py").write_text(script, encoding="utf-8")
+    planes = tmp_path / "planes.onnx"
+    assert lab("export", run, "--input", "float", "--out", planes).code == 0
+    expected = probabilities_of(lab, planes, pictures[0].parent, tmp_path / "out.csv")
+    command = [sys.executable, tmp_path / "example.py", planes, *pictures]
+    for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
+        path, _, *values = line.split()
+        assert list(map(float, values)) == pytest.approx(expected.pop(Path(path).name), abs=1e-6), path
+    assert not expected
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
 @pytest.mark.skipif(not (DOCS / "examples" / "node_modules").is_dir(), reason="run make node for Node's packages")
+@pytest.mark.parametrize("kind", ["uint8", "float"])
 def test_the_javascript_example_predicts_as_lab_does(
-    lab: Callable, model: Path, pictures: list[Path], tmp_path: Path
+    kind: str, lab: Callable, run: Path, model: Path, pictures: list[Path], tmp_path: Path
 ) -> None:
+    if kind == "float":
+        model = tmp_path / "planes.onnx"
+        assert lab("export", run, "--input", "float", "--out", model).code == 0
     exact = [path for path in pictures if path.suffix == ".png" and path.stem != "deep"]
     expected = probabilities_of(lab, model, pictures[0].parent, tmp_path / "out.csv")
     command = ["node", DOCS / "examples" / "predict.mjs", model, *exact]

@@ -42,7 +42,8 @@ export function readCard(path) {
     if (entry[1] === "lab.card") card = JSON.parse(entry[2]);
   }
   if (!card) throw new Error("the model has no lab.card; use a file that lab export wrote");
-  if (card.version > 1) throw new Error(`the model's card has version ${card.version}; this program reads version 1`);
+  if (card.version > 3) throw new Error(`the model's card has version ${card.version}; this program reads up to 3`);
+  if (card.pixels.bits) throw new Error(`the model is for images of ${card.pixels.bits} bits; use lab predict`);
   const unknown = card.pixels.steps.find(({ kind }) => !(kind in STEPS)); // an enhancement; it must be exact
   if (unknown) throw new Error(`the model needs the step "${unknown.kind}", which this program lacks; use lab predict`);
   return card;
@@ -149,9 +150,18 @@ export async function readWindow(path, { steps, canvas, window }) { // canvas an
 
 // ---- Prediction ----
 
+function planes(bytes, [batch, height, width]) { // bytes [batch, height, width, 3] -> float32 [batch, 3, height, width]
+  const size = height * width, values = new Float32Array(bytes.length);
+  for (let at = 0; at < bytes.length; at++) {
+    const pixel = Math.floor(at / 3) % size, image = Math.floor(at / 3 / size);
+    values[(3 * image + at % 3) * size + pixel] = bytes[at];
+  }
+  return new ort.Tensor("float32", values, [batch, 3, height, width]);
+}
+
 async function main(model, ...paths) {
   if (!paths.length) throw new Error("usage: node predict.mjs model.onnx image...");
-  const { pixels, classes } = readCard(model);
+  const { pixels, classes, input } = readCard(model); // input: "float", or missing for bytes
   const session = await ort.InferenceSession.create(model);
   const [batch] = session.inputMetadata[0].shape; // a number if the file takes batches of this size only
   const shape = [typeof batch === "number" ? batch : 1, ...pixels.window, 3];
@@ -162,7 +172,8 @@ async function main(model, ...paths) {
       const window = await readWindow(path, pixels);
       bytes.set(window, index * window.length);
     }
-    const results = await session.run({ images: new ort.Tensor("uint8", bytes, shape) }, ["probabilities"]);
+    const images = input === "float" ? planes(bytes, shape) : new ort.Tensor("uint8", bytes, shape);
+    const results = await session.run({ images }, ["probabilities"]);
     for (const [index, image] of part.entries()) {
       const all = results.probabilities.data;
       const probabilities = [...all.slice(index * classes.length, (index + 1) * classes.length)];

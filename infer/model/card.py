@@ -13,13 +13,14 @@ from typing import Any
 from infer.core.errors import ModelError
 from infer.images.colour import FULL_BITS
 from infer.images.preprocess import PixelSpec
+from infer.model.input_kinds import INPUT_KINDS, UINT8
 from infer.model.onnx_reader import read_header
 from infer.model.precision import PRECISIONS
 
 CARD_KEY = "lab.card"
-VERSION = 2
+VERSION = 3
 """The newest version of a card that this lab reads. A card is of version 1 unless an older lab would take other pixels
-than it means."""
+than it means (2), or would feed the file what it does not take (3)."""
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,16 @@ class ModelCard:
     precision: str = "fp32"
     opset: int | None = None
     """The ONNX file's opset; None in a checkpoint."""
+    input: str = UINT8
+    """What the ONNX file takes, a key of INPUT_KINDS."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """`weights_sha256`, `data` (name, fingerprint, images per class), `validation` metrics, `versions`; JSON values."""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ValueError(f"a card's precision must be one of {', '.join(PRECISIONS)}, got {self.precision}")
+        if self.input not in INPUT_KINDS:
+            raise ValueError(f"a card's input must be one of {', '.join(INPUT_KINDS)}, got {self.input}")
         parts = (self.provenance, *(self.provenance.get(name, {}) for name in ("data", "versions")))
         if not all(isinstance(part, Mapping) for part in parts):
             raise ValueError("a card's provenance, data and versions must be JSON objects")
@@ -140,8 +145,10 @@ class ModelCard:
 
     def to_json(self) -> str:
         """One line of JSON; the same card always gives the same text."""
-        version = 1 if self.pixels.bits == FULL_BITS else VERSION
+        version = 3 if self.input != UINT8 else 1 if self.pixels.bits == FULL_BITS else 2
         data = {"version": version, **asdict(self), "pixels": self.pixels.to_json()}
+        if self.input == UINT8:
+            del data["input"]  # older labs do not know it
         return json.dumps(data, sort_keys=True)
 
     @classmethod

@@ -5,12 +5,14 @@ import copy
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from infer.config import Device
 from infer.core.arrays import Floats, Pixels
 from infer.core.errors import DeviceError, LabError, ModelError
 from infer.model.card import read_card
 from infer.model.cuda_graphs import CudaGraphs
+from infer.model.input_kinds import INPUT_KINDS, UINT8
 from infer.model.onnx_session import is_out_of_memory, open_onnx
 from infer.model.opset_limit import file_problem
 from infer.model.provider_options import saved_options
@@ -87,7 +89,7 @@ class Session:
         self.options = options
         self.provider = provider
         self._graphs = None
-        if options.get(CUDA_GRAPH) == "1":
+        if options.get(CUDA_GRAPH) == "1" and self.card.input == UINT8:
             open_again = partial(open_onnx, self.path, provider, self._threads, options)
             self._graphs = CudaGraphs(open_again, provider.memory, RESULTS, len(self.card.classes))
 
@@ -125,8 +127,14 @@ class Session:
 
     def _run(self, outputs: Sequence[str], pixels_nhwc: Pixels) -> list[Floats]:
         with self._translated_errors(pixels_nhwc.shape):
-            results: list[Floats] = self._session.run(list(outputs), {"images": pixels_nhwc})
+            results: list[Floats] = self._session.run(list(outputs), self._feed(pixels_nhwc))
         return results
+
+    def _feed(self, pixels_nhwc: Pixels) -> dict[str, Any]:
+        """The graph's input, made of uint8 images [n, H, W, 3]."""
+        kind = INPUT_KINDS[self.card.input]
+        assert kind.feed is not None
+        return {kind.name: kind.feed(pixels_nhwc)}
 
     @contextlib.contextmanager
     def _translated_errors(self, shape: tuple[int, ...]) -> Iterator[None]:

@@ -71,6 +71,15 @@ def test_a_card_with_fewer_bits_has_a_version_that_older_labs_refuse(card: Model
     assert ModelCard.from_json(deep.to_json(), Path("m")) == deep
 
 
+def test_a_card_says_what_its_file_takes_and_older_labs_refuse_what_they_cannot_feed(card: ModelCard) -> None:
+    assert "input" not in json.loads(card.to_json())
+    planes = replace(card, input="float")
+    assert json.loads(planes.to_json())["version"] == 3
+    assert ModelCard.from_json(planes.to_json(), Path("m")) == planes
+    with pytest.raises(ModelError, match="a card's input must be one of uint8, float"):
+        ModelCard.from_json(planes.to_json().replace('"float"', '"text"'), Path("m"))
+
+
 def without(*keys: str) -> Callable[[dict], object]:
     def change(data: dict) -> object:
         inner = data

@@ -1,0 +1,56 @@
+"""What a model file takes: one table of the kinds of input; exporter/inputs.py makes a graph take each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from infer.core.arrays import Pixels
+from infer.model.precision import PRECISIONS
+
+
+def _as_bytes(pixels_nhwc: Pixels) -> Pixels:
+    return pixels_nhwc
+
+
+def _as_float_nchw(pixels_nhwc: Pixels) -> Any:
+    """uint8 [n, H, W, 3] -> float32 [n, 3, H, W], 0 to 255."""
+    return np.ascontiguousarray(pixels_nhwc.transpose(0, 3, 1, 2), dtype=np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputKind:
+    """A kind of input."""
+
+    name: str
+    """The graph input's name."""
+    values: str
+    """What its numbers mean, for people."""
+    suffix: str = ""
+    """What distinguishes the file's name in a run's folder."""
+    feed: Callable[[Pixels], Any] | None = None
+    """From uint8 images [n, H, W, 3], the card's windows, to what the graph takes; None where it takes no windows."""
+
+
+UINT8 = "uint8"
+FLOAT = "float"
+INPUT_KINDS: dict[str, InputKind] = {
+    UINT8: InputKind(name="images", values="RGB", feed=_as_bytes),
+    FLOAT: InputKind(
+        name="images",
+        values="RGB planes, 0 to 255, which the graph normalises",
+        suffix=".float",
+        feed=_as_float_nchw,
+    ),
+}
+"""By the name in the card."""
+
+
+def file_name(precision: str, kind: str) -> str:
+    """Name of an exported file in a run's folder: `model.onnx`, `model.fp16.float.onnx`."""
+    return PRECISIONS[precision].file_name.replace(".onnx", f"{INPUT_KINDS[kind].suffix}.onnx")
+
+
+MODEL_FILES = tuple(file_name(precision, kind) for kind in INPUT_KINDS for precision in PRECISIONS)
+"""Names of the files in a run's folder that predict, in the order in which they are looked for."""
