@@ -131,7 +131,9 @@ def gate(setting: Setting) -> Iterator[Row]:
         network, card = make_network(architecture, setting.sizes.image_size)
         reference = run_reference(network, table, card, "fp32", None, Screen(Console(quiet=True)))
         for precision in PRECISIONS:
-            parity = run_gate(setting.model(architecture, precision), reference, setting.sizes.batch, [setting.device])
+            parity = run_gate(
+                setting.model(architecture, precision), reference, setting.sizes.batch, [setting.provider]
+            )
             for check in parity.checks:
                 yield {
                     "network": architecture,

@@ -48,7 +48,7 @@ def main() -> None:
             "one size": draw_images(Path(folder) / "one", [(SIDE, SIDE)] * args.images),
             f"{args.images} sizes": draw_images(Path(folder) / "many", different_sizes(args.images)),
         }
-        (provider,) = providers_for(args.device)
+        (provider,) = providers_for(args.device, "onnxruntime")
         open_decoder = partial(GpuDecoder, [PixelSpec.default(SIZE)], "none", provider)
         one, many = rates_of_passes(list(sets.values()), open_decoder, GPU_CHUNK, args.rounds, passes=2)
     for index, when in enumerate(("first", "again")):

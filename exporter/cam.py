@@ -13,10 +13,10 @@ import onnx
 from onnx import helper, numpy_helper
 
 from exporter.head import find_head
-from exporter.precisions import EXPORTS
+from exporter.precisions import gate_rule
 from exporter.reference import Reference
-from infer.config import Device
 from infer.core.errors import ExportError, ParityError
+from infer.model.providers import Provider
 from infer.model.session import CAM, Session
 
 IMAGES = 8
@@ -51,7 +51,7 @@ def has_cam(model: onnx.ModelProto) -> bool:
     return CAM in [item.name for item in model.graph.output]
 
 
-def check_cam(file: Path, reference: Reference, devices: Sequence[Device]) -> None:
+def check_cam(file: Path, reference: Reference, providers: Sequence[Provider]) -> None:
     """Check on some of the gate's images that a file's maps add up to its logits, within the gate's limits.
 
     Raises:
@@ -59,12 +59,12 @@ def check_cam(file: Path, reference: Reference, devices: Sequence[Device]) -> No
     """
     bias = find_head(onnx.load(file)).bias.astype(np.float64)
     pixels = reference.first_views(IMAGES)
-    for device in devices:
-        session = Session(file, device)
+    for provider in providers:
+        session = Session(file, provider=provider)
         batch = np.resize(pixels, (session.batch or len(pixels), *pixels.shape[1:]))
         sums = session.run_cam(batch).mean(axis=(2, 3), dtype=np.float64) + bias
         difference = float(np.abs(sums - session.run(batch)[0]).max())
-        allowed = EXPORTS[session.card.precision].rule.own_tolerance(reference.magnitude)
+        allowed = gate_rule(session.card.precision, provider).own_tolerance(reference.magnitude)
         if not difference <= allowed:
             raise ParityError(
                 f"the class activation maps do not add up to the logits on {session.provider}: they differ by "

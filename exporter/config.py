@@ -4,13 +4,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from infer.config import GATE_BATCH_HELP, GATE_DEVICE_HELP, GATE_IMAGES_HELP, LARGEST_BATCH, Device
+from infer.config import (
+    GATE_BATCH_HELP,
+    GATE_DEVICE_HELP,
+    GATE_IMAGES_HELP,
+    GATE_RUNTIME_HELP,
+    LARGEST_BATCH,
+    Device,
+    Runtime,
+)
 from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob, option, require
 from infer.core.output_paths import require_file_name
 from infer.core.text import joined
 from infer.model.input_kinds import UINT8
 from infer.model.precision import PRECISIONS
+from infer.model.providers import check_runtime
 from trainer.choices import Fit
 from trainer.model.architectures import ARCHITECTURES, architecture_name
 
@@ -55,6 +64,7 @@ class ExportConfig:
         None, "Folder of the images now; with --arch, data set or card.", default_text="as in training"
     )
     device: Device = knob("auto", GATE_DEVICE_HELP, panel=GATE)
+    runtime: Runtime = knob("auto", GATE_RUNTIME_HELP, panel=GATE)
     batch_size: int = knob(64, GATE_BATCH_HELP, panel=GATE, above=0, maximum=LARGEST_BATCH, short="-b")
     gate_images: int | None = knob(None, GATE_IMAGES_HELP, panel=GATE, above=0, default_text="all")
     out: Path | None = knob(None, "File to write, ending in .onnx.", default_text="model.onnx in the run")
@@ -85,6 +95,7 @@ class ExportConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "arch", architecture_name(self.arch))
         check(self, ExportConfig)
+        check_runtime(self.device, self.runtime)
         if self.out:
             require_file_name("--out", self.out)
             if self.out.suffix != ".onnx":

@@ -1,20 +1,17 @@
 """`lab export`: a network to one ONNX file, which gets its name only after the gate, and carries the gate's result."""
 
 import json
-import platform
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import onnx
 
 from exporter.cam import add_cam, check_cam
 from exporter.config import ExportConfig
-from exporter.finish import check_file_opset, finish_file
-from exporter.gate import gate_devices, require_parity, run_reference
+from exporter.finish import check_file_opset, circumstances, finish_file
+from exporter.gate import gate_providers, require_parity, run_reference
 from exporter.graph import at_precision, build_graph, finish, weights_sha256
 from exporter.inputs import take_input
 from exporter.opsets import check_gpu_opset, check_opset
@@ -34,6 +31,7 @@ from infer.model.card import ModelCard
 from infer.model.input_kinds import UINT8
 from infer.model.onnx_session import runtime_version
 from infer.model.precision import PRECISIONS
+from infer.model.providers import AUTO
 from infer.version import __version__
 from trainer.model.network import PixelNet
 
@@ -49,7 +47,8 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
     """
     check_opset(config.opset)
     check_gpu_opset(config.opset, config.precision, config.device, screen)
-    devices = gate_devices(config.device, config.precision, config.opset, screen)
+    providers = gate_providers(config.device, config.runtime, config.precision, config.opset, screen)
+    may_fail = [row.name for row in providers if row.optional and config.runtime == AUTO]
     source = open_source(config, screen)
     calibration = _calibration_views(config, source, screen)
     reference = run_reference(source.network, source.gate, source.card, config.precision, config.gate_images, screen)
@@ -69,11 +68,12 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
     with atomic_write(target) as draft:
         draft.write_bytes(model.SerializeToString(deterministic=True))
         check_file_opset(draft, config.opset)
-        parity = require_parity(draft, reference, config.batch_size, devices, screen, "no file was left")
+        parity = require_parity(draft, reference, config.batch_size, providers, screen, "no file was left", may_fail)
+        passed = [row for row in providers if row.name in parity.providers]
         if config.cam:
-            check_cam(draft, reference, devices)
-        evidence = {**parity.to_json(), **_circumstances(model)}
-        finish_file(draft, evidence, reference, devices[-1])
+            check_cam(draft, reference, passed)
+        evidence = {**parity.to_json(), "graph_weights_sha256": weights_sha256(model), **circumstances(parity)}
+        finish_file(draft, evidence, reference, passed[-1])
     flipped = {flip.image: reference.files[flip.image] for check in parity.checks for flip in check.flips}
     write_text(target.with_suffix(".parity.json"), json.dumps({**evidence, "flipped": flipped}, indent=2) + "\n")
     return target, parity
@@ -145,13 +145,3 @@ def _calibration_views(config: ExportConfig, source: Source, screen: Screen) -> 
     if missing := len(chosen) - len(pixels):
         screen.say(f"{missing} of {len(chosen)} training images to calibrate on cannot be read and are left out")
     return pixels
-
-
-def _circumstances(model: onnx.ModelProto) -> dict[str, Any]:
-    """The part of the evidence that is not the gate's: the weights, the time, the machine."""
-    return {
-        "graph_weights_sha256": weights_sha256(model),
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "onnxruntime": runtime_version(),
-    }

@@ -1,6 +1,8 @@
 """The last steps of a file: its opset read back, its evidence attached, and the finished file opened once more."""
 
+import platform
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,14 @@ import onnx
 
 from exporter.gate import FileRun
 from exporter.graph import weights_sha256
+from exporter.parity import Parity
 from exporter.reference import Reference
-from infer.config import Device
 from infer.core.errors import ExportError
 from infer.model.evidence import attach_evidence, read_evidence
 from infer.model.onnx_reader import read_header
+from infer.model.onnx_session import runtime_version
+from infer.model.openvino_runtime import openvino_version
+from infer.model.providers import ONNXRUNTIME_LIBRARY, OPENVINO_LIBRARY, Provider
 from infer.model.session import Session
 
 REOPENED = 8
@@ -27,7 +32,7 @@ def check_file_opset(path: Path, opset: int) -> None:
         raise ExportError(f"opset {opset} was requested, the file has {opsets}; try another --opset")
 
 
-def finish_file(draft: Path, evidence: Mapping[str, Any], reference: Reference, device: Device) -> None:
+def finish_file(draft: Path, evidence: Mapping[str, Any], reference: Reference, provider: Provider) -> None:
     """Attach the evidence as the file's last bytes, and open it once more: its weights, its card, a batch of outputs.
 
     Raises:
@@ -35,11 +40,22 @@ def finish_file(draft: Path, evidence: Mapping[str, Any], reference: Reference, 
         OSError: it cannot be written.
     """
     pixels = reference.first_views(REOPENED)
-    before = FileRun(Session(draft, device)).add(pixels).outputs()
+    before = FileRun(Session(draft, provider=provider)).add(pixels).outputs()
     attach_evidence(draft, evidence)
     read_back = read_evidence(draft)
     weights = weights_sha256(onnx.load(draft))
-    after = FileRun(Session(draft, device)).add(pixels).outputs()
+    after = FileRun(Session(draft, provider=provider)).add(pixels).outputs()
     same = all(np.allclose(*pair, rtol=1e-4, atol=1e-4) for pair in zip(before, after, strict=True))
     if not (read_back and read_back.intact and same and weights == evidence["graph_weights_sha256"]):
         raise ExportError(f"the finished file {draft} is not what was written; check the disk and export again")
+
+
+def circumstances(parity: Parity) -> dict[str, str]:
+    """When, on which machine, and with which versions of the runtimes the gate ran."""
+    versions = {ONNXRUNTIME_LIBRARY: runtime_version, OPENVINO_LIBRARY: openvino_version}
+    used = {check.runtime for check in parity.checks}
+    return {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.system()} {platform.machine()}",
+        **{library: read() for library, read in versions.items() if library in used},
+    }

@@ -1,6 +1,6 @@
 """The parity gate: validation images run through a file, by the session that predicts, and through the network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from exporter.graph import at_precision
-from exporter.parity import Check, Parity, Rule, judge, parity_table, rule_line
-from exporter.precisions import EXPORTS
+from exporter.parity import Check, Parity, Rule, judge
+from exporter.parity_table import parity_table, rule_lines
+from exporter.precisions import EXPORTS, gate_rule
 from exporter.reference import RangeWatch, Reference, compute_reference
-from infer.config import Device
+from infer.config import Device, Runtime
 from infer.core.arrays import Floats, Pixels
 from infer.core.console import Screen
 from infer.core.errors import DataError, DeviceError, ModelError, ParityError
@@ -19,7 +20,7 @@ from infer.core.text import listed
 from infer.dataset.table import Table, spread
 from infer.model.card import ModelCard, read_card
 from infer.model.opset_limit import file_problem
-from infer.model.providers import AUTO, providers_for
+from infer.model.providers import AUTO, Provider, providers_for
 from infer.model.session import Session
 from trainer.model.network import PixelNet
 
@@ -30,24 +31,28 @@ MAX_SHOWN = 5
 """The number of differing labels that are printed; the evidence lists more."""
 
 
-def gate_devices(device: Device, precision: str, opset: int | None, screen: Screen) -> list[Device]:
-    """The devices that the gate runs a file on: the CPU, and those that `device` allows and that can run it.
+def gate_providers(
+    device: Device, runtime: Runtime, precision: str, opset: int | None, screen: Screen
+) -> list[Provider]:
+    """The providers that the gate runs a file on: ONNX Runtime's on the CPU, and those that the options allow and that
+    can run it.
 
     fp16 is slow on a CPU, but its results are right.
 
     Raises:
-        DeviceError: the named device cannot be used, or cannot run this precision or opset.
+        DeviceError: the named device or runtime cannot be used, or cannot run this precision or opset.
     """
-    devices = [provider.device for provider in providers_for(AUTO) if provider.runs_anywhere]
-    for provider in providers_for(device):
-        problem = None if provider.runs_anywhere else file_problem(provider, precision, opset)
-        if problem and device != AUTO:
-            raise DeviceError(f"--device {device}: {problem}; or choose --device cpu")
-        if problem:
-            screen.say(f"gate: not run on {provider.label} ({problem})")
-        elif not provider.runs_anywhere:
-            devices.append(provider.device)
-    return devices
+    providers = [row for row in providers_for(AUTO) if row.runs_anywhere]
+    for row in providers_for(device, runtime):
+        problem = None if row.runs_anywhere else file_problem(row, precision, opset)
+        named = runtime != AUTO if row.optional else device != AUTO
+        if problem and named:
+            raise DeviceError(f"{row.option}: {problem}; or choose {row.instead}")
+        if problem and not row.optional:
+            screen.say(f"gate: not run on {row.label} ({problem})")
+        elif not problem and not row.runs_anywhere:
+            providers.append(row)
+    return providers
 
 
 def run_reference(
@@ -76,17 +81,33 @@ def run_reference(
 
 
 def require_parity(
-    file: Path, reference: Reference, batch_size: int, devices: Sequence[Device], screen: Screen, consequence: str
+    file: Path,
+    reference: Reference,
+    batch_size: int,
+    providers: Sequence[Provider],
+    screen: Screen,
+    consequence: str,
+    may_fail: Collection[str] = (),
 ) -> Parity:
-    """Run the gate and show its result. Raises ParityError, which ends with `consequence`, where it does not pass."""
+    """Run the gate and show its result.
+
+    Providers named in `may_fail` are left out of the result where the file does not pass on them, and a line says so.
+
+    Raises:
+        ParityError: it does not pass; the message ends with `consequence`.
+    """
     with screen.bar("gate", len(reference.files)) as bar:
-        parity = run_gate(file, reference, batch_size, devices, bar.step)
+        parity = run_gate(file, reference, batch_size, providers, bar.step)
     screen.say(
         f"parity with the network on {parity.images} images (flips: labels that differ; network, file: accuracy; "
         "difference: of accuracy, 95% interval)"
     )
     screen.show(parity_table(parity))
-    screen.say(rule_line(parity))
+    screen.say(rule_lines(parity))
+    for check in parity.checks:
+        if check.failures and check.provider in may_fail:
+            screen.say(f"{check.provider} is left out of the evidence, batch {check.batch}: {listed(check.failures)}")
+    parity = parity.without(may_fail)
     classes, full = read_card(file).classes, max(parity.checks, key=lambda check: check.images)
     for flip in full.flips[:MAX_SHOWN]:
         labels = f"the network gives {classes[flip.network]}, the file {classes[flip.file]}"
@@ -101,32 +122,31 @@ def run_gate(
     file: Path,
     reference: Reference,
     batch_size: int,
-    devices: Sequence[Device],
+    providers: Sequence[Provider],
     on_progress: Callable[[int], None] = lambda count: None,
 ) -> Parity:
-    """Compare a file with the network's outputs, on each device and at each batch size.
+    """Compare a file with the network's outputs, on each provider and at each batch size.
 
     Args:
         file: the ONNX file. One that takes a single batch size is tried at that size only.
         reference: n images and the network's outputs.
         batch_size: the full batch size; at most n.
-        devices: devices of this machine.
+        providers: those of this machine to run it on, whatever the file's evidence says.
         on_progress: receives the number of images that are finished.
 
     Raises:
         ModelError: the file cannot be opened.
-        DeviceError: a device is not available, or its memory is exhausted.
+        DeviceError: a provider is not available, or its device's memory is exhausted.
     """
-    sessions = [Session(file, device) for device in devices]
-    card, fixed = sessions[0].card, sessions[0].batch
-    count, rule = len(reference.files), EXPORTS[card.precision].rule
+    sessions, checks = _open_all(file, providers)
+    card, fixed, count = sessions[0].card, sessions[0].batch, len(reference.files)
     full_size = fixed or min(batch_size, count)
     small_sizes = () if fixed else tuple(size for size in SMALL_BATCHES if size != full_size)
     small_rows = spread(count, max(SMALL_BATCHES) * SMALL_REPEATS)
     full_runs = [FileRun(session, full_size) for session in sessions]
     small_views = _run_all(full_runs, reference, small_rows, on_progress)
-    checks: list[Check] = []
     for session, full in zip(sessions, full_runs, strict=True):
+        rule = gate_rule(card.precision, session.provider)
         for size in small_sizes:
             run = FileRun(session, size).add(np.stack(small_views[: size * SMALL_REPEATS]))
             checks.append(run.check(reference, small_rows[: run.images], rule, full))
@@ -138,8 +158,25 @@ def run_gate(
         unreadable=len(reference.unreadable),
         images_sha256=reference.images_sha256,
         checks=tuple(checks),
-        rule=rule.to_json(),
+        rule=EXPORTS[card.precision].rule.to_json(),
     )
+
+
+def _open_all(file: Path, providers: Sequence[Provider]) -> tuple[list[Session], list[Check]]:
+    """The file on each provider, and a failed check for each optional one that cannot open it.
+
+    Raises ModelError and DeviceError, as `run_gate`.
+    """
+    sessions: list[Session] = []
+    failed: list[Check] = []
+    for provider in providers:
+        try:
+            sessions.append(Session(file, provider=provider))
+        except DeviceError as error:
+            if not provider.optional:
+                raise
+            failed.append(Check(provider.name, 0, 0, (str(error),), runtime=provider.library))
+    return sessions, failed
 
 
 def _run_all(
@@ -196,7 +233,15 @@ class FileRun:
         With `full`, the run over all images at the full batch size, this run is a small one: then its logits must equal
         those of the full run, as so few images say nothing about labels and accuracy.
         """
-        check = Check(self.session.provider.name, self.batch, self.images, (self.failure,) if self.failure else ())
+        provider, precision = self.session.provider, self.session.card.precision
+        check = Check(
+            provider.name,
+            self.batch,
+            self.images,
+            (self.failure,) if self.failure else (),
+            runtime=provider.library,
+            runtime_precision=provider.computes.get(precision, ""),
+        )
         if self.failure:
             return check
         part, temperature = reference.take(rows), self.session.card.temperature

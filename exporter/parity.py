@@ -1,17 +1,15 @@
 """The gate's result, and the rule by which it judges a file's logits, probabilities, labels and accuracy."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich import box
-from rich.table import Table as RichTable
 
 from infer.core.arrays import Floats
 from infer.metrics.intervals import paired_difference
 from infer.metrics.point_values import softmax
-from infer.model.providers import short_name
 
 FLOAT32_ROUNDING = 1e-4
 """How far logits may differ where both sides compute in float32, as a share of max(1, magnitude).
@@ -96,6 +94,10 @@ class Check:
     network_accuracy: float | None = None
     accuracy_difference: tuple[float, float] | None = None
     """The 95% interval of the file's accuracy minus the network's, paired by image."""
+    runtime: str = "onnxruntime"
+    """The package that ran the file."""
+    runtime_precision: str = ""
+    """The precision in which it computed: f32, f16, bf16, int8; "" where the provider's row does not say."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,16 @@ class Parity:
     def failures(self) -> list[str]:
         """All failures, each with its provider and batch size."""
         return [f"{c.provider}, batch {c.batch}: {failure}" for c in self.checks for failure in c.failures]
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The names of the providers that ran the file, each once."""
+        return tuple(dict.fromkeys(check.provider for check in self.checks))
+
+    def without(self, may_fail: Collection[str]) -> "Parity":
+        """The result without those of these providers on which the file did not pass at every batch size."""
+        failed = {check.provider for check in self.checks if check.failures and check.provider in may_fail}
+        return replace(self, checks=tuple(check for check in self.checks if check.provider not in failed))
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON values."""
@@ -225,34 +237,3 @@ def _scale(logits: Floats, expected: Floats) -> float:
     """The least-squares factor from the network's logits to the file's, without each image's mean over classes."""
     own, network = (values - values.mean(axis=1, keepdims=True, dtype=np.float64) for values in (logits, expected))
     return float((own * network).sum() / max(1e-12, (network * network).sum()))
-
-
-def parity_table(parity: Parity) -> RichTable:
-    """The result for a terminal of 80 columns; accuracies in percent, their difference as an interval."""
-    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0))
-    table.add_column("on")
-    for name in ("batch", "images", "max diff", "99.9%", "flips", "network", "file", "difference", ""):
-        table.add_column(name, justify="right", no_wrap=True)
-    for c in parity.checks:
-        interval = c.accuracy_difference
-        table.add_row(
-            short_name(c.provider),
-            str(c.batch),
-            str(c.images),
-            *("-" if value is None else f"{value:.1e}" for value in (c.logit_difference, c.logit_p999)),
-            str(c.labels_differ),
-            *("-" if value is None else f"{value:.2%}" for value in (c.network_accuracy, c.accuracy)),
-            f"{100 * interval[0]:+.1f} to {100 * interval[1]:+.1f}" if interval else "-",
-            "FAILS" if c.failures else "ok",
-        )
-    return table
-
-
-def rule_line(parity: Parity) -> str:
-    """The gate's limits in one line for people."""
-    tolerances = {check.tolerance for check in parity.checks if check.tolerance is not None}
-    parts = [f"logits within {max(tolerances):.1e}"] if tolerances else []
-    texts = {"noise": "logits off by {:.0%} on average", "scale": "their scale by {:.0%}"}
-    texts |= {"labels": "{:.0%} of labels", "accuracy": "{:.1%} of accuracy or one image"}
-    parts += [text.format(parity.rule[name]) for name, text in texts.items() if name in parity.rule]
-    return f"allowed for {parity.precision}: {', '.join(parts)}"

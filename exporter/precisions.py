@@ -12,6 +12,7 @@ import onnx
 from exporter.parity import FLOAT32_ROUNDING, Rule
 from exporter.quantize import MAX_NOISE, to_int8
 from infer.core.arrays import Pixels
+from infer.model.providers import Provider
 from trainer.model.network import PixelNet
 
 
@@ -62,3 +63,14 @@ EXPORTS: dict[str, PrecisionExport] = {
         advice="try more --calibration-images, or export fp32",
     ),
 }
+
+
+BF16 = "bf16"
+BF16_RULE = Rule(logits=3.2e-2, labels=0.01, accuracy=0.005)
+"""For a runtime that computes a float32 file in bfloat16: fp16's limits of labels and accuracy, and eight times its
+limit of a logit, as bfloat16 rounds to 8 bits where half precision rounds to 11."""
+
+
+def gate_rule(precision: str, provider: Provider) -> Rule:
+    """The limits for a file of this precision where a provider runs it: its own arithmetic may be coarser."""
+    return BF16_RULE if provider.computes.get(precision) == BF16 else EXPORTS[precision].rule

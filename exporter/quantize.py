@@ -20,6 +20,7 @@ from infer.core.arrays import Floats, Pixels
 from infer.core.errors import DataError, ExportError, ImageError
 from infer.images.parallel_map import read_ahead
 from infer.images.preprocess import PixelSpec, read_window
+from infer.model.providers import CPU
 from infer.model.session import Session
 
 MIN_IMAGES = 16
@@ -126,7 +127,7 @@ class _Trial:
         return relative_error(self._logits(self.quantized), self.expected)
 
     def _logits(self, file: Path) -> Floats:
-        session = Session(file, "cpu")
+        session = Session(file, provider=CPU)
         return np.concatenate([session.run(batch)[0] for batch in _batches(self.held_out)])
 
     def _quantize(self, in_float: Sequence[str]) -> None:

@@ -1,14 +1,14 @@
 """`lab verify FILE`: the gate again, for a finished file and the run or the weights that it was made from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import onnx
 
 from exporter.cam import check_cam, has_cam
-from exporter.finish import check_file_opset
-from exporter.gate import gate_devices, require_parity, run_reference
+from exporter.finish import check_file_opset, circumstances
+from exporter.gate import gate_providers, require_parity, run_reference
 from exporter.graph import check_precision
 from exporter.parity import Parity
 from exporter.reference import Reference
@@ -20,6 +20,8 @@ from infer.dataset.held_out import held_out_images, run_table
 from infer.dataset.source import read_table
 from infer.dataset.table import VALID, Table
 from infer.model.card import ModelCard, read_card
+from infer.model.evidence import add_checks, evidence_problem
+from infer.model.providers import AUTO, Provider
 from infer.model.runs import CHECKPOINT, find_checkpoint
 from infer.verify import choose_model, show_evidence
 from trainer.model.checkpoint import load_checkpoint, weights_sha256
@@ -42,16 +44,35 @@ def verify(config: VerifyConfig, screen: Screen) -> Parity:
         check_precision(model, card.precision)
     except ExportError as error:
         raise ParityError(f"{file} differs from its card: {error}") from error
-    devices = gate_devices(config.device, card.precision, card.opset, screen)
+    providers = gate_providers(config.device, config.runtime, card.precision, card.opset, screen)
+    optional = [row.name for row in providers if row.optional and config.runtime == AUTO]
+    may_fail = set(optional) - set(evidence.providers if evidence else ())
     network, table = _original(config, file, card, screen)
     network.temperature.fill_(card.temperature)
     reference = run_reference(network, table, card, card.precision, config.gate_images, screen)
     if evidence:
         screen.say(f"the gate's images: {_comparison(evidence.content, reference)}")
-    parity = require_parity(file, reference, config.batch_size, devices, screen, "do not use it here")
+    parity = require_parity(file, reference, config.batch_size, providers, screen, "do not use it here", may_fail)
+    passed = [row for row in providers if row.name in parity.providers]
     if has_cam(model):
-        check_cam(file, reference, devices)
+        check_cam(file, reference, passed)
+    if evidence:
+        _add_runtimes(config, file, [row for row in passed if row.optional], parity, screen)
     return parity
+
+
+def _add_runtimes(config: VerifyConfig, file: Path, passed: Sequence[Provider], parity: Parity, screen: Screen) -> None:
+    """Add the runtime that --runtime names to the file's evidence; of others that passed, say how to add them."""
+    for row in passed:
+        if evidence_problem(file, row) is None:
+            continue
+        if config.runtime == AUTO:
+            screen.say(f"{row.label} passed and is not in the evidence; add it with lab verify {file} {row.option}")
+            continue
+        checks = [check for check in parity.to_json()["checks"] if check["provider"] == row.name]
+        shared = {"gate_images_sha256": parity.images_sha256, **circumstances(parity)}
+        add_checks(file, [{**check, **shared} for check in checks])
+        screen.say(f"evidence: {row.label} added to {file}")
 
 
 def _comparison(evidence: Mapping[str, Any], reference: Reference) -> str:

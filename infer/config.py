@@ -15,13 +15,14 @@ from infer.core.output_paths import (
     require_suffix,
 )
 from infer.core.text import joined
-from infer.model.providers import AUTO, PROVIDERS
+from infer.model.providers import AUTO, PROVIDERS, check_runtime
 
-DEVICES = (AUTO, *(provider.device for provider in PROVIDERS))
+DEVICES = (AUTO, *dict.fromkeys(provider.device for provider in PROVIDERS))
+RUNTIMES = (AUTO, *sorted({provider.runtime for provider in PROVIDERS}))
 if TYPE_CHECKING:
-    Device = str
+    Device = Runtime = str
 else:
-    Device = Literal[DEVICES]
+    Device, Runtime = Literal[DEVICES], Literal[RUNTIMES]
 BadImages = Literal["fail", "skip", "guess"]
 Normalize = Literal["true", "pred", "all", "none"]
 Split = Literal["train", "valid", "test"]
@@ -43,6 +44,8 @@ JSON_HELP = "Print one JSON object, and everything else to standard error."
 DATA_HELP = "Data set: folder, file of images, labels table or card (TOML)."
 EXCLUDE_HELP = "CSV of images to leave out, as lab data check writes it."
 GATE_DEVICE_HELP = f"Device of the gate: {_DEVICES_TEXT}. Auto is the CPU and every other that is available."
+RUNTIME_HELP = f"Runtime: {joined(RUNTIMES, 'or')}. Auto is the fastest that the file has passed its gate on."
+GATE_RUNTIME_HELP = "Runtime of the gate, beside ONNX Runtime on the CPU. Auto is every one that is installed."
 GATE_BATCH_HELP = "Full batch size of the gate, in images."
 GATE_IMAGES_HELP = "Number of validation images for the gate, evenly spread."
 
@@ -114,6 +117,7 @@ class PredictConfig(ReportConfig):
     )
     tta: Tta = knob("none", "Test-time augmentation: none, flips, d4, five-crop or ten-crop views.", panel=MODEL)
     device: Device = knob("auto", DEVICE_HELP)
+    runtime: Runtime = knob("auto", RUNTIME_HELP, panel=MODEL)
     batch_size: int = knob(64, BATCH_HELP, above=0, maximum=LARGEST_BATCH, short="-b")
     image_column: str | None = knob(
         None, "Column of the image names if INPUT is a table.", panel=INPUT, default_text="path, image, id, ..."
@@ -160,6 +164,7 @@ class PredictConfig(ReportConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self, PredictConfig)
+        check_runtime(self.device, self.runtime)
         if self.tune and self.engine == "ray":
             raise ConfigError("--tune measures this machine, but --engine ray uses others; leave one of them out")
         if self.decode == "gpu" and (self.engine == "ray" or self.device == "cpu"):
@@ -204,12 +209,14 @@ class EvaluateConfig(ReportConfig, LabelOptions):
     )
     model: Path | None = knob(None, MODEL_HELP, short="-m", default_text=NEWEST)
     device: Device = knob("auto", DEVICE_HELP)
+    runtime: Runtime = knob("auto", RUNTIME_HELP, panel=MODEL)
     batch_size: int = knob(64, BATCH_HELP, above=0, maximum=LARGEST_BATCH, short="-b")
     out: Path | None = knob(None, "Folder for the report.", default_text="beside the model")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self, EvaluateConfig)
+        check_runtime(self.device, self.runtime)
         if self.out:
             require_folder_name("--out", self.out)
 
@@ -243,8 +250,10 @@ class VerifyConfig:
         None, "With --run: where its images are now. Alone: data set to measure the accuracy of FILE on."
     )
     device: Device = knob("auto", GATE_DEVICE_HELP)
+    runtime: Runtime = knob("auto", GATE_RUNTIME_HELP)
     batch_size: int = knob(64, GATE_BATCH_HELP, above=0, maximum=LARGEST_BATCH, short="-b")
     gate_images: int | None = knob(None, GATE_IMAGES_HELP, above=0, default_text="all")
 
     def __post_init__(self) -> None:
         check(self, VerifyConfig)
+        check_runtime(self.device, self.runtime)

@@ -16,6 +16,7 @@ from PIL import features
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from infer.core.arrays import Floats
 from infer.core.cpu import BF16_INSTRUCTIONS, INT8_INSTRUCTIONS, cores, instructions, int8_problem
 from infer.core.errors import LabError
 from infer.core.files import cache_folder
@@ -24,13 +25,16 @@ from infer.images.dicom import PACKAGES
 from infer.images.formats import FORMATS, ImageFormat
 from infer.images.preprocess import PixelSpec
 from infer.model.cuda import versions_text
+from infer.model.engine import open_engine
 from infer.model.onnx_session import FATAL, runtime
 from infer.model.onnx_writer import Node, Value, small_model
-from infer.model.providers import AUTO, CUDA, Provider, providers_for
+from infer.model.openvino_runtime import capabilities, find_problem, openvino_version
+from infer.model.providers import AUTO, CUDA, OPENVINO_LIBRARY, Provider, providers_for
 from infer.version import __version__, installed_version
 
 EXTRAS = {
     "train": ("torch", "torchvision", "onnx", "onnxscript", "safetensors"),
+    "openvino": ("openvino",),
     "parquet": ("pyarrow",),
     "hdf5": ("h5py",),
     "dicom": PACKAGES,
@@ -56,7 +60,7 @@ class Findings:
 def examine() -> Findings:
     """Examine this machine and try the execution providers; takes a second or two."""
     providers = sorted(providers_for(AUTO), key=lambda provider: not provider.runs_anywhere)
-    problems = {provider.device: provider.find_problem() for provider in providers}
+    problems = {provider.name: provider.find_problem() for provider in providers}
     compile_problem = find_compile_problem()
     absent = {extra: [name for name in names if not installed_version(name)] for extra, names in EXTRAS.items()}
     rows = [
@@ -68,14 +72,16 @@ def examine() -> Findings:
         ("GPU", _gpus()),
         ("CUDA, cuDNN", versions_text()),
         ("ONNX Runtime", _runtime(providers)),
-        *((row.label, _result(problems[row.device] or try_provider(row))) for row in providers),
+        ("OpenVINO package", _openvino()),
+        *((row.label, _result(problems[row.name] or try_provider(row))) for row in providers),
         ("decoders", _decoders()),
-        ("--decode gpu", _result(problems[CUDA.device] or try_gpu_decoder())),
+        ("--decode gpu", _result(problems[CUDA.name] or try_gpu_decoder())),
         ("torch.compile", compile_problem or "a C compiler and Python's headers are here"),
         *((f"extra {extra}", _extra(names)) for extra, names in EXTRAS.items()),
         ("cache", _cache()),
     ]
-    remedies = [f"for {row.label}: {problem}" for row in providers if (problem := problems[row.device])]
+    required = [row for row in providers if not row.optional]
+    remedies = [f"for {row.label}: {problem}" for row in required if (problem := problems[row.name])]
     remedies += [f"for torch.compile: {compile_problem}"] if compile_problem else []
     remedies += [
         f"for {extra}: {', '.join(names)} not installed; pip install '.[{extra}]' in lab's folder"
@@ -97,6 +103,8 @@ def findings_table(findings: Findings) -> RichTable:
 
 def try_provider(provider: Provider) -> str:
     """Run a tiny model on a provider; returns why it cannot run here, "" where it can."""
+    if provider.library == OPENVINO_LIBRARY:
+        return _try_openvino(provider)
     ort = runtime()
     options = ort.SessionOptions()
     options.log_severity_level = FATAL
@@ -107,6 +115,19 @@ def try_provider(provider: Provider) -> str:
         (result,) = session.run(None, {"x": np.array([21], dtype=np.float32)})
     except Exception as error:  # noqa: BLE001  # ONNX Runtime's exceptions have no common base but this
         return str(error).partition("\n")[0]
+    return _wrong(result)
+
+
+def _try_openvino(provider: Provider) -> str:
+    try:
+        engine = open_engine(_doubling_model(), provider, 1, provider.options)
+        (result,) = engine.run(["y"], {"x": np.array([21], dtype=np.float32)})
+    except Exception as error:  # noqa: BLE001  # nor have OpenVINO's
+        return str(error).partition("\n")[0]
+    return _wrong(result)
+
+
+def _wrong(result: Floats) -> str:
     return "" if result.tolist() == [42] else f"it computes {result.tolist()} where 42 is right"
 
 
@@ -157,6 +178,14 @@ def _runtime(providers: Sequence[Provider]) -> str:
 
     built = [provider.label for provider in providers if provider.name in ort.get_available_providers()]
     return f"{ort.__version__}, built for {', '.join(built)}"
+
+
+def _openvino() -> str:
+    """OpenVINO's version, and the precisions that its CPU plugin computes here."""
+    try:
+        return find_problem() or f"{openvino_version()}, computes {', '.join(capabilities())}"
+    except LabError as error:
+        return str(error)
 
 
 def _int8() -> str:

@@ -28,7 +28,7 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
     Raises:
         LabError: any subclass; no report has been written then.
     """
-    session = open_model(config.model, config.device, screen)
+    session = open_model(config.model, config.device, config.runtime, screen)
     card = session.card
     own = config.data is None and config.labels is None
     table = (

@@ -168,7 +168,7 @@ def _predictions(
     if job.config.engine == "ray":
         from infer.pipeline.ray_engine import classify_on_cluster
 
-        predictions = classify_on_cluster(ensemble, files, job.config.device)
+        predictions = classify_on_cluster(ensemble, files, job.config.device, job.config.runtime)
     else:
         predictions = classify(ensemble, files, decoder)
     yield from progress.saving(predictions)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from infer.config import Decode, Device, Tta
+from infer.config import Decode, Device, Runtime, Tta
 from infer.core.arrays import Floats
 from infer.core.errors import ConfigError, ImageError
 from infer.core.knob import require
@@ -16,6 +16,7 @@ from infer.images.archive import File
 from infer.images.tta import check_tta
 from infer.model.card import ModelCard
 from infer.model.open_models import require_same_classes
+from infer.model.providers import check_runtime
 from infer.model.runs import find_model
 from infer.model.session import Session
 from infer.pipeline.classify import Ensemble, ImagePrediction, classify
@@ -45,11 +46,16 @@ class Predictor:
 
     Attributes:
         card: the card of the (first) model: classes, pixel spec, provenance.
-        provider: "CUDAExecutionProvider" or "CPUExecutionProvider", as ONNX Runtime reports it.
+        provider: "CUDAExecutionProvider" or "CPUExecutionProvider", as ONNX Runtime reports it, or "OpenVINO".
     """
 
     def __init__(
-        self, models: Sequence[Path], device: Device = "auto", tta: Tta = "none", decode: Decode = "cpu"
+        self,
+        models: Sequence[Path],
+        device: Device = "auto",
+        tta: Tta = "none",
+        decode: Decode = "cpu",
+        runtime: Runtime = "auto",
     ) -> None:
         """Open the models.
 
@@ -58,22 +64,27 @@ class Predictor:
             device: "cuda" fails where CUDA is not available; "auto" then takes the CPU.
             tta: test-time augmentation: the views of each image whose probabilities are averaged.
             decode: "gpu" decodes plain JPEGs on the GPU, which can change predictions: see `compare_decoders`.
+            runtime: "openvino" fails where a file's evidence does not name it; "auto" takes the fastest that it names.
 
         Raises:
             ModelError: a model does not exist, or cannot be used.
-            DeviceError: `device` is "cuda", or `decode` is "gpu", and CUDA is not available.
+            DeviceError: `device` is "cuda", or `decode` is "gpu", and CUDA is not available; or `runtime` cannot run a
+                file.
             ConfigError: an argument is none of its choices, the models' classes differ, or their pixel specs do not
                 allow `tta` or `decode`.
             MissingExtraError: `decode` is "gpu", and nvImageCodec is not installed.
         """
         if not models:
             raise ConfigError("no model was given; name an exported ONNX file, or a run")
-        for name, value, kind in (("device", device, Device), ("tta", tta, Tta), ("decode", decode, Decode)):
+        kinds = {"device": Device, "tta": Tta, "decode": Decode, "runtime": Runtime}
+        values = {"device": device, "tta": tta, "decode": decode, "runtime": runtime}
+        for name, kind in kinds.items():
             choices = get_args(kind)
-            require(value in choices, name, f"one of {', '.join(choices)}", value)
+            require(values[name] in choices, name, f"one of {', '.join(choices)}", values[name])
+        check_runtime(device, runtime)
         paths = [find_model(model) for model in models]
-        self._arguments = ([path.resolve() for path in paths], device, tta, decode)
-        self._sessions = [Session(path, device) for path in paths]
+        self._arguments = ([path.resolve() for path in paths], device, tta, decode, runtime)
+        self._sessions = [Session(path, device, runtime=runtime) for path in paths]
         self._tta: Tta = tta
         require_same_classes(self._sessions)
         for session in self._sessions:
@@ -86,7 +97,7 @@ class Predictor:
 
             self._decoder = open_gpu_decoder(self._sessions, tta)
 
-    def __reduce__(self) -> tuple[type["Predictor"], tuple[Sequence[Path], Device, Tta, Decode]]:
+    def __reduce__(self) -> tuple[type["Predictor"], tuple[Sequence[Path], Device, Tta, Decode, Runtime]]:
         """Copy and pickle by opening the same files again: sessions belong to the process that opened them."""
         return type(self), self._arguments
 

@@ -30,7 +30,7 @@ def verify_accuracy(config: VerifyConfig, screen: Screen) -> None:
     file = choose_model(config, screen)
     card = read_card(file)
     evidence = show_evidence(file, screen)
-    session = Session(file, config.device)
+    session = Session(file, config.device, runtime=config.runtime)
     screen.say(f"device: {session.provider}" + (f" ({session.reason})" if session.reason else ""))
     table = held_out_images(read_table(config.data, screen=screen), card.classes, screen)
     table = table.take(spread(len(table), config.gate_images))

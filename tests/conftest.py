@@ -27,10 +27,13 @@ import cli
 import exporter.graph
 from infer.config import Device
 from infer.core.console import Screen
+from infer.model import openvino_runtime
 from infer.model.cuda import find_problem
 from infer.model.session import Session
 from trainer.data.synthetic import make_set
 from trainer.model.architectures import ARCHITECTURES
+
+FIND_OPENVINO_PROBLEM = openvino_runtime.find_problem
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,10 @@ def one_thread_a_session() -> Iterator[None]:
     """One thread for each session of ONNX Runtime where several processes run the tests: they share the cores."""
     open_session = Session.__init__
 
-    def open_small(self: Session, path: Path, device: Device = "auto", threads: int | None = 1) -> None:
-        open_session(self, path, device, threads)
+    def open_small(
+        self: Session, path: Path, device: Device = "auto", threads: int | None = 1, *more: Any, **named: Any
+    ) -> None:
+        open_session(self, path, device, threads, *more, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         if "PYTEST_XDIST_WORKER" in os.environ:
@@ -87,6 +92,21 @@ def gpu(request: pytest.FixtureRequest) -> None:
             pytest.skip("GPUs are hidden from the other tests: run pytest -m gpu")
         if problem := find_problem():
             pytest.skip(problem)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def openvino_hidden() -> Iterator[None]:
+    """Hide OpenVINO, which is optional: most tests are about what all machines have."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openvino_runtime, "find_problem", lambda: "openvino is hidden from the other tests")
+        yield
+
+
+@pytest.fixture
+def openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Show OpenVINO to a test that is about it; skip the test where it is not installed."""
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    monkeypatch.setattr(openvino_runtime, "find_problem", FIND_OPENVINO_PROBLEM)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,8 +18,8 @@ FORBIDDEN = {
 ORDER = {
     "infer": (
         ("infer.core", "infer.version"),
-        # the values of --device are made from the table of providers
-        ("infer.model.cuda", "infer.model.cuda_driver", "infer.model.providers"),
+        # the values of --device and --runtime are made from the table of providers
+        ("infer.model.cuda", "infer.model.cuda_driver", "infer.model.openvino_runtime", "infer.model.providers"),
         ("infer.config",),
         ("infer.images",),
         ("infer.model",),

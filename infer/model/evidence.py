@@ -14,8 +14,9 @@ from typing import Any
 
 from infer.core.arrays import Pixels
 from infer.core.errors import ModelError
+from infer.core.files import atomic_write
 from infer.model.onnx_reader import metadata_entry, read_header
-from infer.model.providers import short_name
+from infer.model.providers import Provider, short_name
 
 EVIDENCE_KEY = "lab.evidence"
 
@@ -30,10 +31,15 @@ class Evidence:
     """Whether all bytes before the evidence have the sha256 that it records, and none follow it."""
 
     @property
+    def providers(self) -> tuple[str, ...]:
+        """The names of the providers on which the file passed, each once."""
+        return tuple(dict.fromkeys(check["provider"] for check in self.content["checks"]))
+
+    @property
     def summary(self) -> str:
         """One line for people."""
         checks = self.content["checks"]
-        providers = ", ".join(dict.fromkeys(short_name(check["provider"]) for check in checks))
+        providers = ", ".join(map(short_name, self.providers))
         flips = max(check["labels_differ"] for check in checks)
         images = self.content["images"]
         return f"passed on {images} images ({providers}), labels that differ: {flips}" + (
@@ -46,6 +52,24 @@ def attach_evidence(path: Path, content: Mapping[str, Any]) -> None:
     evidence = {**content, "sha256_before": _sha256(path, path.stat().st_size)}
     with path.open("ab") as file:
         file.write(metadata_entry(EVIDENCE_KEY, json.dumps(evidence, sort_keys=True)))
+
+
+def add_checks(path: Path, checks: Sequence[Mapping[str, Any]]) -> None:
+    """Add checks that a file passed later to its evidence, whose other content stays; the file is replaced at once.
+
+    Raises:
+        ModelError: it has no evidence.
+        OutputError: it cannot be written.
+    """
+    evidence = read_evidence(path)
+    if evidence is None:
+        raise ModelError(f"{path} has no evidence that could be added to; export it again")
+    content = {**evidence.content, "checks": [*evidence.content["checks"], *checks]}
+    text = json.dumps(content, sort_keys=True)
+    start = read_header(path).starts[EVIDENCE_KEY]
+    with atomic_write(path) as draft, path.open("rb") as source, draft.open("wb") as target:
+        target.write(source.read(start))
+        target.write(metadata_entry(EVIDENCE_KEY, text))
 
 
 def read_evidence(path: Path) -> Evidence | None:
@@ -67,6 +91,24 @@ def read_evidence(path: Path) -> Evidence | None:
         reason = f"{type(error).__name__}: {error}"
         raise ModelError(f"the evidence in {path} cannot be read ({reason}); export it again") from error
     return evidence
+
+
+def evidence_problem(path: Path, provider: Provider) -> str | None:
+    """Why a file's evidence does not let a provider run it, with the remedy; None where it names the provider.
+
+    Raises ModelError, as `read_evidence`.
+    """
+    evidence = read_evidence(path)
+    if evidence is None:
+        return f"{path} has no evidence that it passed the gate on {provider.label}; export it again"
+    if not evidence.intact:
+        return f"{path} has been changed since lab export wrote it; export it again"
+    if provider.name in evidence.providers:
+        return None
+    return (
+        f"the evidence in {path} does not name {provider.label}; "
+        f"`lab verify {path} --runtime {provider.runtime}` adds it where it passes the gate"
+    )
 
 
 def view_digest(view: Pixels) -> bytes:

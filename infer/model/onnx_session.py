@@ -1,9 +1,13 @@
 """ONNX Runtime's InferenceSession, opened on one provider and checked."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from numpy.typing import NDArray
+
+from infer.core.arrays import Floats
 from infer.core.errors import DeviceError, ModelError
 from infer.model.providers import Options, Provider
 
@@ -86,3 +90,24 @@ def open_onnx(model: Path | bytes, provider: Provider, threads: int | None, opti
             f"choose --device cpu, or repair the {provider.label} installation"
         )
     return session
+
+
+class OnnxEngine:
+    """A model opened by ONNX Runtime on one provider.
+
+    Attributes:
+        batch: the only batch size that the model takes; None where it takes any.
+        outputs: the names of the outputs.
+    """
+
+    def __init__(self, model: Path | bytes, provider: Provider, threads: int | None, options: Options) -> None:
+        """Arguments and errors are those of `open_onnx`."""
+        self._session = open_onnx(model, provider, threads, options)
+        first = self._session.get_inputs()[0].shape[0]
+        self.batch: int | None = first if isinstance(first, int) else None
+        self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
+
+    def run(self, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[Floats]:
+        """The named outputs for named inputs. Raises what ONNX Runtime raises."""
+        results: list[Floats] = self._session.run(list(outputs), dict(inputs))
+        return results

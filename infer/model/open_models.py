@@ -5,19 +5,21 @@ from pathlib import Path
 
 import PIL
 
-from infer.config import Device, PredictConfig
+from infer.config import Device, PredictConfig, Runtime
 from infer.core.console import Screen
 from infer.core.errors import ConfigError
 from infer.core.text import listed
+from infer.images.listing import is_image_file
 from infer.images.tta import check_tta
 from infer.model.precision import PRECISIONS
+from infer.model.providers import AUTO, ONNXRUNTIME_LIBRARY
 from infer.model.runs import find_model, newest_model
 from infer.model.session import Session
 
 
-def open_model(path: Path | None, device: Device, screen: Screen, say_device: bool = True) -> Session:
+def open_model(path: Path | None, device: Device, runtime: Runtime, screen: Screen, say_device: bool = True) -> Session:
     """Open the model at `path`, or the newest one, and print its file and device. Raises ModelError, DeviceError."""
-    session = Session(find_model(path) if path else newest_model(), device)
+    session = Session(find_model(path) if path else newest_model(), device, runtime=runtime)
     why = f" ({session.reason})" if session.reason else ""
     card = session.card
     screen.say(f"model: {session.path}, {card.architecture} {card.precision}, trained on {card.trained_on}")
@@ -44,7 +46,10 @@ def open_models(config: PredictConfig, screen: Screen) -> list[Session]:
     """
     local = config.engine == "local"
     device = config.device if local else "cpu"  # opened here only to read the files' cards
-    sessions = [open_model(path, device, screen, say_device=local) for path in config.model or (None,)]
+    # OpenVINO takes longer to start than ONNX Runtime takes to classify one image
+    single = config.source.is_file() and is_image_file(str(config.source))
+    runtime = config.runtime if local and not single else without_auto(config.runtime)
+    sessions = [open_model(path, device, runtime, screen, say_device=local) for path in config.model or (None,)]
     if len({session.path.resolve() for session in sessions}) < len(sessions):
         raise ConfigError("--model names one file twice; name each once")
     for session in sessions:
@@ -55,6 +60,11 @@ def open_models(config: PredictConfig, screen: Screen) -> list[Session]:
 
         sessions = [session.with_options(tune(session, config.batch_size, screen)) for session in sessions]
     return sessions
+
+
+def without_auto(runtime: Runtime) -> Runtime:
+    """The runtime where `auto` is ONNX Runtime: for one image, and on a cluster, whose nodes may differ."""
+    return ONNXRUNTIME_LIBRARY if runtime == AUTO else runtime
 
 
 def require_same_classes(sessions: Sequence[Session]) -> None:

@@ -1,14 +1,21 @@
-"""The execution providers of ONNX Runtime that lab uses: one table for sessions, the gate, --tune and lab doctor."""
+"""What runs model files: execution providers of ONNX Runtime, and OpenVINO beside them.
+
+One table for sessions, the gate, --tune and lab doctor.
+"""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 from infer.core.cpu import cores, processor
+from infer.core.errors import ConfigError
 
 CUDA_GRAPH = "enable_cuda_graph"
 """CUDA's option, "1" or "0", that captures a batch's work as a CUDA graph; see `infer.model.cuda_graphs`."""
+
+ONNXRUNTIME_LIBRARY, OPENVINO_LIBRARY = "onnxruntime", "openvino"
+"""Names of the packages that open and run a file."""
 
 Options = Mapping[str, str]
 """Options of a session by name: those that begin with `session.` are the session's, all others the provider's."""
@@ -16,12 +23,18 @@ Options = Mapping[str, str]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Provider:
-    """An execution provider: what it needs, and how sessions on it are configured and fed. As text, its name."""
+    """A provider: what it needs, and how sessions on it are configured and fed. As text, its name."""
 
     name: str
-    """ONNX Runtime's name for it: `CUDAExecutionProvider`."""
+    """ONNX Runtime's name for it, `CUDAExecutionProvider`, or that of another runtime."""
     device: str
     """The value of --device that chooses it."""
+    runtime: str = ONNXRUNTIME_LIBRARY
+    """The value of --runtime that chooses it."""
+    library: str = ONNXRUNTIME_LIBRARY
+    """The package that opens and runs files on it."""
+    computes: Mapping[str, str] = field(default_factory=dict)
+    """The precision in which it computes files, by the file's: f32, f16, bf16, int8."""
     memory: str
     """ONNX Runtime's name for the kind of memory that its tensors lie in: `cuda`, `cpu`."""
     device_name: Callable[[], str]
@@ -30,6 +43,11 @@ class Provider:
     """Returns why it cannot be used on this machine, with the remedy; None where nothing is known to be missing."""
     unsupported: Mapping[str, str] = field(default_factory=dict)
     """Precisions that it cannot run, each with the reason and the remedy."""
+    optional: bool = False
+    """Whether it is an extra: a file runs on it only where its evidence names it, and `auto` keeps silent about its
+    absence."""
+    preferred: Mapping[str, str] | None = None
+    """Precisions of files for which `auto` takes it rather than a later row, each with the reason; None: all."""
     newest_opset: int | None = None
     """The newest opset whose graphs it is known to run whole; None: every one that ONNX Runtime reads."""
     options: Options = field(default_factory=dict)
@@ -59,9 +77,23 @@ class Provider:
         """The name for people: `CUDA`."""
         return short_name(self.name)
 
+    @property
+    def option(self) -> str:
+        """The option that names it: `--device cuda`."""
+        return f"--runtime {self.runtime}" if self.optional else f"--device {self.device}"
+
+    @property
+    def instead(self) -> str:
+        """The option that names what runs every file, where this one does not."""
+        return f"--runtime {ONNXRUNTIME_LIBRARY}" if self.optional else "--device cpu"
+
     def problem(self, precision: str) -> str | None:
         """Why a file of this precision cannot run on it here, with the remedy; None where no reason is known."""
         return self.unsupported.get(precision) or self.find_problem()
+
+    def is_preferred(self, precision: str) -> bool:
+        """Whether `auto` takes it for files of this precision, rather than a row after it."""
+        return self.preferred is None or precision in self.preferred
 
     def default_options(self, precision: str) -> Options:
         """The options of a session that was not tuned."""
@@ -93,6 +125,28 @@ def _cuda_problem() -> str | None:
     return find_problem()
 
 
+def _openvino_name() -> str:
+    from infer.model.openvino_runtime import openvino_version
+
+    return f"{_cpu_name()}, openvino {openvino_version()}"
+
+
+def _openvino_problem() -> str | None:
+    from infer.model.openvino_runtime import find_problem
+
+    return find_problem()
+
+
+def _openvino_bf16_problem() -> str | None:
+    from infer.model.openvino_runtime import find_bf16_problem
+
+    return find_bf16_problem()
+
+
+def _cpu_name() -> str:
+    return f"{processor()}, {cores()} cores"
+
+
 def _pin_for_cuda(address: int, nbytes: int) -> AbstractContextManager[None]:
     from infer.model.cuda_driver import pinned
 
@@ -104,6 +158,7 @@ CUDA = Provider(
     device="cuda",
     memory="cuda",
     device_name=_gpu_name,
+    computes={"fp32": "f32", "fp16": "f16"},
     find_problem=_cuda_problem,
     unsupported={
         "int8": "int8 is for CPUs: ONNX Runtime's CUDA provider has no int8 convolution; export fp16 for a GPU"
@@ -126,23 +181,75 @@ CUDA = Provider(
     pads_batches=True,
 )
 
+OPENVINO_OPTIONS: Options = {
+    # in place of what OpenVINO would choose by the processor; infer/model/openvino_session.py reads all of them back
+    "INFERENCE_PRECISION_HINT": "f32",
+    "EXECUTION_MODE_HINT": "ACCURACY",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
+    "KV_CACHE_PRECISION": "f32",
+    "CPU_DENORMALS_OPTIMIZATION": "NO",
+    # one stream over all cores: a batch is as soon finished as it can be, and decoding fills what it leaves
+    "PERFORMANCE_HINT": "LATENCY",
+    "NUM_STREAMS": "1",
+    # threads that are bound to cores would wait behind those that decode
+    "ENABLE_CPU_PINNING": "NO",
+}
+
+OPENVINO = Provider(
+    name="OpenVINO",
+    device="cpu",
+    runtime="openvino",
+    library=OPENVINO_LIBRARY,
+    memory="cpu",
+    device_name=_openvino_name,
+    find_problem=_openvino_problem,
+    computes={"fp32": "f32", "fp16": "f32", "int8": "int8"},
+    optional=True,
+    # float32 is as fast in ONNX Runtime (docs/performance.md)
+    preferred={"int8": "OpenVINO runs int8 faster than ONNX Runtime"},
+    options=OPENVINO_OPTIONS,
+    tuned={"ENABLE_CPU_PINNING": ("NO", "YES")},
+)
+
+OPENVINO_BF16 = replace(
+    OPENVINO,
+    name="OpenVINO bf16",
+    runtime="openvino-bf16",
+    find_problem=_openvino_bf16_problem,
+    unsupported={
+        "fp16": "a file in half precision is for GPUs; export fp32, which OpenVINO can compute in bfloat16",
+        "int8": "the layers of an int8 file that are in float stay in float32",
+    },
+    computes={"fp32": "bf16"},
+    preferred={"fp32": "OpenVINO computes in bfloat16 faster than in float32"},
+    # in the mode ACCURACY OpenVINO keeps to the file's own precision
+    options={**OPENVINO_OPTIONS, "INFERENCE_PRECISION_HINT": "bf16", "EXECUTION_MODE_HINT": "PERFORMANCE"},
+)
+
 CPU = Provider(
     name="CPUExecutionProvider",
     device="cpu",
     memory="cpu",
-    device_name=lambda: f"{processor()}, {cores()} cores",
+    device_name=_cpu_name,
+    computes={"fp32": "f32", "fp16": "f32", "int8": "int8"},
     options={"session.intra_op.allow_spinning": "1"},
     # threads that wait for work spin: they do not give their core to those that decode
     tuned={"session.intra_op.allow_spinning": ("1", "0")},
     runs_anywhere=True,
 )
 
-PROVIDERS: tuple[Provider, ...] = (CUDA, CPU)
-"""In the order in which `--device auto` tries them."""
+PROVIDERS: tuple[Provider, ...] = (CUDA, OPENVINO_BF16, OPENVINO, CPU)
+"""In the order in which `--device auto` and `--runtime auto` try them."""
 
 AUTO = "auto"
 
 
-def providers_for(device: str) -> tuple[Provider, ...]:
-    """The provider that a value of --device chooses; of `auto` all of them, in the order in which they are tried."""
-    return tuple(provider for provider in PROVIDERS if device in (AUTO, provider.device))
+def providers_for(device: str, runtime: str = AUTO) -> tuple[Provider, ...]:
+    """The providers that values of --device and --runtime allow, in the order in which they are tried."""
+    return tuple(row for row in PROVIDERS if device in (AUTO, row.device) and runtime in (AUTO, row.runtime))
+
+
+def check_runtime(device: str, runtime: str) -> None:
+    """Raises ConfigError where no provider is of this device and this runtime."""
+    if not providers_for(device, runtime):
+        raise ConfigError(f"--device {device} and --runtime {runtime} exclude each other; leave one of them out")

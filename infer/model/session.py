@@ -7,11 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from infer.config import Device
+from infer.config import Device, Runtime
 from infer.core.arrays import Floats, Pixels
 from infer.core.errors import DeviceError, LabError, ModelError
 from infer.model.card import read_card
 from infer.model.cuda_graphs import CudaGraphs
+from infer.model.engine import open_engine
+from infer.model.evidence import evidence_problem
 from infer.model.input_kinds import INPUT_KINDS, UINT8
 from infer.model.onnx_session import is_out_of_memory, open_onnx
 from infer.model.opset_limit import file_problem
@@ -28,8 +30,8 @@ class Session:
 
     Attributes:
         card: what the file says about itself.
-        provider: the provider that runs it, checked against what ONNX Runtime reports.
-        reason: why `auto` chose this provider; "" where the device was named.
+        provider: the provider that runs it, checked against what the runtime reports.
+        reason: why `auto` chose this provider; "" where there was no choice.
         options: those of the session and of the provider: lab's own, or those that `lab predict --tune` measured.
         batch: the only batch size that the file takes; None where it takes any.
         has_cam: whether the file has the class activation map as an output, which `lab export --cam` adds.
@@ -38,25 +40,37 @@ class Session:
     provider: Provider
     options: Options
 
-    def __init__(self, path: Path, device: Device = AUTO, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        device: Device = AUTO,
+        threads: int | None = None,
+        runtime: Runtime = AUTO,
+        provider: Provider | None = None,
+    ) -> None:
         """Open a file. A session on a GPU never runs a node on the CPU.
 
         Args:
             path: the ONNX file.
             device: a provider's device; `auto` takes the first provider that can run the file.
             threads: for operators on the CPU; None: one per core.
+            runtime: what runs it; `auto` takes the fastest that the file's evidence and this machine allow.
+            provider: the one to open it on, whatever its evidence says: for the gate, which makes the evidence.
 
         Raises:
             ModelError: there is no such file, it has no card, or ONNX Runtime cannot read it.
-            DeviceError: the named device cannot run it; the message says what is missing.
+            DeviceError: the named device or runtime cannot run it; the message says what is missing.
         """
         self.card = read_card(path)
         self.path = path
         self._threads = threads
-        self.reason = self._open_first(device)
-        first = self._session.get_inputs()[0].shape[0]
-        self.batch: int | None = first if isinstance(first, int) else None
-        self.has_cam: bool = CAM in [output.name for output in self._session.get_outputs()]
+        self.reason = ""
+        if provider is not None:
+            self._open(provider, provider.default_options(self.card.precision))
+        else:
+            self.reason = self._open_first(device, runtime)
+        self.batch: int | None = self._engine.batch
+        self.has_cam: bool = CAM in self._engine.outputs
 
     def with_options(self, options: Options) -> "Session":
         """The same file on the same provider with other options. Raises DeviceError, ModelError."""
@@ -64,28 +78,35 @@ class Session:
         other._open(self.provider, options)
         return other
 
-    def _open_first(self, device: Device) -> str:
-        """Open the file on the first provider that can run it, of those that `device` allows; returns the reason."""
-        problems: list[str] = []
-        for provider in providers_for(device):
-            problem = file_problem(provider, self.card.precision, self.card.opset)
+    def _open_first(self, device: Device, runtime: Runtime) -> str:
+        """Open the file on the first provider that can run it, of those that the options allow; returns the reason."""
+        rows, precision, reasons = providers_for(device, runtime), self.card.precision, list[str]()
+        for row in rows:
+            is_last = row is rows[-1]
+            if not (is_last or row.is_preferred(precision)):
+                continue
+            problem = file_problem(row, precision, self.card.opset)
+            if problem and row.optional and not is_last:
+                continue
+            problem = problem or (evidence_problem(self.path, row) if row.optional else None)
             try:
                 if problem:
-                    raise DeviceError(f"--device {device}: {problem}; or choose --device cpu")
-                options = saved_options(self.path, provider) or provider.default_options(self.card.precision)
-                self._open(provider, options)
+                    raise DeviceError(f"{row.option}: {problem}; or choose {row.instead}")
+                self._open(row, saved_options(self.path, row) or row.default_options(precision))
                 break
             except DeviceError as error:
-                if device != AUTO or provider.runs_anywhere:
+                if is_last:
                     raise
-                problems.append(problem or str(error))
-        if device != AUTO:
+                reasons.append(problem or str(error))
+        if len(rows) == 1:
             return ""
-        return "; ".join(problems) or f"{self.provider.label} is available"
+        why = (self.provider.preferred or {}).get(precision)
+        available = [] if reasons or self.provider.runs_anywhere else [f"{self.provider.label} is available"]
+        return "; ".join([*reasons, *([why] if why else available)])
 
     def _open(self, provider: Provider, options: Options) -> None:
         without_graphs = {**options, CUDA_GRAPH: "0"} if CUDA_GRAPH in options else options
-        self._session = open_onnx(self.path, provider, self._threads, without_graphs)
+        self._engine = open_engine(self.path, provider, self._threads, without_graphs)
         self.options = options
         self.provider = provider
         self._graphs = None
@@ -127,8 +148,7 @@ class Session:
 
     def _run(self, outputs: Sequence[str], pixels_nhwc: Pixels) -> list[Floats]:
         with self._translated_errors(pixels_nhwc.shape):
-            results: list[Floats] = self._session.run(list(outputs), self._feed(pixels_nhwc))
-        return results
+            return self._engine.run(outputs, self._feed(pixels_nhwc))
 
     def _feed(self, pixels_nhwc: Pixels) -> dict[str, Any]:
         """The graph's input, made of uint8 images [n, H, W, 3]."""
@@ -138,12 +158,12 @@ class Session:
 
     @contextlib.contextmanager
     def _translated_errors(self, shape: tuple[int, ...]) -> Iterator[None]:
-        """Translate ONNX Runtime's errors about a batch of this shape into lab's."""
+        """Translate a runtime's errors about a batch of this shape into lab's."""
         try:
             yield
         except LabError:
             raise
-        except Exception as error:  # ONNX Runtime's exceptions have no common base but this
+        except Exception as error:  # the exceptions of runtimes have no common base but this
             if is_out_of_memory(error):
                 raise DeviceError(
                     f"the memory of {self.provider} is exhausted by {shape[0]} images; give a smaller --batch-size"

@@ -14,10 +14,13 @@ from infer.core.errors import DataError
 from infer.core.files import sha256_of
 from infer.core.remote import Remote
 from infer.model.onnx_session import runtime_version
+from infer.model.open_models import without_auto
+from infer.model.openvino_runtime import openvino_version
+from infer.model.providers import ONNXRUNTIME_LIBRARY, OPENVINO_LIBRARY
 from infer.model.session import Session
 from infer.tables.inputs import Inputs
 
-FREE_TO_CHANGE = {"source", "out", "model", "device", "bad_images", "tune", "restart", "label_column"}
+FREE_TO_CHANGE = {"source", "out", "model", "device", "runtime", "bad_images", "tune", "restart", "label_column"}
 """Options that are not compared, besides those of the report: either another part of the fingerprint covers what they
 choose, or they are applied again to all rows."""
 
@@ -46,8 +49,8 @@ class Fingerprint:
             "models": " ".join(sha256_of(session.path) for session in self._sessions),
             "images": f"{len(self._inputs.files)}, {self._images_digest()}",
             "options": " ".join(f"{name}={getattr(config, name)}" for name in compared),
-            "device": f"ray, {config.device}" if config.engine == "ray" else " ".join(devices),
-            "versions": ", ".join(_versions(config)),
+            "device": _cluster(config) if config.engine == "ray" else " ".join(devices),
+            "versions": ", ".join(_versions(config, self._sessions)),
         }
 
     def _images_digest(self) -> str:
@@ -63,8 +66,16 @@ def _not_compared() -> set[str]:
     return FREE_TO_CHANGE | {item.name for item in fields(ReportConfig)}
 
 
-def _versions(config: PredictConfig) -> list[str]:
+def _cluster(config: PredictConfig) -> str:
+    """What a cluster's workers run: ONNX Runtime, of which nothing is said, or the runtime that was named."""
+    runtime = without_auto(config.runtime)
+    return f"ray, {config.device}" + (f", {runtime}" if runtime != ONNXRUNTIME_LIBRARY else "")
+
+
+def _versions(config: PredictConfig, sessions: Sequence[Session]) -> list[str]:
     versions = [f"onnxruntime {runtime_version()}", f"pillow {PIL.__version__}", f"numpy {np.__version__}"]
+    if any(session.provider.library == OPENVINO_LIBRARY for session in sessions):
+        versions.append(f"openvino {openvino_version()}")
     if config.decode == "gpu":
         from infer.pipeline.nvjpeg import decoder_version
 

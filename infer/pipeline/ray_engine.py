@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infer.config import Device, Tta
+from infer.config import Device, Runtime, Tta
 from infer.core.console import captured_stderr
 from infer.core.cpu import cores
 from infer.core.errors import DeviceError, LabError, MissingExtraError
 from infer.images.archive import File
-from infer.model.providers import CPU, CUDA
+from infer.model.open_models import without_auto
+from infer.model.providers import AUTO, CPU, CUDA, ONNXRUNTIME_LIBRARY
 from infer.model.session import Session
 from infer.pipeline.batches import CpuDecoder
 from infer.pipeline.classify import Ensemble, ImagePrediction, classify
@@ -78,7 +79,13 @@ class Worker:
     """The models on one worker of the cluster, opened once."""
 
     def __init__(
-        self, models: Sequence["ray.ObjectRef[list[bytes]]"], device: Device, pool: Pool, batch_size: int, tta: Tta
+        self,
+        models: Sequence["ray.ObjectRef[list[bytes]]"],
+        device: Device,
+        runtime: Runtime,
+        pool: Pool,
+        batch_size: int,
+        tta: Tta,
     ) -> None:
         """`models[0]` refers to the content of the ONNX files, so that no node needs another's disk."""
         import ray
@@ -89,7 +96,8 @@ class Worker:
             paths = [Path(folder) / f"{number}.onnx" for number in range(len(contents))]
             for path, content in zip(paths, contents, strict=True):
                 path.write_bytes(content)
-            self.sessions = [Session(path, device, threads=None if pool.gpus else pool.cpus) for path in paths]
+            threads = None if pool.gpus else pool.cpus
+            self.sessions = [Session(path, device, threads, runtime) for path in paths]
 
     def __call__(self, rows: "pyarrow.Table") -> "pyarrow.Table":
         """Predict a table of pickled files; the table of pickled probabilities and errors."""
@@ -103,7 +111,7 @@ class Worker:
 
 
 def classify_on_cluster(
-    ensemble: Ensemble, files: Sequence[File], device: Device
+    ensemble: Ensemble, files: Sequence[File], device: Device, runtime: Runtime = AUTO
 ) -> Generator[ImagePrediction, None, None]:
     """Predict each file, in order, on Ray's workers; as `infer.pipeline.classify.classify` does on one machine.
 
@@ -111,6 +119,7 @@ def classify_on_cluster(
         ensemble: its model files are sent to the workers.
         files: paths, members of archives, or remote files, which the workers can read.
         device: where each worker opens the models.
+        runtime: what each worker opens them with.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -118,9 +127,10 @@ def classify_on_cluster(
     """
     if not files:  # all predictions were saved; Ray starts no workers for none
         return
-    pool = start_pool(device)
+    runtime = without_auto(runtime)
+    pool = start_pool(device if runtime == ONNXRUNTIME_LIBRARY else "cpu")
     why = " (no node of the cluster has a GPU)" if device == "auto" and not pool.gpus else ""
-    ensemble.say(f"device: {pool}{why}")
+    ensemble.say(f"device: {pool}{why if runtime == ONNXRUNTIME_LIBRARY else f', {runtime}'}")
     import pyarrow
     import ray.data
 
@@ -140,7 +150,14 @@ def classify_on_cluster(
         compute=ray.data.ActorPoolStrategy(size=min(pool.workers, len(blocks))),
         num_cpus=pool.cpus,
         num_gpus=pool.gpus or None,
-        fn_constructor_args=([models], "cuda" if pool.gpus else "cpu", pool, ensemble.batch_size, ensemble.tta),
+        fn_constructor_args=(
+            [models],
+            "cuda" if pool.gpus else "cpu",
+            runtime,
+            pool,
+            ensemble.batch_size,
+            ensemble.tta,
+        ),
     )
     try:
         for block in predicted.iter_batches(batch_size=None, batch_format="pyarrow"):

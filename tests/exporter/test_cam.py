@@ -16,6 +16,7 @@ from exporter.graph import at_precision, build_graph, finish
 from exporter.reference import compute_reference
 from infer.core.errors import ExportError, ParityError
 from infer.model.card import read_card
+from infer.model.providers import CPU
 from infer.model.session import Session
 from trainer.model.checkpoint import load_checkpoint
 
@@ -106,13 +107,13 @@ def test_maps_that_do_not_add_up_are_found(exported: Path, run: Path, cells: Pat
     network, _ = load_checkpoint(run / "best.safetensors")
     files = [str(path) for path in sorted((cells / "test").iterdir())[:4]]
     reference = compute_reference(network, files, np.zeros(4, dtype=np.int64), read_card(exported).pixels)
-    check_cam(exported, reference, ["cpu"])
+    check_cam(exported, reference, [CPU])
     model = onnx.load(exported)
     (weight,) = [tensor for tensor in model.graph.initializer if tensor.name == "cam.weight"]
     weight.CopyFrom(numpy_helper.from_array(1.5 * numpy_helper.to_array(weight), weight.name))
     onnx.save(model, tmp_path / "wrong.onnx")
     with pytest.raises(ParityError, match="do not add up to the logits"):
-        check_cam(tmp_path / "wrong.onnx", reference, ["cpu"])
+        check_cam(tmp_path / "wrong.onnx", reference, [CPU])
 
 
 def test_lab_verify_proves_a_file_with_maps(lab: Callable, exported: Path, run: Path) -> None:

@@ -12,14 +12,17 @@ from helpers.providers import pretend_cuda
 from onnx import helper, numpy_helper
 from PIL import Image
 
-from exporter.gate import gate_devices, run_gate
+from exporter.gate import gate_providers, run_gate
 from exporter.graph import at_precision, build_graph
-from exporter.parity import Parity, parity_table
+from exporter.parity import Parity
+from exporter.parity_table import parity_table
 from exporter.reference import Reference, compute_reference
 from infer.core.console import Screen
 from infer.core.errors import DeviceError, ModelError
 from infer.dataset.table import spread
 from infer.images.preprocess import PixelSpec
+from infer.model import openvino_runtime
+from infer.model.providers import CPU, OPENVINO
 from trainer.model.network import PixelNet
 
 COUNT = 40
@@ -37,7 +40,7 @@ def reference_of(folder: Path, network: PixelNet) -> Reference:
 def gate(model: onnx.ModelProto, tmp_path: Path, network: PixelNet | None = None, batch: int = 16) -> Parity:
     """Run the gate on a model file with random images and truth."""
     (tmp_path / "draft.onnx").write_bytes(model.SerializeToString())
-    return run_gate(tmp_path / "draft.onnx", reference_of(tmp_path, network or tiny()), batch, ["cpu"])
+    return run_gate(tmp_path / "draft.onnx", reference_of(tmp_path, network or tiny()), batch, [CPU])
 
 
 @pytest.fixture(scope="module")
@@ -200,9 +203,13 @@ def test_a_fault_on_only_the_last_image_is_caught_at_any_full_batch_size(
     reference = reference_of(tmp_path, tiny())
     reference.logits[-1] += 1
     (tmp_path / "draft.onnx").write_bytes(good)
-    checks = run_gate(tmp_path / "draft.onnx", reference, batch, ["cpu"]).checks
+    checks = run_gate(tmp_path / "draft.onnx", reference, batch, [CPU]).checks
     assert checks[-1].batch == min(batch, COUNT)
     assert checks[-1].failures
+
+
+def gate_devices(device: str, precision: str, opset: int, screen: Screen) -> list[str]:
+    return [provider.device for provider in gate_providers(device, "auto", precision, opset, screen)]
 
 
 def test_a_gate_on_a_gpu_that_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatch, quiet: Screen) -> None:
@@ -229,7 +236,7 @@ def test_a_file_that_is_no_model_is_an_error(tmp_path: Path) -> None:
     reference = reference_of(tmp_path, tiny())
     (tmp_path / "draft.onnx").write_bytes(b"hello")
     with pytest.raises(ModelError, match="is not an ONNX file"):
-        run_gate(tmp_path / "draft.onnx", reference, 16, ["cpu"])
+        run_gate(tmp_path / "draft.onnx", reference, 16, [CPU])
 
 
 @pytest.mark.gpu
@@ -263,7 +270,7 @@ def test_a_label_that_differs_is_listed_with_its_index_among_all_images(
     row = few[1]
     assert row != 1
     reference.logits[row] = reference.logits[row][[1, 2, 0]]
-    checks = run_gate(tmp_path / "draft.onnx", reference, 16, ["cpu"]).checks
+    checks = run_gate(tmp_path / "draft.onnx", reference, 16, [CPU]).checks
     assert [[flip.image for flip in check.flips] for check in checks] == [[row]] * 4
 
 
@@ -300,5 +307,51 @@ def test_few_images_of_a_small_batch_are_not_judged_by_their_labels(good: bytes,
     reference = reference_of(tmp_path, tiny())
     for row in spread(COUNT, 56)[:2]:
         reference.logits[row] = reference.logits[row][[1, 2, 0]]
-    checks = run_gate(tmp_path / "draft.onnx", reference, 16, ["cpu"]).checks
+    checks = run_gate(tmp_path / "draft.onnx", reference, 16, [CPU]).checks
     assert [bool(check.failures) for check in checks] == [False, False, False, True]
+
+
+@pytest.mark.usefixtures("openvino")
+def test_the_gate_runs_on_openvino_where_it_is_installed_and_on_a_runtime_that_is_named(
+    quiet: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_cuda(monkeypatch, "no NVIDIA driver is installed")
+    monkeypatch.setattr(openvino_runtime, "find_bf16_problem", lambda: None)
+    names = [str(row) for row in gate_providers("auto", "auto", "fp32", 17, quiet)]
+    assert names == ["CPUExecutionProvider", "OpenVINO bf16", "OpenVINO"]
+    assert gate_providers("cpu", "onnxruntime", "fp32", 17, quiet) == [CPU]
+    assert gate_providers("auto", "openvino", "int8", 17, quiet) == [CPU, OPENVINO]
+    assert gate_providers("auto", "auto", "int8", 17, quiet) == [CPU, OPENVINO]
+    with pytest.raises(DeviceError, match=r"--runtime openvino-bf16: .* --runtime onnxruntime"):
+        gate_providers("auto", "openvino-bf16", "int8", 17, quiet)
+
+
+def test_nothing_is_said_of_a_runtime_that_is_not_installed_unless_it_is_named(heard: tuple) -> None:
+    screen, text = heard
+    assert gate_providers("cpu", "auto", "fp32", 17, screen) == [CPU]
+    assert text.getvalue() == ""
+    with pytest.raises(DeviceError, match="--runtime openvino: openvino is hidden"):
+        gate_providers("cpu", "openvino", "fp32", 17, screen)
+
+
+@pytest.mark.usefixtures("openvino")
+def test_a_file_that_an_optional_runtime_cannot_open_fails_there_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build_graph(at_precision(tiny(), "fp32"), make_card())
+    onnx.save(model, tmp_path / "draft.onnx")
+    reference = reference_of(tmp_path, tiny())
+    found = run_gate(tmp_path / "draft.onnx", reference, 16, [CPU, OPENVINO])
+    assert found.failures == []
+    assert {(check.runtime, check.runtime_precision) for check in found.checks} == {
+        ("onnxruntime", "f32"),
+        ("openvino", "f32"),
+    }
+
+    def refuse(*_: object) -> None:
+        raise DeviceError("OpenVINO cannot run it")
+
+    monkeypatch.setattr("infer.model.engine.OpenVinoEngine", refuse)
+    found = run_gate(tmp_path / "draft.onnx", reference, 16, [CPU, OPENVINO])
+    assert found.failures == ["OpenVINO, batch 0: OpenVINO cannot run it"]
+    assert found.without({"OpenVINO"}).failures == []

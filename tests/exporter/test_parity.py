@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from exporter.parity import Check, Parity, judge, parity_table, rule_line
+from exporter.parity import Check, Parity, judge
 from exporter.precisions import EXPORTS
 from infer.metrics.intervals import paired_difference
 from infer.metrics.point_values import softmax
@@ -162,12 +162,13 @@ def test_the_json_has_the_verdict() -> None:
     assert found["rule"] == {"logits": RULES["fp32"].logits, "softmax": 1e-5}
 
 
-def test_the_table_fits_80_columns_and_shows_which_row_fails(heard: tuple) -> None:
-    screen, text = heard
-    screen.console.width = 80
-    screen.show(parity_table(parity()))
-    screen.say(rule_line(parity()))
-    lines = text.getvalue().splitlines()
-    assert [line.split()[-1] for line in lines if line.strip().startswith("CPU")] == ["ok", "FAILS"]
-    assert "…" not in text.getvalue()
-    assert lines[-1] == "allowed for fp32: logits within 1.0e-03"
+def test_a_provider_that_may_fail_is_left_out_with_all_its_checks() -> None:
+    good, bad = parity().checks
+    checks = (good, replace(good, provider="Other"), replace(bad, provider="Other"))
+    found = replace(parity(), checks=checks)
+    assert found.providers == ("CPUExecutionProvider", "Other")
+    assert found.failures
+    assert found.without({"Third"}) == found
+    assert found.without({"Other"}).checks == (good,)
+    assert not found.without({"Other"}).failures
+    assert replace(found, checks=(bad,)).without({"Other"}).failures

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from helpers.onnx_files import without_evidence
+from helpers.onnx_files import name_in_evidence, without_evidence
 from onnx import numpy_helper
 
 from infer.model.card import CARD_KEY, ModelCard
 from infer.model.evidence import read_evidence
+from infer.model.openvino_session import OpenVinoEngine
+from infer.model.providers import OPENVINO
 
 
 @pytest.fixture
@@ -164,3 +166,58 @@ def test_a_run_whose_table_has_no_validation_rows_is_refused_with_the_reason(lab
     ran = lab("verify", copied / "model.onnx")
     assert ran.code == 1
     assert "has no validation images for the gate" in ran.err
+
+
+def providers_in(file: Path) -> list[str]:
+    evidence = read_evidence(file)
+    assert evidence is not None
+    assert evidence.intact
+    return list(evidence.providers)
+
+
+@pytest.mark.usefixtures("openvino")
+def test_a_runtime_that_is_named_is_added_to_the_evidence_and_then_predicts(
+    lab: Callable, copied: Path, cells: Path, tmp_path: Path
+) -> None:
+    file = copied / "model.onnx"
+    before = file.read_bytes()
+    ran = lab("verify", file)
+    assert ran.code == 0, ran.err
+    assert f"OpenVINO passed and is not in the evidence; add it with lab verify {file} --runtime openvino" in ran.out
+    assert file.read_bytes() == before
+    predict = ("predict", cells / "test", "--no-sample", "--model", file, "--runtime", "openvino", "--out")
+    ran = lab(*predict, tmp_path / "a.csv")
+    assert ran.code == 1
+    assert f"`lab verify {file} --runtime openvino` adds it" in ran.err
+    ran = lab("verify", file, "--runtime", "openvino", "--gate-images", "5")
+    assert ran.code == 0, ran.err
+    assert f"evidence: OpenVINO added to {file}" in ran.out
+    assert providers_in(file) == ["CPUExecutionProvider", "OpenVINO"]
+    added = read_evidence(file).content["checks"][-1]  # type: ignore[union-attr]
+    assert (added["runtime"], added["runtime_precision"], added["images"]) == ("openvino", "f32", 5)
+    assert {"openvino", "machine", "when", "gate_images_sha256"} <= added.keys()
+    ran = lab(*predict, tmp_path / "a.csv")
+    assert ran.code == 0, ran.err
+    assert "device: OpenVINO" in ran.out
+    again = file.read_bytes()
+    assert lab("verify", file, "--runtime", "openvino", "--gate-images", "5").code == 0
+    assert file.read_bytes() == again
+    assert "OpenVINO batch" in lab("inspect", file).out
+
+
+@pytest.mark.usefixtures("openvino")
+def test_a_runtime_in_the_evidence_that_no_longer_passes_ends_verify_with_an_error(
+    lab: Callable, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, run = copied / "model.onnx", OpenVinoEngine.run
+    monkeypatch.setattr(OpenVinoEngine, "run", lambda self, *given: [1.01 * item for item in run(self, *given)])
+    ran = lab("verify", file, "--gate-images", "5")
+    assert ran.code == 0, ran.err
+    assert "OpenVINO is left out" in ran.out
+    ran = lab("verify", file, "--gate-images", "5", "--runtime", "openvino")
+    assert ran.code == 1
+    assert providers_in(file) == ["CPUExecutionProvider"]
+    name_in_evidence(file, OPENVINO)
+    ran = lab("verify", file, "--gate-images", "5")
+    assert ran.code == 1
+    assert "OpenVINO, batch" in ran.err

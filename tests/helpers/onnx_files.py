@@ -7,7 +7,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from infer.model.evidence import EVIDENCE_KEY
+from infer.model.evidence import EVIDENCE_KEY, add_checks, read_evidence
+from infer.model.providers import Provider
 
 
 def small_model(metadata: dict[str, str] | None = None, **fields: object) -> onnx.ModelProto:
@@ -33,3 +34,18 @@ def without_evidence(path: Path, change: Callable[[onnx.ModelProto], None]) -> N
     onnx.helper.set_model_props(changed, kept)
     change(changed)
     onnx.save(changed, path)
+
+
+def name_in_evidence(path: Path, provider: Provider) -> Path:
+    """Add a provider to a file's evidence, as if it had passed there as it did on the CPU; returns the path."""
+    evidence = read_evidence(path)
+    assert evidence is not None
+    add_checks(path, [{**check, "provider": provider.name} for check in evidence.content["checks"]])
+    return path
+
+
+def say_precision(path: Path, precision: str) -> None:
+    """Change the precision in a file's card, which comes before its evidence; the graph stays as it is."""
+    content, before = path.read_bytes(), b'"precision": "fp32"'
+    assert before in content
+    path.write_bytes(content.replace(before, f'"precision": "{precision}"'.encode(), 1))

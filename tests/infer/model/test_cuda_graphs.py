@@ -57,9 +57,10 @@ def test_large_batches_are_not_captured(with_graphs: Session) -> None:
 def test_other_batches_run_in_a_session_that_does_not_capture(plain: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     open_onnx = infer.model.onnx_session.open_onnx
-    monkeypatch.setattr(
-        infer.model.session, "open_onnx", lambda *given: opened.append(given[3].get(CUDA_GRAPH)) or open_onnx(*given)
-    )
+    for module in (infer.model.session, infer.model.onnx_session):
+        monkeypatch.setattr(
+            module, "open_onnx", lambda *given: opened.append(given[3].get(CUDA_GRAPH)) or open_onnx(*given)
+        )
     with_graphs = plain.with_options({**plain.options, CUDA_GRAPH: "1"})
     with_graphs.run(noise(plain, 2))
     assert opened == ["0"]

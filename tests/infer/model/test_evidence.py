@@ -9,7 +9,16 @@ import pytest
 from helpers.onnx_files import small_model
 
 from infer.core.errors import ModelError
-from infer.model.evidence import EVIDENCE_KEY, NUMERIC_KEYS, attach_evidence, images_sha256, read_evidence
+from infer.model.evidence import (
+    EVIDENCE_KEY,
+    NUMERIC_KEYS,
+    add_checks,
+    attach_evidence,
+    evidence_problem,
+    images_sha256,
+    read_evidence,
+)
+from infer.model.providers import CUDA, OPENVINO
 
 FIGURES = dict.fromkeys(NUMERIC_KEYS, 1)
 CONTENT = {
@@ -106,3 +115,31 @@ def test_evidence_of_another_type_or_of_a_gate_that_failed_is_one_line(tmp_path:
 
 def test_the_digest_of_images_is_the_same_in_any_order_and_differs_for_other_images() -> None:
     assert images_sha256([b"a", b"b"]) == images_sha256([b"b", b"a"]) != images_sha256([b"a", b"c"])
+
+
+def test_checks_are_added_to_what_is_there_and_the_checksum_stays(with_evidence: Path) -> None:
+    before = read_evidence(with_evidence)
+    assert before is not None
+    add_checks(with_evidence, [{**FIGURES, "provider": "OpenVINO", "runtime": "openvino", "when": "later"}])
+    after = read_evidence(with_evidence)
+    assert after is not None
+    assert after.intact
+    assert after.content["checks"][:-1] == before.content["checks"]
+    assert {**after.content, "checks": []} == {**before.content, "checks": []}
+    assert after.providers == ("CPUExecutionProvider", "CUDAExecutionProvider", "OpenVINO")
+    assert after.summary == "passed on 12 images (CPU, CUDA, OpenVINO), labels that differ: 2"
+    assert [path.name for path in with_evidence.parent.iterdir()] == [with_evidence.name]
+
+
+def test_checks_are_added_to_no_file_without_evidence(tmp_path: Path) -> None:
+    onnx.save(small_model({"lab.card": "{}"}), tmp_path / "a.onnx")
+    with pytest.raises(ModelError, match="has no evidence that could be added to"):
+        add_checks(tmp_path / "a.onnx", [])
+
+
+def test_the_evidence_must_be_whole_and_name_the_provider_with_a_remedy_otherwise(with_evidence: Path) -> None:
+    assert evidence_problem(with_evidence, CUDA) is None
+    assert f"`lab verify {with_evidence} --runtime openvino` adds" in str(evidence_problem(with_evidence, OPENVINO))
+    with with_evidence.open("ab") as file:
+        file.write(b"\x12\x03lab")
+    assert "has been changed since" in str(evidence_problem(with_evidence, CUDA))

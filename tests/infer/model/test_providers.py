@@ -14,8 +14,8 @@ import pytest
 from helpers.providers import pretend_cuda
 
 import infer.model.autotune
-from exporter.gate import gate_devices
-from infer.config import Device
+from exporter.gate import gate_providers
+from infer.config import Device, Runtime
 from infer.core.console import Screen
 from infer.core.errors import DeviceError
 from infer.model import providers
@@ -91,7 +91,7 @@ def test_auto_takes_the_cpu_for_an_opset_that_a_gpu_cannot_run_and_says_so(
     run: Path, tmp_path: Path, lab: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend_cuda(monkeypatch, None)
-    monkeypatch.setattr("exporter.gate.providers_for", lambda _: (CPU,))
+    monkeypatch.setattr("exporter.gate.providers_for", lambda *_: (CPU,))
     newer = str((CUDA.newest_opset or 0) + 1)
     ran = lab("export", run, "--opset", newer, "--device", "cpu", "--gate-images", "5", "--out", tmp_path / "a.onnx")
     assert ran.code == 0, ran.err
@@ -106,11 +106,12 @@ def test_auto_takes_the_cpu_for_an_opset_that_a_gpu_cannot_run_and_says_so(
 def test_auto_tries_all_rows_in_their_order_and_the_last_one_runs_anywhere() -> None:
     assert providers_for("auto") == PROVIDERS
     assert [provider.runs_anywhere for provider in PROVIDERS] == [False] * (len(PROVIDERS) - 1) + [True]
-    assert all(providers_for(provider.device) == (provider,) for provider in PROVIDERS)
+    assert all(providers_for(provider.device, provider.runtime) == (provider,) for provider in PROVIDERS)
 
 
-def test_the_values_of_the_device_option_are_auto_and_those_of_the_table() -> None:
-    assert get_args(Device) == ("auto", *(provider.device for provider in PROVIDERS))
+def test_the_values_of_the_options_of_device_and_runtime_are_auto_and_those_of_the_table() -> None:
+    assert get_args(Device) == ("auto", *dict.fromkeys(provider.device for provider in PROVIDERS))
+    assert get_args(Runtime) == ("auto", *sorted({provider.runtime for provider in PROVIDERS}))
 
 
 def test_a_device_may_be_named_as_soon_as_the_table_has_its_row() -> None:
@@ -148,10 +149,10 @@ def test_the_gate_runs_on_a_row_added_to_the_table_unless_it_cannot_run_the_prec
     quiet: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend_cuda(monkeypatch, "no NVIDIA driver is installed")
-    assert gate_devices("auto", "fp32", 17, quiet) == ["cpu", "acme"]
-    assert gate_devices("auto", "fp16", 17, quiet) == ["cpu"]
+    assert gate_providers("auto", "auto", "fp32", 17, quiet) == [CPU, ACME]
+    assert gate_providers("auto", "auto", "fp16", 17, quiet) == [CPU]
     with pytest.raises(DeviceError, match="--device acme: Acme has no fp16; export fp32; or choose --device cpu"):
-        gate_devices("acme", "fp16", 17, quiet)
+        gate_providers("acme", "auto", "fp16", 17, quiet)
 
 
 @pytest.mark.usefixtures("opened")

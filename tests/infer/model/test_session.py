@@ -1,16 +1,22 @@
 """A session runs on the device that was chosen, or says why not."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from helpers.onnx_files import name_in_evidence, say_precision, without_evidence
 from helpers.providers import pretend_cuda
 
+import infer.model.session
 from infer.core.errors import DeviceError, ModelError
+from infer.model import openvino_runtime
 from infer.model.card import CARD_KEY
-from infer.model.providers import CPU, CUDA
+from infer.model.providers import CPU, CUDA, OPENVINO, OPENVINO_BF16
 from infer.model.session import Session
+
+LEGACY = Path(__file__).parents[2] / "data" / "legacy" / "finished"
 
 
 def windows(session: Session, count: int) -> np.ndarray:
@@ -83,6 +89,83 @@ def test_a_model_without_a_card_is_refused(model: Path, tmp_path: Path) -> None:
     onnx.save(bare, tmp_path / "bare.onnx")
     with pytest.raises(ModelError, match="has no card"):
         Session(tmp_path / "bare.onnx")
+
+
+@pytest.fixture
+def int8(tmp_path: Path) -> Path:
+    """A file in 8 bits, whose evidence names the CPU alone."""
+    path = tmp_path / "int8.onnx"
+    path.write_bytes((LEGACY / "int8.onnx").read_bytes())
+    return path
+
+
+@pytest.mark.usefixtures("openvino")
+def test_auto_takes_openvino_for_int8_where_the_evidence_names_it_and_says_why(int8: Path) -> None:
+    session = Session(int8, "cpu")
+    assert session.provider == CPU
+    assert f"the evidence in {int8} does not name OpenVINO; `lab verify {int8} --runtime openvino`" in session.reason
+    expected = session.run(windows(session, 3))[1]
+    session = Session(name_in_evidence(int8, OPENVINO), "cpu")
+    assert session.provider == OPENVINO
+    assert session.reason == "OpenVINO runs int8 faster than ONNX Runtime"
+    assert (session.batch, session.has_cam) == (None, True)
+    np.testing.assert_allclose(session.run(windows(session, 3))[1], expected, atol=0.05)
+    assert session.run_cam(windows(session, 3)).shape[:2] == (3, 2)
+    assert Session(int8, "cpu", runtime="onnxruntime").provider == CPU
+    assert "no NVIDIA driver" in Session(int8).reason or "GPU" in Session(int8).reason
+
+
+@pytest.mark.usefixtures("openvino")
+def test_a_file_runs_on_a_runtime_that_is_named_only_where_its_evidence_names_it_and_is_whole(
+    model: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copy(model, tmp_path / "m.onnx"))
+    with pytest.raises(DeviceError, match=r"--runtime openvino: the evidence .* does not name OpenVINO; `lab verify"):
+        Session(copy, runtime="openvino")
+    assert Session(copy, provider=OPENVINO).provider == OPENVINO
+    named = Session(name_in_evidence(copy, OPENVINO), runtime="openvino")
+    assert (named.provider, named.reason) == (OPENVINO, "")
+    assert Session(copy, "cpu").provider == CPU  # float32 is as fast there
+    content = bytearray(copy.read_bytes())
+    content[content.index(b"\x00\x00\x80\x3f") + 2] ^= 1
+    copy.write_bytes(content)
+    with pytest.raises(DeviceError, match="has been changed since"):
+        Session(copy, runtime="openvino")
+    without_evidence(copy, lambda _: None)
+    with pytest.raises(DeviceError, match="has no evidence"):
+        Session(copy, runtime="openvino")
+
+
+@pytest.mark.usefixtures("openvino")
+def test_auto_computes_in_bfloat16_where_the_processor_and_the_evidence_allow_it(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = name_in_evidence(Path(shutil.copy(model, tmp_path / "m.onnx")), OPENVINO_BF16)
+    monkeypatch.setattr(openvino_runtime, "find_bf16_problem", lambda: "this processor does not compute in bfloat16")
+    assert Session(copy, "cpu").provider == CPU
+    with pytest.raises(DeviceError, match=r"--runtime openvino-bf16: this processor does not .* --runtime onnxruntime"):
+        Session(copy, runtime="openvino-bf16")
+    opened: list[dict[str, str]] = []
+    monkeypatch.setattr(openvino_runtime, "find_bf16_problem", lambda: None)
+    engine = Session(copy, "cpu")._engine
+    monkeypatch.setattr(
+        infer.model.session, "open_engine", lambda path, row, threads, options: opened.append(options) or engine
+    )
+    session = Session(copy, "cpu")
+    assert session.provider == OPENVINO_BF16
+    assert session.reason == "OpenVINO computes in bfloat16 faster than in float32"
+    assert opened[0]["INFERENCE_PRECISION_HINT"] == "bf16"
+
+
+def test_a_runtime_that_is_not_installed_is_an_error_where_it_is_named_and_else_nothing_is_said_of_it(
+    model: Path, tmp_path: Path
+) -> None:
+    copy = name_in_evidence(Path(shutil.copy(model, tmp_path / "m.onnx")), OPENVINO)
+    with pytest.raises(DeviceError, match=r"--runtime openvino: openvino is hidden.*; or choose --runtime onnxruntime"):
+        Session(copy, runtime="openvino")
+    say_precision(copy, "int8")
+    session = Session(copy, "cpu")
+    assert (session.provider, session.reason) == (CPU, "")
 
 
 @pytest.mark.gpu

@@ -1,0 +1,41 @@
+"""What runs a model file: one interface, and a module for each runtime behind it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from infer.core.arrays import Floats
+from infer.model.onnx_session import OnnxEngine
+from infer.model.openvino_session import OpenVinoEngine
+from infer.model.providers import OPENVINO_LIBRARY, Options, Provider
+
+
+class Engine(Protocol):
+    """A model opened by a runtime; it may be run from several threads."""
+
+    batch: int | None
+    """The only batch size that the model takes; None where it takes any."""
+    outputs: tuple[str, ...]
+    """The names of the outputs."""
+
+    def run(self, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[Floats]:
+        """The named outputs for named inputs. Raises what the runtime raises."""
+
+
+def open_engine(model: Path | bytes, provider: Provider, threads: int | None, options: Options) -> Engine:
+    """Open a model with the library of a provider's row.
+
+    Args:
+        model: an ONNX file, or the content of one.
+        provider: that runs all of it.
+        threads: for operators on the CPU; None: one per core.
+        options: of the session and of the provider.
+
+    Raises:
+        ModelError: the runtime cannot read the model.
+        DeviceError: the provider is not available, or cannot run the model.
+    """
+    kind = OpenVinoEngine if provider.library == OPENVINO_LIBRARY else OnnxEngine
+    return kind(model, provider, threads, options)

@@ -1,0 +1,126 @@
+"""Models opened by OpenVINO: in the precision that was asked for, with the outputs of ONNX Runtime."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from infer.core.cpu import cores
+from infer.core.errors import DeviceError
+from infer.model.onnx_session import OnnxEngine
+from infer.model.onnx_writer import Node, Value, small_model
+from infer.model.openvino_session import THREADS, OpenVinoEngine, first_reason, property_text
+from infer.model.providers import CPU, OPENVINO, OPENVINO_BF16
+
+pytestmark = pytest.mark.usefixtures("openvino")
+LEGACY = Path(__file__).parents[2] / "data" / "legacy" / "finished"
+OUTPUTS = ("logits", "probabilities", "cam")
+
+
+def noise(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+
+
+def engines(file: Path, precision: str) -> tuple[OpenVinoEngine, OnnxEngine]:
+    return (
+        OpenVinoEngine(file, OPENVINO, 1, OPENVINO.default_options(precision)),
+        OnnxEngine(file, CPU, 1, CPU.default_options(precision)),
+    )
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("fp16", 1e-5), ("int8", 0.15)])
+def test_outputs_are_those_of_onnx_runtime(precision: str, tolerance: float) -> None:
+    ours, theirs = engines(LEGACY / f"{precision}.onnx", precision)
+    assert ours.batch is theirs.batch is None
+    assert set(ours.outputs) >= set(theirs.outputs) == set(OUTPUTS)
+    for one, other in zip(*(engine.run(OUTPUTS, {"images": noise(5)}) for engine in (ours, theirs)), strict=True):
+        assert one.dtype == other.dtype == np.float32
+        np.testing.assert_allclose(one, other, atol=tolerance)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_outputs_do_not_depend_on_the_batch_nor_on_threads_that_run_at_once(precision: str) -> None:
+    engine, _ = engines(LEGACY / f"{precision}.onnx", precision)
+    pixels = noise(6)
+    (together,) = engine.run(["logits"], {"images": pixels})
+    with ThreadPoolExecutor(3) as pool:
+        parts = list(pool.map(lambda row: engine.run(["logits"], {"images": pixels[row : row + 1]})[0], range(6)))
+    np.testing.assert_array_equal(np.concatenate(parts), together)
+
+
+def test_results_are_not_overwritten_by_the_next_batch_and_strided_pixels_are_run_as_they_are() -> None:
+    engine, reference = engines(LEGACY / "fp32.onnx", "fp32")
+    pixels = noise(8)
+    (first,) = engine.run(["logits"], {"images": pixels})
+    kept = first.copy()
+    (strided,) = engine.run(["logits"], {"images": pixels[::2, ::-1]})
+    np.testing.assert_array_equal(first, kept)
+    (expected,) = reference.run(["logits"], {"images": pixels[::2, ::-1]})
+    np.testing.assert_allclose(strided, expected, atol=1e-5)
+
+
+def test_the_only_batch_size_of_a_file_that_has_one_is_reported(tmp_path: Path) -> None:
+    changed = onnx.load(LEGACY / "fp32.onnx")
+    for item in (*changed.graph.input, *changed.graph.output):
+        item.type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save(changed, tmp_path / "four.onnx")
+    engine, _ = engines(tmp_path / "four.onnx", "fp32")
+    assert engine.batch == 4
+    assert engine.run(["logits"], {"images": noise(4)})[0].shape == (4, 2)
+
+
+def test_every_property_that_was_set_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(
+        "infer.model.openvino_session.property_text", lambda value: read.append(property_text(value)) or read[-1]
+    )
+    options = OPENVINO.default_options("fp32")
+    OpenVinoEngine(LEGACY / "fp32.onnx", OPENVINO, None, options)
+    assert read == [*options.values(), str(cores())]
+    assert options["INFERENCE_PRECISION_HINT"] == "f32"
+    assert THREADS not in options
+
+
+@pytest.mark.skipif(OPENVINO_BF16.find_problem() is None, reason="this processor computes in bfloat16")
+def test_a_precision_that_openvino_replaces_in_silence_is_refused() -> None:
+    with pytest.raises(DeviceError, match=r"asked for INFERENCE_PRECISION_HINT=bf16 and took f32.*--runtime onnxr"):
+        OpenVinoEngine(LEGACY / "fp32.onnx", OPENVINO_BF16, 1, OPENVINO_BF16.default_options("fp32"))
+
+
+@pytest.mark.parametrize("options", [{"NO_SUCH_PROPERTY": "1"}, {"INFERENCE_PRECISION_HINT": "f3"}])
+def test_a_property_that_openvino_does_not_have_is_one_line(options: dict[str, str]) -> None:
+    with pytest.raises(DeviceError, match=r"OpenVINO cannot run .*; choose --runtime onnxruntime") as caught:
+        OpenVinoEngine(LEGACY / "fp32.onnx", OPENVINO, 1, {**OPENVINO.options, **options})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"no model"])
+def test_content_that_is_no_model_is_an_error_in_one_line(content: bytes) -> None:
+    with pytest.raises(DeviceError, match="OpenVINO cannot run lab's own graph: ") as caught:
+        OpenVinoEngine(content, OPENVINO, 1, OPENVINO.options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_graph_is_opened_from_its_content() -> None:
+    graph = small_model([Node("Add", ["x", "x"], "y")], [Value("x", "float32", [1])], [Value("y", "float32", [1])])
+    engine = OpenVinoEngine(graph, replace(OPENVINO, name="X"), 1, OPENVINO.options)
+    (result,) = engine.run(["y"], {"x": np.array([21], dtype=np.float32)})
+    assert result.tolist() == [42]
+
+
+def test_properties_are_written_as_they_are_set() -> None:
+    import openvino
+
+    assert [property_text(value) for value in (True, False, 3, "LATENCY")] == ["YES", "NO", "3", "LATENCY"]
+    assert property_text(openvino.Type.bf16) == "bf16"
+    assert property_text(openvino.properties.hint.ExecutionMode.ACCURACY) == "ACCURACY"
+
+
+def test_the_reason_of_an_exception_leaves_out_where_in_its_source_it_was_raised() -> None:
+    text = "Exception from src/inference/core.cpp:12:\nCheck 'ok' failed at src/a.cpp:3:\nUnsupported thing\nmore\n"
+    assert first_reason(RuntimeError(text)) == "Unsupported thing"
+    assert first_reason(RuntimeError("Check 'x' failed")) == "Check 'x' failed"
+    assert first_reason(ValueError()) == "ValueError"
