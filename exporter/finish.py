@@ -14,11 +14,10 @@ from exporter.graph import weights_sha256
 from exporter.parity import Parity
 from exporter.reference import Reference
 from infer.core.errors import ExportError
+from infer.model.engine import library_version
 from infer.model.evidence import attach_evidence, read_evidence
 from infer.model.onnx_reader import read_header
-from infer.model.onnx_session import runtime_version
-from infer.model.openvino_runtime import openvino_version
-from infer.model.providers import ONNXRUNTIME_LIBRARY, OPENVINO_LIBRARY, Provider
+from infer.model.providers import Provider
 from infer.model.session import Session
 
 REOPENED = 8
@@ -52,10 +51,8 @@ def finish_file(draft: Path, evidence: Mapping[str, Any], reference: Reference, 
 
 def circumstances(parity: Parity) -> dict[str, str]:
     """When, on which machine, and with which versions of the runtimes the gate ran."""
-    versions = {ONNXRUNTIME_LIBRARY: runtime_version, OPENVINO_LIBRARY: openvino_version}
-    used = {check.runtime for check in parity.checks}
     return {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.system()} {platform.machine()}",
-        **{library: read() for library, read in versions.items() if library in used},
+        **{library: library_version(library) for library in sorted({check.runtime for check in parity.checks})},
     }

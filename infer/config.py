@@ -20,7 +20,8 @@ from infer.model.providers import AUTO, PROVIDERS, check_runtime
 DEVICES = (AUTO, *dict.fromkeys(provider.device for provider in PROVIDERS))
 RUNTIMES = (AUTO, *sorted({provider.runtime for provider in PROVIDERS}))
 if TYPE_CHECKING:
-    Device = Runtime = str
+    Device = str
+    Runtime = str
 else:
     Device, Runtime = Literal[DEVICES], Literal[RUNTIMES]
 BadImages = Literal["fail", "skip", "guess"]

@@ -28,8 +28,8 @@ from infer.model.cuda import versions_text
 from infer.model.engine import open_engine
 from infer.model.onnx_session import FATAL, runtime
 from infer.model.onnx_writer import Node, Value, small_model
-from infer.model.openvino_runtime import capabilities, find_problem, openvino_version
-from infer.model.providers import AUTO, CUDA, OPENVINO_LIBRARY, Provider, providers_for
+from infer.model.openvino_runtime import capabilities, openvino_version
+from infer.model.providers import AUTO, CUDA, OPENVINO, OPENVINO_LIBRARY, Provider, providers_for
 from infer.version import __version__, installed_version
 
 EXTRAS = {
@@ -183,7 +183,7 @@ def _runtime(providers: Sequence[Provider]) -> str:
 def _openvino() -> str:
     """OpenVINO's version, and the precisions that its CPU plugin computes here."""
     try:
-        return find_problem() or f"{openvino_version()}, computes {', '.join(capabilities())}"
+        return OPENVINO.find_problem() or f"{openvino_version()}, computes {', '.join(capabilities())}"
     except LabError as error:
         return str(error)
 

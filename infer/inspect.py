@@ -73,6 +73,7 @@ def _evidence_rows(evidence: Evidence | None) -> list[tuple[str, str]]:
     content = evidence.content
     rule = ", ".join(f"{name} {value:g}" for name, value in content["rule"].items())
     when, machine, runtime = (str(content.get(name, "?")) for name in ("when", "machine", "onnxruntime"))
+    openvino = f", OpenVINO {content['openvino']}" if "openvino" in content else ""
     return [
         ("gate", evidence.summary),
         ("gate rule", f"{rule} (docs/export.md)"),
@@ -80,7 +81,7 @@ def _evidence_rows(evidence: Evidence | None) -> list[tuple[str, str]]:
         ("gate images sha256", str(content["images_sha256"])),
         ("graph weights sha256", str(content.get("graph_weights_sha256", "?"))),
         ("sha256 before evidence", str(content["sha256_before"])),
-        ("gate run", f"{when}, {machine}, ONNX Runtime {runtime}"),
+        ("gate run", f"{when}, {machine}, ONNX Runtime {runtime}{openvino}"),
     ]
 
 
@@ -96,6 +97,8 @@ def _check_row(check: Mapping[str, Any]) -> tuple[str, str]:
         f"labels that differ: {check['labels_differ']}{_margins(check)}",
         f"accuracy {check['accuracy']:.2%}, the network's {check['network_accuracy']:.2%}",
         f"difference {100 * low:+.1f} to {100 * high:+.1f} points (95%)",
+        *([f"computed in {check['runtime_precision']}"] if check.get("runtime_precision") else []),
+        *([f"added {check['when']}, {check['machine']}"] if "when" in check and "machine" in check else []),
     ]
     return f"gate {short_name(check['provider'])} batch {check['batch']}", ", ".join(parts)
 

@@ -20,7 +20,7 @@ from infer.images.preprocess import read_window
 from infer.images.survey import survey
 from infer.images.tta import COUNTS, averaging_text
 from infer.model.card import ModelCard
-from infer.model.open_models import open_models
+from infer.model.open_models import open_models, run_by
 from infer.model.session import Session
 from infer.pipeline.batches import Decoder
 from infer.pipeline.classify import Ensemble, ImagePrediction, classify
@@ -247,6 +247,7 @@ def _report(job: _Job, truth: Labels, rows: _Rows) -> "tuple[EvaluationResult, M
         files=tuple(inputs.files[index] for index in rows.readable),
         operating_point=None if is_averaged else card.operating_point,
         notes=unreadable_note(len(rows.bad), len(inputs.names)),
+        run_by=run_by(job.sessions, config),
     )
     origin = Origin(
         card=card,

@@ -113,7 +113,8 @@ def test_a_model_predicts_what_it_did(precision: str, run_lab: Callable[..., str
 def test_a_model_is_evaluated_on_the_validation_images_of_its_run(run_lab: Callable[..., str]) -> None:
     report = json.loads(run_lab("evaluate", "--model", "finished/fp32.onnx", "--device", "cpu", "--json"))
     before = json.loads(Path("finished/report/report.json").read_text(encoding="utf-8"))
-    assert before.keys() == report.keys() - {"report"}
+    assert before.keys() == report.keys() - {"report", "run_by"}
+    assert report["run_by"] == f"CPU (onnxruntime {onnxruntime.__version__}) in f32"
     for name in ("images", "classes", "accuracy", "balanced_accuracy", "macro_f1", "confusion"):
         assert report[name] == before[name], name
 

@@ -35,6 +35,8 @@ class EvaluationResult:
     """The model's threshold; None where these probabilities are not those that it was chosen for."""
     notes: tuple[str, ...] = ()
     """Further caveats, for people."""
+    run_by: str = ""
+    """What ran the model, with its version and the precision in which it computed; "" for a network in training."""
 
     @property
     def predicted(self) -> NDArray[np.int64]:

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from infer.core.arrays import Floats
-from infer.model.onnx_session import OnnxEngine
+from infer.model.onnx_session import OnnxEngine, runtime_version
+from infer.model.openvino_runtime import openvino_version
 from infer.model.openvino_session import OpenVinoEngine
 from infer.model.providers import OPENVINO_LIBRARY, Options, Provider
 
@@ -39,3 +40,8 @@ def open_engine(model: Path | bytes, provider: Provider, threads: int | None, op
     """
     kind = OpenVinoEngine if provider.library == OPENVINO_LIBRARY else OnnxEngine
     return kind(model, provider, threads, options)
+
+
+def library_version(library: str) -> str:
+    """The version of the package that a provider's row names."""
+    return openvino_version() if library == OPENVINO_LIBRARY else runtime_version()

@@ -67,6 +67,13 @@ def without_auto(runtime: Runtime) -> Runtime:
     return ONNXRUNTIME_LIBRARY if runtime == AUTO else runtime
 
 
+def run_by(sessions: Sequence[Session], config: PredictConfig) -> str:
+    """What ran the models, each once, for people."""
+    if config.engine == "ray":
+        return f"Ray's workers ({without_auto(config.runtime)})"
+    return "; ".join(dict.fromkeys(session.run_by for session in sessions))
+
+
 def require_same_classes(sessions: Sequence[Session]) -> None:
     """Raises ConfigError unless the models have the same classes in the same order."""
     first, *others = sessions

@@ -12,7 +12,7 @@ from infer.core.arrays import Floats, Pixels
 from infer.core.errors import DeviceError, LabError, ModelError
 from infer.model.card import read_card
 from infer.model.cuda_graphs import CudaGraphs
-from infer.model.engine import open_engine
+from infer.model.engine import library_version, open_engine
 from infer.model.evidence import evidence_problem
 from infer.model.input_kinds import INPUT_KINDS, UINT8
 from infer.model.onnx_session import is_out_of_memory, open_onnx
@@ -71,6 +71,12 @@ class Session:
             self.reason = self._open_first(device, runtime)
         self.batch: int | None = self._engine.batch
         self.has_cam: bool = CAM in self._engine.outputs
+
+    @property
+    def run_by(self) -> str:
+        """What runs the file, with its version and the precision in which it computes, for people."""
+        row, precision = self.provider, self.provider.computes.get(self.card.precision)
+        return f"{row.label} ({row.library} {library_version(row.library)})" + (f" in {precision}" if precision else "")
 
     def with_options(self, options: Options) -> "Session":
         """The same file on the same provider with other options. Raises DeviceError, ModelError."""

@@ -55,4 +55,5 @@ def classify_table(session: Session, table: Table, batch_size: int, name: str, s
         files=tuple(files[index] for index in readable),
         operating_point=session.card.operating_point,
         notes=unreadable_note(len(errors), len(files)),
+        run_by=session.run_by,
     )

@@ -33,7 +33,7 @@ def report_page(
         ("pictures", "Pictures", _pictures(pictures) + _confusions(result, metrics)),
         ("images", "Images", gallery_html(result, gallery)),
         ("data", "Data card", facts_table(data_card(metrics, origin))),
-        ("model", "Model card", facts_table(model_card(origin))),
+        ("model", "Model card", facts_table(model_card(origin, result.run_by))),
         ("limits", "Intended use and limits", bullets(limits(result, origin))),
     )
     links = "".join(f'<li><a href="#{anchor}">{title}</a></li>' for anchor, title, _ in sections)

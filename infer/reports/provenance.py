@@ -107,10 +107,11 @@ def _patients(table: Table) -> str:
     return f"{len(known)}, none in more than one split"
 
 
-def model_card(origin: Origin) -> Facts:
+def model_card(origin: Origin, run_by: str = "") -> Facts:
     """Facts about the network, its training, and the parity gate of its export."""
     card, provenance = origin.card, origin.card.provenance
     facts = [("network", f"{card.architecture}, {card.precision}" + (f", opset {card.opset}" if card.opset else ""))]
+    facts += [("run by", run_by)] if run_by else []
     if origin.averaged:
         facts.append(("averaged", origin.averaged))
     classes = listed([str(item) for item in card.classes], MOST_LISTED)

@@ -68,6 +68,7 @@ def report_json(result: EvaluationResult, metrics: Metrics) -> dict[str, Any]:
         "notes": list(metrics.notes),
         "confusion_layout": "rows: truth, columns: prediction",
         "given_notes": list(result.notes),
+        **({"run_by": result.run_by} if result.run_by else {}),
     }
 
 

@@ -14,7 +14,8 @@ from helpers.providers import pretend_cuda
 from infer import doctor
 from infer.core import cpu
 from infer.doctor import examine, find_compile_problem, try_gpu_decoder, try_provider
-from infer.model.providers import CPU, CUDA
+from infer.model.openvino_runtime import openvino_version
+from infer.model.providers import CPU, CUDA, OPENVINO, OPENVINO_BF16
 
 
 def test_the_cpu_provider_runs_and_a_provider_that_does_not_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,6 +30,26 @@ def test_the_cpu_provider_runs_and_a_provider_that_does_not_says_why(monkeypatch
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Wrong)
     assert try_provider(CUDA) == "ONNX Runtime took CPUExecutionProvider instead"
+
+
+@pytest.mark.usefixtures("openvino")
+def test_openvino_is_tried_and_its_version_and_precisions_are_shown(lab: Callable) -> None:
+    rows = {
+        line.split("│")[1].strip(): line.split("│")[2].strip() for line in lab("doctor").out.splitlines() if "│" in line
+    }
+    assert rows["OpenVINO"] == "runs"
+    assert rows["OpenVINO package"].startswith(f"{openvino_version()}, computes FP32")
+    problem = OPENVINO_BF16.find_problem()
+    assert rows["OpenVINO bf16"].startswith(f"does not run: {problem[:40]}" if problem else "runs")
+    assert "OpenVINO cannot run" in try_provider(replace(OPENVINO, options={"NO_SUCH": "1"}))
+
+
+def test_openvino_that_is_not_installed_is_shown_and_named_once_among_the_remedies(lab: Callable) -> None:
+    ran = lab("doctor")
+    rows = {line.split("│")[1].strip(): line.split("│")[2].strip() for line in ran.out.splitlines() if "│" in line}
+    assert rows["OpenVINO"].startswith("does not run: openvino is hidden")
+    assert rows["OpenVINO package"].startswith("openvino is hidden")
+    assert "for OpenVINO: " not in ran.out
 
 
 def test_a_gpu_that_cannot_be_used_is_reported_with_the_remedy(lab: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

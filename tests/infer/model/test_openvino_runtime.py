@@ -41,7 +41,10 @@ def test_loading_it_loads_no_telemetry_and_leaves_the_converter_importable() -> 
 @pytest.mark.usefixtures("openvino")
 def test_a_package_that_is_missing_is_named_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_runtime, "find_spec", lambda name: None)
-    assert openvino_runtime.find_problem() == "openvino is not installed; pip install '.[openvino]' in lab's folder brings it"
+    assert (
+        openvino_runtime.find_problem()
+        == "openvino is not installed; pip install '.[openvino]' in lab's folder brings it"
+    )
 
 
 @pytest.mark.parametrize(

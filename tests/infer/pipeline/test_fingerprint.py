@@ -1,5 +1,6 @@
 """Other images, models and options give another fingerprint; the options of a report do not."""
 
+import copy
 import hashlib
 import os
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 from infer.config import PredictConfig
 from infer.core.errors import DataError
+from infer.model.providers import OPENVINO, OPENVINO_BF16
 from infer.model.session import Session
 from infer.pipeline.fingerprint import Fingerprint
 from infer.tables.inputs import Inputs, read_inputs
@@ -54,6 +56,24 @@ def test_a_cluster_on_gpus_is_not_one_on_cpus(parts: tuple[PredictConfig, Sessio
     assert parts_of[0] != parts_of[1]
 
 
+def test_saved_predictions_of_another_runtime_are_not_gone_on_with(
+    parts: tuple[PredictConfig, Session, Inputs],
+) -> None:
+    config, session, inputs = parts
+    other = copy.copy(session)
+    other.provider, other.options = OPENVINO, OPENVINO.options
+    first, second = (Fingerprint(config, [item], inputs).parts() for item in (session, other))
+    assert {name for name in first if first[name] != second[name]} == {"device", "versions"}
+    assert "openvino" in second["versions"]
+    bf16 = copy.copy(other)
+    bf16.provider, bf16.options = OPENVINO_BF16, OPENVINO_BF16.options
+    assert Fingerprint(config, [bf16], inputs).parts()["device"] != second["device"]
+    assert differing(parts, config=replace(config, runtime="openvino")) == set()  # what ran is what counts
+    clusters = [replace(config, engine="ray", runtime=name) for name in ("auto", "onnxruntime", "openvino")]
+    devices = [Fingerprint(item, [session], inputs).parts()["device"] for item in clusters]
+    assert devices == ["ray, auto", "ray, auto", "ray, auto, openvino"]
+
+
 def test_folders_archives_and_uris_whose_images_have_the_same_names_differ(
     parts: tuple[PredictConfig, Session, Inputs], tmp_path: Path, save_image: Callable[..., Path]
 ) -> None:
@@ -72,13 +92,13 @@ def test_folders_archives_and_uris_whose_images_have_the_same_names_differ(
 def test_a_model_that_is_replaced_during_the_prediction_is_refused(
     parts: tuple[PredictConfig, Session, Inputs], model: Path, tmp_path: Path
 ) -> None:
-    copy = tmp_path / "m.onnx"
-    copy.write_bytes(model.read_bytes())
-    fingerprint = Fingerprint(parts[0], [Session(copy, "cpu")], parts[2])
+    copied = tmp_path / "m.onnx"
+    copied.write_bytes(model.read_bytes())
+    fingerprint = Fingerprint(parts[0], [Session(copied, "cpu")], parts[2])
     assert fingerprint.parts()["models"]
     other = tmp_path / "other.onnx"
     other.write_bytes(model.read_bytes() + b"x")
-    os.replace(other, copy)
+    os.replace(other, copied)
     with pytest.raises(DataError, match="was replaced during the prediction"):
         fingerprint.parts()
 

@@ -65,6 +65,8 @@ def test_patients_in_more_than_one_split_are_counted(
 
 def test_the_model_card_has_the_network_its_training_and_the_parity_gate(exported: Origin) -> None:
     facts = dict(model_card(exported))
+    assert "run by" not in facts
+    assert dict(model_card(exported, "OpenVINO 1 in f32"))["run by"] == "OpenVINO 1 in f32"
     assert facts["network"] == "resnet18, fp32, opset 17"
     assert facts["parity gate"].startswith("passed on 12 images (CPU), labels that differ: 0")
     assert facts["weights, sha256"] == exported.card.provenance["weights_sha256"]
