@@ -46,7 +46,7 @@ DATA_HELP = "Data set: folder, file of images, labels table or card (TOML)."
 EXCLUDE_HELP = "CSV of images to leave out, as lab data check writes it."
 GATE_DEVICE_HELP = f"Device of the gate: {_DEVICES_TEXT}. Auto is the CPU and every other that is available."
 RUNTIME_HELP = f"Runtime: {joined(RUNTIMES, 'or')}. Auto is the fastest that the file has passed its gate on."
-GATE_RUNTIME_HELP = "Runtime of the gate, beside ONNX Runtime on the CPU. Auto is every one that is installed."
+GATE_RUNTIME_HELP = f"Runtime of the gate: {joined(RUNTIMES, 'or')}. Auto is all that are installed."
 GATE_BATCH_HELP = "Full batch size of the gate, in images."
 GATE_IMAGES_HELP = "Number of validation images for the gate, evenly spread."
 
