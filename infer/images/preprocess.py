@@ -5,7 +5,7 @@ window. All of them call the functions of this module, so that no two can differ
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from infer.images.archive import File
 from infer.images.colour import BITS, FULL_BITS
 from infer.images.decode import Box, decode
 from infer.images.enhance import ENHANCEMENTS, Enhancement
+from infer.images.resize_part import resize_part
 from infer.images.window_option import FILE, parse_window
 
 
@@ -153,8 +154,7 @@ def _scaled(width: float, height: float, scale: float) -> tuple[int, int]:
 
 
 def _resized(image: Image.Image, box: Box | None, target: Callable[[float, float], tuple[int, int]]) -> Image.Image:
-    left, top, right, bottom = box or (0, 0, *image.size)
-    return image.resize(target(right - left, bottom - top), Image.Resampling.BILINEAR, box)
+    return image.resize(target(*_box_size(image, box)), Image.Resampling.BILINEAR, box)
 
 
 def read_canvas(file: File, spec: PixelSpec) -> Pixels:
@@ -163,12 +163,7 @@ def read_canvas(file: File, spec: PixelSpec) -> Pixels:
     Raises:
         ImageError: the file is missing, undecodable, or larger than MAX_PIXELS.
     """
-    needed = partial(_draft_size, spec.steps[0]) if spec.reduced_decode else _whole
-    image, box = decode(file, spec.bits, needed, spec.dicom_window)
-    for step in (*spec.steps, CenterCrop(*spec.canvas)):
-        image = step(image, box) if isinstance(step, AnyResize) else step(image)
-        box = None  # it was the decoder's, for the first step
-    return np.asarray(image, dtype=np.uint8)
+    return _read(file, spec, [spec.canvas])
 
 
 def read_rgb(file: File, bits: int = FULL_BITS) -> Image.Image:
@@ -188,7 +183,41 @@ def centre_window(canvas_nhwc: Pixels, spec: PixelSpec) -> Pixels:
 
 def read_window(file: File, spec: PixelSpec) -> Pixels:
     """The evaluation view of one file: uint8 RGB [window H, window W, 3]. Raises ImageError."""
-    return centre_window(read_canvas(file, spec), spec)
+    return _read(file, spec, [spec.canvas, spec.window])
+
+
+def _read(file: File, spec: PixelSpec, cuts: Sequence[tuple[int, int]]) -> Pixels:
+    """Decode one file, apply the spec's steps, then cut the centre to each of these [H, W], one out of the other."""
+    needed = partial(_draft_size, spec.steps[0]) if spec.reduced_decode else _whole
+    image, box = decode(file, spec.bits, needed, spec.dicom_window)
+    last = len(spec.steps) - 1
+    for number, step in enumerate(spec.steps):
+        if not isinstance(step, AnyResize):
+            image = step(image)
+        elif number == last and (part := _centre_part(size := step.target(*_box_size(image, box)), cuts)):
+            return np.asarray(resize_part(image, size, part, box), dtype=np.uint8)
+        else:
+            image = step(image, box)
+        box = None  # it was the decoder's, for the first step
+    for height, width in cuts:
+        image = CenterCrop(height, width)(image)
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _centre_part(size: tuple[int, int], cuts: Sequence[tuple[int, int]]) -> tuple[int, int, int, int] | None:
+    """What the cuts leave of a picture of this width and height; None where one is larger, and is to be filled."""
+    left, top, (width, height) = 0, 0, size
+    for cut_height, cut_width in cuts:
+        if cut_height > height or cut_width > width:
+            return None
+        left, top = left + (width - cut_width) // 2, top + (height - cut_height) // 2
+        width, height = cut_width, cut_height
+    return left, top, left + width, top + height
+
+
+def _box_size(image: Image.Image, box: Box | None) -> tuple[float, float]:
+    left, top, right, bottom = box or (0, 0, *image.size)
+    return right - left, bottom - top
 
 
 def _whole(size: tuple[int, int]) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from infer.config import Tta
 from infer.core.arrays import Pixels
 from infer.core.errors import ConfigError
 from infer.images.archive import File
-from infer.images.preprocess import PixelSpec, centre_window, read_canvas
+from infer.images.preprocess import PixelSpec, centre_window, read_canvas, read_window
 
 COUNTS: dict[str, int] = {"none": 1, "flips": 4, "d4": 8, "five-crop": 5, "ten-crop": 10}
 """Number of views of each image."""
@@ -16,7 +16,9 @@ CROPS = ("five-crop", "ten-crop")
 
 def read_views(file: File, spec: PixelSpec, tta: Tta = "none") -> Pixels:
     """Read a file and make its views, as `views_of` does. Raises ImageError where it cannot be read."""
-    return views_of(read_canvas(file, spec), spec, tta)
+    if tta in CROPS:
+        return views_of(read_canvas(file, spec), spec, tta)
+    return _symmetries(read_window(file, spec), tta)
 
 
 def views_of(canvas: Pixels, spec: PixelSpec, tta: Tta = "none") -> Pixels:
@@ -28,11 +30,7 @@ def views_of(canvas: Pixels, spec: PixelSpec, tta: Tta = "none") -> Pixels:
     if tta in CROPS:
         crops = np.stack([centre_window(canvas, spec), *_corners(canvas, spec)])
         return crops if tta == "five-crop" else np.concatenate([crops, crops[:, :, ::-1]])
-    window = centre_window(canvas, spec)
-    if tta == "none":
-        return window[None]
-    flips = _flips(window)
-    return flips if tta == "flips" else np.concatenate([flips, _flips(window.transpose(1, 0, 2))])
+    return _symmetries(centre_window(canvas, spec), tta)
 
 
 def check_tta(tta: Tta, spec: PixelSpec) -> None:
@@ -47,6 +45,14 @@ def averaging_text(models: int, tta: Tta) -> str:
     """Describe what is averaged: models, views, or both; "" where nothing is."""
     parts = [f"{models} models, of which this is the first"] if models > 1 else []
     return " and ".join([*parts, *([f"{COUNTS[tta]} views of each image ({tta})"] if COUNTS[tta] > 1 else [])])
+
+
+def _symmetries(window: Pixels, tta: Tta) -> Pixels:
+    """The window itself, or with its flips, or with these and those of the transposed window."""
+    if tta == "none":
+        return window[None]
+    flips = _flips(window)
+    return flips if tta == "flips" else np.concatenate([flips, _flips(window.transpose(1, 0, 2))])
 
 
 def _flips(window: Pixels) -> Pixels:

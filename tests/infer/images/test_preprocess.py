@@ -2,6 +2,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -353,3 +354,65 @@ def test_a_spec_that_lab_did_not_write_is_refused(change: dict[str, object]) -> 
     left = {key: value for key, value in data.items() if value is not ...}
     with pytest.raises((KeyError, TypeError, ValueError)):
         PixelSpec.from_json(left)
+
+
+JPEG_KINDS: dict[str, dict[str, Any]] = {
+    "4:4:4": {"subsampling": 0},
+    "4:2:2": {"subsampling": 1},
+    "4:2:0": {"subsampling": 2},
+    "progressive": {"progressive": True, "subsampling": 2},
+    "grey": {"mode": "L"},
+    "CMYK": {"mode": "CMYK"},
+}
+
+
+@pytest.mark.parametrize("kind", JPEG_KINDS)
+@pytest.mark.parametrize("size", [(75, 61), (61, 75), (200, 131), (40, 40), (20, 90)])
+def test_a_window_has_pillows_pixels_of_each_kind_of_jpeg(kind: str, size: tuple[int, int], tmp_path: Path) -> None:
+    width, height = size
+    options = dict(JPEG_KINDS[kind])
+    mode = options.pop("mode", "RGB")
+    coarse = np.random.default_rng(7).integers(0, 256, (9, 11, 3), dtype=np.uint8)
+    picture = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).convert(mode)
+    picture.save(tmp_path / "a.jpg", **options)
+    spec = PixelSpec.default(28)
+    with Image.open(tmp_path / "a.jpg") as opened:
+        box = None
+        if min(size) >= 64 and (drafted := opened.draft(None, (64, 64))):
+            box = drafted[1]
+        pixels = opened.convert("RGB")
+    scale = 32 / min(box[2:] if box else size)
+    target = (round((box[2] if box else width) * scale), round((box[3] if box else height) * scale))
+    whole = CenterCrop(32, 32)(pixels.resize(target, Image.Resampling.BILINEAR, box))
+    np.testing.assert_array_equal(read_canvas(str(tmp_path / "a.jpg"), spec), np.asarray(whole))
+    np.testing.assert_array_equal(read_window(str(tmp_path / "a.jpg"), spec), np.asarray(whole)[2:30, 2:30])
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (ResizeShorter(32),),
+        (ResizeLonger(32),),
+        (Resize(40, 36),),
+        (CenterCrop(50, 44), ResizeShorter(33)),
+        (ResizeShorter(40), CenterCrop(34, 33)),
+        (ResizeShorter(32), MeanFilter(5)),
+        (),
+    ],
+)
+@pytest.mark.parametrize("size", [(61, 47), (30, 100), (33, 32)])
+def test_a_window_is_the_centre_of_the_canvas_whatever_the_steps(
+    steps: tuple[object, ...], size: tuple[int, int], tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    spec = PixelSpec(steps=steps, canvas=(32, 32), window=(27, 22), reduced_decode=False)  # type: ignore[arg-type]
+    canvas = read_canvas(str(tmp_path / "a.png"), spec)
+    np.testing.assert_array_equal(read_window(str(tmp_path / "a.png"), spec), centre_window(canvas, spec))
+
+
+def test_a_picture_smaller_than_the_canvas_keeps_its_black_margin(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 20), (9, 8, 7)).save(tmp_path / "a.png")
+    spec = PixelSpec(steps=(ResizeLonger(32),), canvas=(32, 32), window=(28, 28), reduced_decode=False)
+    window = read_window(str(tmp_path / "a.png"), spec)
+    assert [tuple(window[row, 14]) for row in (5, 6, 21, 22)] == [(0, 0, 0), (9, 8, 7), (9, 8, 7), (0, 0, 0)]
