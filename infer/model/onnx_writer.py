@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.model.onnx_reader import GRAPH, INITIALIZER, INPUT, IR_VERSION, NODE, OPSET_IMPORT, OUTPUT, TYPES
-from infer.model.onnx_reader import field_bytes as message
-from infer.model.onnx_reader import number_bytes as number
+from infer.model.protobuf import field_bytes as message
+from infer.model.protobuf import number_bytes as number
 
 OPSET, IR = 17, 8
 INT, INTS = 2, 7
