@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from exporter.config import ExportConfig
-from infer.config import CompareConfig, EvaluateConfig, PredictConfig, VerifyConfig
+from infer.config import EvaluateConfig, PredictConfig, VerifyConfig
 from infer.core.app import App
 from infer.core.errors import LabError, MissingExtraError
 from infer.core.options import options_of
 from infer.core.output_paths import bad_list, report_folder
 from infer.dataset.config import DataCheckConfig, DataSplitConfig
+from infer.reports.config import CompareConfig
 from infer.version import __version__
 from trainer.config import TrainConfig
 from trainer.options import (

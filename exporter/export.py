@@ -1,6 +1,5 @@
 """`lab export`: a network to one ONNX file, which gets its name only after the gate, and carries the gate's result."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
@@ -10,9 +9,9 @@ import onnx
 
 from exporter.cam import add_cam, check_cam
 from exporter.config import ExportConfig
-from exporter.finish import check_file_opset, circumstances, finish_file
+from exporter.finish import check_file_opset, finish_file, gate_evidence, write_parity
 from exporter.gate import gate_providers, require_parity, run_reference
-from exporter.graph import at_precision, build_graph, finish, weights_sha256
+from exporter.graph import at_precision, build_graph, finish
 from exporter.inputs import take_input
 from exporter.opsets import check_gpu_opset, check_opset
 from exporter.parity import Parity
@@ -24,7 +23,7 @@ from exporter.temperature import fit_temperature
 from exporter.threshold import with_threshold
 from infer.core.arrays import Pixels
 from infer.core.console import Screen
-from infer.core.files import atomic_write, write_text
+from infer.core.files import atomic_write
 from infer.dataset.table import spread
 from infer.metrics.point_values import calibration_error, softmax
 from infer.model.card import ModelCard
@@ -72,10 +71,9 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
         passed = [row for row in providers if row.name in parity.providers]
         if config.cam:
             check_cam(draft, reference, passed)
-        evidence = {**parity.to_json(), "graph_weights_sha256": weights_sha256(model), **circumstances(parity)}
+        evidence = gate_evidence(model, parity)
         finish_file(draft, evidence, reference, passed[-1])
-    flipped = {flip.image: reference.files[flip.image] for check in parity.checks for flip in check.flips}
-    write_text(target.with_suffix(".parity.json"), json.dumps({**evidence, "flipped": flipped}, indent=2) + "\n")
+    write_parity(target, evidence, parity, reference)
     return target, parity
 
 

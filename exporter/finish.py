@@ -1,5 +1,6 @@
 """The last steps of a file: its opset read back, its evidence attached, and the finished file opened once more."""
 
+import json
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from exporter.graph import weights_sha256
 from exporter.parity import Parity
 from exporter.reference import Reference
 from infer.core.errors import ExportError
+from infer.core.files import write_text
 from infer.model.engine import library_version
 from infer.model.evidence import attach_evidence, read_evidence
 from infer.model.onnx_reader import read_header
@@ -47,6 +49,17 @@ def finish_file(draft: Path, evidence: Mapping[str, Any], reference: Reference, 
     same = all(np.allclose(*pair, rtol=1e-4, atol=1e-4) for pair in zip(before, after, strict=True))
     if not (read_back and read_back.intact and same and weights == evidence["graph_weights_sha256"]):
         raise ExportError(f"the finished file {draft} is not what was written; check the disk and export again")
+
+
+def write_parity(file: Path, evidence: Mapping[str, Any], parity: Parity, reference: Reference) -> None:
+    """Write the gate's result beside the file, with the paths of the images whose labels differ. Raises OutputError."""
+    flipped = {flip.image: reference.files[flip.image] for check in parity.checks for flip in check.flips}
+    write_text(file.with_suffix(".parity.json"), json.dumps({**evidence, "flipped": flipped}, indent=2) + "\n")
+
+
+def gate_evidence(model: onnx.ModelProto, parity: Parity) -> dict[str, Any]:
+    """The content of the evidence of a file that passed the gate."""
+    return {**parity.to_json(), "graph_weights_sha256": weights_sha256(model), **circumstances(parity)}
 
 
 def circumstances(parity: Parity) -> dict[str, str]:

@@ -12,6 +12,7 @@ from exporter.gate import gate_providers, require_parity, run_reference
 from exporter.graph import check_precision
 from exporter.parity import Parity
 from exporter.reference import Reference
+from exporter.reseal import reseal
 from exporter.source import load_all
 from infer.config import VerifyConfig
 from infer.core.console import Screen
@@ -20,10 +21,10 @@ from infer.dataset.held_out import held_out_images, run_table
 from infer.dataset.source import read_table
 from infer.dataset.table import VALID, Table
 from infer.model.card import ModelCard, read_card
-from infer.model.evidence import add_checks, evidence_problem
+from infer.model.evidence import Evidence, add_checks, evidence_problem
 from infer.model.providers import AUTO, Provider
 from infer.model.runs import CHECKPOINT, find_checkpoint
-from infer.verify import choose_model, show_evidence
+from infer.verify import choose_model, show_seal
 from trainer.model.checkpoint import load_checkpoint, weights_sha256
 from trainer.model.network import PixelNet, build_network
 
@@ -32,39 +33,57 @@ def verify(config: VerifyConfig, screen: Screen) -> Parity:
     """Compare a finished file with its network on this machine; returns the gate's result.
 
     Raises:
-        ParityError: the file has been changed, was made from other weights, or its outputs differ from the network's.
+        ParityError: the file was made from other weights, its outputs differ from the network's, or it has been changed
+            and is not to be sealed again.
         LabError: the file, the run or its images cannot be used.
     """
     file = choose_model(config, screen)
     card = read_card(file)
-    evidence = show_evidence(file, screen)
-    try:
-        check_file_opset(file, card.opset or 0)
-        model = onnx.load(file)
-        check_precision(model, card.precision)
-    except ExportError as error:
-        raise ParityError(f"{file} differs from its card: {error}") from error
+    seal = show_seal(file, screen)
+    card = seal.true_card(card)
+    model = onnx.load(file)
+    if not seal.changes:
+        _require_card_of_graph(file, model, card)
     providers = gate_providers(config.device, config.runtime, card.precision, card.opset, screen)
     optional = [row.name for row in providers if row.optional and config.runtime == AUTO]
-    may_fail = set(optional) - set(evidence.providers if evidence else ())
+    named = seal.evidence.providers if seal.evidence and not seal.changes else ()
     network, table = _original(config, file, card, screen)
     network.temperature.fill_(card.temperature)
     reference = run_reference(network, table, card, card.precision, config.gate_images, screen)
-    if evidence:
-        screen.say(f"the gate's images: {_comparison(evidence.content, reference)}")
-    parity = require_parity(file, reference, config.batch_size, providers, screen, "do not use it here", may_fail)
+    if seal.evidence:
+        screen.say(f"the gate's images: {_comparison(seal.evidence.content, reference)}")
+    consequence = f"{seal.note}; export it again" if seal.changes else "do not use it here"
+    may_fail = set(optional) - set(named)
+    parity = require_parity(file, reference, config.batch_size, providers, screen, consequence, may_fail)
     passed = [row for row in providers if row.name in parity.providers]
     if has_cam(model):
         check_cam(file, reference, passed)
-    if evidence:
-        _add_runtimes(config, file, [row for row in passed if row.optional], parity, screen)
+    if config.reseal:
+        reseal(seal, model, parity, reference, passed[-1], screen)
+    elif seal.changes:
+        raise ParityError(
+            f"{seal.note}, but answers as the network did; seal it again with lab verify --reseal, or export it again"
+        )
+    if seal.evidence and not seal.changes:
+        _add_runtimes(config, seal.evidence, file, [row for row in passed if row.optional], parity, screen)
     return parity
 
 
-def _add_runtimes(config: VerifyConfig, file: Path, passed: Sequence[Provider], parity: Parity, screen: Screen) -> None:
+def _require_card_of_graph(file: Path, model: onnx.ModelProto, card: ModelCard) -> None:
+    """Raises ParityError unless the graph has the opset and the precision of the card."""
+    try:
+        check_file_opset(file, card.opset or 0)
+        check_precision(model, card.precision)
+    except ExportError as error:
+        raise ParityError(f"{file} differs from its card: {error}") from error
+
+
+def _add_runtimes(
+    config: VerifyConfig, evidence: Evidence, file: Path, passed: Sequence[Provider], parity: Parity, screen: Screen
+) -> None:
     """Add the runtime that --runtime names to the file's evidence; of others that passed, say how to add them."""
     for row in passed:
-        if evidence_problem(file, row) is None:
+        if evidence_problem(file, evidence, row) is None:
             continue
         if config.runtime == AUTO:
             screen.say(f"{row.label} passed and is not in the evidence; add it with lab verify {file} {row.option}")

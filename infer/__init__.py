@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def load(
-    *models: str | PathLike[str], device: "Device" = "auto", tta: "Tta" = "none", decode: "Decode" = "cpu"
+    *models: str | PathLike[str],
+    device: "Device" = "auto",
+    tta: "Tta" = "none",
+    decode: "Decode" = "cpu",
+    accept_changed: bool = False,
 ) -> "Predictor":
     """Open models for prediction; the probabilities of several are averaged. See `infer.predictor.Predictor`.
 
@@ -21,9 +25,10 @@ def load(
         device: "cuda" fails where CUDA is not available; "auto" then takes the CPU.
         tta: test-time augmentation: the views of each image whose probabilities are averaged.
         decode: "gpu" decodes plain JPEGs on the GPU.
+        accept_changed: open model files that were changed since their export, too.
 
     Raises:
-        ModelError: a model does not exist, or cannot be used.
+        ModelError: a model does not exist, was changed since its export, or cannot be used.
         DeviceError: `device` is "cuda", or `decode` is "gpu", and CUDA is not available.
         ConfigError: the models' classes differ, or their pixel specs do not allow `tta` or `decode`.
         MissingExtraError: `decode` is "gpu", and nvImageCodec is not installed.
@@ -32,4 +37,4 @@ def load(
 
     from infer.predictor import Predictor
 
-    return Predictor([Path(model) for model in models], device, tta, decode)
+    return Predictor([Path(model) for model in models], device, tta, decode, accept_changed=accept_changed)

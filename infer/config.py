@@ -1,4 +1,4 @@
-"""The configs of predict, evaluate, compare and verify. Light to import: the command line reads them at start-up."""
+"""The configs of predict, evaluate and verify. Light to import: the command line reads them at start-up."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +57,9 @@ LABELS = "Labels from a table"
 def label_knob(default: Any, help: str, default_text: str = "by its header") -> Any:  # noqa: A002  # as in knob
     """A knob about a labels table; it is the same in all stages of a training run."""
     return knob(default, help, panel=LABELS, default_text=default_text, whole_run=True)
+
+
+ACCEPT_HELP = "Use a model file that was changed since its export; the report says so."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +160,7 @@ class PredictConfig(ReportConfig):
     decode: Decode = knob(
         "cpu", "Decode on the cpu, or plain JPEGs on the gpu; the effect is measured and reported.", panel=MODEL
     )
+    accept_changed: bool = knob(False, ACCEPT_HELP, panel=MODEL)
     engine: Engine = knob(
         "local", "Run on this machine (local) or a cluster (ray): $RAY_ADDRESS, or one started here.", panel=MODEL
     )
@@ -213,6 +217,7 @@ class EvaluateConfig(ReportConfig, LabelOptions):
     runtime: Runtime = knob("auto", RUNTIME_HELP, panel=MODEL)
     batch_size: int = knob(64, BATCH_HELP, above=0, maximum=LARGEST_BATCH, short="-b")
     out: Path | None = knob(None, "Folder for the report.", default_text="beside the model")
+    accept_changed: bool = knob(False, ACCEPT_HELP)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -220,22 +225,6 @@ class EvaluateConfig(ReportConfig, LabelOptions):
         check_runtime(self.device, self.runtime)
         if self.out:
             require_folder_name("--out", self.out)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareConfig:
-    """What `lab compare` does."""
-
-    paths: tuple[Path, ...] = argument("RUN...", "Folders of runs and reports.")
-    out: Path = knob(Path("compare"), "Folder for the pictures and the list of disagreements.")
-    last: int | None = knob(None, "Draw only this many last epochs of each run.", above=0, default_text="all")
-    json: bool = knob(False, JSON_HELP)
-
-    def __post_init__(self) -> None:
-        check(self, CompareConfig)
-        require_folder_name("--out", self.out)
-        if len({path.resolve() for path in self.paths}) < len(self.paths):
-            raise ConfigError("one folder is given twice; give each once")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,7 +243,10 @@ class VerifyConfig:
     runtime: Runtime = knob("auto", GATE_RUNTIME_HELP)
     batch_size: int = knob(64, GATE_BATCH_HELP, above=0, maximum=LARGEST_BATCH, short="-b")
     gate_images: int | None = knob(None, GATE_IMAGES_HELP, above=0, default_text="all")
+    reseal: bool = knob(False, "Seal a changed file again where the gate passes, with what was changed.")
 
     def __post_init__(self) -> None:
         check(self, VerifyConfig)
         check_runtime(self.device, self.runtime)
+        if self.reseal and self.data and not self.run:
+            raise ConfigError("--reseal needs the gate, which needs the network; name its run with --run")

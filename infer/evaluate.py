@@ -13,6 +13,7 @@ from infer.metrics.metrics import Metrics
 from infer.metrics.result import EvaluationResult
 from infer.model.card import ModelCard
 from infer.model.open_models import open_model
+from infer.model.seal import changed_notes
 from infer.pipeline.classify_table import classify_table
 from infer.reports.provenance import Origin, run_of
 from infer.reports.report import save_report
@@ -28,7 +29,8 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
     Raises:
         LabError: any subclass; no report has been written then.
     """
-    session = open_model(config.model, config.device, config.runtime, screen)
+    accept = config.accept_changed
+    session = open_model(config.model, config.device, config.runtime, screen, accept_changed=accept)
     card = session.card
     own = config.data is None and config.labels is None
     table = (
@@ -42,7 +44,8 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
         screen.say(note)
     result = classify_table(session, images, config.batch_size, f"{split} split of {table.name}", screen)
     own = own or table.fingerprint() == card.provenance.get("data", {}).get("fingerprint")
-    result = replace(result, notes=(*_notes_on_reuse(split, own, card), *result.notes))
+    notes = (*changed_notes([session.seal]), *_notes_on_reuse(split, own, card), *result.notes)
+    result = replace(result, notes=notes)
     folder = config.out or session.path.parent / f"report-{table.name}-{split}"
     origin = Origin(
         card=card,

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from infer.core.arrays import Floats
 from infer.core.console import Screen
 from infer.core.errors import ConfigError, DataError, ImageError
 from infer.core.output_paths import progress_file, report_folder
-from infer.core.remote import display_path
 from infer.core.text import listed
 from infer.images.parallel_map import read_ahead
 from infer.images.preprocess import read_window
@@ -21,11 +20,13 @@ from infer.images.survey import survey
 from infer.images.tta import COUNTS, averaging_text
 from infer.model.card import ModelCard
 from infer.model.open_models import open_models, run_by
+from infer.model.seal import changed_notes
 from infer.model.session import Session
 from infer.pipeline.batches import Decoder
 from infer.pipeline.classify import Ensemble, ImagePrediction, classify
 from infer.pipeline.fingerprint import Fingerprint
 from infer.pipeline.resume import Progress
+from infer.predict_result import PredictResult
 from infer.reports.files import remove_report
 from infer.tables.inputs import Inputs, read_inputs
 from infer.tables.labels import Labels, find_truth
@@ -35,28 +36,6 @@ from infer.tables.submission import Form, check_outputs, choose_form, probabilit
 if TYPE_CHECKING:
     from infer.metrics.metrics import Metrics
     from infer.metrics.result import EvaluationResult
-
-
-@dataclass(frozen=True)
-class PredictResult:
-    """What `lab predict` wrote."""
-
-    written: int
-    """The number of rows in the CSV."""
-    bad: tuple[ImageError, ...]
-    """The images that cannot be read."""
-    result: "EvaluationResult | None" = None
-    """The predictions with their true labels, where a report was written."""
-    metrics: "Metrics | None" = None
-
-    def to_json(self, out: Path) -> dict[str, Any]:
-        """The output of --json: the path of the CSV, `out`, its number of rows, unreadable images, and the report."""
-        values = {"csv": display_path(out), "rows": self.written, "unreadable": [error.path for error in self.bad]}
-        if self.result is None or self.metrics is None:
-            return values
-        from infer.reports.report import report_json
-
-        return {**values, "report": display_path(report_folder(out)), **report_json(self.result, self.metrics)}
 
 
 def predict(config: PredictConfig, screen: Screen) -> PredictResult:
@@ -70,7 +49,7 @@ def predict(config: PredictConfig, screen: Screen) -> PredictResult:
     if config.min_confidence is not None:
         limit = f"{config.min_confidence:g}"
         screen.say(f"reject: {rows.rejected} of {rows.written} images, with a largest probability below {limit}")
-    prediction = PredictResult(rows.written, tuple(error for _, error in rows.bad))
+    prediction = PredictResult(rows.written, tuple(error for _, error in rows.bad), job.changed)
     if job.truth is None:
         remove_report(report_folder(config.out))  # of an earlier prediction, whose CSV this one has replaced
         return prediction
@@ -96,6 +75,11 @@ class _Job:
     def card(self) -> ModelCard:
         """The card of the first model; all have its classes."""
         return self.sessions[0].card
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """For each model file that was changed since its export, that it was, and how."""
+        return changed_notes([session.seal for session in self.sessions])
 
 
 def _prepare(config: PredictConfig, screen: Screen) -> _Job:
@@ -246,7 +230,7 @@ def _report(job: _Job, truth: Labels, rows: _Rows) -> "tuple[EvaluationResult, M
         groups=tuple(job.groups[index] for index in rows.readable) if job.groups else (),
         files=tuple(inputs.files[index] for index in rows.readable),
         operating_point=None if is_averaged else card.operating_point,
-        notes=unreadable_note(len(rows.bad), len(inputs.names)),
+        notes=(*job.changed, *unreadable_note(len(rows.bad), len(inputs.names))),
         run_by=run_by(job.sessions, config),
     )
     origin = Origin(

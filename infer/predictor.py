@@ -18,6 +18,7 @@ from infer.model.card import ModelCard
 from infer.model.open_models import require_same_classes
 from infer.model.providers import check_runtime
 from infer.model.runs import find_model
+from infer.model.seal import changed_notes
 from infer.model.session import Session
 from infer.pipeline.classify import Ensemble, ImagePrediction, classify
 from infer.tables.inputs import read_inputs
@@ -47,6 +48,7 @@ class Predictor:
     Attributes:
         card: the card of the (first) model: classes, pixel spec, provenance.
         provider: "CUDAExecutionProvider" or "CPUExecutionProvider", as ONNX Runtime reports it, or "OpenVINO".
+        changes: for each model file that was changed since its export, that it was, and how.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Predictor:
         tta: Tta = "none",
         decode: Decode = "cpu",
         runtime: Runtime = "auto",
+        accept_changed: bool = False,
     ) -> None:
         """Open the models.
 
@@ -65,9 +68,10 @@ class Predictor:
             tta: test-time augmentation: the views of each image whose probabilities are averaged.
             decode: "gpu" decodes plain JPEGs on the GPU, which can change predictions: see `compare_decoders`.
             runtime: "openvino" fails where a file's evidence does not name it; "auto" takes the fastest that it names.
+            accept_changed: open model files that were changed since their export; `changes` has what was changed.
 
         Raises:
-            ModelError: a model does not exist, or cannot be used.
+            ModelError: a model does not exist, was changed since its export, or cannot be used.
             DeviceError: `device` is "cuda", or `decode` is "gpu", and CUDA is not available; or `runtime` cannot run a
                 file.
             ConfigError: an argument is none of its choices, the models' classes differ, or their pixel specs do not
@@ -83,12 +87,13 @@ class Predictor:
             require(values[name] in choices, name, f"one of {', '.join(choices)}", values[name])
         check_runtime(device, runtime)
         paths = [find_model(model) for model in models]
-        self._arguments = ([path.resolve() for path in paths], device, tta, decode, runtime)
-        self._sessions = [Session(path, device, runtime=runtime) for path in paths]
+        self._arguments = ([path.resolve() for path in paths], device, tta, decode, runtime, accept_changed)
+        self._sessions = [Session(path, device, runtime=runtime, accept_changed=accept_changed) for path in paths]
         self._tta: Tta = tta
         require_same_classes(self._sessions)
         for session in self._sessions:
             check_tta(tta, session.card.pixels)
+        self.changes: tuple[str, ...] = changed_notes([session.seal for session in self._sessions])
         self.card: ModelCard = self._sessions[0].card
         self.provider: str = self._sessions[0].provider.name
         self._decoder: GpuDecoder | None = None
@@ -97,7 +102,7 @@ class Predictor:
 
             self._decoder = open_gpu_decoder(self._sessions, tta)
 
-    def __reduce__(self) -> tuple[type["Predictor"], tuple[Sequence[Path], Device, Tta, Decode, Runtime]]:
+    def __reduce__(self) -> tuple[type["Predictor"], tuple[Sequence[Path], Device, Tta, Decode, Runtime, bool]]:
         """Copy and pickle by opening the same files again: sessions belong to the process that opened them."""
         return type(self), self._arguments
 

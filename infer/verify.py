@@ -12,8 +12,9 @@ from infer.images.parallel_map import read_ahead
 from infer.images.preprocess import PixelSpec, read_window
 from infer.metrics.intervals import wilson
 from infer.model.card import read_card
-from infer.model.evidence import Evidence, images_sha256, read_evidence, view_digest
+from infer.model.evidence import Evidence, images_sha256, view_digest
 from infer.model.runs import find_model, newest_model
+from infer.model.seal import Seal, check_seal
 from infer.model.session import Session
 from infer.pipeline.classify_table import classify_table
 
@@ -29,7 +30,10 @@ def verify_accuracy(config: VerifyConfig, screen: Screen) -> None:
         raise ConfigError("a file by itself is verified on a labelled data set; name one with --data DIR")
     file = choose_model(config, screen)
     card = read_card(file)
-    evidence = show_evidence(file, screen)
+    seal = show_seal(file, screen)
+    if seal.changes:
+        raise ParityError(f"{seal.note}; prove it against its run with --run, or export it again")
+    evidence = seal.evidence
     session = Session(file, config.device, runtime=config.runtime)
     screen.say(f"device: {session.provider}" + (f" ({session.reason})" if session.reason else ""))
     table = held_out_images(read_table(config.data, screen=screen), card.classes, screen)
@@ -53,16 +57,19 @@ def choose_model(config: VerifyConfig, screen: Screen) -> Path:
     return file
 
 
-def show_evidence(file: Path, screen: Screen) -> Evidence | None:
-    """Show the gate's result that a file carries. Raises ParityError where the file has been changed since."""
-    evidence = read_evidence(file)
-    if evidence is None:
+def show_seal(file: Path, screen: Screen) -> Seal:
+    """Show the gate's result that a file carries, and what was changed since.
+
+    Raises ModelError where the file cannot be used at all, such as one without the outputs.
+    """
+    seal = check_seal(file, accept_changed=True)
+    if seal.evidence is None:
         screen.say(f"evidence: none in {file}; lab export did not finish this file")
-        return None
-    if not evidence.intact:
-        raise ParityError(f"{file} has been changed since lab export wrote it; export it again")
-    screen.say(f"evidence: {evidence.summary}; not a byte has changed since")
-    return evidence
+    elif seal.changes:
+        screen.say(f"evidence: {seal.gate_text}")
+    else:
+        screen.say(f"evidence: {seal.gate_text}; not a byte has changed since")
+    return seal
 
 
 def _same_pixels(table: Table, spec: PixelSpec, count: int, evidence: Evidence, screen: Screen) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from helpers.commands import lab_arguments
+from helpers.onnx_files import save_unsealed
 from PIL import Image
 
 import trainer.config
@@ -107,7 +108,7 @@ def test_the_python_example_predicts_as_lab_does(
     card = json.loads(prop.value)
     spec = pixel_spec(build_config("resnet18", "lab", {"image_size": 32, "fit": fit}).resolved("cpu")[0], 1.0)
     prop.value = json.dumps({**card, "pixels": spec.to_json()})
-    onnx.save(changed, tmp_path / "model.onnx")
+    save_unsealed(changed, tmp_path / "model.onnx")
     expected = probabilities_of(lab, tmp_path / "model.onnx", pictures[0].parent, tmp_path / "out.csv")
     command = [sys.executable, tmp_path / "example.py", tmp_path / "model.onnx", *pictures]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()

@@ -197,10 +197,13 @@ def read_card(path: Path) -> ModelCard:
     """
     metadata = _checkpoint_metadata(path) if path.suffix == ".safetensors" else read_header(path).metadata
     if CARD_KEY not in metadata:
-        weights = "; for weights that were trained elsewhere, see --arch of lab export"
+        remedy = (
+            "use a file that lab wrote; for weights that were trained elsewhere, see --arch of lab export"
+            if path.suffix == ".safetensors"
+            else "if a program that rewrote the file dropped it, copy it back (docs/onnx.md), or export again"
+        )
         raise ModelError(
-            f"{path} has no card, so lab cannot know its classes or pixels; use a file that lab wrote"
-            f"{weights if path.suffix == '.safetensors' else ''}"
+            f"{path} has no card (metadata entry {CARD_KEY}), so lab cannot know its classes or pixels; {remedy}"
         )
     return ModelCard.from_json(metadata[CARD_KEY], path)
 

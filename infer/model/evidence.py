@@ -14,8 +14,10 @@ from typing import Any
 
 from infer.core.arrays import Pixels
 from infer.core.errors import ModelError
-from infer.core.files import atomic_write
+from infer.core.files import atomic_write, sha256_of
+from infer.model.graph_summary import summarize
 from infer.model.onnx_reader import metadata_entry, read_header
+from infer.model.outside_weights import outside_sha256
 from infer.model.providers import Provider, short_name
 
 EVIDENCE_KEY = "lab.evidence"
@@ -29,6 +31,19 @@ class Evidence:
     """The result as JSON values; docs/onnx.md lists them."""
     intact: bool
     """Whether all bytes before the evidence have the sha256 that it records, and none follow it."""
+    file_sha256: str
+    """Sha256 of the whole file."""
+
+    @property
+    def graph(self) -> Mapping[str, Any]:
+        """The file's parts when the evidence was written, as `infer.model.graph_summary.summarize` gives them.
+
+        Of evidence that an older lab wrote, only the opset and the precision are known.
+        """
+        known = {name: self.content[name] for name in ("precision",) if name in self.content}
+        opsets = {"opsets": {"": self.content["opset"]}} if "opset" in self.content else {}
+        recorded: Mapping[str, Any] = self.content.get("graph", {**known, **opsets})
+        return recorded
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -42,14 +57,21 @@ class Evidence:
         providers = ", ".join(map(short_name, self.providers))
         flips = max(check["labels_differ"] for check in checks)
         images = self.content["images"]
-        return f"passed on {images} images ({providers}), labels that differ: {flips}" + (
-            "" if self.intact else "; BUT THE FILE HAS BEEN CHANGED SINCE"
+        resealed = self.content.get("resealed")
+        return (
+            f"passed on {images} images ({providers}), labels that differ: {flips}"
+            + (f"; sealed again after a change ({', '.join(resealed['changes'])})" if resealed else "")
+            + ("" if self.intact else "; BUT THE FILE HAS BEEN CHANGED SINCE")
         )
 
 
 def attach_evidence(path: Path, content: Mapping[str, Any]) -> None:
-    """Append the gate's result, with the file's checksum, to a file without evidence. Raises OSError."""
-    evidence = {**content, "sha256_before": _sha256(path, path.stat().st_size)}
+    """Append the gate's result, with the file's checksum and a summary of its graph, to a file without evidence.
+
+    Raises OSError, and ModelError where weights outside of the file are missing.
+    """
+    graph = summarize(path, EVIDENCE_KEY)
+    evidence = {**content, "graph": graph, "sha256_before": sha256_of(path)}
     with path.open("ab") as file:
         file.write(metadata_entry(EVIDENCE_KEY, json.dumps(evidence, sort_keys=True)))
 
@@ -86,19 +108,17 @@ def read_evidence(path: Path) -> Evidence | None:
         content = dict(json.loads(text))
         is_last = start + len(metadata_entry(EVIDENCE_KEY, text)) == path.stat().st_size
         _check(content)
-        evidence = Evidence(content, is_last and _sha256(path, start) == content["sha256_before"])
+        before, whole = _sha256(path, start)
+        intact = is_last and before == content["sha256_before"] and _outside_intact(path, content)
+        evidence = Evidence(content, intact, whole)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise ModelError(f"the evidence in {path} cannot be read ({reason}); export it again") from error
     return evidence
 
 
-def evidence_problem(path: Path, provider: Provider) -> str | None:
-    """Why a file's evidence does not let a provider run it, with the remedy; None where it names the provider.
-
-    Raises ModelError, as `read_evidence`.
-    """
-    evidence = read_evidence(path)
+def evidence_problem(path: Path, evidence: Evidence | None, provider: Provider) -> str | None:
+    """Why a file's evidence does not let a provider run it, with the remedy; None where it names the provider."""
     if evidence is None:
         return f"{path} has no evidence that it passed the gate on {provider.label}; export it again"
     if not evidence.intact:
@@ -130,18 +150,30 @@ def _check(content: Mapping[str, Any]) -> None:
         raise ValueError("it records no gate that was passed")
     if not isinstance(content["rule"], Mapping) or not isinstance(content["images"], int):
         raise TypeError("its rule or its number of images has a wrong type")
-    _ = content["images_sha256"], content["sha256_before"]
+    _ = content["images_sha256"], content["sha256_before"], dict(content.get("graph", {}))
     for check in content["checks"]:
         numbers = [check[name] for name in NUMERIC_KEYS]
         if not isinstance(check["provider"], str) or not all(isinstance(number, int | float) for number in numbers):
             raise TypeError("a check has a value of a wrong type")
 
 
-def _sha256(path: Path, size: int) -> str:
-    """The sha256 of the first `size` bytes of a file."""
-    digest = hashlib.sha256()
+def _outside_intact(path: Path, content: Mapping[str, Any]) -> bool:
+    """Whether the weights that the file keeps in other files are those that were sealed; most files keep none there."""
+    sealed = dict(content.get("graph", {}).get("outside", {}))
+    try:
+        return outside_sha256(path, sealed) == sealed
+    except ModelError:
+        return False
+
+
+def _sha256(path: Path, size: int) -> tuple[str, str]:
+    """The sha256 of the first `size` bytes of a file, and that of all of them, read once."""
+    digest, remaining = hashlib.sha256(), size
     with path.open("rb") as file:
-        while size > 0 and (chunk := file.read(min(size, 1 << 20))):
+        while remaining > 0 and (chunk := file.read(min(remaining, 1 << 20))):
             digest.update(chunk)
-            size -= len(chunk)
-    return digest.hexdigest()
+            remaining -= len(chunk)
+        before = digest.hexdigest()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return before, digest.hexdigest()

@@ -17,15 +17,27 @@ from infer.model.runs import find_model, newest_model
 from infer.model.session import Session
 
 
-def open_model(path: Path | None, device: Device, runtime: Runtime, screen: Screen, say_device: bool = True) -> Session:
+def open_model(
+    path: Path | None,
+    device: Device,
+    runtime: Runtime,
+    screen: Screen,
+    say_device: bool = True,
+    accept_changed: bool = False,
+) -> Session:
     """Open the model at `path`, or the newest one, and print its file and device. Raises ModelError, DeviceError."""
-    session = Session(find_model(path) if path else newest_model(), device, runtime=runtime)
+    file = find_model(path) if path else newest_model()
+    session = Session(file, device, runtime=runtime, accept_changed=accept_changed)
     why = f" ({session.reason})" if session.reason else ""
     card = session.card
     screen.say(f"model: {session.path}, {card.architecture} {card.precision}, trained on {card.trained_on}")
     if say_device:
         tuned = session.options != session.provider.default_options(card.precision)
         screen.say(f"device: {session.provider}{why}{', with options that --tune chose' if tuned else ''}")
+    if session.seal.changes:
+        screen.say(f"warning: {session.seal.note}; no gate has seen it so, and it is used as --accept-changed asks")
+    if session.seal.evidence is None:
+        screen.say(f"note: {session.path} has no evidence: no gate has compared it with its network")
     if problem := PRECISIONS[card.precision].find_problem():
         screen.say(f"note: {problem}")
     trained_with, here = str(card.provenance.get("versions", {}).get("pillow", "")), PIL.__version__
@@ -49,7 +61,10 @@ def open_models(config: PredictConfig, screen: Screen) -> list[Session]:
     # OpenVINO takes longer to start than ONNX Runtime takes to classify one image
     single = config.source.is_file() and is_image_file(str(config.source))
     runtime = config.runtime if local and not single else without_auto(config.runtime)
-    sessions = [open_model(path, device, runtime, screen, say_device=local) for path in config.model or (None,)]
+    sessions = [
+        open_model(path, device, runtime, screen, say_device=local, accept_changed=config.accept_changed)
+        for path in config.model or (None,)
+    ]
     if len({session.path.resolve() for session in sessions}) < len(sessions):
         raise ConfigError("--model names one file twice; name each once")
     for session in sessions:

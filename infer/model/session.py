@@ -10,6 +10,7 @@ from typing import Any
 from infer.config import Device, Runtime
 from infer.core.arrays import Floats, Pixels
 from infer.core.errors import DeviceError, LabError, ModelError
+from infer.core.files import sha256_of
 from infer.model.card import read_card
 from infer.model.cuda_graphs import CudaGraphs
 from infer.model.engine import library_version, open_engine
@@ -19,8 +20,8 @@ from infer.model.onnx_session import is_out_of_memory, open_onnx
 from infer.model.opset_limit import file_problem
 from infer.model.provider_options import saved_options
 from infer.model.providers import AUTO, CUDA_GRAPH, Options, Provider, providers_for
+from infer.model.seal import OUTPUT_NAMES, check_seal
 
-RESULTS = ("logits", "probabilities")
 CAM = "cam"
 """The output with the class activation map."""
 
@@ -29,7 +30,8 @@ class Session:
     """A model file, opened on one provider.
 
     Attributes:
-        card: what the file says about itself.
+        card: what the file says about itself; of a changed file with its graph's precision and opset.
+        seal: the file's evidence, and what was changed since.
         provider: the provider that runs it, checked against what the runtime reports.
         reason: why `auto` chose this provider; "" where there was no choice.
         options: those of the session and of the provider: lab's own, or those that `lab predict --tune` measured.
@@ -47,6 +49,7 @@ class Session:
         threads: int | None = None,
         runtime: Runtime = AUTO,
         provider: Provider | None = None,
+        accept_changed: bool = False,
     ) -> None:
         """Open a file. A session on a GPU never runs a node on the CPU.
 
@@ -56,12 +59,15 @@ class Session:
             threads: for operators on the CPU; None: one per core.
             runtime: what runs it; `auto` takes the fastest that the file's evidence and this machine allow.
             provider: the one to open it on, whatever its evidence says: for the gate, which makes the evidence.
+            accept_changed: open a file that was changed since its export, too.
 
         Raises:
-            ModelError: there is no such file, it has no card, or ONNX Runtime cannot read it.
+            ModelError: there is no such file, it has no card, it was changed, or ONNX Runtime cannot read it.
             DeviceError: the named device or runtime cannot run it; the message says what is missing.
         """
-        self.card = read_card(path)
+        card = read_card(path)
+        self.seal = check_seal(path, accept_changed or provider is not None)
+        self.card = self.seal.true_card(card)
         self.path = path
         self._threads = threads
         self.reason = ""
@@ -77,6 +83,11 @@ class Session:
         """What runs the file, with its version and the precision in which it computes, for people."""
         row, precision = self.provider, self.provider.computes.get(self.card.precision)
         return f"{row.label} ({row.library} {library_version(row.library)})" + (f" in {precision}" if precision else "")
+
+    @property
+    def file_sha256(self) -> str:
+        """The sha256 of the file; it was computed when the seal was checked, if there is one."""
+        return self.seal.evidence.file_sha256 if self.seal.evidence else sha256_of(self.path)
 
     def with_options(self, options: Options) -> "Session":
         """The same file on the same provider with other options. Raises DeviceError, ModelError."""
@@ -94,7 +105,7 @@ class Session:
             problem = file_problem(row, precision, self.card.opset)
             if problem and row.optional and not is_last:
                 continue
-            problem = problem or (evidence_problem(self.path, row) if row.optional else None)
+            problem = problem or (evidence_problem(self.path, self.seal.evidence, row) if row.optional else None)
             try:
                 if problem:
                     raise DeviceError(f"{row.option}: {problem}; or choose {row.instead}")
@@ -118,7 +129,7 @@ class Session:
         self._graphs = None
         if options.get(CUDA_GRAPH) == "1" and self.card.input == UINT8:
             open_again = partial(open_onnx, self.path, provider, self._threads, options)
-            self._graphs = CudaGraphs(open_again, provider.memory, RESULTS, len(self.card.classes))
+            self._graphs = CudaGraphs(open_again, provider.memory, OUTPUT_NAMES, len(self.card.classes))
 
     def prepare(self, count: int) -> None:
         """Capture a CUDA graph for batches of `count` images, if the options ask for it; nothing else may use the GPU.
@@ -141,7 +152,7 @@ class Session:
             with self._translated_errors(pixels_nhwc.shape):
                 logits, probabilities = self._graphs.replay(pixels_nhwc)
         else:
-            logits, probabilities = self._run(RESULTS, pixels_nhwc)
+            logits, probabilities = self._run(OUTPUT_NAMES, pixels_nhwc)
         return logits, probabilities
 
     def run_cam(self, pixels_nhwc: Pixels) -> Floats:

@@ -11,7 +11,6 @@ import PIL
 
 from infer.config import PredictConfig, ReportConfig
 from infer.core.errors import DataError
-from infer.core.files import sha256_of
 from infer.core.remote import Remote
 from infer.model.onnx_session import runtime_version
 from infer.model.open_models import without_auto
@@ -20,7 +19,10 @@ from infer.model.providers import ONNXRUNTIME_LIBRARY, OPENVINO_LIBRARY
 from infer.model.session import Session
 from infer.tables.inputs import Inputs
 
-FREE_TO_CHANGE = {"source", "out", "model", "device", "runtime", "bad_images", "tune", "restart", "label_column"}
+FREE_TO_CHANGE = {
+    *("source", "out", "model", "device", "runtime", "bad_images", "tune", "restart", "label_column"),
+    "accept_changed",
+}
 """Options that are not compared, besides those of the report: either another part of the fingerprint covers what they
 choose, or they are applied again to all rows."""
 
@@ -46,7 +48,7 @@ class Fingerprint:
         compared = [item.name for item in fields(config) if item.name not in _not_compared()]
         devices = [f"{session.provider} {dict(session.options)}" for session in self._sessions]
         return {
-            "models": " ".join(sha256_of(session.path) for session in self._sessions),
+            "models": " ".join(session.file_sha256 for session in self._sessions),
             "images": f"{len(self._inputs.files)}, {self._images_digest()}",
             "options": " ".join(f"{name}={getattr(config, name)}" for name in compared),
             "device": _cluster(config) if config.engine == "ray" else " ".join(devices),

@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING, Any
 from infer.config import Device, Runtime, Tta
 from infer.core.console import captured_stderr
 from infer.core.cpu import cores
-from infer.core.errors import DeviceError, LabError, MissingExtraError
+from infer.core.errors import DeviceError, LabError, MissingExtraError, ModelError
+from infer.core.text import listed
 from infer.images.archive import File
+from infer.model.onnx_reader import read_graph
 from infer.model.open_models import without_auto
+from infer.model.outside_weights import locations
 from infer.model.providers import AUTO, CPU, CUDA, ONNXRUNTIME_LIBRARY
 from infer.model.session import Session
 from infer.pipeline.batches import CpuDecoder
@@ -97,7 +100,8 @@ class Worker:
             for path, content in zip(paths, contents, strict=True):
                 path.write_bytes(content)
             threads = None if pool.gpus else pool.cpus
-            self.sessions = [Session(path, device, threads, runtime) for path in paths]
+            # the models were checked where they were first opened, by their own names
+            self.sessions = [Session(path, device, threads, runtime, accept_changed=True) for path in paths]
 
     def __call__(self, rows: "pyarrow.Table") -> "pyarrow.Table":
         """Predict a table of pickled files; the table of pickled probabilities and errors."""
@@ -127,6 +131,7 @@ def classify_on_cluster(
     """
     if not files:  # all predictions were saved; Ray starts no workers for none
         return
+    _require_self_contained(ensemble.sessions)
     runtime = without_auto(runtime)
     pool = start_pool(device if runtime == ONNXRUNTIME_LIBRARY else "cpu")
     why = " (no node of the cluster has a GPU)" if device == "auto" and not pool.gpus else ""
@@ -165,6 +170,16 @@ def classify_on_cluster(
                 yield ImagePrediction(*pickle.loads(cell.as_py()))
     except Exception as error:  # Ray wraps what a worker raised several times
         raise _cause(error) from error
+
+
+def _require_self_contained(sessions: Sequence[Session]) -> None:
+    """Raises ModelError for a model with weights in other files, which the workers would not get."""
+    for session in sessions:
+        if outside := locations(read_graph(session.path)):
+            raise ModelError(
+                f"--engine ray sends {session.path} alone to its workers, but it keeps weights in {listed(outside)}; "
+                "export it again, or predict on this machine"
+            )
 
 
 def start_pool(device: Device) -> Pool:

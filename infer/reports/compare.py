@@ -6,7 +6,6 @@ from typing import Any
 
 from rich.table import Table as RichTable
 
-from infer.config import CompareConfig
 from infer.core.console import Screen
 from infer.core.csv_files import csv_text
 from infer.core.errors import DataError, OutputError
@@ -14,6 +13,7 @@ from infer.core.files import remove, write_bytes, write_text
 from infer.metrics.caveats import group_caveats
 from infer.metrics.result import EvaluationResult
 from infer.model.runs import HISTORY, RECIPE, REPORT
+from infer.reports.config import CompareConfig
 from infer.reports.files import PREDICTIONS, REPORT_JSON
 from infer.reports.model_comparison import (
     ModelComparison,

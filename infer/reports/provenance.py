@@ -12,8 +12,8 @@ from infer.images.preprocess import CenterCrop, PixelSpec, Resize, ResizeLonger,
 from infer.metrics.metrics import Metrics
 from infer.metrics.result import EvaluationResult
 from infer.model.card import ModelCard, read_card
-from infer.model.evidence import read_evidence
 from infer.model.runs import CHECKPOINT, DATA, read_recipe
+from infer.model.seal import read_seal
 from infer.reports.metric_text import describe_threshold
 
 Facts = list[tuple[str, str]]
@@ -183,10 +183,9 @@ def _gate(origin: Origin) -> str:
     if origin.model is None:
         return "not exported yet: these are the outputs of the network in training"
     try:
-        evidence = read_evidence(origin.model)
+        return read_seal(origin.model).gate_text
     except LabError as error:
         return str(error)
-    return evidence.summary if evidence else "no evidence: lab export did not complete this file"
 
 
 def limits(result: EvaluationResult, origin: Origin) -> list[str]:

@@ -29,11 +29,17 @@ def small_model(metadata: dict[str, str] | None = None, **fields: object) -> onn
 def without_evidence(path: Path, change: Callable[[onnx.ModelProto], None]) -> None:
     """Change a file, as someone would who removes the evidence with it."""
     changed = onnx.load(path)
-    kept = {item.key: item.value for item in changed.metadata_props if item.key != EVIDENCE_KEY}
-    del changed.metadata_props[:]
-    onnx.helper.set_model_props(changed, kept)
     change(changed)
-    onnx.save(changed, path)
+    save_unsealed(changed, path)
+
+
+def save_unsealed(model: onnx.ModelProto, path: Path) -> Path:
+    """Save a model without evidence, as a draft of the export is, which no seal calls changed."""
+    kept = {item.key: item.value for item in model.metadata_props if item.key != EVIDENCE_KEY}
+    del model.metadata_props[:]
+    helper.set_model_props(model, kept)
+    onnx.save(model, path)
+    return path
 
 
 def name_in_evidence(path: Path, provider: Provider) -> Path:
@@ -42,10 +48,3 @@ def name_in_evidence(path: Path, provider: Provider) -> Path:
     assert evidence is not None
     add_checks(path, [{**check, "provider": provider.name} for check in evidence.content["checks"]])
     return path
-
-
-def say_precision(path: Path, precision: str) -> None:
-    """Change the precision in a file's card, which comes before its evidence; the graph stays as it is."""
-    content, before = path.read_bytes(), b'"precision": "fp32"'
-    assert before in content
-    path.write_bytes(content.replace(before, f'"precision": "{precision}"'.encode(), 1))

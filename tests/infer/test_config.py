@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from infer.config import CompareConfig, EvaluateConfig, PredictConfig, ReportConfig, VerifyConfig
+from infer.config import EvaluateConfig, PredictConfig, ReportConfig, VerifyConfig
 from infer.core.errors import ConfigError
+from infer.reports.config import CompareConfig
 
 
 @pytest.mark.parametrize(

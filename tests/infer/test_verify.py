@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers.onnx_files import without_evidence
+from helpers.rewriters import convert_version, rewrite
 
 from infer.metrics.intervals import wilson
 from infer.model.evidence import attach_evidence, read_evidence
@@ -70,6 +71,15 @@ def test_a_changed_file_is_refused(lab: Callable, alone: Path, cells: Path) -> N
     ran = lab("verify", alone, "--data", cells)
     assert ran.code == 1
     assert "has been changed since lab export wrote it" in ran.err
+
+
+def test_without_a_run_a_rewritten_file_is_refused_with_what_was_changed(
+    lab: Callable, alone: Path, cells: Path
+) -> None:
+    ran = lab("verify", rewrite(alone, convert_version, alone), "--data", cells)
+    assert (ran.code, ran.err.count("\n")) == (1, 1)
+    assert "opset 17 -> 21" in ran.err
+    assert "--run" in ran.err
 
 
 def test_a_file_without_evidence_is_measured_and_not_called_verified(lab: Callable, alone: Path, cells: Path) -> None:

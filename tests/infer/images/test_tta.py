@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from helpers.onnx_files import save_unsealed
 from torchvision.transforms import v2
 
 from infer import load
@@ -94,8 +95,7 @@ def other(model: Path, tmp_path: Path) -> Path:
     head.CopyFrom(onnx.numpy_helper.from_array(np.float32([0.7, -0.4]), head.name))
     (prop,) = [item for item in changed.metadata_props if item.key == "lab.card"]
     prop.value = prop.value.replace('"resize_shorter"', '"resize_longer"')
-    onnx.save(changed, tmp_path / "other.onnx")
-    return tmp_path / "other.onnx"
+    return save_unsealed(changed, tmp_path / "other.onnx")
 
 
 def test_several_models_are_averaged_each_with_its_own_pixels(
@@ -119,7 +119,7 @@ def test_models_of_other_classes_and_one_model_twice_are_refused(
     changed = onnx.load(model)
     (prop,) = [item for item in changed.metadata_props if item.key == "lab.card"]
     prop.value = prop.value.replace('"blast"', '"lymphoma"')
-    onnx.save(changed, tmp_path / "strange.onnx")
+    save_unsealed(changed, tmp_path / "strange.onnx")
     out = ("--no-sample", "--out", tmp_path / "o.csv")
     ran = lab("predict", cells / "test", "--model", model, "--model", tmp_path / "strange.onnx", *out)
     assert ran.code == 2

@@ -138,8 +138,10 @@ def test_checks_are_added_to_no_file_without_evidence(tmp_path: Path) -> None:
 
 
 def test_the_evidence_must_be_whole_and_name_the_provider_with_a_remedy_otherwise(with_evidence: Path) -> None:
-    assert evidence_problem(with_evidence, CUDA) is None
-    assert f"`lab verify {with_evidence} --runtime openvino` adds" in str(evidence_problem(with_evidence, OPENVINO))
+    evidence = read_evidence(with_evidence)
+    assert evidence_problem(with_evidence, evidence, CUDA) is None
+    problem = evidence_problem(with_evidence, evidence, OPENVINO)
+    assert f"`lab verify {with_evidence} --runtime openvino` adds" in str(problem)
     with with_evidence.open("ab") as file:
         file.write(b"\x12\x03lab")
-    assert "has been changed since" in str(evidence_problem(with_evidence, CUDA))
+    assert "has been changed since" in str(evidence_problem(with_evidence, read_evidence(with_evidence), CUDA))

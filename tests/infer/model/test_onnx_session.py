@@ -69,8 +69,9 @@ def test_a_session_that_onnx_runtime_quietly_put_on_the_cpu_is_refused(
 
 def test_a_graph_that_onnx_runtime_cannot_read_is_an_error_in_one_line(model: Path, tmp_path: Path) -> None:
     card = {item.key: item.value for item in onnx.load(model).metadata_props}[CARD_KEY]
-    value = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
-    graph = helper.make_graph([helper.make_node("NoSuchOperator", ["x"], ["y"])], "broken", [value], [])
+    names = ("images", "logits", "probabilities")
+    first, *others = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in names)
+    graph = helper.make_graph([helper.make_node("NoSuchOperator", names[:1], names[1:])], "broken", [first], others)
     broken = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     helper.set_model_props(broken, {CARD_KEY: card})
     onnx.save(broken, tmp_path / "broken.onnx")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from helpers.onnx_files import name_in_evidence, say_precision, without_evidence
+from helpers.onnx_files import name_in_evidence, save_unsealed, without_evidence
 from helpers.providers import pretend_cuda
 
 import infer.model.session
@@ -55,7 +55,7 @@ def test_an_int8_file_is_refused_on_cuda_with_the_reason_even_where_cuda_works(
     changed = onnx.load(model)
     (prop,) = [item for item in changed.metadata_props if item.key == CARD_KEY]
     prop.value = prop.value.replace('"precision": "fp32"', '"precision": "int8"')
-    onnx.save(changed, tmp_path / "int8.onnx")
+    save_unsealed(changed, tmp_path / "int8.onnx")
     with pytest.raises(DeviceError, match=r"int8 is for CPUs.*export fp16 for a GPU; or choose --device cpu"):
         Session(tmp_path / "int8.onnx", "cuda")
     session = Session(tmp_path / "int8.onnx", "auto")
@@ -68,7 +68,7 @@ def test_a_session_reports_the_only_batch_size_of_a_file_that_has_one(model: Pat
     changed = onnx.load(model)
     for item in (*changed.graph.input, *changed.graph.output):
         item.type.tensor_type.shape.dim[0].dim_value = 4
-    onnx.save(changed, tmp_path / "four.onnx")
+    save_unsealed(changed, tmp_path / "four.onnx")
     assert Session(tmp_path / "four.onnx", "cpu").batch == 4
 
 
@@ -129,8 +129,10 @@ def test_a_file_runs_on_a_runtime_that_is_named_only_where_its_evidence_names_it
     content = bytearray(copy.read_bytes())
     content[content.index(b"\x00\x00\x80\x3f") + 2] ^= 1
     copy.write_bytes(content)
-    with pytest.raises(DeviceError, match="has been changed since"):
+    with pytest.raises(ModelError, match="has been changed since"):
         Session(copy, runtime="openvino")
+    with pytest.raises(DeviceError, match="has been changed since"):
+        Session(copy, runtime="openvino", accept_changed=True)
     without_evidence(copy, lambda _: None)
     with pytest.raises(DeviceError, match="has no evidence"):
         Session(copy, runtime="openvino")
@@ -163,8 +165,8 @@ def test_a_runtime_that_is_not_installed_is_an_error_where_it_is_named_and_else_
     copy = name_in_evidence(Path(shutil.copy(model, tmp_path / "m.onnx")), OPENVINO)
     with pytest.raises(DeviceError, match=r"--runtime openvino: openvino is hidden.*; or choose --runtime onnxruntime"):
         Session(copy, runtime="openvino")
-    say_precision(copy, "int8")
-    session = Session(copy, "cpu")
+    int8 = name_in_evidence(Path(shutil.copy(LEGACY / "int8.onnx", tmp_path / "int8.onnx")), OPENVINO)
+    session = Session(int8, "cpu")
     assert (session.provider, session.reason) == (CPU, "")
 
 

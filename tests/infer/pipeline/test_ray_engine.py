@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from helpers.rewriters import OUTSIDE, move_outside, rewrite
 from PIL import Image
 
 import infer.pipeline.ray_engine
@@ -107,6 +108,13 @@ def test_ray_gives_the_files_of_one_machine_by_path_and_by_uri(
     assert "no image" not in (tmp_path / "uri" / "s.bad.csv").read_text()
     assert (tmp_path / "uri" / "s.bad.csv").read_text().count("2-bad.png") == 2
     assert "logging.cc" not in capfd.readouterr().err  # Ray's own messages
+
+
+def test_a_model_with_weights_in_another_file_is_not_sent_to_workers(model: Path, tmp_path: Path) -> None:
+    path = rewrite(model, move_outside, tmp_path / "a.onnx")
+    ensemble = Ensemble([Session(path, "cpu", accept_changed=True)], 1, 1)
+    with pytest.raises(ModelError, match=rf"--engine ray sends .* alone .*keeps weights in {OUTSIDE}"):
+        next(infer.pipeline.ray_engine.classify_on_cluster(ensemble, ["a.png"], "cpu"))
 
 
 def test_an_image_error_can_be_sent_from_a_worker() -> None:

@@ -1,0 +1,119 @@
+"""The seal of a model file: whether it is what `lab export` finished, checked each time it is opened to predict."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infer.core.errors import ModelError
+from infer.core.text import listed
+from infer.model.card import ModelCard
+from infer.model.evidence import EVIDENCE_KEY, Evidence, read_evidence
+from infer.model.graph_summary import describe_changes, precision_of, summarize
+from infer.model.input_kinds import INPUT_KINDS
+from infer.model.onnx_reader import ONNX_DOMAINS, OnnxGraph, read_graph, read_header
+from infer.model.outside_weights import check_outside
+
+INPUT_NAMES = tuple(dict.fromkeys(kind.name for kind in INPUT_KINDS.values()))
+OUTPUT_NAMES = ("logits", "probabilities")
+UNKNOWN_CHANGE = "what cannot be told: an older lab exported it"
+MOST_CHANGES = 8
+
+
+@dataclass(frozen=True)
+class Seal:
+    """The evidence of a file, and what was changed since it was written."""
+
+    path: Path
+    evidence: Evidence | None = None
+    """None where the file has none: `lab export` did not finish it."""
+    changes: tuple[str, ...] = ()
+    """In words; empty where nothing was changed, or there is no evidence to compare with."""
+
+    @property
+    def note(self) -> str:
+        """That the file was changed, and how, in a sentence; "" where it was not."""
+        if not self.changes:
+            return ""
+        return f"{self.path} has been changed since lab export wrote it ({listed(self.changes, MOST_CHANGES)})"
+
+    @property
+    def gate_text(self) -> str:
+        """The gate's result in one line for people, with what was changed since."""
+        if self.evidence is None:
+            return "no evidence: lab export did not finish this file"
+        return self.evidence.summary + (f": {listed(self.changes, MOST_CHANGES)}" if self.changes else "")
+
+    def true_card(self, card: ModelCard) -> ModelCard:
+        """The file's card; of a changed file with the precision and the opset of its graph in place of the card's."""
+        if not self.changes:
+            return card
+        versions = [version for domain, version in read_header(self.path).opsets.items() if domain in ONNX_DOMAINS]
+        return replace(card, precision=precision_of(read_graph(self.path)), opset=max(versions, default=card.opset))
+
+
+def read_seal(path: Path) -> Seal:
+    """Read a file's evidence, compare the file's bytes with it, and find what was changed.
+
+    Raises:
+        ModelError: it is not an ONNX file, its evidence is damaged, or weights outside of it are missing or are not in
+            its folder.
+    """
+    evidence = read_evidence(path)
+    return Seal(path, evidence, () if evidence is None or evidence.intact else _changes(path, evidence))
+
+
+def check_seal(path: Path, accept_changed: bool = False) -> Seal:
+    """Check a file that is to predict; most cost is reading it once.
+
+    Args:
+        path: the ONNX file.
+        accept_changed: go on with a file that was changed; otherwise it is refused.
+
+    Raises:
+        ModelError: the file was changed, it lacks an input or output, or as `read_seal`.
+    """
+    seal = read_seal(path)
+    if seal.evidence is None or seal.changes:
+        graph = read_graph(path)
+        check_outside(path, graph)
+        _check_ends(graph, seal)
+    if seal.changes and not accept_changed:
+        raise ModelError(
+            f"{seal.note}; export it again, have lab verify --reseal prove it against its run, or give --accept-changed"
+        )
+    return seal
+
+
+def changed_notes(seals: Sequence[Seal]) -> tuple[str, ...]:
+    """For each file that was changed, that it was, for reports."""
+    return tuple(seal.note for seal in seals if seal.changes)
+
+
+def _changes(path: Path, evidence: Evidence) -> tuple[str, ...]:
+    """What was changed; never empty."""
+    try:
+        found = describe_changes(evidence.graph, summarize(path, EVIDENCE_KEY))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ModelError(f"the evidence in {path} cannot be read ({reason}); export it again") from error
+    if not found and "graph" not in evidence.content:
+        return (UNKNOWN_CHANGE,)
+    return tuple(found) or ("the same parts, written in another order",)
+
+
+def _check_ends(graph: OnnxGraph, seal: Seal) -> None:
+    """Raises ModelError unless the graph takes lab's input and no other, and has lab's outputs."""
+    constants = {tensor.name for tensor in graph.tensors}
+    inputs = [name for name in graph.input_names if name not in constants]
+    lost = [name for name in OUTPUT_NAMES if name not in graph.output_names]
+    why = f"; {seal.note}" if seal.changes else ""
+    if len(inputs) != 1 or inputs[0] not in INPUT_NAMES:
+        raise ModelError(
+            f"{seal.path} takes {listed(inputs) or 'no input'} where lab gives {' or '.join(INPUT_NAMES)}: "
+            f"renamed or cut; give it its name again, or export again{why}"
+        )
+    if lost:
+        raise ModelError(
+            f"{seal.path} has no output {' and no output '.join(lost)}, but {listed(graph.output_names) or 'none'}: "
+            f"renamed or cut; give it its name again, or export again{why}"
+        )

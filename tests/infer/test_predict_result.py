@@ -1,0 +1,12 @@
+"""What --json prints of a prediction."""
+
+from pathlib import Path
+
+from infer.core.errors import ImageError
+from infer.predict_result import PredictResult
+
+
+def test_without_a_report_it_is_the_csv_its_rows_and_what_is_to_know_about_them() -> None:
+    bad = (ImageError("b.png", "damaged"),)
+    assert PredictResult(3, bad).to_json(Path("o.csv")) == {"csv": "o.csv", "rows": 3, "unreadable": ["b.png"]}
+    assert PredictResult(3, (), ("m.onnx was changed",)).to_json(Path("o.csv"))["notes"] == ["m.onnx was changed"]
