@@ -11,10 +11,13 @@ from infer.core.errors import ModelError
 from infer.core.text import shown
 from infer.model.card import ModelCard, read_card
 from infer.model.evidence import Evidence, read_evidence
+from infer.model.graph_summary import precision_of, weight_bytes
 from infer.model.input_kinds import INPUT_KINDS
-from infer.model.onnx_reader import read_graph, read_header
+from infer.model.onnx_reader import OnnxGraph, read_graph, read_header
+from infer.model.outside_weights import locations, outside_file
 from infer.model.providers import short_name
 from infer.model.runs import CHECKPOINT, find_model
+from infer.model.seal import Seal, read_seal
 from infer.reports.metric_text import describe_threshold
 
 MAX_FLIPS = 3
@@ -51,38 +54,73 @@ def _file_of_run(run: Path) -> Path:
 def _file_rows(path: Path, card: ModelCard) -> list[tuple[str, str]]:
     rows = [("file", str(path)), ("size", f"{path.stat().st_size / 1e6:.1f} MB")]
     if path.suffix == ".safetensors":
-        return [*rows, ("kind", "checkpoint")]
+        return [*rows, ("kind", "checkpoint"), ("precision", card.precision)]
     header, graph = read_header(path), read_graph(path)
     opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in header.opsets.items())
+    precision = precision_of(graph)
     return [
         *rows,
         ("kind", f"ONNX, written by {header.producer}"),
         ("opset", opsets if header.opsets.get("") == card.opset else f"{opsets}, but its card says {card.opset}"),
+        ("precision", precision if precision == card.precision else f"{precision}, but its card says {card.precision}"),
         ("IR version", str(header.ir_version)),
         ("input", f"{'; '.join(graph.inputs)}, {INPUT_KINDS[card.input].values}"),
         ("outputs", "; ".join(graph.outputs)),
         ("parameters", f"{graph.parameters:,}"),
+        ("weights", _weights_text(path, graph)),
         ("operators", ", ".join(f"{count} {name}" for name, count in graph.operators.items())),
-        *_evidence_rows(read_evidence(path)),
+        *_evidence_rows(path),
     ]
 
 
-def _evidence_rows(evidence: Evidence | None) -> list[tuple[str, str]]:
+def _weights_text(path: Path, graph: OnnxGraph) -> str:
+    """The megabytes of the constants by type, and where those are that are not in the file."""
+    text = ", ".join(f"{size / 1e6:.1f} MB {dtype}" for dtype, size in weight_bytes(graph).items())
+    for name in locations(graph):
+        try:
+            text += f"; beside the file in {name}, {outside_file(path, name).stat().st_size / 1e6:.1f} MB"
+        except ModelError as error:
+            text += f"; {error}"
+    return text
+
+
+def _evidence_rows(path: Path) -> list[tuple[str, str]]:
+    evidence = read_evidence(path)
     if evidence is None:
-        return [("gate", "no evidence: lab export did not finish this file")]
+        return [("gate", Seal(path).gate_text)]
     content = evidence.content
     rule = ", ".join(f"{name} {value:g}" for name, value in content["rule"].items())
     when, machine, runtime = (str(content.get(name, "?")) for name in ("when", "machine", "onnxruntime"))
     openvino = f", OpenVINO {content['openvino']}" if "openvino" in content else ""
     return [
         ("gate", evidence.summary),
+        *_changed_rows(path, evidence),
         ("gate rule", f"{rule} (docs/export.md)"),
         *map(_check_row, content["checks"]),
         ("gate images sha256", str(content["images_sha256"])),
         ("graph weights sha256", str(content.get("graph_weights_sha256", "?"))),
         ("sha256 before evidence", str(content["sha256_before"])),
+        *_earlier_rows(content),
         ("gate run", f"{when}, {machine}, ONNX Runtime {runtime}{openvino}"),
     ]
+
+
+def _changed_rows(path: Path, evidence: Evidence) -> list[tuple[str, str]]:
+    """What was changed since the evidence was written; where weights are missing, that they are."""
+    if evidence.intact:
+        return []
+    try:
+        return [("changed", "; ".join(read_seal(path).changes))]
+    except ModelError as error:
+        return [("changed", str(error))]
+
+
+def _earlier_rows(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The seal that `lab verify --reseal` replaced."""
+    before = (content.get("resealed") or {}).get("before")
+    if not before:
+        return []
+    return [("seal before the change", f"sha256 {before.get('sha256_before', '?')}, of {before.get('when', '?')}")]
 
 
 def _check_row(check: Mapping[str, Any]) -> tuple[str, str]:
@@ -116,7 +154,6 @@ def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
     canvas, window = (f"{height} x {width}" for height, width in (pixels.canvas, pixels.window))
     return [
         ("architecture", card.architecture),
-        ("precision", card.precision),
         ("classes", ", ".join(map(str, card.classes)) + (" (grades, in order)" if card.ordered else "")),
         ("pixels", f"{steps or 'no steps'}; canvas {canvas}; centre window {window}"),
         ("reduced JPEG decoding", "yes" if pixels.reduced_decode else "no"),

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import onnx
+import pytest
+from helpers.rewriters import HARMFUL, HARMLESS, OUTSIDE, UNUSABLE, move_outside, quantise, rewrite
 from onnx import numpy_helper
 
 
@@ -40,6 +42,47 @@ def test_a_file_whose_opset_is_not_its_cards_is_rows(lab: Callable, model: Path,
     changed.opset_import[0].version = 18
     onnx.save(changed, tmp_path / "changed.onnx")
     assert "ai.onnx 18, but its card says 17" in lab("inspect", tmp_path / "changed.onnx").out
+
+
+@pytest.mark.parametrize("name", [*HARMLESS, *HARMFUL])
+def test_what_was_changed_since_the_export_is_a_row(name: str, lab: Callable, model: Path, tmp_path: Path) -> None:
+    change, text = (HARMLESS | HARMFUL)[name]
+    ran = lab("inspect", rewrite(model, change, tmp_path / "a.onnx"))
+    assert ran.code == 0, ran.err
+    rows = " ".join(line.split("│")[2].strip() for line in ran.out.splitlines() if line.count("│") > 2)
+    assert "THE FILE HAS BEEN CHANGED SINCE" in rows
+    assert text in rows
+
+
+def test_the_precision_is_read_from_the_graph(lab: Callable, model: Path, tmp_path: Path) -> None:
+    rows = [line.split("│")[2].strip() for line in lab("inspect", model).out.splitlines() if "│ precision " in line]
+    assert rows == ["fp32"]
+    assert "int8, but its card says fp32" in lab("inspect", rewrite(model, quantise, tmp_path / "a.onnx")).out
+
+
+def test_weights_beside_the_file_are_counted_and_reported_where_they_are_missing(
+    lab: Callable, model: Path, tmp_path: Path
+) -> None:
+    size = sum(numpy_helper.to_array(item).nbytes for item in onnx.load(model).graph.initializer)
+    path = rewrite(model, move_outside, tmp_path / "a.onnx")
+    weights = f"beside the file in {OUTSIDE}, {(tmp_path / OUTSIDE).stat().st_size / 1e6:.1f} MB"
+    ran = lab("inspect", path)
+    assert weights in ran.out
+    assert f"{size / 1e6:.1f} MB float32" in lab("inspect", model).out
+    (tmp_path / OUTSIDE).unlink()
+    ran = lab("inspect", path)
+    assert ran.code == 0
+    assert f"keeps weights in {OUTSIDE}" in ran.out
+
+
+@pytest.mark.parametrize("name", ["extracted", "without metadata"])
+def test_a_file_that_lost_its_card_is_one_line_with_the_remedy(
+    name: str, lab: Callable, model: Path, tmp_path: Path
+) -> None:
+    ran = lab("inspect", rewrite(model, UNUSABLE[name][0], tmp_path / "a.onnx"))
+    assert (ran.code, ran.err.count("\n")) == (1, 1)
+    assert "has no card (metadata entry lab.card)" in ran.err
+    assert "docs/onnx.md" in ran.err
 
 
 def test_a_file_that_is_no_model_is_one_line(lab: Callable, tmp_path: Path) -> None:
