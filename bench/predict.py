@@ -1,6 +1,7 @@
 """Prediction speed, images/s: lab end to end beside its two ceilings, and beside what people run instead.
 
     python bench/predict.py DIR [--arch resnet18 resnet50] [--precision fp32 int8] [--decode cpu gpu] [--device auto]
+        [--runtime openvino]
 
 In one process and in turns, over the same image files:
 
@@ -40,9 +41,11 @@ from startup import run as seconds_of
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from infer.config import RUNTIMES  # noqa: E402
 from infer.images.listing import list_images  # noqa: E402
 from infer.images.preprocess import read_window  # noqa: E402
 from infer.model.onnx_session import runtime_version  # noqa: E402
+from infer.model.providers import providers_for  # noqa: E402
 from infer.model.session import Session  # noqa: E402
 from infer.pipeline.batches import CpuDecoder, Decoder, read_batches  # noqa: E402
 from infer.pipeline.classify import Ensemble, classify  # noqa: E402
@@ -66,13 +69,15 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=512, help="of the folder, again and again if it has fewer")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--device", default="auto", choices=["auto", "cuda", "cpu"])
+    parser.add_argument("--runtime", default="onnxruntime", choices=RUNTIMES[1:])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="of the peers' loaders")
     args = parser.parse_args()
     names = list_images(args.folder)
     files = list(islice(cycle(str(args.folder / name) for name in names), args.images))
-    packages = ", ".join(f"{name} {installed(name)}" for name in ("torch", "torchvision", "timm", "pillow"))
-    print(f"{machine()}, onnxruntime {runtime_version()}, {packages}")
+    names = ("openvino", "torch", "torchvision", "timm", "pillow")
+    packages = ", ".join(f"{name} {installed(name)}" for name in names)
+    print(f"{machine()}, {args.runtime}, onnxruntime {runtime_version()}, {packages}")
     print(f"{len(files)} images at {args.image_size} px, batches of {args.batch_size}; medians of {args.rounds} rounds")
     print(*(f"| {' | '.join(cells)} |" for cells in (COLUMNS, ["---"] * len(COLUMNS))), sep="\n", flush=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -90,7 +95,8 @@ def main() -> None:
 
 def row(arch: str, file: Path, files: Sequence[str], decode: str, args: argparse.Namespace) -> list[str]:
     """Images/s of each column for one model file, measured in turns."""
-    session = Session(file, args.device)
+    provider = None if args.runtime == "onnxruntime" else providers_for("cpu", args.runtime)[0]
+    session = Session(file, args.device, provider=provider)  # these files have no evidence
     peer = (files, arch, args.image_size, args.batch_size, torch.device(session.provider.memory), args.workers)
     peers: dict[str, Callable[[], float]] = {"lab report": partial(lab_report_prediction, *peer)}
     with contextlib.suppress(ModuleNotFoundError):

@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from helpers.networks import make_card, tiny
 
+from exporter.graph import at_precision, build_graph, finish
+from exporter.inputs import take_input
 from infer.core.cpu import cores
 from infer.core.errors import DeviceError
 from infer.model.onnx_session import OnnxEngine
 from infer.model.onnx_writer import Node, Value, small_model
 from infer.model.openvino_session import THREADS, OpenVinoEngine, first_reason, property_text
 from infer.model.providers import CPU, OPENVINO, OPENVINO_BF16
+from infer.model.session import Session
 
 pytestmark = pytest.mark.usefixtures("openvino")
 LEGACY = Path(__file__).parents[2] / "data" / "legacy" / "finished"
@@ -70,6 +74,17 @@ def test_the_only_batch_size_of_a_file_that_has_one_is_reported(tmp_path: Path) 
     engine, _ = engines(tmp_path / "four.onnx", "fp32")
     assert engine.batch == 4
     assert engine.run(["logits"], {"images": noise(4)})[0].shape == (4, 2)
+
+
+@pytest.mark.parametrize("opset", [18, 22, 26])
+@pytest.mark.parametrize("kind", ["uint8", "float"])
+def test_it_runs_newer_opsets_and_both_kinds_of_input(opset: int, kind: str, tmp_path: Path) -> None:
+    card = make_card(opset=opset, input=kind)
+    model = build_graph(at_precision(tiny(), "fp32"), replace(card, input="uint8"))
+    take_input(model, kind)
+    onnx.save(finish(model, card), file := tmp_path / "m.onnx")
+    one, other = (Session(file, provider=provider).run(noise(3))[0] for provider in (OPENVINO, CPU))
+    np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_every_property_that_was_set_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
