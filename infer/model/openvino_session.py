@@ -5,9 +5,9 @@ computes it, without a word. A precision that the processor lacks is replaced as
 change the arithmetic is set, and read back from the compiled model.
 """
 
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,11 @@ from infer.core.errors import DeviceError
 from infer.model.openvino_runtime import DEVICE, core
 from infer.model.providers import Options, Provider
 
-THREADS = "INFERENCE_NUM_THREADS"
+THREADS, STREAMS = "INFERENCE_NUM_THREADS", "NUM_STREAMS"
 
 
 class OpenVinoEngine:
-    """A compiled model and one request; requests of several threads follow one another.
+    """A compiled model and a request for each of its streams; further threads wait for one to be free.
 
     Attributes:
         batch: the only batch size that the model takes; None where it takes any.
@@ -44,6 +44,7 @@ class OpenVinoEngine:
         """
         name = model if isinstance(model, Path) else "lab's own graph"
         asked = {**options, THREADS: str(threads or cores())}
+        asked.setdefault(STREAMS, "1")
         try:
             graph = core().read_model(str(model)) if isinstance(model, Path) else core().read_model(model, b"")
             compiled = core().compile_model(graph, DEVICE, dict(asked))
@@ -63,15 +64,19 @@ class OpenVinoEngine:
         self.batch: int | None = first.get_length() if first.is_static else None
         # an output has the names of all tensors that OpenVINO merged into it
         self.outputs: tuple[str, ...] = tuple(name for output in compiled.outputs for name in sorted(output.names))
-        self._request = compiled.create_infer_request()
-        self._lock = threading.Lock()
+        self._idle: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(int(asked[STREAMS])):
+            self._idle.put(compiled.create_infer_request())
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[Floats]:
         """The named outputs for named inputs. Raises what OpenVINO raises."""
         arrays = {name: np.ascontiguousarray(values) for name, values in inputs.items()}
-        with self._lock:
-            results = self._request.infer(arrays, share_inputs=True)
+        request = self._idle.get()
+        try:
+            results = request.infer(arrays, share_inputs=True)
             return [np.array(results[name]) for name in outputs]  # the request's own memory is overwritten by the next
+        finally:
+            self._idle.put(request)
 
 
 def property_text(value: object) -> str:

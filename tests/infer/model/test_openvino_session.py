@@ -45,9 +45,11 @@ def test_outputs_are_those_of_onnx_runtime(precision: str, tolerance: float) -> 
         np.testing.assert_allclose(one, other, atol=tolerance)
 
 
+@pytest.mark.parametrize("streams", ["1", "2"])
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_outputs_do_not_depend_on_the_batch_nor_on_threads_that_run_at_once(precision: str) -> None:
-    engine, _ = engines(LEGACY / f"{precision}.onnx", precision)
+def test_outputs_do_not_depend_on_the_batch_nor_on_threads_that_run_at_once(precision: str, streams: str) -> None:
+    options = {**OPENVINO.default_options(precision), "NUM_STREAMS": streams}
+    engine = OpenVinoEngine(LEGACY / f"{precision}.onnx", OPENVINO, 2, options)
     pixels = noise(6)
     (together,) = engine.run(["logits"], {"images": pixels})
     with ThreadPoolExecutor(3) as pool:
