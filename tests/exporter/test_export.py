@@ -3,6 +3,7 @@
 import errno
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from infer.metrics.point_values import softmax
 from infer.model.card import ModelCard, read_card
 from infer.model.evidence import EVIDENCE_KEY, read_evidence
 from infer.model.onnx_reader import read_header
+from infer.model.openvino_session import OpenVinoEngine
 from infer.model.session import Session
 from trainer.model.checkpoint import load_checkpoint, save_checkpoint
 from trainer.model.network import PixelNet
@@ -290,3 +292,28 @@ def test_a_full_disk_is_reported_for_the_model_rather_than_for_its_result(
     ran = lab("export", fresh)
     assert ran.code == 1
     assert f"the disk is full and {fresh / 'model.onnx'} was not written" in ran.err
+
+
+@pytest.mark.usefixtures("openvino")
+def test_the_gate_runs_on_every_installed_runtime_and_one_that_fails_is_left_out(
+    lab: Callable, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("export", run, "--gate-images", "5", "--cam", "--out", tmp_path / "a.onnx")
+    ran = lab(*command)
+    assert ran.code == 0, ran.err
+    proof = json.loads((tmp_path / "a.parity.json").read_text())
+    found = {(check["provider"], check["runtime"], check["runtime_precision"]) for check in proof["checks"]}
+    assert {("CPUExecutionProvider", "onnxruntime", "f32"), ("OpenVINO", "openvino", "f32")} <= found
+    assert proof["openvino"] == version("openvino")
+    ran = lab(*command, "--runtime", "onnxruntime")
+    assert ran.code == 0, ran.err
+    assert "openvino" not in (tmp_path / "a.parity.json").read_text()
+    engine_run = OpenVinoEngine.run
+    monkeypatch.setattr(OpenVinoEngine, "run", lambda self, *given: [1.01 * item for item in engine_run(self, *given)])
+    ran = lab(*command)
+    assert ran.code == 0, ran.err
+    assert "OpenVINO is left out of the evidence" in ran.out
+    assert "OpenVINO" not in (tmp_path / "a.parity.json").read_text()
+    ran = lab(*command, "--runtime", "openvino")
+    assert ran.code == 1
+    assert "no file was left" in ran.err

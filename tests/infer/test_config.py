@@ -1,9 +1,11 @@
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exporter.config import ExportConfig
 from infer.config import EvaluateConfig, PredictConfig, ReportConfig, VerifyConfig
 from infer.core.errors import ConfigError
 from infer.reports.config import CompareConfig
@@ -79,3 +81,14 @@ def test_the_fields_of_a_report_come_first_in_the_config_of_a_prediction() -> No
     assert names[: len(report)] == report == ["normalize", "pictures", "thumbnails", "heatmaps", "json"]
     first = ["source", "out", "model", "tta", "device", "batch_size", "image_column", "sample", "use_sample", "truth"]
     assert names[len(report) :][: len(first)] == first
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "openvino-bf16"])
+def test_a_runtime_of_cpus_contradicts_a_gpu(runtime: str) -> None:
+    options = {"device": "cuda", "runtime": runtime}
+    configs = (partial(PredictConfig, source=Path("cells")), EvaluateConfig, VerifyConfig, ExportConfig)
+    for config in configs:
+        with pytest.raises(ConfigError, match=f"--device cuda and --runtime {runtime} exclude each other"):
+            config(**options)
+        assert config(device="cpu", runtime=runtime).runtime == runtime
+        assert config(device="cuda", runtime="onnxruntime").device == "cuda"

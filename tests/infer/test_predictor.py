@@ -4,6 +4,7 @@ import copy
 import csv
 import multiprocessing
 import pickle
+import shutil
 import subprocess
 import sys
 import warnings
@@ -13,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.onnx_files import name_in_evidence
 
 import infer.pipeline.gpu_decode
 from infer import load
 from infer.core.errors import ConfigError, DataError, DeviceError, ModelError
-from infer.model.providers import CPU
+from infer.model.providers import CPU, OPENVINO
 from infer.predictor import Predictor
 
 
@@ -145,3 +147,22 @@ def test_decoding_on_a_gpu_needs_a_gpu(model: Path) -> None:
         load(model, device="cpu", decode="gpu")
     with pytest.raises(ConfigError, match="decode must be one of cpu, gpu"):
         load(model, decode="GPU")  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("openvino")
+def test_a_program_chooses_the_runtime_as_the_command_does_and_copies_keep_it(
+    model: Path, cells: Path, tmp_path: Path, predictor: Predictor
+) -> None:
+    file = Path(shutil.copy(model, tmp_path / "m.onnx"))
+    with pytest.raises(DeviceError, match=r"does not name OpenVINO; `lab verify .* --runtime openvino` adds it"):
+        load(file, runtime="openvino")
+    ours = load(name_in_evidence(file, OPENVINO), runtime="openvino")
+    assert ours.provider == "OpenVINO"
+    assert copy.copy(ours).provider == "OpenVINO"
+    found, expected = (item.predict(cells / "test").probabilities for item in (ours, predictor))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert load(file, device="cpu", runtime="onnxruntime").provider == CPU.name
+    with pytest.raises(ConfigError, match="runtime must be one of auto, onnxruntime, openvino, openvino-bf16, got tvm"):
+        load(file, runtime="tvm")
+    with pytest.raises(ConfigError, match="--device cuda and --runtime openvino exclude each other"):
+        load(file, device="cuda", runtime="openvino")
