@@ -18,6 +18,7 @@ from infer.core.options import options_of
 from infer.core.output_paths import bad_list, report_folder
 from infer.dataset.config import DataCheckConfig, DataSplitConfig
 from infer.reports.config import CompareConfig
+from infer.serve.config import ServeConfig
 from infer.version import __version__
 from trainer.config import TrainConfig
 from trainer.options import (
@@ -198,6 +199,15 @@ def compare(config: CompareConfig) -> None:
     screen.show(*comparison.tables())
     if config.json:
         _print_json(comparison.to_json())
+
+
+@app.command()
+@options_of(ServeConfig)
+def serve(config: ServeConfig) -> None:
+    """Serve models over HTTP, with a page to drop images on."""
+    from infer.serve.server import serve as serve_models
+
+    serve_models(config, _screen())
 
 
 @app.command()

@@ -27,6 +27,7 @@ ORDER = {
         ("infer.dataset",),
         ("infer.tables", "infer.reports"),
         ("infer.pipeline",),
+        ("infer.serve",),
         ("infer",),  # the commands
     ),
     "trainer": (

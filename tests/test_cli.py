@@ -19,7 +19,7 @@ from trainer.recipe import load_recipe, recipe_names
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = (
-    *("train", "recipes", "find-rate", "data", "data check", "data split", "data preview"),
+    *("train", "recipes", "find-rate", "data", "data check", "data split", "data preview", "serve"),
     *("export", "verify", "predict", "evaluate", "compare", "inspect", "doctor", "demo"),
 )
 CONFIGS = (("train", TrainConfig), ("export", ExportConfig), ("predict", PredictConfig), ("evaluate", EvaluateConfig))

@@ -21,7 +21,7 @@ from infer.version import __version__
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("exporter", "infer", "lab", "trainer")
 MOVED = ("cli", "exporter", "infer", "trainer")
-DATA = (".css", ".js", ".toml")
+DATA = (".css", ".js", ".toml", ".html")
 
 
 def load_setup() -> object:

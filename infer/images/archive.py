@@ -16,6 +16,7 @@ from infer.images.archive_entries import follow_links, is_link, leads_outside, l
 from infer.images.formats import HEAD, format_of
 from infer.images.listing import SUFFIX, is_image, natural_key
 from infer.images.skipped import LINKS, NESTED, OTHER, Skipped, file_reason, folder_reason
+from infer.images.upload import Upload
 
 ZIP, TAR = ".zip", ".tar"
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
@@ -99,8 +100,8 @@ class Member:
         return content
 
 
-File = str | Member | Remote
-"""An image file: a path, a member of an archive, or a file of a remote file system."""
+File = str | Member | Remote | Upload
+"""An image file: a path, a member of an archive, a file of a remote file system, or a client's."""
 
 
 def read_content(file: File) -> bytes:

@@ -113,22 +113,18 @@ def _processes(count: int, shared: Sequence[int]) -> Iterator[Call]:
         try:
             if process is None:
                 return function(task)
-            return _ask(process, function, task)
+            return ask(process, function, task)
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
             process = None  # it has died; its share is done in this process from here on
             return function(task)
         finally:
             free.put(process)
 
-    command = [sys.executable, "-c", START.format(sys.path, __name__)]
     try:
         for _ in range(count):
             process = None
             with contextlib.suppress(OSError):  # no more processes are to be had: a thread does the work
-                # a session of its own: Ctrl-C reaches the caller alone, which then ends its processes
-                process = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, pass_fds=shared
-                )
+                process = start_process(shared)
                 started.append(process)
             free.put(process)
         yield call
@@ -138,12 +134,30 @@ def _processes(count: int, shared: Sequence[int]) -> Iterator[Call]:
             process.communicate()
 
 
-def _ask(process: Process, function: Callable[[Any], Any], task: Any) -> Any:
+def start_process(shared: Sequence[int] = ()) -> Process:
+    """Start a process that answers `ask`, in a session of its own: Ctrl-C reaches the caller alone, which then ends it.
+
+    Raises:
+        OSError: there are no more processes to be had.
+    """
+    command = [sys.executable, "-c", START.format(sys.path, __name__)]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, pass_fds=shared
+    )
+
+
+def ask(process: Process, function: Callable[[T], A], task: T) -> A:
+    """The result of a function, run in such a process; both can be pickled, and no thread asks it at the same time.
+
+    Raises:
+        EOFError, BrokenPipeError, pickle.UnpicklingError: the process has died, or the function has raised something.
+    """
     assert process.stdin is not None
     assert process.stdout is not None
     pickle.dump((function, task), process.stdin)
     process.stdin.flush()
-    return pickle.load(process.stdout)
+    result: A = pickle.load(process.stdout)
+    return result
 
 
 def _try_read(read: Callable[[F], A], file: F) -> A | ImageError:

@@ -24,6 +24,7 @@ from infer.core.files import cannot_write
 from infer.core.remote import Remote
 from infer.core.text import listed
 from infer.images.archive import File, Member
+from infer.images.upload import Upload
 from infer.pipeline.classify import ImagePrediction
 from infer.pipeline.fingerprint import Fingerprint
 
@@ -228,7 +229,7 @@ def _require_unchanged(path: Path, files: Sequence[File], block: Sequence[ImageP
 
 def _changed(file: File) -> float:
     """When a file, or the archive around it, was changed or put there, in seconds since 1970. Raises OSError."""
-    if isinstance(file, Remote):
+    if isinstance(file, Remote | Upload):
         return file.changed()
     status = os.stat(file.archive if isinstance(file, Member) else file)
     return max(status.st_mtime, status.st_ctime)

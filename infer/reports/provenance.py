@@ -190,16 +190,7 @@ def _gate(origin: Origin) -> str:
 
 def limits(result: EvaluationResult, origin: Origin) -> list[str]:
     """Intended use and limits, in one or two sentences each, as far as they follow from what is known."""
-    card = origin.card
-    names = listed([str(item) for item in card.classes], MOST_LISTED)
-    height, width = card.pixels.window
-    sentences = [
-        "Intended for research and teaching, on images like those that it was trained on. It is not a medical device: "
-        "it has not been shown to be fit for decisions about patients.",
-        f"Every image is assigned to one of {names}, even if it shows none of these or is another kind of image.",
-        f"The network sees {width} x {height} pixels of an image; it does not see details smaller than one of these "
-        "pixels, or anything outside the centre.",
-    ]
+    sentences = card_limits(origin.card)
     if origin.own:
         sentences.append(
             f"These images come from {origin.source}, like those that it was trained on. Expect lower performance for "
@@ -214,6 +205,24 @@ def limits(result: EvaluationResult, origin: Origin) -> list[str]:
         sentences.append("The best epoch was chosen on these images, so the numbers are optimistic; use a test split.")
     if origin.own and origin.split == TRAIN:
         sentences.append("The network may have been trained on these images: the numbers say nothing about new ones.")
-    if card.temperature == 1 and "temperature_fit" not in card.provenance:
+    if is_uncalibrated(origin.card):
         sentences.append("Probabilities are not calibrated: check the reliability diagram before relying on them.")
     return sentences
+
+
+def card_limits(card: ModelCard) -> list[str]:
+    """Intended use and limits of a network on any images."""
+    names = listed([str(item) for item in card.classes], MOST_LISTED)
+    height, width = card.pixels.window
+    return [
+        "Intended for research and teaching, on images like those that it was trained on. It is not a medical device: "
+        "it has not been shown to be fit for decisions about patients.",
+        f"Every image is assigned to one of {names}, even if it shows none of these or is another kind of image.",
+        f"The network sees {width} x {height} pixels of an image; it does not see details smaller than one of these "
+        "pixels, or anything outside the centre.",
+    ]
+
+
+def is_uncalibrated(card: ModelCard) -> bool:
+    """Whether no temperature was fitted to validation images."""
+    return card.temperature == 1 and "temperature_fit" not in card.provenance

@@ -34,8 +34,11 @@ class Tab:
         return self._call(method, self._session, **values)
 
     def open(self, page: Path) -> None:
+        self.visit(page.resolve().as_uri())
+
+    def visit(self, url: str) -> None:
         self._loaded = False
-        self.call("Page.navigate", url=page.resolve().as_uri())
+        self.call("Page.navigate", url=url)
         end = time.monotonic() + 30
         while not self._loaded:
             self._take(end)

@@ -1,0 +1,207 @@
+"""Images/s and latency of `lab serve` beside LitServe and a plain FastAPI app, with one ONNX file and one load.
+
+    python bench/serve.py MODEL DIR [--litserve PYTHON] [--fastapi PYTHON] [--clients 64] [--seconds 15] [--rounds 3]
+
+LitServe and FastAPI run in interpreters of their own environments:
+
+    pip install litserve onnxruntime pillow numpy
+    pip install fastapi uvicorn onnxruntime pillow numpy
+
+In turns, each server alone, with the load from this process on the same cores:
+
+    closed loop   clients that each send one image (JSON, base64) as soon as they have the last answer
+    open loop     `lab serve` alone: a fixed rate of 0.2 and of 3 times what its closed loop reached; with
+                  --open-options, such as a short queue, for both
+
+`lab predict` is its pipeline over the same files in this process, without writing a CSV. Medians of rounds. Memory is
+that of the server with its child processes, after the load.
+"""
+
+import argparse
+import base64
+import contextlib
+import http.client
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+
+from machine import installed, machine
+from serve_load import Load, closed_loop, open_loop, percentile, request_bytes
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from infer.core.cpu import processor  # noqa: E402
+from infer.images.listing import list_images  # noqa: E402
+from infer.model.session import Session  # noqa: E402
+from infer.pipeline.classify import Ensemble, classify  # noqa: E402
+
+BATCH = 32
+STARTS = 120
+"""Seconds that a server may take until it listens."""
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a file that lab exported, for the CPU")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of images")
+    parser.add_argument("--litserve", metavar="PYTHON", help="an interpreter that has LitServe")
+    parser.add_argument("--fastapi", metavar="PYTHON", help="an interpreter that has FastAPI")
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=256, help="of the folder, again and again if it has fewer")
+    parser.add_argument("--open-options", nargs="*", default=[], metavar="WORD", help="of lab serve, without dashes")
+    args = parser.parse_args()
+    files = list(islice(cycle(str(args.folder / name) for name in list_images(args.folder)), args.images))
+    versions = ", ".join(f"{name} {installed(name)}" for name in ("onnxruntime-gpu", "uvicorn", "starlette"))
+    print(f"{processor()}, {machine()}, {versions}; {args.clients} clients, {args.seconds:g} s, {args.rounds} rounds")
+    bodies = [base64.b64encode(Path(file).read_bytes()).decode() for file in files]
+    servers = commands(args)
+    rates, loads = [], {name: list[tuple[Load, float]]() for name in servers}
+    for _ in range(args.rounds):
+        rates.append(predict_rate(args.model, files))
+        for name, command in servers.items():
+            requests = requests_for(name, bodies)
+            with running(command) as (port, pid):
+                closed_loop(port, requests, args.clients, 2)
+                loads[name].append((closed_loop(port, requests, args.clients, args.seconds), memory_of(pid)))
+    predicted = statistics.median(rates)
+    print("\n| closed loop | images/s | of lab predict | p50 | p99 | failed | memory |\n|---|---|---|---|---|---|---|")
+    print(f"| lab predict | {predicted:.1f} | 100% | | | | |")
+    for name, found in loads.items():
+        print(closed_row(name, found, predicted))
+    capacity = statistics.median(load.rate for load, _ in loads["lab serve"])
+    print_open(
+        servers["lab serve"] + [f"--{word}" if not word.isdigit() else word for word in args.open_options],
+        requests_for("lab serve", bodies),
+        capacity,
+        args,
+    )
+
+
+def commands(args: argparse.Namespace) -> dict[str, list[str]]:
+    """The command of each server, which is given a port."""
+    here, model = Path(__file__).parent, str(args.model.resolve())
+    batch, queue = ["--max-batch", str(BATCH)], ["--max-queue", str(max(256, args.clients))]
+    found = {
+        "lab serve": [sys.executable, "-m", "cli", "serve", model, "--device", "cpu", *batch, *queue, "--port", "PORT"]
+    }
+    if args.litserve:
+        found["LitServe"] = [args.litserve, str(here / "serve_litserve.py"), model, "PORT", str(BATCH)]
+    if args.fastapi:
+        found["FastAPI"] = [args.fastapi, str(here / "serve_fastapi.py"), model, "PORT"]
+    return found
+
+
+def requests_for(name: str, bodies: Sequence[str]) -> list[bytes]:
+    """The requests of one image each, as a server takes them."""
+    if name == "lab serve":
+        return [request_bytes("/v1/predict", "application/json", json.dumps([body]).encode()) for body in bodies]
+    return [request_bytes("/predict", "application/json", json.dumps({"image": body}).encode()) for body in bodies]
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Run a server until the block ends; its port and process id."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    words = [str(port) if word == "PORT" else word for word in command]
+    process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(port, "/ready" if "serve" in command else "/docs", process)
+        yield port, process.pid
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def wait_for(port: int, path: str, process: "subprocess.Popen[bytes]") -> None:
+    """Wait until a path answers 200. Raises RuntimeError."""
+    end = time.monotonic() + STARTS
+    while time.monotonic() < end and process.poll() is None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", path)
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"the server does not answer {path}; its exit status is {process.poll()}")
+
+
+def memory_of(pid: int) -> float:
+    """Resident megabytes of a process with all of its child processes."""
+    parents, pages = {}, {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            parents[int(stat.parent.name)], pages[int(stat.parent.name)] = int(fields[1]), int(fields[21])
+    family = {pid}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    return sum(pages.get(member, 0) for member in family) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def predict_rate(model: Path, files: Sequence[str]) -> float:
+    """Images/s of `lab predict`."""
+    ensemble = Ensemble([Session(model, "cpu")], len(files), 64)
+    sum(1 for _ in classify(ensemble, files[:64]))
+    start = time.perf_counter()
+    return sum(1 for _ in classify(ensemble, files)) / (time.perf_counter() - start)
+
+
+def closed_row(name: str, found: Sequence[tuple[Load, float]], predicted: float) -> str:
+    """One row of the table of closed loops."""
+    rate, p50, p99 = (
+        statistics.median(values)
+        for values in zip(
+            *((load.rate, percentile(load.answered, 0.5), percentile(load.answered, 0.99)) for load, _ in found),
+            strict=True,
+        )
+    )
+    failed = sum(load.failed + len(load.refused) for load, _ in found)
+    memory = statistics.median(memory for _, memory in found)
+    times = f"{1000 * p50:.0f} ms | {1000 * p99:.0f} ms"
+    return f"| {name} | {rate:.1f} | {rate / predicted:.0%} | {times} | {failed} | {memory:.0f} MB |"
+
+
+def print_open(command: Sequence[str], requests: Sequence[bytes], capacity: float, args: argparse.Namespace) -> None:
+    """Measure and print the open loops."""
+    heads = ("open loop", "requests/s", "answered/s", "p50", "p99", "refused", "p99 of refusals", "failed", "memory")
+    print(f"\n{' '.join(args.open_options)}\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    with running(command) as (port, pid):
+        closed_loop(port, requests, 4, 2)
+        for factor in (0.2, 3.0):
+            before = memory_of(pid)
+            load = open_loop(port, requests, factor * capacity, args.seconds)
+            total = len(load.answered) + len(load.refused) + load.failed
+            cells = (
+                f"{factor:g} times",
+                f"{factor * capacity:.0f}",
+                f"{load.rate:.1f}",
+                f"{1000 * percentile(load.answered, 0.5):.0f} ms",
+                f"{1000 * percentile(load.answered, 0.99):.0f} ms",
+                f"{len(load.refused) / total:.0%}",
+                f"{1000 * percentile(load.refused, 0.99):.0f} ms",
+                str(load.failed),
+                f"{before:.0f} to {memory_of(pid):.0f} MB",
+            )
+            print(f"| {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

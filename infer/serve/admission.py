@@ -1,0 +1,57 @@
+"""What the server has accepted and not answered yet: images and bytes, both bounded."""
+
+import contextlib
+from collections.abc import Iterator
+
+from infer.serve.errors import busy
+
+
+class Admission:
+    """Counts images and bytes; what would exceed a limit is refused at once. For one thread: that of the event loop.
+
+    Attributes:
+        images: accepted and not answered.
+        nbytes: of requests that are being received or answered.
+    """
+
+    def __init__(self, max_images: int, max_bytes: int) -> None:
+        self._max_images, self._max_bytes = max_images, max_bytes
+        self.images = self.nbytes = 0
+
+    @contextlib.contextmanager
+    def hold_images(self, count: int) -> Iterator[None]:
+        """Count these images while the block runs. Raises RequestError where too many are waiting."""
+        if self.images + count > self._max_images:
+            raise busy(f"{self.images} images are waiting, and {self._max_images} may")
+        self.images += count
+        try:
+            yield
+        finally:
+            self.images -= count
+
+    @contextlib.contextmanager
+    def hold_bytes(self) -> Iterator["HeldBytes"]:
+        """Give a count of a request's bytes, to which they are added as they arrive; they are given back at the end."""
+        held = HeldBytes(self)
+        try:
+            yield held
+        finally:
+            self.nbytes -= held.count
+
+    def take_bytes(self, count: int) -> None:
+        """Count more bytes. Raises RequestError where the requests have too many of them."""
+        if self.nbytes + count > self._max_bytes:
+            raise busy(f"other requests fill the {self._max_bytes / 1e6:g} MB that may be received at the same time")
+        self.nbytes += count
+
+
+class HeldBytes:
+    """The bytes of one request."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission, self.count = admission, 0
+
+    def add(self, count: int) -> None:
+        """Count more bytes. Raises RequestError where all requests together have too many."""
+        self._admission.take_bytes(count)
+        self.count += count

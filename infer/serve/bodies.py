@@ -1,0 +1,162 @@
+"""Reads the images of a request: a form, JSON with base64, or one image as it is."""
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+
+from infer.images.upload import Upload
+from infer.serve.admission import Admission, HeldBytes
+from infer.serve.config import ServeConfig
+from infer.serve.errors import RequestError
+
+KINDS = (
+    "multipart/form-data, application/json, or one image as image/jpeg, application/dicom or application/octet-stream"
+)
+RAW = ("image/", "application/dicom", "application/octet-stream")
+"""Content types of one image as it is, by their beginnings."""
+JSON_FORM = 'send {"images": [{"name": "a.png", "data": "BASE64"}, ...]}, or a list of base64 texts'
+FORM = "send each image as a file: curl -F images=@a.png -F images=@b.png"
+LONGEST_NAME = 255
+MANY_BYTES = 1_000_000
+"""From this size on, a body is parsed beside the event loop."""
+
+
+class Body:
+    """The body of a request, which is read within the limits of time and size."""
+
+    def __init__(self, request: Request, config: ServeConfig, held: HeldBytes) -> None:
+        """Refuse what is announced as too large. Raises RequestError."""
+        self.request, self.config, self._held = request, config, held
+        if request.headers.get("content-encoding", "identity") != "identity":
+            raise RequestError(415, "the body is compressed", "send it as it is, without Content-Encoding")
+        length = request.headers.get("content-length", "")
+        if length.isdigit() and int(length) > config.max_megabytes * 10**6:
+            raise self._too_large()
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The body, as it arrives. Raises RequestError where it is too large, or has no room beside the others."""
+        count = 0
+        async for chunk in self.request.stream():
+            count += len(chunk)
+            if count > self.config.max_megabytes * 10**6:
+                raise self._too_large()
+            self._held.add(len(chunk))
+            yield chunk
+
+    async def content(self) -> bytes:
+        """The whole body. Raises RequestError."""
+        return b"".join([chunk async for chunk in self.chunks()])
+
+    def _too_large(self) -> RequestError:
+        limit = self.config.max_megabytes
+        return RequestError(413, f"the request has more than {limit} MB", "send fewer images at once, or smaller ones")
+
+
+@asynccontextmanager
+async def open_body(request: Request, config: ServeConfig, admission: Admission) -> AsyncIterator[Body]:
+    """Give the body of a request, whose bytes count as held until the block ends. Raises RequestError."""
+    with admission.hold_bytes() as held:
+        yield Body(request, config, held)
+
+
+@asynccontextmanager
+async def time_to_receive(seconds: float) -> AsyncIterator[None]:
+    """Raise RequestError where the block, which receives a request, takes longer, or the client has gone."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise RequestError(
+            408, f"the request did not arrive within {seconds:g} s", "send it faster", {"Connection": "close"}
+        ) from None
+    except ClientDisconnect:
+        raise RequestError(400, "the request ended too early", "send the whole body") from None
+
+
+async def read_uploads(body: Body) -> list[Upload]:
+    """The images of a request. Raises RequestError."""
+    kind = body.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    async with time_to_receive(body.config.timeout):
+        if kind == "multipart/form-data":
+            uploads = await _from_form(body)
+        elif kind == "application/json":
+            content = await body.content()
+            uploads = await asyncio.to_thread(_from_json, content) if len(content) > MANY_BYTES else _from_json(content)
+        elif kind.startswith(RAW):
+            uploads = [Upload("image", await body.content())]
+        else:
+            raise RequestError(415, f"the content type is {kind or 'missing'}", f"send {KINDS}")
+    return _checked(uploads, body.config)
+
+
+def _checked(uploads: Sequence[Upload], config: ServeConfig) -> list[Upload]:
+    if not uploads:
+        raise RequestError(400, "the request has no image", FORM)
+    if len(uploads) > config.max_images:
+        reason = f"the request has {len(uploads)} images, more than {config.max_images}"
+        raise RequestError(413, reason, "send them in several requests")
+    return list(uploads)
+
+
+class _Form(MultiPartParser):
+    """A parser that keeps files in memory: the size of the whole body is limited."""
+
+    spool_max_size = 2**40
+
+
+async def _from_form(body: Body) -> list[Upload]:
+    limit = body.config.max_images
+    parser = _Form(body.request.headers, body.chunks(), max_files=limit + 1, max_fields=limit)
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        if "Too many files" in error.message:
+            reason = f"the request has more than {limit} images"
+            raise RequestError(413, reason, "send them in several requests") from None
+        raise RequestError(400, f"the form cannot be read: {error.message}", FORM) from None
+    files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+    names = [_name(file.filename, number) for number, file in enumerate(files, 1)]
+    return [Upload(name, file.file.read()) for name, file in zip(names, files, strict=True)]
+
+
+def read_json(content: bytes) -> Any:
+    """JSON values. Raises RequestError."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(400, f"the body is not JSON: {error}", JSON_FORM) from None
+
+
+def _from_json(content: bytes) -> list[Upload]:
+    values = read_json(content)
+    images = values.get("images") if isinstance(values, dict) else values
+    if not isinstance(images, list):
+        raise RequestError(400, "the JSON has no list of images", JSON_FORM)
+    return [_from_item(item, number) for number, item in enumerate(images, 1)]
+
+
+def _from_item(item: Any, number: int) -> Upload:
+    data, name = (item.get("data"), item.get("name")) if isinstance(item, dict) else (item, None)
+    if not isinstance(data, str) or not isinstance(name, str | None):
+        raise RequestError(400, f"image {number} is not a text of base64", JSON_FORM)
+    return Upload(_name(name, number), decode_base64(data, f"image {number}"))
+
+
+def decode_base64(text: str, what: str) -> bytes:
+    """The bytes that base64 stands for. Raises RequestError, which names `what`."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise RequestError(400, f"{what} is not base64: {error}", JSON_FORM) from None
+
+
+def _name(name: str | None, number: int) -> str:
+    return (name or f"image {number}")[:LONGEST_NAME]

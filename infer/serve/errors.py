@@ -1,0 +1,36 @@
+"""Requests that are not answered: the HTTP status, what is wrong, and the remedy."""
+
+from collections.abc import Mapping
+
+from infer.core.text import shown
+
+
+class RequestError(Exception):
+    """A request that is refused.
+
+    Attributes:
+        status: of the HTTP response.
+        reason: what is wrong.
+        remedy: what the client can do.
+        headers: of the HTTP response, beside the usual ones.
+    """
+
+    def __init__(self, status: int, reason: str, remedy: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, reason, remedy)
+        self.status, self.reason, self.remedy = status, reason, remedy
+        self.headers = dict(headers or {})
+
+    def to_json(self) -> dict[str, str]:
+        """The content of the response."""
+        return {"error": shown(self.reason), "remedy": shown(self.remedy)}
+
+
+def busy(reason: str) -> RequestError:
+    """The refusal of a request for which there is no room now."""
+    return RequestError(503, reason, "send it again after the seconds in Retry-After", {"Retry-After": "1"})
+
+
+def with_remedy(message: str, remedy: str) -> tuple[str, str]:
+    """The parts of a LabError's message: what is wrong, and the remedy after the last semicolon, else this one."""
+    reason, _, own = message.rpartition("; ")
+    return (reason, own) if reason else (message, remedy)
