@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test node clean
+.PHONY: demo test node c-header clean
 
 demo: .venv/ready
 	$(BIN)/lab demo
@@ -22,5 +22,13 @@ test: .venv/ready
 node:
 	ONNXRUNTIME_NODE_INSTALL=skip npm install --prefix docs/examples --no-package-lock --no-audit --no-fund
 
+# for the test of docs/examples/predict.c, where no package of the system has the header: this one of npm's does
+HEADER = Plugins/iOS~/onnxruntime.xcframework/ios-arm64/onnxruntime.framework/Headers
+c-header:
+	mkdir -p docs/examples/include
+	npm pack --silent --pack-destination docs/examples/include com.github.asus4.onnxruntime@0.4.9
+	tar xzf docs/examples/include/*.tgz -C docs/examples/include --strip-components=7 'package/$(HEADER)'
+	rm docs/examples/include/*.tgz
+
 clean:
-	rm -rf docs/examples/node_modules .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf docs/examples/node_modules docs/examples/include .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -30,7 +30,7 @@ def mnn(model: Path, _batch: int, _data: Any) -> Callable[[Any], Any]:
 
 
 def tvm(model: Path, batch: int, data: Any) -> Callable[[Any], Any]:
-    """TVM's relax, compiled for the processor."""
+    """TVM's relax, compiled for the processor and one batch size."""
     library = importlib.import_module("tvm")
     onnx = importlib.import_module("onnx").load(str(model))
     frontend = importlib.import_module("tvm.relax.frontend.onnx")
@@ -109,27 +109,6 @@ def litert(model: Path, _batch: int, _data: Any) -> Callable[[Any], Any]:
         return next(value for value in outputs if np.allclose(value.sum(1), 1, atol=1e-3))
 
     return run
-
-
-def emx(model: Path, batch: int, data: Any) -> Callable[[Any], Any]:
-    """C code of emx-onnx-cgen, compiled by gcc."""
-    folder = Path(tempfile.mkdtemp(dir=model.parent))
-    source, compiled = folder / "network.c", folder / "network.so"
-    tool(
-        [
-            "emx-onnx-cgen",
-            "compile",
-            str(model),
-            str(source),
-            "--large-weight-threshold",
-            "0",
-            "--input-dim",
-            f"batch={batch}",
-        ]
-    )
-    tool(["gcc", "-O3", "-march=native", "-shared", "-fPIC", "-o", str(compiled), str(source), "-lm"])
-    print(source.read_text()[-3000:])
-    raise NotImplementedError
 
 
 def tool(command: list[str]) -> None:

@@ -55,6 +55,14 @@ def onnxruntime(model: Path, _batch: int, _data: Any) -> Run:
     return _session(session)
 
 
+def onnxruntime_exact(model: Path, _batch: int, _data: Any) -> Run:
+    """ONNX Runtime's CPU provider, with integer sums that do not overflow on any processor."""
+    ort = importlib.import_module("onnxruntime")
+    options = ort.SessionOptions()
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    return _session(ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]))
+
+
 def onnxruntime_openvino(model: Path, _batch: int, _data: Any) -> Run:
     """ONNX Runtime's OpenVINO provider, in float32."""
     options = {"device_type": "CPU", "precision": "FP32"}
@@ -188,9 +196,19 @@ RUNNERS: Mapping[str, Callable[[Path, int, Any], Run]] = MappingProxyType(
     {
         function.__name__: function
         for function in (
-            *(onnxruntime, onnxruntime_openvino, openvino, openvino_f32, opencv, tract, tinygrad, nxrt),
+            *(
+                onnxruntime,
+                onnxruntime_exact,
+                onnxruntime_openvino,
+                openvino,
+                openvino_f32,
+                opencv,
+                tract,
+                tinygrad,
+                nxrt,
+            ),
             *(onnx2torch, onnx2pytorch, jaxonnxruntime, onnx_reference),
-            *(converters.mnn, converters.tvm, converters.iree, converters.ncnn, converters.litert, converters.emx),
+            *(converters.mnn, converters.tvm, converters.iree, converters.ncnn, converters.litert),
         )
     }
 )

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from consumer_environments import environment
 from consumer_page import write_page
-from consumer_table import BY_NAME, CONSUMERS, Consumer
+from consumer_table import BY_NAME, CONSUMERS, REFERENCE, Consumer
 from machine import machine
 from rich.console import Console
 
@@ -36,6 +36,7 @@ from infer.core.cpu import instructions  # noqa: E402
 from infer.images.listing import list_images  # noqa: E402
 from infer.images.preprocess import read_window  # noqa: E402
 from infer.model.card import read_card  # noqa: E402
+from infer.model.input_kinds import INPUT_KINDS  # noqa: E402
 
 FILES: dict[str, dict[str, Any]] = {
     "fp32": {"opset": 17},
@@ -43,6 +44,7 @@ FILES: dict[str, dict[str, Any]] = {
     "fp32, opset 23": {"opset": 23},
     "fp16": {"precision": "fp16"},
     "int8": {"precision": "int8"},
+    "fp32, float input": {"input": "float"},
 }
 """The files by the name of their column, with the options of `lab export`."""
 GATE_IMAGES = 64
@@ -64,7 +66,7 @@ def main() -> None:
     (args.work / "results").mkdir(parents=True, exist_ok=True)
     files = {name: exported(args.run, name, args.work) for name in args.files}
     images = save_pixels(args.images, next(iter(files.values())), args.work)
-    for consumer in CONSUMERS:  # ONNX Runtime is the first: the others are compared with it
+    for consumer in CONSUMERS:  # the reference is the first
         if consumer.name in args.only:
             ask(consumer, files, args)
     network = read_card(next(iter(files.values()))).architecture
@@ -74,7 +76,7 @@ def main() -> None:
 
 def exported(run: Path, name: str, work: Path) -> Path:
     """The run's file of this name, behind the gate; one that an earlier call left is taken again."""
-    out = work / "files" / f"{name.replace(', opset ', '.')}.onnx"
+    out = work / "files" / f"{name.replace(', ', '.').replace(' ', '-')}.onnx"
     if not out.exists():
         out.parent.mkdir(exist_ok=True)
         config = ExportConfig(run=run, out=out, gate_images=GATE_IMAGES, **FILES[name])
@@ -92,7 +94,21 @@ def save_pixels(images: Path, model: Path, work: Path) -> int:
     spec = read_card(model).pixels
     pixels = np.stack([read_window(str(path), spec) for path in paths])
     np.save(work / "pixels.npy", pixels)
+    for stale in work.glob("images.*.npy"):
+        stale.unlink()
     return len(pixels)
+
+
+def images_for(model: Path, work: Path) -> Path:
+    """The images as this file takes them, made from pixels.npy at the first call."""
+    kind = read_card(model).input
+    path = work / f"images.{kind}.npy"
+    if not path.exists():
+        feed = INPUT_KINDS[kind].feed
+        if feed is None:
+            raise ValueError(f"{model} takes no windows")
+        np.save(path, feed(np.load(work / "pixels.npy")))
+    return path
 
 
 def ask(consumer: Consumer, files: dict[str, Path], args: argparse.Namespace) -> None:
@@ -108,8 +124,8 @@ def ask(consumer: Consumer, files: dict[str, Path], args: argparse.Namespace) ->
                 out = args.work / "answers" / f"{consumer.name}.{file.stem}.npy"
                 out.parent.mkdir(exist_ok=True)
                 out.unlink(missing_ok=True)
-                cell = run([*command, file, args.work / "pixels.npy", out], args.timeout)
-                cells[name] = {**cell, **compared(out, args.work / "answers" / f"onnxruntime.{file.stem}.npy")}
+                cell = run([*command, file, images_for(file, args.work), out], args.timeout)
+                cells[name] = {**cell, **compared(out, args.work / "answers" / f"{REFERENCE}.{file.stem}.npy")}
             print(f"{name}: {cells[name]}", end="; ", flush=True)
     print()
     saved.write_text(json.dumps({"cells": cells}, indent=1))

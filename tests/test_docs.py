@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from helpers.commands import lab_arguments
 from helpers.onnx_files import save_unsealed
@@ -151,6 +152,73 @@ def test_the_javascript_example_predicts_as_lab_does(
     for result in results:
         image = result["image"]
         assert result["probabilities"] == pytest.approx(expected[Path(image).name], abs=1e-5), image
+
+
+@pytest.fixture
+def c_example(tmp_path: Path) -> Path:
+    """docs/examples/predict.c, compiled."""
+    source, program = DOCS / "examples" / "predict.c", tmp_path / "predict"
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    folders = [DOCS / "examples" / "include", *(Path("/usr") / "include" / name for name in ("onnxruntime", "."))]
+    include = next((folder for folder in folders if (folder / "onnxruntime_c_api.h").exists()), None)
+    if include is None:
+        pytest.skip("run make c-header for ONNX Runtime's header, or install libonnxruntime-dev")
+    subprocess.run(["gcc", "-Wall", "-Wextra", "-Werror", "-I", include, source, "-o", program, "-ldl"], check=True)
+    return program
+
+
+def runtime_library() -> Path:
+    """ONNX Runtime's C library in the Python package."""
+    (folder,) = onnxruntime.__path__
+    return next(Path(folder).glob("capi/libonnxruntime.so.*"))
+
+
+def test_the_c_example_predicts_as_lab_does(
+    c_example: Path, lab: Callable, model: Path, save_image: Callable[..., Path], tmp_path: Path
+) -> None:
+    height, width = read_card(model).pixels.window
+    files = [save_image(tmp_path / "pictures" / f"{seed}.png", width, height, seed=seed) for seed in range(3)]
+    for file in files:
+        Image.open(file).convert("RGB").save(tmp_path / f"{file.stem}.ppm")
+    expected = probabilities_of(
+        lab, windowed(model, tmp_path / "model.onnx"), tmp_path / "pictures", tmp_path / "out.csv"
+    )
+    images = [tmp_path / f"{file.stem}.ppm" for file in files]
+    command = [c_example, runtime_library(), model, *images]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(lines) == len(files)
+    for line, file in zip(lines, files, strict=True):
+        path, index, *values = line.split()
+        assert path == str(tmp_path / f"{file.stem}.ppm")
+        assert list(map(float, values)) == pytest.approx(expected[file.name], abs=1e-6)
+        assert int(index) == expected[file.name].index(max(expected[file.name]))
+    card = subprocess.run([*command[:3], "--card"], capture_output=True, text=True, check=True).stdout
+    assert json.loads(card) == json.loads(read_card(model).to_json())
+
+
+def test_the_c_example_refuses_images_of_another_size_and_files_that_are_cut_off(
+    c_example: Path, model: Path, tmp_path: Path
+) -> None:
+    height, width = read_card(model).pixels.window
+    Image.new("RGB", (width + 1, height)).save(tmp_path / "wide.ppm")
+    Image.new("RGB", (width, height)).save(tmp_path / "whole.ppm")
+    (tmp_path / "half.ppm").write_bytes((tmp_path / "whole.ppm").read_bytes()[:-100])
+    for name, message in (("wide.ppm", f"the model takes {width} x {height}"), ("half.ppm", "is cut off")):
+        ran = subprocess.run([c_example, runtime_library(), model, tmp_path / name], capture_output=True, text=True)
+        assert ran.returncode == 1
+        assert message in ran.stderr
+
+
+def windowed(model: Path, out: Path) -> Path:
+    """The model with a card whose window is the whole image, so that an image's pixels are the input."""
+    changed = onnx.load(model)
+    (prop,) = [item for item in changed.metadata_props if item.key == "lab.card"]
+    card = json.loads(prop.value)
+    card["pixels"] = {**card["pixels"], "steps": [], "canvas": card["pixels"]["window"], "reduced_decode": False}
+    prop.value = json.dumps(card)
+    onnx.save(changed, out)
+    return out
 
 
 def test_the_page_on_the_file_names_every_key_of_the_card_and_of_the_evidence(model: Path) -> None:

@@ -35,7 +35,7 @@ def ask(runners: ModuleType, model: Path, folder: Path) -> dict[str, str]:
 
 def test_all_images_are_answered_for_in_order(runners: ModuleType, model: Path, pixels: Pixels, tmp_path: Path) -> None:
     assert ask(runners, model, tmp_path) == {"batch": "any"}
-    _, expected = Session.open(model, device="cpu").run(pixels)
+    _, expected = Session(model, device="cpu").run(pixels)
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-6)
 
 

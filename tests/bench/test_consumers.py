@@ -2,13 +2,17 @@
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import onnx
 import pytest
+from helpers.networks import make_card
+from helpers.onnx_files import small_model
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = np.array([[0.25, 0.75], [0.5001, 0.4999], [0.9, 0.1]], np.float32)
@@ -64,10 +68,10 @@ def test_answers_that_cannot_be_compared_are_no_cell(consumers: ModuleType, wron
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Path:
+def work(consumers: ModuleType, tmp_path: Path) -> Path:
     for folder in ("results", "answers"):
         (tmp_path / folder).mkdir()
-    np.save(tmp_path / "answers" / "onnxruntime.fp32.npy", NUMBERS)
+    np.save(tmp_path / "answers" / f"{consumers.REFERENCE}.fp32.npy", NUMBERS)
     return tmp_path
 
 
@@ -99,10 +103,11 @@ def test_a_consumer_that_cannot_be_installed_is_skipped_with_the_reason_and_its_
 
 
 def test_an_installed_consumer_answers_and_is_compared(
-    consumers: ModuleType, work: Path, monkeypatch: pytest.MonkeyPatch
+    consumers: ModuleType, work: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import consumer_environments as environments
 
+    shutil.copy(model, work / "fp32.onnx")
     np.save(work / "pixels.npy", np.zeros((3, 2, 2, 3), np.uint8))
     script = work / "program.py"
     # a program that is not Python's: bytes in, bytes out
@@ -115,6 +120,21 @@ def test_an_installed_consumer_answers_and_is_compared(
     monkeypatch.setattr(environments, "INSTALLERS", {"python": lambda _consumer, _folder: command})
     cell = {"batch": "fixed", "difference": 0.0, "labels": 0}
     assert saved_by(consumers, work)("tract") == {"fp32": cell}
+
+
+def test_files_of_another_input_get_the_same_images_as_they_take_them(consumers: ModuleType, tmp_path: Path) -> None:
+    pixels = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
+    np.save(tmp_path / "pixels.npy", pixels)
+    for kind in ("uint8", "float"):
+        card = make_card(input=kind).to_json()
+        onnx.save(small_model({"lab.card": card}), tmp_path / f"{kind}.onnx")
+    as_bytes, planes = (
+        np.load(consumers.images_for(tmp_path / f"{kind}.onnx", tmp_path)) for kind in ("uint8", "float")
+    )
+    np.testing.assert_array_equal(as_bytes, pixels)
+    assert planes.shape == (2, 3, 4, 5)
+    assert planes.dtype == np.float32
+    assert planes[1, 2, 3, 4] == pixels[1, 3, 4, 2]
 
 
 def test_the_page_counts_rounds_and_gives_reasons(page: ModuleType, tmp_path: Path) -> None:
