@@ -58,6 +58,7 @@ def row(consumer: Consumer, cells: Mapping[str, Cell], columns: Sequence[str]) -
     """A consumer's line."""
     batches = {cell["batch"] for cell in cells.values() if "batch" in cell}
     batch = {"any": "any", "fixed": "one per session"}[min(batches)] if batches else "-"
+    batch = "1" if batches and consumer.single else batch
     packages = ", ".join(consumer.packages[: consumer.shown])
     return f"| {' | '.join([consumer.name, packages, *(text(cells.get(name)) for name in columns), batch])} |"
 

@@ -8,6 +8,8 @@ OVERFLOW = (
     "on processors without 8-bit dot products (VNNI) its int8 sums overflow 16 bits and are cut off; the option "
     "`session.x64quantprecision=1` prevents that. OpenVINO's int8 answers differ there too"
 )
+NCNN = "through pnnx. Of the uint8 files it knows no operator for the cast: use `lab export --input float`"
+LITERT = "through onnx2tf, which moves axis 1 of every input to the end: uint8 files then take [batch, W, 3, H]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,8 @@ class Consumer:
     """The function in consumer_runners.py (kind python, beside), or an option of the page or script."""
     shown: int = 1
     """How many of the packages the page names."""
+    single: bool = False
+    """Asked for one image at a time."""
     note: str = ""
     """What a reader must know to use it: printed in the last column."""
 
@@ -94,13 +98,23 @@ CONSUMERS: tuple[Consumer, ...] = (
         shown=2,
     ),
     Consumer(name="onnx.reference", packages=("onnx==1.23.2", "numpy==2.4.6"), runner="onnx_reference"),
-    Consumer(name="ncnn", packages=("ncnn==1.0.20261020", "pnnx==20261020"), kind="beside", runner="ncnn", shown=2),
+    Consumer(
+        name="ncnn",
+        packages=("ncnn==1.0.20261020", "pnnx==20261020"),
+        kind="beside",
+        runner="ncnn",
+        shown=2,
+        single=True,
+        note=NCNN,
+    ),
     Consumer(
         name="LiteRT",
         packages=("onnx2tf==2.6.9", "ai-edge-litert==2.1.2"),
         version="3.12",
         runner="litert",
         shown=2,
+        single=True,
+        note=LITERT,
     ),
     Consumer(name="nxrt", packages=("nxrt==0.1.0.dev6", "numpy==2.4.6"), runner="nxrt"),
 )
