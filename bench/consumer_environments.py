@@ -58,16 +58,14 @@ def beside_lab(consumer: Consumer, folder: Path) -> Command:
 
 
 def in_node(consumer: Consumer, folder: Path) -> Command:
-    """Node's packages in a folder, beside a copy of the script, which finds them there."""
-    npm(consumer, folder)
-    for name in ("consumer_node.mjs", "consumer_answer.mjs"):
-        shutil.copy(HERE / name, folder)
+    """Node's packages in a folder, beside a copy of the scripts, which find them there."""
+    npm_folder(consumer.packages, folder, ("consumer_node.mjs", "consumer_answer.mjs"))
     return [sys.executable, HERE / "consumer_bytes.py", "node", folder / "consumer_node.mjs", consumer.runner]
 
 
 def in_browser(consumer: Consumer, folder: Path) -> Command:
     """Node's packages in a folder, of which a browser takes what it needs."""
-    npm(consumer, folder)
+    npm_folder(consumer.packages, folder)
     chromium()
     script: Command = [sys.executable, HERE / "consumer_browser.py", consumer.runner, folder / "node_modules"]
     return [sys.executable, HERE / "consumer_bytes.py", *script]
@@ -85,7 +83,7 @@ def in_c(consumer: Consumer, folder: Path) -> Command:
     """The example in C, with the header that an npm package ships and the library of lab's own ONNX Runtime."""
     if shutil.which("gcc") is None:
         raise InstallError("gcc is not installed")
-    npm(consumer, folder)
+    npm_folder(consumer.packages, folder)
     header = min(folder.rglob("onnxruntime_c_api.h"))
     source, program = HERE.parent / "docs" / "examples" / "predict.c", folder / "predict"
     install(["gcc", "-O2", "-I", header.parent, source, "-o", program, "-ldl"])
@@ -93,12 +91,15 @@ def in_c(consumer: Consumer, folder: Path) -> Command:
     return [sys.executable, HERE / "consumer_c.py", program, min(Path(origin).glob("capi/libonnxruntime.so.*"))]
 
 
-def npm(consumer: Consumer, folder: Path) -> None:
-    """Install Node's packages; onnxruntime-node's CUDA libraries are not fetched."""
+def npm_folder(packages: Sequence[str], folder: Path, scripts: Sequence[str] = ()) -> None:
+    """Install Node's packages beside copies of scripts of bench/; onnxruntime-node's CUDA libraries are not fetched."""
     if shutil.which("npm") is None:
         raise InstallError("Node is not installed")
+    folder.mkdir(parents=True, exist_ok=True)
     os.environ["ONNXRUNTIME_NODE_INSTALL"] = "skip"
-    install(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, *consumer.packages])
+    install(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, *packages])
+    for name in scripts:
+        shutil.copy(HERE / name, folder)
 
 
 def install(command: Sequence[str | Path]) -> None:
