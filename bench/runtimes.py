@@ -1,6 +1,7 @@
 """ONNX Runtime and OpenVINO on lab's files on a CPU: images/s of the network alone, in turns in one process.
 
     python bench/runtimes.py [--arch resnet18 resnet50] [--precision fp32 int8] [--batch-size 1 16] [--rounds 7]
+    python bench/runtimes.py --file model.onnx model.int8.onnx
 
 Each provider of the table that this machine can use for a file runs it, through the session that predicts, on the same
 random images, for half a second in each round; the ratio to ONNX Runtime is the median of the rounds' ratios. Nothing
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from infer.core.cpu import instructions, processor  # noqa: E402
+from infer.model.card import read_card  # noqa: E402
 from infer.model.onnx_session import runtime_version  # noqa: E402
 from infer.model.providers import Provider, providers_for  # noqa: E402
 from infer.model.session import Session  # noqa: E402
@@ -43,6 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arch", nargs="+", default=["resnet18", "resnet50"])
     parser.add_argument("--precision", nargs="+", default=["fp32", "int8"], choices=["fp32", "int8"])
+    parser.add_argument("--file", type=Path, nargs="+", default=[], help="exported files instead of new networks")
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--rounds", type=int, default=7)
@@ -53,16 +57,16 @@ def main() -> None:
     columns = ("network", "file", "batch", "provider", "images/s", "/ ONNX Runtime")
     print(*(f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns))), sep="\n", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        for arch in args.arch:
-            for file in make_models(arch, args.image_size, Path(folder), args.precision):
-                for batch in args.batch_size:
-                    for cells in rows(file, batch, args.rounds, args.seconds):
-                        print(f"| {arch} | {file.suffixes[0][1:]} | {batch} | {' | '.join(cells)} |", flush=True)
+        made = (make_models(arch, args.image_size, Path(folder), args.precision) for arch in args.arch)
+        for file in args.file or chain.from_iterable(made):
+            card = read_card(file)
+            for batch in args.batch_size:
+                for cells in rows(file, card.precision, batch, args.rounds, args.seconds):
+                    print(f"| {card.architecture} | {card.precision} | {batch} | {' | '.join(cells)} |", flush=True)
 
 
-def rows(file: Path, batch: int, count: int, seconds: int) -> list[list[str]]:
+def rows(file: Path, precision: str, batch: int, count: int, seconds: int) -> list[list[str]]:
     """A row for each provider, ONNX Runtime first, and for benchmark_app with each hint: name, images/s, ratio."""
-    precision = file.suffixes[0][1:]
     usable = [row for row in providers_for("cpu") if row.problem(precision) is None]
     providers = sorted(usable, key=lambda row: not row.runs_anywhere)
     sessions = [Session(file, provider=provider) for provider in providers]

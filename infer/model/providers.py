@@ -219,7 +219,7 @@ OPENVINO_BF16 = replace(
     find_problem=_openvino_bf16_problem,
     unsupported={
         "fp16": "a file in half precision is for GPUs; export fp32, which OpenVINO can compute in bfloat16",
-        "int8": "the layers of an int8 file that are in float stay in float32",
+        "int8": "an int8 file is not computed in bfloat16; choose --runtime openvino",
     },
     computes={"fp32": "bf16"},
     preferred={"fp32": "OpenVINO computes in bfloat16 faster than in float32"},

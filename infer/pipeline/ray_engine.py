@@ -24,7 +24,7 @@ from infer.images.archive import File
 from infer.model.onnx_reader import read_graph
 from infer.model.open_models import without_auto
 from infer.model.outside_weights import locations
-from infer.model.providers import AUTO, CPU, CUDA, ONNXRUNTIME_LIBRARY
+from infer.model.providers import AUTO, CPU, CUDA, ONNXRUNTIME_LIBRARY, providers_for
 from infer.model.session import Session
 from infer.pipeline.batches import CpuDecoder
 from infer.pipeline.classify import Ensemble, ImagePrediction, classify
@@ -49,8 +49,10 @@ class Pool:
     gpus: int
     """GPUs of each worker: 1 or 0."""
 
-    def __str__(self) -> str:
-        resources = f"{CUDA}, a GPU and {self.cpus} CPUs" if self.gpus else f"{CPU}, {self.cpus} CPUs"
+    def text(self, runtime: Runtime) -> str:
+        """The workers and what runs the models on them, for people."""
+        provider = CUDA if self.gpus else providers_for(CPU.device, runtime)[0]
+        resources = f"{provider}, a GPU and {self.cpus} CPUs" if self.gpus else f"{provider}, {self.cpus} CPUs"
         return f"{self.workers} of Ray's workers, each with {resources}"
 
 
@@ -134,8 +136,9 @@ def classify_on_cluster(
     _require_self_contained(ensemble.sessions)
     runtime = without_auto(runtime)
     pool = start_pool(device if runtime == ONNXRUNTIME_LIBRARY else "cpu")
-    why = " (no node of the cluster has a GPU)" if device == "auto" and not pool.gpus else ""
-    ensemble.say(f"device: {pool}{why if runtime == ONNXRUNTIME_LIBRARY else f', {runtime}'}")
+    wanted_gpu = device == "auto" and runtime == ONNXRUNTIME_LIBRARY
+    why = " (no node of the cluster has a GPU)" if wanted_gpu and not pool.gpus else ""
+    ensemble.say(f"device: {pool.text(runtime)}{why}")
     import pyarrow
     import ray.data
 

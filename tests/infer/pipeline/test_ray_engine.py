@@ -38,6 +38,13 @@ def test_a_plan_fits_every_node(nodes: list[dict[str, float]], device: str, pool
     assert pool.workers * pool.gpus <= sum(item.get("GPU", 0) for item in nodes)
 
 
+def test_a_plan_names_what_runs_the_models() -> None:
+    assert Pool(3, 4, 0).text("onnxruntime") == "3 of Ray's workers, each with CPUExecutionProvider, 4 CPUs"
+    assert Pool(1, 2, 0).text("openvino") == "1 of Ray's workers, each with OpenVINO, 2 CPUs"
+    gpus = "2 of Ray's workers, each with CUDAExecutionProvider, a GPU and 8 CPUs"
+    assert Pool(2, 8, 1).text("onnxruntime") == gpus
+
+
 @pytest.mark.parametrize(("nodes", "device"), [([node(16)], "cuda"), ([{}], "auto"), ([], "cpu"), ([node(0.5)], "cpu")])
 def test_a_cluster_without_room_is_refused(nodes: list[dict[str, float]], device: str) -> None:
     with pytest.raises(DeviceError, match="no node of the cluster has a"):
