@@ -21,13 +21,17 @@ class Admission:
     @contextlib.contextmanager
     def hold_images(self, count: int) -> Iterator[None]:
         """Count these images while the block runs. Raises RequestError where too many are waiting."""
-        if self.images + count > self._max_images:
-            raise busy(f"{self.images} images are waiting, and {self._max_images} may")
+        self.require_room(count)
         self.images += count
         try:
             yield
         finally:
             self.images -= count
+
+    def require_room(self, count: int = 1) -> None:
+        """Raises RequestError where so many more images may not wait; asked before a body is read, it costs little."""
+        if self.images + count > self._max_images:
+            raise busy(f"{self.images} images are waiting, and {self._max_images} may")
 
     @contextlib.contextmanager
     def hold_bytes(self) -> Iterator["HeldBytes"]:

@@ -62,7 +62,13 @@ class Body:
 
 @asynccontextmanager
 async def open_body(request: Request, config: ServeConfig, admission: Admission) -> AsyncIterator[Body]:
-    """Give the body of a request, whose bytes count as held until the block ends. Raises RequestError."""
+    """Give the body of a request, whose bytes count as held until the block ends.
+
+    Raises:
+        RequestError: there is no room for another image, so that a server under load does not parse what it refuses;
+            or the body is refused by its head.
+    """
+    admission.require_room()
     with admission.hold_bytes() as held:
         yield Body(request, config, held)
 

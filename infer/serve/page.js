@@ -180,7 +180,7 @@ function showPicture(item) {
   if (item.heatmap) drawHeatMap(map, item);
 }
 
-/** Probabilities, the largest first; a dashed line marks the threshold. */
+/** Probabilities, the largest first; a line marks the threshold. */
 function bars(item) {
   const classes = [...model.classes].sort((a, b) => item.probabilities[b.label] - item.probabilities[a.label]);
   const drawn = classes.slice(0, MOST_BARS).map((entry) => {
@@ -201,7 +201,7 @@ function barOf(value, label) {
   svg.append(shape("rect", { x: 0, y: 0, width: 100 * value, height: 10 }));
   if (model.threshold?.label === label) {
     const at = 100 * model.threshold.probability;
-    svg.append(shape("line", { x1: at, x2: at, y1: 0, y2: 10 }));
+    for (const kind of ["under", "mark"]) svg.append(shape("line", { x1: at, x2: at, y1: 0, y2: 10, class: kind }));
   }
   return svg;
 }
@@ -216,7 +216,7 @@ function thresholdText(item) {
   if (!model.threshold || !item.probabilities) return "";
   const { label, probability } = model.threshold;
   const side = item.positive ? "reaches" : "is below";
-  return `The probability of ${nameOf(label)} ${side} the model's threshold of ${percent(probability)} (dashed).`;
+  return `The probability of ${nameOf(label)} ${side} the model's threshold of ${percent(probability)} (the line).`;
 }
 
 /** The view in grey, and over it the map, scaled smoothly: red for values above 0, blue for those below. */

@@ -49,9 +49,11 @@ def test_what_does_not_fit_the_queue_is_refused_at_once_and_what_waits_is_answer
         assert time.perf_counter() - start < 5
         assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
         assert response.json()["error"] == "2 images are waiting, and 3 may"
+        with running.service.admission.hold_images(1):  # full: the body is not even looked at
+            assert running.client.post("/v1/predict", content=b"nonsense").status_code == 503
         go.set()
         assert len(accepted.result(30)["predictions"]) == 2
-        assert 'lab_refused_total{status="503"} 1.0' in running.client.get("/metrics").text
+        assert 'lab_refused_total{status="503"} 2.0' in running.client.get("/metrics").text
 
 
 def test_an_answer_that_takes_too_long_is_given_up(
