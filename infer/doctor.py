@@ -17,7 +17,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from infer.core.arrays import Floats
-from infer.core.cpu import BF16_INSTRUCTIONS, INT8_INSTRUCTIONS, cores, instructions, int8_problem
+from infer.core.cpu import BF16_INSTRUCTIONS, INT8_INSTRUCTIONS, instructions, int8_problem, usable_cores
 from infer.core.errors import LabError
 from infer.core.files import cache_folder
 from infer.core.text import shown
@@ -65,7 +65,7 @@ def examine() -> Findings:
     absent = {extra: [name for name in names if not installed_version(name)] for extra, names in EXTRAS.items()}
     rows = [
         ("lab", f"{__version__}, Python {platform.python_version()}, {platform.platform()}"),
-        ("processor", f"{cores()} cores usable; {', '.join(instructions()) or 'instruction sets not known'}"),
+        ("processor", f"{usable_cores()}; {', '.join(instructions()) or 'instruction sets not known'}"),
         ("int8", _int8()),
         ("bfloat16", _bf16()),
         ("memory", _memory()),

@@ -1,8 +1,11 @@
-"""The processor of this machine: usable cores, instruction sets, name."""
+"""The processor of this machine: cores and time that this process is granted, instruction sets, name."""
 
+import contextlib
+import math
 import os
 import platform
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 INT8_INSTRUCTIONS = ("avx_vnni", "avx512_vnni", "amx_int8")
 """Instructions that multiply 8-bit numbers without overflow."""
@@ -11,11 +14,69 @@ BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 INSTRUCTIONS = ("avx2", "avx512f", *INT8_INSTRUCTIONS, *BF16_INSTRUCTIONS)
 
 
+CGROUPS, MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+"""Where Linux shows control groups, and those of this process."""
+
+
 def cores() -> int:
-    """Number of cores that this process may use."""
+    """Number of cores that keep this process busy: those that it may use, and no more than its quota, rounded up."""
+    allowed = allowed_cores()
+    limit = quota()
+    return allowed if limit is None else max(1, min(allowed, math.ceil(limit)))
+
+
+def allowed_cores() -> int:
+    """Number of cores that this process may run on, whatever share of their time it has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def quota() -> float | None:
+    """The cores' worth of time that control groups grant this process, as a container's limit; None: no limit."""
+    limits = [limit for folder in _cgroups() for limit in (_quota_v2(folder), _quota_v1(folder)) if limit]
+    return min(limits, default=None)
+
+
+def is_limited() -> bool:
+    """Whether a quota grants less than the cores that this process may run on: a thread that waits may not spin."""
+    limit = quota()
+    return limit is not None and limit < allowed_cores()
+
+
+def usable_cores() -> str:
+    """For people: the cores that are used, and why they are fewer than this process may run on."""
+    limit = quota()
+    if limit is None or not is_limited():
+        return f"{cores()} cores usable"
+    return f"{cores()} of {allowed_cores()} cores used, by a quota of {limit:g}; threads that wait do not spin"
+
+
+def _cgroups() -> Iterator[Path]:
+    """The folders of this process's groups and of those that they are in: a container sees its own as the outermost."""
+    with contextlib.suppress(OSError):
+        for line in MEMBERSHIP.read_text(encoding="utf-8").splitlines():
+            controllers, _, path = line.partition(":")[2].partition(":")
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            for part in (PurePosixPath(path), *PurePosixPath(path).parents):
+                yield CGROUPS / controllers / str(part).lstrip("/")
+
+
+def _quota_v2(folder: Path) -> float | None:
+    """From `cpu.max`: microseconds granted, or `max`, and those of a period."""
+    with contextlib.suppress(OSError, ValueError):
+        granted, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
+        return int(granted) / int(period)
+    return None
+
+
+def _quota_v1(folder: Path) -> float | None:
+    """From `cpu.cfs_quota_us`, which is -1 where there is no limit."""
+    with contextlib.suppress(OSError, ValueError):
+        granted, period = (int((folder / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+        return granted / period if granted > 0 else None
+    return None
 
 
 def instructions() -> tuple[str, ...]:

@@ -7,12 +7,13 @@ import PIL
 
 from infer.config import Device, PredictConfig, Runtime
 from infer.core.console import Screen
+from infer.core.cpu import is_limited, usable_cores
 from infer.core.errors import ConfigError
 from infer.core.text import listed
 from infer.images.listing import is_image_file
 from infer.images.tta import check_tta
 from infer.model.precision import PRECISIONS
-from infer.model.providers import AUTO, ONNXRUNTIME_LIBRARY
+from infer.model.providers import AUTO, CPU, ONNXRUNTIME_LIBRARY
 from infer.model.runs import find_model, newest_model
 from infer.model.session import Session
 
@@ -33,7 +34,8 @@ def open_model(
     screen.say(f"model: {session.path}, {card.architecture} {card.precision}, trained on {card.trained_on}")
     if say_device:
         tuned = session.options != session.provider.default_options(card.precision)
-        screen.say(f"device: {session.provider}{why}{', with options that --tune chose' if tuned else ''}")
+        granted = f"; {usable_cores()}" if session.provider.memory == CPU.memory and is_limited() else ""
+        screen.say(f"device: {session.provider}{why}{', with options that --tune chose' if tuned else ''}{granted}")
     if session.seal.changes:
         screen.say(f"warning: {session.seal.note}; no gate has seen it so, and it is used as --accept-changed asks")
     if session.seal.evidence is None:

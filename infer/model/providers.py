@@ -8,11 +8,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import product
 
-from infer.core.cpu import cores, processor
+from infer.core.cpu import cores, is_limited, processor
 from infer.core.errors import ConfigError
 
 CUDA_GRAPH = "enable_cuda_graph"
 """CUDA's option, "1" or "0", that captures a batch's work as a CUDA graph; see `infer.model.cuda_graphs`."""
+
+SPINNING, DIVIDED = "session.intra_op.allow_spinning", "divide_batches"
+"""Options on the CPU: "1" keeps a core while a thread waits; "0" leaves batches whole, see `infer.model.cpu_engine`."""
 
 ONNXRUNTIME_LIBRARY, OPENVINO_LIBRARY = "onnxruntime", "openvino"
 """Names of the packages that open and run a file."""
@@ -52,6 +55,8 @@ class Provider:
     """The newest opset whose graphs it is known to run whole; None: every one that ONNX Runtime reads."""
     options: Options = field(default_factory=dict)
     """Options of every session."""
+    machine_options: Callable[[], Options] = dict
+    """Returns options that depend on what this machine grants, in place of those of every session."""
     precision_options: Mapping[str, Options] = field(default_factory=dict)
     """Options by precision, in addition to or in place of those of every session."""
     tuned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -97,7 +102,7 @@ class Provider:
 
     def default_options(self, precision: str) -> Options:
         """The options of a session that was not tuned."""
-        return {**self.options, **self.precision_options.get(precision, {})}
+        return {**self.options, **self.machine_options(), **self.precision_options.get(precision, {})}
 
     def tuning_candidates(self, precision: str) -> list[Options]:
         """The options that --tune measures: every combination of the values of `tuned`, the default ones first."""
@@ -233,9 +238,9 @@ CPU = Provider(
     memory="cpu",
     device_name=_cpu_name,
     computes={"fp32": "f32", "fp16": "f32", "int8": "int8"},
-    options={"session.intra_op.allow_spinning": "1"},
-    # threads that wait for work spin: they do not give their core to those that decode
-    tuned={"session.intra_op.allow_spinning": ("1", "0")},
+    options={SPINNING: "1"},
+    machine_options=lambda: {SPINNING: "0"} if is_limited() else {},  # a spinning thread uses up a quota
+    tuned={DIVIDED: ("0",), SPINNING: ("1", "0")},  # the default divides
     runs_anywhere=True,
 )
 

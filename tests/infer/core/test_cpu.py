@@ -6,6 +6,7 @@ from helpers.onnx_files import without_evidence
 
 from infer.core import cpu
 from infer.core.cpu import instructions, int8_problem
+from infer.doctor import examine
 
 
 def test_instructions_are_those_of_the_processors_flags(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -39,3 +40,57 @@ def test_predicting_with_int8_on_a_processor_that_may_overflow_says_so(
     assert "overflow" not in lab(*arguments, model).out
     monkeypatch.setattr(cpu, "instructions", lambda: ("avx2", "avx_vnni"))
     assert "overflow" not in lab(*arguments, int8).out
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "expected"),
+    [
+        ("0::/", {"cpu.max": "150000 100000"}, 1.5),  # a container's group, as it sees it
+        ("0::/a/b", {"a/b/cpu.max": "max 100000", "a/cpu.max": "50000 100000", "cpu.max": "max 100000"}, 0.5),
+        ("0::/a", {"a/cpu.max": "max 100000"}, None),
+        (
+            "3:cpu,cpuacct:/j",
+            {"cpu,cpuacct/j/cpu.cfs_quota_us": "20000", "cpu,cpuacct/j/cpu.cfs_period_us": "10000"},
+            2,
+        ),
+        ("3:cpu:/gone", {"cpu/cpu.cfs_quota_us": "75000", "cpu/cpu.cfs_period_us": "50000"}, 1.5),
+        ("3:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "50000"}, None),
+        ("3:memory:/", {"memory/cpu.cfs_quota_us": "1", "memory/cpu.cfs_period_us": "5"}, None),
+        ("0::/", {"cpu.max": "no number"}, None),
+        ("", {}, None),
+    ],
+)
+def test_a_quota_is_the_smallest_of_the_groups_that_a_process_is_in(
+    membership: str, files: dict[str, str], expected: float | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "membership").write_text(membership + "\n")
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content + "\n")
+    monkeypatch.setattr(cpu, "MEMBERSHIP", tmp_path / "membership")
+    monkeypatch.setattr(cpu, "CGROUPS", tmp_path)
+    assert cpu.quota() == expected
+
+
+@pytest.mark.parametrize(
+    ("limit", "usable", "limited"),
+    [(None, 4, False), (0.3, 1, True), (1.5, 2, True), (4.0, 4, False), (64.0, 4, False)],
+)
+def test_a_quota_is_rounded_up_to_cores(
+    limit: float | None, usable: int, limited: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu, "allowed_cores", lambda: 4)
+    monkeypatch.setattr(cpu, "quota", lambda: limit)
+    assert (cpu.cores(), cpu.is_limited()) == (usable, limited)
+
+
+def test_doctor_and_predict_say_that_a_quota_limits_the_cores(
+    lab: Callable, model: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("predict", cells / "test", "--no-sample", "--out", tmp_path / "o.csv", "--model", model)
+    assert "quota" not in lab(*arguments).out
+    monkeypatch.setattr(cpu, "allowed_cores", lambda: 16)
+    monkeypatch.setattr(cpu, "quota", lambda: 1.5)
+    expected = "2 of 16 cores used, by a quota of 1.5; threads that wait do not spin"
+    assert expected in " ".join(lab(*arguments).out.split())
+    assert expected in dict(examine().rows)["processor"]

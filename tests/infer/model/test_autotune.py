@@ -31,7 +31,7 @@ def rates_of(*rates: float) -> Callable[..., list[float]]:
 def test_the_fastest_options_are_used_by_every_later_session(
     session: Session, heard: tuple[Screen, io.StringIO], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(infer.model.autotune, "_rates", rates_of(100, 150))
+    monkeypatch.setattr(infer.model.autotune, "_rates", rates_of(100, 120, 150))
     chosen = tune(session, 4, heard[0])
     assert chosen["session.intra_op.allow_spinning"] == "0"
     assert saved_options(session.path, CPU) == chosen
@@ -45,7 +45,7 @@ def test_the_fastest_options_are_used_by_every_later_session(
 def test_what_is_hardly_faster_leaves_the_default(
     session: Session, quiet: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(infer.model.autotune, "_rates", rates_of(100, 101))
+    monkeypatch.setattr(infer.model.autotune, "_rates", rates_of(100, 101, 100))
     assert tune(session, 4, quiet) == CPU.default_options("fp32")
 
 
@@ -70,8 +70,9 @@ def test_options_that_cannot_run_are_skipped_with_a_message(
         return opened(self, options)
 
     monkeypatch.setattr(Session, "with_options", without_spinning_fails)
+    monkeypatch.setattr(infer.model.autotune, "_rates", rates_of(100, 100, 150))
     assert tune(session, 4, heard[0]) == CPU.default_options("fp32")
-    assert "skipped: cannot run with allow_spinning=0: no memory" in heard[1].getvalue()
+    assert "skipped: cannot run with allow_spinning=0, divide_batches=0: no memory" in heard[1].getvalue()
 
 
 @pytest.mark.parametrize(("batch_size", "tried"), [(4, 2), (64, 1)])
@@ -102,9 +103,9 @@ def test_options_with_other_outputs_are_skipped_with_a_message(
         return (logits if self.options["session.intra_op.allow_spinning"] == "1" else change(logits)), probabilities
 
     monkeypatch.setattr(Session, "run", run)
-    monkeypatch.setattr(infer.model.autotune, "_rates", rates_of(100, 150))
+    monkeypatch.setattr(infer.model.autotune, "_rates", rates_of(100, 100, 150))
     assert tune(session, 4, heard[0]) == CPU.default_options("fp32")
-    assert "skipped: its outputs differ: allow_spinning=0" in heard[1].getvalue()
+    assert "skipped: its outputs differ: allow_spinning=0, divide_batches=0" in heard[1].getvalue()
 
 
 def test_predict_tunes_tells_and_writes_the_same_file(
@@ -112,9 +113,9 @@ def test_predict_tunes_tells_and_writes_the_same_file(
 ) -> None:
     command = ("predict", cells / "test", "--model", session.path, "--device", "cpu", "--out")
     assert lab(*command, tmp_path / "a.csv").code == 0
-    monkeypatch.setattr(infer.model.autotune, "_rates", rates_of(100, 150))
+    monkeypatch.setattr(infer.model.autotune, "_rates", rates_of(100, 120, 150))
     ran = lab(*command, tmp_path / "b.csv", "--tune")
     assert ran.code == 0, ran.err
-    assert "from now on this model runs here with allow_spinning=0" in ran.out
+    assert "from now on this model runs here with allow_spinning=0, divide_batches=0" in ran.out
     assert "with options that --tune chose" in lab(*command, tmp_path / "c.csv").out
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes() == (tmp_path / "c.csv").read_bytes()

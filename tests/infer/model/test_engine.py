@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infer.model.cpu_engine import CpuEngine
 from infer.model.engine import open_engine
-from infer.model.onnx_session import OnnxEngine
 from infer.model.openvino_session import OpenVinoEngine
 from infer.model.providers import CPU, OPENVINO
 
@@ -15,7 +15,7 @@ PIXELS = np.zeros((2, 32, 32, 3), np.uint8)
 
 def test_onnx_runtime_opens_what_its_rows_name(model: Path) -> None:
     engine = open_engine(model, CPU, 1, CPU.options)
-    assert isinstance(engine, OnnxEngine)
+    assert isinstance(engine, CpuEngine)
     assert (engine.batch, engine.outputs) == (None, ("logits", "probabilities"))
     probabilities, logits = engine.run(["probabilities", "logits"], {"images": PIXELS})
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)

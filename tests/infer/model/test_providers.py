@@ -20,7 +20,16 @@ from infer.core.console import Screen
 from infer.core.errors import DeviceError
 from infer.model import providers
 from infer.model.provider_options import saved_options
-from infer.model.providers import CPU, CUDA, CUDA_GRAPH, PROVIDERS, Provider, providers_for
+from infer.model.providers import (
+    CPU,
+    CUDA,
+    CUDA_GRAPH,
+    DIVIDED,
+    PROVIDERS,
+    SPINNING,
+    Provider,
+    providers_for,
+)
 from infer.model.session import Session
 
 ACME = Provider(
@@ -72,8 +81,10 @@ def test_every_candidate_is_tuned_once_the_default_first_and_none_computes_in_an
     candidates = [dict(options) for options in provider.tuning_candidates(precision)]
     assert candidates[0] == provider.default_options(precision)
     different = {tuple(sorted(options.items())) for options in candidates}
-    count = 8 if (provider, precision) == (CUDA, "fp16") else 4 if provider is CUDA else 2
+    count = 8 if (provider, precision) == (CUDA, "fp16") else {CUDA: 4, CPU: 3}.get(provider, 2)
     assert len(different) == len(candidates) == count
+    if provider is CPU:
+        assert {DIVIDED: "0", SPINNING: "0"} in candidates  # ONNX Runtime's own threads share each batch
     if provider is CUDA:
         assert {options["use_tf32"] for options in candidates} == {"1" if precision == "fp16" else "0"}
         assert {options["cudnn_conv_algo_search"] for options in candidates} == {"HEURISTIC"}
@@ -177,3 +188,12 @@ def test_a_row_added_to_the_table_is_exported_for_predicted_on_tuned_and_examine
         line.split("│")[1].strip(): line.split("│")[2].strip() for line in lab("doctor").out.splitlines() if "│" in line
     }
     assert rows["Acme"] == "runs"
+
+
+@pytest.mark.parametrize(("limited", "spinning"), [(True, "0"), (False, "1")])
+def test_threads_do_not_spin_where_a_quota_limits_them(
+    limited: bool, spinning: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(providers, "is_limited", lambda: limited)
+    assert CPU.default_options("int8")[SPINNING] == spinning
+    assert CPU.tuning_candidates("int8")[0][SPINNING] == spinning

@@ -1,0 +1,86 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import infer.model.cpu_engine
+from infer.model.cpu_engine import CpuEngine
+from infer.model.onnx_session import OnnxEngine
+from infer.model.providers import CPU, DIVIDED
+
+LEGACY = Path(__file__).parents[2] / "data" / "legacy" / "finished"
+OUTPUTS = ["logits", "probabilities"]
+
+
+def noise(count: int) -> dict[str, Any]:
+    return {"images": np.random.default_rng(count).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)}
+
+
+class Recorder(OnnxEngine):
+    """An engine that notes how many threads each one opened has, and the batches that it runs."""
+
+    opened: list[int]
+    ran: list[tuple[int, int]]
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.threads = named["threads"]
+        self.opened.append(self.threads)
+
+    def run(self, outputs: Any, inputs: Any) -> Any:
+        self.ran.append((self.threads, len(inputs["images"])))
+        return super().run(outputs, inputs)
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> type[Recorder]:
+    Recorder.opened, Recorder.ran = [], []
+    monkeypatch.setattr(infer.model.cpu_engine, "OnnxEngine", Recorder)
+    return Recorder
+
+
+def open_engine(threads: int = 2, **options: str) -> CpuEngine:
+    return CpuEngine(LEGACY / "fp32.onnx", CPU, threads, {**CPU.default_options("fp32"), **options})
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("count", [1, 3, 4, 17])
+def test_a_divided_batch_gives_the_same_bytes(precision: str, count: int) -> None:
+    file, options = LEGACY / f"{precision}.onnx", CPU.default_options(precision)
+    divided = CpuEngine(file, CPU, 2, options).run(OUTPUTS, noise(count))
+    whole = CpuEngine(file, CPU, 1, options).run(OUTPUTS, noise(count))
+    for ours, theirs in zip(divided, whole, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_large_batches_and_the_rest_of_them_are_run_by_single_threads(recorder: type[Recorder]) -> None:
+    engine = open_engine()
+    for count in (16, 16, 3):
+        engine.run(OUTPUTS, noise(count))
+    assert recorder.opened == [2, 1]
+    assert sorted(recorder.ran) == sorted([(1, 2)] * 16 + [(1, 1)] * 3)
+
+
+def test_single_images_are_run_by_all_threads_together_also_between_large_batches(recorder: type[Recorder]) -> None:
+    engine = open_engine()
+    for count in (1, 1, 8, 1, 1, 1):
+        engine.run(OUTPUTS, noise(count))
+    assert recorder.opened == [2, 1]
+    assert [ran for ran in recorder.ran if ran[0] == 2] == [(2, 1)] * 4
+
+
+def test_single_images_after_large_batches_alone_get_all_threads_again(recorder: type[Recorder]) -> None:
+    engine = open_engine()
+    for count in (8, 1, 1):
+        engine.run(OUTPUTS, noise(count))
+    assert recorder.opened == [2, 1, 2]
+    assert recorder.ran[-2:] == [(1, 1), (2, 1)]
+
+
+@pytest.mark.parametrize(("threads", "options"), [(1, {}), (2, {DIVIDED: "0"})])
+def test_a_batch_is_whole_where_it_is_not_to_be_divided(
+    threads: int, options: dict[str, str], recorder: type[Recorder]
+) -> None:
+    open_engine(threads, **options).run(OUTPUTS, noise(16))
+    assert recorder.ran == [(threads, 16)]
