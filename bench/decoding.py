@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +45,8 @@ def main() -> None:
         different = sum(not np.array_equal(decode(read(file)), pillow(read(file))) for file in files)
         if different:
             print(f"{name}: {different} images have other pixels than Pillow's")
-        rows[name] = lambda file, decode=decode: decode(read(file))
-        rows[f"{name}, window"] = lambda file, decode=decode: window(Image.fromarray(decode(read(file))))
+        rows[name] = partial(_read_with, decode)
+        rows[f"{name}, window"] = partial(_window_with, decode)
     rows["Pillow, no array, window"] = lambda file: window(Image.open(file).convert("RGB"))
     for name, times in measure(rows, files, args.rounds).items():
         print(f"| {name} | {1e3 * statistics.median(times):.2f} |", flush=True)
@@ -73,6 +74,14 @@ def pillow(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
 
 
+def _read_with(decode: Decode, file: str) -> np.ndarray:
+    return decode(read(file))
+
+
+def _window_with(decode: Decode, file: str) -> np.ndarray:
+    return window(Image.fromarray(decode(read(file))))
+
+
 def window(image: Image.Image) -> np.ndarray:
     """The evaluation view of a decoded image, as `read_window` makes it."""
     (step,) = SPEC.steps
@@ -98,7 +107,11 @@ def _opencv() -> tuple[str, Decode]:
     import cv2  # type: ignore[import-not-found, unused-ignore]
 
     cv2.setNumThreads(1)
-    return f"OpenCV {cv2.__version__}", lambda data: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+
+    def decode(data: bytes) -> np.ndarray:
+        return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB))
+
+    return f"OpenCV {cv2.__version__}", decode
 
 
 def _simplejpeg() -> tuple[str, Decode]:

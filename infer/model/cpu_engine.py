@@ -5,7 +5,8 @@ takes a core, or images are decoded meanwhile, all of them wait for the slowest.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import ceil
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from infer.core.arrays import Floats
 from infer.core.cpu import cores, is_limited
+from infer.core.errors import LabError
 from infer.model.onnx_session import OnnxEngine
 from infer.model.providers import DIVIDED, Options, Provider
 
@@ -38,10 +40,11 @@ class CpuEngine:
         """Arguments and errors are those of `open_onnx`."""
         own = {name: value for name, value in options.items() if name != DIVIDED}
         self._threads = threads or cores()
-        self._open = partial(OnnxEngine, model, provider, options=own)
         # ONNX Runtime's own number, where there is no quota, is that of physical cores
-        self._open_together = partial(self._open, threads=threads or (cores() if is_limited() else None))
-        self._together: OnnxEngine | None = self._open_together()
+        self._shared_threads = threads or (cores() if is_limited() else None)
+        self._open = partial(OnnxEngine, provider=provider, options=own)
+        self._content = partial(bytes, model) if isinstance(model, bytes) else _keep_open(self, model)
+        self._together: OnnxEngine | None = self._open(model, threads=self._shared_threads)
         self._apart: OnnxEngine | None = None
         self._has_run_together = self._follows_large = False
         self._lock = threading.Lock()
@@ -72,11 +75,35 @@ class CpuEngine:
             if self._apart is not None and (large or self._follows_large):
                 self._follows_large = large
                 return self._apart, True
-            if large:
+            if large and (apart := self._try_open(1)):
                 if not self._has_run_together:
                     self._together = None  # its copy of the weights is not needed
-                self._apart, self._follows_large = self._open(threads=1), True
-                return self._apart, True
-            self._together = self._together or self._open_together()
+                self._apart, self._follows_large = apart, True
+                return apart, True
+            self._together = self._together or self._try_open(self._shared_threads)
             self._has_run_together = True
-            return self._together, False
+            return self._together or self._existing_apart(), self._together is None
+
+    def _try_open(self, threads: int | None) -> OnnxEngine | None:
+        """The model once more with another number of threads; None where that fails, as for want of memory."""
+        try:
+            return self._open(self._content(), threads=threads)
+        except (LabError, MemoryError, OSError):
+            self._divides = False
+            return None
+
+    def _existing_apart(self) -> OnnxEngine:
+        assert self._apart is not None  # one of the two is always open
+        return self._apart
+
+
+def _keep_open(owner: object, path: Path) -> Callable[[], bytes]:
+    """What reads a file's content as it is now, also when it has been removed or replaced; closed with its owner."""
+    file = path.open("rb")
+    weakref.finalize(owner, file.close)
+
+    def read() -> bytes:
+        file.seek(0)
+        return file.read()
+
+    return read

@@ -238,8 +238,7 @@ CPU = Provider(
     memory="cpu",
     device_name=_cpu_name,
     computes={"fp32": "f32", "fp16": "f32", "int8": "int8"},
-    options={SPINNING: "1"},
-    machine_options=lambda: {SPINNING: "0"} if is_limited() else {},  # a spinning thread uses up a quota
+    machine_options=lambda: {SPINNING: "0" if is_limited() else "1"},  # a spinning thread uses up a quota
     tuned={DIVIDED: ("0",), SPINNING: ("1", "0")},  # the default divides
     runs_anywhere=True,
 )

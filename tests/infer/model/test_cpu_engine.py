@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import infer.model.cpu_engine
+from infer.core.errors import ModelError
 from infer.model.cpu_engine import CpuEngine
 from infer.model.onnx_session import OnnxEngine
 from infer.model.providers import CPU, DIVIDED
@@ -84,3 +85,29 @@ def test_a_batch_is_whole_where_it_is_not_to_be_divided(
 ) -> None:
     open_engine(threads, **options).run(OUTPUTS, noise(16))
     assert recorder.ran == [(threads, 16)]
+
+
+def test_a_model_whose_file_is_gone_or_replaced_still_runs_as_it_was_opened(tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    expected = open_engine().run(OUTPUTS, noise(16))
+    for replaced in (False, True):
+        file.write_bytes((LEGACY / "fp32.onnx").read_bytes())
+        engine = CpuEngine(file, CPU, 2, CPU.default_options("fp32"))
+        file.unlink()
+        if replaced:
+            (tmp_path / "draft").write_bytes(b"another file")
+            (tmp_path / "draft").replace(file)  # as atomic_write does
+        np.testing.assert_array_equal(engine.run(OUTPUTS, noise(16))[0], expected[0])
+
+
+def test_a_batch_is_whole_where_the_model_cannot_be_opened_twice(
+    recorder: type[Recorder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_engine()
+
+    def fails(*args: Any, **named: Any) -> OnnxEngine:
+        raise ModelError("no memory")
+
+    monkeypatch.setattr(engine, "_open", fails)
+    engine.run(OUTPUTS, noise(16))
+    assert recorder.ran == [(2, 16)]
