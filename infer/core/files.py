@@ -7,46 +7,64 @@ import os
 import stat
 import sys
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from infer.core.drafts import Draft
 from infer.core.errors import ConfigError, LabError, OutputError
 from infer.core.remote import delete, upload, uri_of
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary file beside `path`; rename it to `path` at the end, or delete it if anything failed.
+    """Yield the path of a draft; it becomes `path` at the end, or is gone if anything failed or the process ended.
 
-    The temporary file has the same suffix. A reader sees the old file or the new one, never a part of one.
+    A reader sees the old file or the new one, never a part of one.
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """
-    if uri := uri_of(path):
-        with tempfile.TemporaryDirectory() as folder:
-            yield (draft := Path(folder, path.name))
-            try:
-                upload(draft, uri)
-            except OSError as error:
-                raise OutputError(f"cannot write {uri}: {error}; check the address and the credentials") from error
+    with open_draft(path) as draft:
+        yield draft.path
+        publish(draft, path)
+
+
+@contextlib.contextmanager
+def open_draft(path: Path) -> Iterator[Draft]:
+    """Yield the draft of a file, which `publish` puts at `path`; it is gone at the end if it was not published.
+
+    The folder of `path` is created; the draft of a URI is in the folder for temporary files.
+
+    Raises:
+        OutputError: the folder cannot be written, or there is something at `path` that no file may replace.
+    """
+    target = Path(tempfile.gettempdir()) / path.name if uri_of(path) else _target(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(Draft(target)) as draft:
+            yield draft
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def publish(draft: Draft, path: Path) -> None:
+    """Put a finished draft at the path for which it was opened. Raises OSError, and OutputError for a URI."""
+    uri = uri_of(path)
+    if uri is None:
+        draft.publish()
         return
+    try:
+        upload(draft.path, uri)
+    except OSError as error:
+        raise OutputError(f"cannot write {uri}: {error}; check the address and the credentials") from error
+
+
+def _target(path: Path) -> Path:
+    """The file that a path or a link means. Raises OutputError for a folder, a device or a pipe."""
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
     if not path.name or (path.exists() and not path.is_file()):
         raise OutputError(f"cannot write {path}: it is a folder or a device; give a file's name with --out")
-    draft = path.with_name(f".{uuid.uuid4().hex[:8]}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield draft
-        with draft.open("rb") as written:
-            os.fsync(written.fileno())
-        os.replace(draft, path)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
+    return path
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:

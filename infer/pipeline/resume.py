@@ -21,6 +21,7 @@ import numpy as np
 
 from infer.core.errors import DataError, ImageError, OutputError
 from infer.core.files import cannot_write
+from infer.core.locks import try_lock
 from infer.core.remote import Remote
 from infer.core.text import listed
 from infer.images.archive import File, Member
@@ -116,8 +117,15 @@ class Progress:
                 yield from block
 
     def delete(self) -> None:
-        """Delete the file, if there is one."""
-        self.path.unlink(missing_ok=True)
+        """Delete the file, if there is one. Raises OutputError where it cannot be, or another process writes it."""
+        try:
+            if self._file is None:
+                with contextlib.suppress(FileNotFoundError), self.path.open("rb") as file:
+                    if try_lock(file.fileno()) is False:
+                        raise _in_use(self.path)
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
 
     def _flush(self) -> None:
         """Write what waits. Raises OutputError."""
@@ -139,24 +147,17 @@ class Progress:
             header = json.dumps({"began": self._began, **self.fingerprint.parts()}).encode() + b"\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = self.path.open("r+b" if self.path.exists() else "xb")
-        if not _locked(file):
+        if try_lock(file.fileno()) is False:
             file.close()
-            raise OutputError(f"another prediction is writing {self.path}; wait for it, or give another --out")
+            raise _in_use(self.path)
         file.truncate(self._valid_bytes)
         file.seek(self._valid_bytes)
         file.write(header)
         return file
 
 
-def _locked(file: BinaryIO) -> bool:
-    """Lock the file for this process until it is closed; also true where the system has no locks."""
-    try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (ImportError, OSError) as error:
-        return not isinstance(error, BlockingIOError)
-    return True
+def _in_use(path: Path) -> OutputError:
+    return OutputError(f"another prediction is writing {path}; wait for it, or give another --out")
 
 
 def _packed(block: Sequence[ImagePrediction]) -> bytes:

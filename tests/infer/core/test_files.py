@@ -37,7 +37,10 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, stop: BaseException)
     assert names_in(tmp_path) == ["a.csv"]
 
 
-def test_until_the_end_readers_see_the_old_file_and_the_draft_is_a_hidden_neighbour_of_its_kind(tmp_path: Path) -> None:
+def test_until_the_end_readers_see_the_old_file_and_a_draft_with_a_name_is_a_hidden_neighbour_of_its_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infer.core.drafts._open_unnamed", lambda folder: None)
     path = tmp_path / "model.onnx"
     path.write_text("old")
     with atomic_write(path) as draft:

@@ -188,6 +188,12 @@ def test_two_predictions_do_not_write_one_file(tmp_path: Path) -> None:
         list(itertools.islice(stream(first, Work()), 9))
         with pytest.raises(OutputError, match="another prediction is writing"):
             finish(tmp_path / "p", Work())
+        with pytest.raises(OutputError, match="another prediction is writing"):
+            progress(tmp_path / "p").delete()
+        assert (tmp_path / "p").exists()
+        first.delete()
+    assert not (tmp_path / "p").exists()
+    progress(tmp_path / "p").delete()
 
 
 def test_a_short_prediction_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
