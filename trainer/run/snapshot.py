@@ -89,8 +89,13 @@ def cpu_copy(state: Any) -> Any:
 
 def save_snapshot(run: Path, snapshot: Snapshot) -> None:
     """Write a run's last.ckpt, atomically. Raises OutputError."""
-    with atomic_write(run / SNAPSHOT) as draft:
-        torch.save({"version": VERSION, **_to_dict(snapshot)}, draft)
+    with atomic_write(run / SNAPSHOT) as draft, draft.open("wb") as file:
+        try:
+            torch.save({"version": VERSION, **_to_dict(snapshot)}, file)
+        except RuntimeError as error:  # torch raises its own after that of a write
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load_snapshot(run: Path) -> Snapshot:
