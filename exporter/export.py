@@ -1,6 +1,6 @@
 """`lab export`: a network to one ONNX file, which gets its name only after the gate, and carries the gate's result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -23,14 +23,15 @@ from exporter.temperature import fit_temperature
 from exporter.threshold import with_threshold
 from infer.core.arrays import Pixels
 from infer.core.console import Screen
-from infer.core.files import atomic_write
+from infer.core.exclusive import exclusive
+from infer.core.file_sets import file_set
 from infer.dataset.table import spread
 from infer.metrics.point_values import calibration_error, softmax
 from infer.model.card import ModelCard
 from infer.model.input_kinds import UINT8
 from infer.model.onnx_session import runtime_version
 from infer.model.precision import PRECISIONS
-from infer.model.providers import AUTO
+from infer.model.providers import AUTO, Provider
 from infer.version import __version__
 from trainer.model.network import PixelNet
 
@@ -47,8 +48,16 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
     check_opset(config.opset)
     check_gpu_opset(config.opset, config.precision, config.device, screen)
     providers = gate_providers(config.device, config.runtime, config.precision, config.opset, screen)
-    may_fail = [row.name for row in providers if row.optional and config.runtime == AUTO]
     source = open_source(config, screen)
+    target = config.out or source.model
+    with exclusive(target):
+        return target, _export_alone(config, source, target, providers, screen)
+
+
+def _export_alone(
+    config: ExportConfig, source: Source, target: Path, providers: Sequence[Provider], screen: Screen
+) -> Parity:
+    """Export while no other process writes the same file. Raises as `export`."""
     calibration = _calibration_views(config, source, screen)
     reference = run_reference(source.network, source.gate, source.card, config.precision, config.gate_images, screen)
     card = export_card(source.card, config)
@@ -63,8 +72,9 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
         take_input(model, config.input)
         card = replace(card, input=config.input)
         model = finish(model, card, config.batch)
-    target = config.out or source.model
-    with atomic_write(target) as draft:
+    may_fail = [row.name for row in providers if row.optional and config.runtime == AUTO]
+    with file_set(target) as files:
+        draft = files.draft(target)
         draft.write_bytes(model.SerializeToString(deterministic=True))
         check_file_opset(draft, config.opset)
         parity = require_parity(draft, reference, config.batch_size, providers, screen, "no file was left", may_fail)
@@ -73,8 +83,8 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
             check_cam(draft, reference, passed)
         evidence = gate_evidence(model, parity)
         finish_file(draft, evidence, reference, passed[-1])
-    write_parity(target, evidence, parity, reference)
-    return target, parity
+        write_parity(files, target, evidence, parity, reference)
+    return parity
 
 
 def export_card(card: ModelCard, config: ExportConfig) -> ModelCard:

@@ -15,7 +15,7 @@ from exporter.graph import weights_sha256
 from exporter.parity import Parity
 from exporter.reference import Reference
 from infer.core.errors import ExportError
-from infer.core.files import write_text
+from infer.core.file_sets import FileSet
 from infer.model.engine import library_version
 from infer.model.evidence import attach_evidence, read_evidence
 from infer.model.onnx_reader import read_header
@@ -51,10 +51,10 @@ def finish_file(draft: Path, evidence: Mapping[str, Any], reference: Reference, 
         raise ExportError(f"the finished file {draft} is not what was written; check the disk and export again")
 
 
-def write_parity(file: Path, evidence: Mapping[str, Any], parity: Parity, reference: Reference) -> None:
-    """Write the gate's result beside the file, with the paths of the images whose labels differ. Raises OutputError."""
+def write_parity(files: FileSet, file: Path, evidence: Mapping[str, Any], parity: Parity, reference: Reference) -> None:
+    """Add the gate's result, with the paths of images whose labels differ, to the set of `file`. Raises OutputError."""
     flipped = {flip.image: reference.files[flip.image] for check in parity.checks for flip in check.flips}
-    write_text(file.with_suffix(".parity.json"), json.dumps({**evidence, "flipped": flipped}, indent=2) + "\n")
+    files.write_text(file.with_suffix(".parity.json"), json.dumps({**evidence, "flipped": flipped}, indent=2) + "\n")
 
 
 def gate_evidence(model: onnx.ModelProto, parity: Parity) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from exporter.parity import Parity
 from exporter.reference import Reference
 from infer.core.console import Screen
 from infer.core.errors import ParityError
-from infer.core.files import atomic_write
+from infer.core.exclusive import exclusive
+from infer.core.file_sets import file_set
 from infer.core.text import listed
 from infer.model.card import CARD_KEY, read_card
 from infer.model.evidence import EVIDENCE_KEY
@@ -58,10 +59,11 @@ def reseal(
     changes = list(seal.changes) or ["it had no evidence"]
     content = {**gate_evidence(model, parity), "resealed": {"changes": changes, "before": before}}
     new_card = {} if true_card == card else {CARD_KEY: true_card.to_json()}
-    with atomic_write(file) as draft:
+    with exclusive(file, remedy="seal it later"), file_set(file) as files:
+        draft = files.draft(file)
         _copy(file, draft, {EVIDENCE_KEY, *new_card}, new_card)
         finish_file(draft, content, reference, provider)
-    write_parity(file, content, parity, reference)
+        write_parity(files, file, content, parity, reference)
     screen.say(f"sealed again: {file} ({listed(changes)})")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from infer.config import EvaluateConfig
 from infer.core.console import Screen
+from infer.core.exclusive import exclusive
 from infer.dataset.held_out import choose_split, labelled_images, run_table
 from infer.dataset.source import read_table
 from infer.dataset.table import TEST, TRAIN, VALID
@@ -42,10 +43,7 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
     images = labelled_images(table, split, card.classes, screen)
     for note in survey(images.files()).notes(card.pixels.bits, card.pixels.dicom_window):
         screen.say(note)
-    result = classify_table(session, images, config.batch_size, f"{split} split of {table.name}", screen)
     own = own or table.fingerprint() == card.provenance.get("data", {}).get("fingerprint")
-    notes = (*changed_notes([session.seal]), *_notes_on_reuse(split, own, card), *result.notes)
-    result = replace(result, notes=notes)
     folder = config.out or session.path.parent / f"report-{table.name}-{split}"
     origin = Origin(
         card=card,
@@ -56,8 +54,13 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
         split=split,
         own=own,
     )
-    gallery = make_gallery(result, card.pixels, config, screen, session, config.batch_size)
-    return result, save_report(result, folder, config, origin, gallery), folder
+    with exclusive(folder):
+        result = classify_table(session, images, config.batch_size, f"{split} split of {table.name}", screen)
+        result = replace(
+            result, notes=(*changed_notes([session.seal]), *_notes_on_reuse(split, own, card), *result.notes)
+        )
+        gallery = make_gallery(result, card.pixels, config, screen, session, config.batch_size)
+        return result, save_report(result, folder, config, origin, gallery), folder
 
 
 def _notes_on_reuse(split: str, own: bool, card: ModelCard) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from infer.config import PredictConfig
 from infer.core.arrays import Floats
 from infer.core.console import Screen
 from infer.core.errors import ConfigError, DataError, ImageError
+from infer.core.exclusive import exclusive
+from infer.core.file_sets import FileSet, file_set
 from infer.core.output_paths import progress_file, report_folder
 from infer.core.text import listed
 from infer.images.parallel_map import read_ahead
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from infer.metrics.metrics import Metrics
     from infer.metrics.result import EvaluationResult
 
+    _Report = tuple[EvaluationResult, Metrics]
+
 
 def predict(config: PredictConfig, screen: Screen) -> PredictResult:
     """Predict every image of INPUT and write the CSVs and, where the true labels are known, the report.
@@ -44,17 +48,20 @@ def predict(config: PredictConfig, screen: Screen) -> PredictResult:
     Raises:
         LabError: any subclass; no CSV has been written then.
     """
+    written = (progress_file(config.out), config.out, *([config.probabilities] if config.probabilities else []))
+    with exclusive(*written):
+        return _predict_alone(config, screen)
+
+
+def _predict_alone(config: PredictConfig, screen: Screen) -> PredictResult:
+    """Predict while no other process writes the same files. Raises LabError."""
     job = _prepare(config, screen)
-    rows = _predict_rows(job)
+    rows, report = _predict_rows(job)
     if config.min_confidence is not None:
         limit = f"{config.min_confidence:g}"
         screen.say(f"reject: {rows.rejected} of {rows.written} images, with a largest probability below {limit}")
     prediction = PredictResult(rows.written, tuple(error for _, error in rows.bad), job.changed)
-    if job.truth is None:
-        remove_report(report_folder(config.out))  # of an earlier prediction, whose CSV this one has replaced
-        return prediction
-    result, metrics = _report(job, job.truth, rows)
-    return replace(prediction, result=result, metrics=metrics)
+    return replace(prediction, result=report[0], metrics=report[1]) if report else prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +124,8 @@ class _Rows:
     """The probabilities [K] of each of the `readable` images."""
 
 
-def _predict_rows(job: _Job) -> _Rows:
-    """Predict the images and write the CSVs; an interrupted prediction leaves a progress file and is resumed."""
+def _predict_rows(job: _Job) -> "tuple[_Rows, _Report | None]":
+    """Predict the images and write all files; an interrupted prediction leaves a progress file and is resumed."""
     config, inputs = job.config, job.inputs
     decoder = None
     if config.decode == "gpu":
@@ -126,21 +133,16 @@ def _predict_rows(job: _Job) -> _Rows:
 
         decoder = open_compared_decoder(job.sessions, inputs.files, config.batch_size, config.tta, job.screen)
     ensemble = Ensemble(job.sessions, len(inputs.files), config.batch_size, config.tta, job.screen.say)
-    progress = Progress(
-        progress_file(config.out),
-        Fingerprint(config, job.sessions, inputs),
-        inputs.files,
-        ensemble.images_per_batch,
-        job.screen.say,
-    )
+    fingerprint, size = Fingerprint(config, job.sessions, inputs), ensemble.images_per_batch
+    progress = Progress(progress_file(config.out), fingerprint, inputs.files, size, job.screen.say)
     if config.restart:
         progress.delete()
     with progress, contextlib.closing(_predictions(job, ensemble, decoder, progress)) as predictions:
-        rows = _write_rows(job, predictions)
+        rows, report = _write_files(job, predictions)
     progress.delete()
     if decoder:
         job.screen.say(decoder.summary())
-    return rows
+    return rows, report
 
 
 def _predictions(
@@ -158,15 +160,28 @@ def _predictions(
     yield from progress.saving(predictions)
 
 
-def _write_rows(job: _Job, predictions: Iterable[ImagePrediction]) -> _Rows:
-    """Write a row for each prediction as it comes; all files appear at the end, or none."""
+def _write_files(job: _Job, predictions: Iterable[ImagePrediction]) -> "tuple[_Rows, _Report | None]":
+    """Write the CSVs, the list of unreadable images and the report; all files appear at the end, or none."""
+    with file_set(job.config.out) as files:
+        rows = _write_rows(job, predictions, files)
+        write_bad(files, job.config.out, job.form, rows.bad)
+        if job.truth is not None:
+            return rows, _report(job, job.truth, rows, files)
+        remove_report(files, report_folder(job.config.out))  # of an earlier prediction, whose CSV this one replaces
+        return rows, None
+
+
+def _write_rows(job: _Job, predictions: Iterable[ImagePrediction], files: FileSet) -> _Rows:
+    """Write a row for each prediction as it comes."""
     config, classes, rows = job.config, job.card.classes, _Rows()
     outputs: list[tuple[Path, type[RowWriter], Form]]
     outputs = [(config.out, CsvWriter, job.form.with_reject(config.min_confidence))]
     if path := config.probabilities:
         outputs.append((path, writer_for(path), probabilities_form(job.form, classes, config.top_k)))
-    with contextlib.ExitStack() as files, job.screen.bar("predicting", len(job.inputs.files)) as bar:
-        writers = [(form, files.enter_context(open_writer(kind, path, form.header))) for path, kind, form in outputs]
+    with contextlib.ExitStack() as stack, job.screen.bar("predicting", len(job.inputs.files)) as bar:
+        writers = [
+            (form, stack.enter_context(open_writer(kind, files, path, form.header))) for path, kind, form in outputs
+        ]
         for index, prediction in enumerate(predictions):
             bar.step(index + 1)
             probabilities, unreadable = prediction.probabilities, prediction.error is not None
@@ -184,7 +199,6 @@ def _write_rows(job: _Job, predictions: Iterable[ImagePrediction]) -> _Rows:
                 rows.probabilities.append(probabilities)
         if len(rows.bad) == len(job.inputs.files):
             raise DataError(f"none of the {len(rows.bad)} images can be read: {rows.bad[0][1]}; nothing was written")
-        write_bad(config.out, job.form, rows.bad)
     return rows
 
 
@@ -209,11 +223,11 @@ def _substitute(job: _Job, index: int, error: ImageError) -> Floats | None:
     )
 
 
-def _report(job: _Job, truth: Labels, rows: _Rows) -> "tuple[EvaluationResult, Metrics]":
+def _report(job: _Job, truth: Labels, rows: _Rows, files: FileSet) -> "_Report":
     """Write the report on the readable images beside the CSV."""
     from infer.metrics.result import EvaluationResult, unreadable_note
     from infer.reports.provenance import Origin, run_of
-    from infer.reports.report import save_report
+    from infer.reports.report import add_report
     from infer.reports.thumbnails import make_gallery
 
     config, inputs, card, session = job.config, job.inputs, job.card, job.sessions[0]
@@ -241,4 +255,4 @@ def _report(job: _Job, truth: Labels, rows: _Rows) -> "tuple[EvaluationResult, M
         averaged=averaging_text(len(job.sessions), config.tta),
     )
     gallery = make_gallery(result, card.pixels, config, job.screen, session, config.batch_size)
-    return result, save_report(result, report_folder(config.out), config, origin, gallery)
+    return result, add_report(files, result, report_folder(config.out), config, origin, gallery)

@@ -10,7 +10,8 @@ import torch
 from infer.core.console import Screen
 from infer.core.csv_files import csv_text
 from infer.core.errors import ConfigError, DataError
-from infer.core.files import write_bytes, write_text
+from infer.core.exclusive import exclusive
+from infer.core.file_sets import file_set
 from infer.core.output_paths import require_file_name
 from infer.reports.plot_style import new_figure, plain_style, png
 from trainer.config import TrainConfig
@@ -80,9 +81,11 @@ def find_rate(config: TrainConfig, out: Path, screen: Screen) -> RangeResult:
         raise DataError("the range test had fewer than two steps; give more images or a smaller --batch-size")
     lowest = int(np.argmin(sweep.losses))
     result = RangeResult(sweep.rates, sweep.losses, _rounded(sweep.rates[lowest] / 10))
-    write_bytes(out, _plot(result, f"{settings.architecture}, {settings.optimizer}, batch {settings.batch_size}"))
+    plot = _plot(result, f"{settings.architecture}, {settings.optimizer}, batch {settings.batch_size}")
     rows = zip(result.rates, result.losses, strict=True)
-    write_text(out.with_suffix(".csv"), csv_text([("learning_rate", "loss"), *rows]))
+    with exclusive(out), file_set(out) as files:
+        files.write(out, plot)
+        files.write_text(out.with_suffix(".csv"), csv_text([("learning_rate", "loss"), *rows]))
     return result
 
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from infer.core.arrays import Pixels
 from infer.core.console import Screen
 from infer.core.errors import ImageError
+from infer.core.exclusive import exclusive
 from infer.core.files import write_bytes
 from infer.core.text import shown
 from infer.dataset.table import TRAIN, Table
@@ -52,6 +53,13 @@ def preview(config: TrainConfig, out: Path, images: int, draws: int, screen: Scr
     table = read_data(settings, screen)
     settings = with_bits(settings, table, screen)
     spec = stage_spec(settings)
+    with exclusive(out):
+        return _write_sheets(table, settings, spec, out, images, draws, screen)
+
+
+def _write_sheets(
+    table: Table, settings: ResolvedConfig, spec: PixelSpec, out: Path, images: int, draws: int, screen: Screen
+) -> list[Path]:
     written = []
     for label, item in enumerate(table.classes):
         rows = [row for row in table.rows(TRAIN) if table.labels[row] == label]

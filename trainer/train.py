@@ -5,14 +5,12 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 import torch
 
 from infer.core.console import Screen
 from infer.core.errors import DeviceError, LabError, TrainingError
-from infer.core.files import expand_home
 from infer.dataset.table import Table
 from infer.model.card import ModelCard
 from infer.model.onnx_session import is_out_of_memory
@@ -25,9 +23,10 @@ from trainer.run.compile import CompilingRunner
 from trainer.run.distributed import ProcessGroup, check_processes, process_group
 from trainer.run.epoch_metrics import monitored_metric
 from trainer.run.loop import Trainer
+from trainer.run.open_run import open_run
 from trainer.run.precision import choose_precision, has_bf16
 from trainer.run.progress import Progress
-from trainer.run.run_folder import RunFolder, TrainResult, new_run
+from trainer.run.run_folder import RunFolder, TrainResult
 from trainer.run.same_data import require_same_data
 from trainer.run.setup import load_start_weights, make_card, pick_device, stage_spec
 from trainer.run.snapshot import Snapshot, load_snapshot
@@ -72,14 +71,14 @@ def _train(
     for settings in stages:
         require_within_limit(len(table) * 3 * math.prod(stage_spec(settings).canvas))
     canvases = _decode(table, stages[snapshot.stage if snapshot else 0], screen, group)
-    folder = _open_folder(config, stages, canvases.table, snapshot, resume, group)
-    screen.say(f"run: {folder.path}" + (f", resumed after epoch {folder.epochs}" if snapshot else ""))
-    run = _Run(stages, folder, screen, device, group, canvases.table, canvases, stages[0])
-    del canvases
-    logging = config.tensorboard and group.is_main
-    with run.saved_when_stopped(), open_tensorboard(logging, folder.path, folder.epochs) as log:
-        run.train(log, snapshot)
-    return folder.finish()
+    with open_run(config, stages, canvases.table, snapshot, resume, group) as folder:
+        screen.say(f"run: {folder.path}" + (f", resumed after epoch {folder.epochs}" if snapshot else ""))
+        run = _Run(stages, folder, screen, device, group, canvases.table, canvases, stages[0])
+        del canvases
+        logging = config.tensorboard and group.is_main
+        with run.saved_when_stopped(), open_tensorboard(logging, folder.path, folder.epochs) as log:
+            run.train(log, snapshot)
+        return folder.finish()
 
 
 @dataclass
@@ -222,34 +221,6 @@ def _decode(table: Table, settings: ResolvedConfig, screen: Screen, group: Proce
     """The canvases of a stage; one process decodes them, the others find them in the cache."""
     with group.local_main_first():
         return load_data(table, settings, stage_spec(settings), screen)
-
-
-def _open_folder(
-    config: TrainConfig,
-    stages: tuple[ResolvedConfig, ...],
-    table: Table,
-    snapshot: Snapshot | None,
-    resume: Path | None,
-    group: ProcessGroup,
-) -> RunFolder:
-    """The folder of a new run, or of the run to resume."""
-    if resume and snapshot:
-        require_same_data(table, table.fingerprint(), snapshot.best.card, resume)
-        folder = RunFolder(resume, config, table, group.is_main)
-        folder.resume(snapshot)
-        return folder
-    out = expand_home(config.out)
-    path = group.broadcast(new_run(out, config.architecture, datetime.now()) if group.is_main else out)
-    folder = RunFolder(path, config, table, group.is_main)
-    folder.start(_with_resolved_values(config, stages), table)
-    return folder
-
-
-def _with_resolved_values(config: TrainConfig, stages: tuple[ResolvedConfig, ...]) -> TrainConfig:
-    """The config with its open values filled in where all stages agree, so that a recipe repeats the run anywhere."""
-    open_names = ("bits", "device", "epochs", "batch_size", "base_batch_size", "image_size", "learning_rate")
-    values = {name: {getattr(stage, name) for stage in stages} for name in open_names}
-    return replace(config, **{name: choices.pop() for name, choices in values.items() if len(choices) == 1})
 
 
 def _out_of_memory_text(device: torch.device, settings: ResolvedConfig) -> str:

@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from infer.core.console import Bar, Screen
-from infer.core.files import write_text
+from infer.core.exclusive import exclusive
+from infer.core.file_sets import file_set
 from infer.dataset.colour_baseline import ColourBaseline, colour_baseline
 from infer.dataset.config import EXCLUDE, PAGE, REPORT, DataCheckConfig
-from infer.dataset.exclude import without_excluded, write_exclusions
+from infer.dataset.exclude import exclusions_text, without_excluded
 from infer.dataset.findings import (
     CUT,
     EMPTY,
@@ -52,6 +53,12 @@ def check_data(config: DataCheckConfig, screen: Screen) -> Findings:
         DataError: the data set cannot be read, or holds no image.
         OutputError: the report cannot be written.
     """
+    with exclusive(config.folder):
+        return _check_alone(config, screen)
+
+
+def _check_alone(config: DataCheckConfig, screen: Screen) -> Findings:
+    """Check while no other process writes the same report. Raises DataError, OutputError."""
     table, _ = read_source(find_source(config.data, config), screen=screen)
     table = without_excluded(table, config.exclude, screen)
     if not len(table):
@@ -62,9 +69,10 @@ def check_data(config: DataCheckConfig, screen: Screen) -> Findings:
     table = replace(table, notes=(*table.notes, *seen.notes(FULL_BITS)))
     show_source(table, screen)
     findings = inspect_table(table, config, screen, FULL_BITS if seen.largest is None else bits_for(seen.largest))
-    write_text(config.folder / REPORT, json_text(findings))
-    write_text(config.folder / PAGE, check_page(findings))
-    write_exclusions(config.folder / EXCLUDE, exclusions(findings))
+    with file_set(config.folder / REPORT) as files:
+        files.write_text(config.folder / REPORT, json_text(findings))
+        files.write_text(config.folder / PAGE, check_page(findings))
+        files.write_text(config.folder / EXCLUDE, exclusions_text(exclusions(findings)))
     return findings
 
 

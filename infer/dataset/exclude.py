@@ -9,7 +9,6 @@ from infer.config import LabelOptions
 from infer.core.console import Screen
 from infer.core.csv_files import csv_text, read_csv
 from infer.core.errors import DataError
-from infer.core.files import write_text
 from infer.core.text import listed
 from infer.dataset.source import find_source, read_source
 from infer.dataset.table import Table
@@ -31,9 +30,9 @@ class Exclusion:
     """Why it is left out, in words."""
 
 
-def write_exclusions(path: Path, exclusions: Iterable[Exclusion]) -> None:
-    """Write a list that `read_exclusions` reads. Raises OutputError."""
-    write_text(path, csv_text([HEADER, *((item.path, item.split, item.reason) for item in exclusions)]))
+def exclusions_text(exclusions: Iterable[Exclusion]) -> str:
+    """The content of a list that `read_exclusions` reads."""
+    return csv_text([HEADER, *((item.path, item.split, item.reason) for item in exclusions)])
 
 
 def read_exclusions(file: Path) -> list[Exclusion]:

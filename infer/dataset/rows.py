@@ -12,12 +12,15 @@ from infer.dataset.class_labels import sorted_labels
 from infer.dataset.columns import ColumnNames
 from infer.dataset.label_file import read_label_file
 from infer.dataset.locate import ImageIndex, Missing
-from infer.dataset.table import TEST, UNKNOWN, Table
+from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
 from infer.images.skipped import UNLISTED, Skipped
 from infer.model.card import ClassName
 
 CLASS_NAMES = "classes.csv"
 """The file in a data folder that gives classes names: label and name in each row."""
+
+SPLIT_FILES = (*(f"{split}.csv" for split in (TRAIN, VALID, TEST)), CLASS_NAMES)
+"""The files that `lab data split` writes together, the main one first."""
 
 Row = tuple[str, str | None, str, str]
 """Path, label (None: not known), group and split of an image."""

@@ -19,6 +19,7 @@ from typing import Any
 from infer.config import LabelOptions
 from infer.core.console import SILENT, Screen
 from infer.core.errors import ConfigError, DataError
+from infer.core.file_sets import finish_interrupted
 from infer.core.text import listed
 from infer.dataset.columns import ColumnNames
 from infer.dataset.label_file import SUFFIXES, read_label_file
@@ -28,7 +29,7 @@ from infer.dataset.locate import ImageIndex, Missing
 from infer.dataset.packed import Packed
 from infer.dataset.packed_kinds import find_packed
 from infer.dataset.packed_table import read_packed
-from infer.dataset.rows import Reading, Row, make_table, without_uncertain
+from infer.dataset.rows import SPLIT_FILES, Reading, Row, make_table, without_uncertain
 from infer.dataset.table import TRAIN, Table
 from infer.dataset.validation import check_listed
 
@@ -72,8 +73,11 @@ def find_source(data: Path | None, options: LabelOptions) -> Source:
     Raises:
         ConfigError: columns or folders are named, and there is no table that they are of.
         DataError: the card cannot be read, or has unknown entries.
+        OutputError: a split in the folder is not all in place, since it was interrupted, and cannot be written.
     """
     source = Source()
+    if data is not None and data.is_dir():
+        finish_interrupted(data / SPLIT_FILES[0], SPLIT_FILES)
     if data is not None and data.suffix.lower() == CARD_SUFFIX:
         source = _read_card(data)
     elif data is not None and data.suffix.lower() in SUFFIXES and data.is_file() and not find_packed(data):

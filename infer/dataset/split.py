@@ -1,6 +1,5 @@
 """`lab data split`: split a data set, stratified and by patient, and write train.csv, valid.csv and test.csv."""
 
-import contextlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -12,19 +11,20 @@ import numpy as np
 from infer.core.console import Screen
 from infer.core.csv_files import csv_text
 from infer.core.errors import DataError, OutputError
-from infer.core.files import atomic_write, cannot_write
+from infer.core.exclusive import exclusive
+from infer.core.file_sets import file_set, finish_interrupted
 from infer.core.text import listed
 from infer.dataset.config import DataSplitConfig
 from infer.dataset.copies import find_copies
 from infer.dataset.exclude import read_without_excluded
 from infer.dataset.folder_names import SPLIT_NAMES
 from infer.dataset.layouts import hides_path_csv
+from infer.dataset.rows import SPLIT_FILES
 from infer.dataset.stratify import stratified_splits
 from infer.dataset.summary import show_table
 from infer.dataset.table import TEST, TRAIN, UNKNOWN, VALID, Table
 from infer.images.listing import natural_key
 
-NAMES = "classes.csv"
 NOTABLE = 0.02
 """Difference between the requested and the actual share of a split above which it is reported."""
 
@@ -36,6 +36,14 @@ def split_data(config: DataSplitConfig, screen: Screen) -> Table:
         DataError: the data set cannot be read, or is too small to split.
         OutputError: there is a split already and --force was not given, or the folder cannot be written.
     """
+    with exclusive(config.out):
+        return _split_alone(config, screen)
+
+
+def _split_alone(config: DataSplitConfig, screen: Screen) -> Table:
+    """Split while no other process writes into the folder. Raises DataError, OutputError."""
+    if config.out.is_dir():
+        finish_interrupted(config.out / SPLIT_FILES[0], SPLIT_FILES)
     files = _output_files(config)
     table = read_without_excluded(config.source, config, None, config.exclude, screen)
     screen.say(f"read: {table.source} ({table.layout})")
@@ -147,7 +155,7 @@ def _patients(paths: Sequence[str], pattern: str) -> tuple[str, ...]:
 
 def _output_files(config: DataSplitConfig) -> list[Path]:
     """Return the files of TRAIN, VALID, TEST and the class names. Raises OutputError where they must not be written."""
-    ours = [config.out / name for name in (*(f"{split}.csv" for split in (TRAIN, VALID, TEST)), NAMES)]
+    ours = [config.out / name for name in SPLIT_FILES]
     others = [config.out / f"{name}.csv" for split in (TRAIN, VALID) for name in SPLIT_NAMES[split]]
     others += config.out.glob("*test.csv")
     if hides_path_csv(config.out):
@@ -198,19 +206,10 @@ def _texts(paths: Sequence[str], table: Table) -> list[str | None]:
 
 
 def _write_together(texts: Mapping[Path, str | None]) -> None:
-    """Write the files, and delete those without text; existing files change only after all texts are on the disk.
-
-    Raises OutputError.
-    """
-    with contextlib.ExitStack() as drafts:
+    """Write the files, and delete those without text: all of them, or none. Raises OutputError."""
+    with file_set(next(iter(texts))) as files:
         for path, text in texts.items():
-            if text is not None:
-                with drafts.enter_context(atomic_write(path)).open("wb") as draft:
-                    draft.write(text.encode("utf-8", "surrogateescape"))
-                    draft.flush()
-                    os.fsync(draft.fileno())
-        for path in [path for path, text in texts.items() if text is None]:
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise cannot_write(path, error) from error
+            if text is None:
+                files.remove(path)
+            else:
+                files.write_text(path, text)

@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ from PIL import Image
 from infer.core.arrays import Pixels
 from infer.core.console import Screen
 from infer.core.cpu import cores
+from infer.core.drafts import draft_folder
+from infer.core.exclusive import one_at_a_time
 from infer.core.files import cache_folder, cannot_write, make_folder, write_text
 from infer.core.text import listed, size_text
 from infer.dataset.packed import Contents, Packed
@@ -52,6 +53,11 @@ def unpack(packed: Packed, screen: Screen) -> Path:
     source = os.path.realpath(packed.path)
     key = hashlib.sha256(os.fsencode(source)).hexdigest()[:12]
     folder = cache_folder() / "unpacked" / f"{packed.name}-{key}"
+    with one_at_a_time(folder, screen.say):
+        return _unpack_alone(packed, folder, screen)
+
+
+def _unpack_alone(packed: Packed, folder: Path, screen: Screen) -> Path:
     signature = _signature(packed)
     size = _size_if_complete(folder, signature)
     if size is not None:
@@ -59,16 +65,14 @@ def unpack(packed: Packed, screen: Screen) -> Path:
         return folder
     _delete_abandoned(make_folder(folder.parent))
     contents = packed.kind.read(packed)
-    draft = folder.with_name(f".{uuid.uuid4().hex}")
     try:
-        columns = _write_images(contents, draft, screen)
-        columns.write(draft / METADATA)
-        size = _write_marker(draft, signature, contents)
-        _publish(draft, folder, signature)
+        with draft_folder(folder) as draft:
+            columns = _write_images(contents, draft, screen)
+            columns.write(draft / METADATA)
+            size = _write_marker(draft, signature, contents)
+            _publish(draft, folder, signature)
     except OSError as error:
         raise cannot_write(folder, error) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     if contents.left_out:
         screen.say(f"left out: {len(contents.left_out)} samples without an image: {listed(contents.left_out)}")
     screen.say(
@@ -113,7 +117,6 @@ class _Columns:
 def _write_images(contents: Contents, draft: Path, screen: Screen) -> _Columns:
     """Write all images below `draft`, several at once. Raises OSError, and DataError of the reader."""
     columns = _Columns()
-    draft.mkdir()
     tasks = _tasks(contents, draft, columns)
     with (
         screen.bar("unpacking", contents.count) as bar,
@@ -165,9 +168,10 @@ def _publish(draft: Path, folder: Path, signature: Mapping[str, Any]) -> None:
     if _size_if_complete(folder, signature) is not None:
         return
     if folder.exists():
-        old = folder.with_name(f".{uuid.uuid4().hex}")
-        os.replace(folder, old)
-        shutil.rmtree(old, ignore_errors=True)
+        with draft_folder(folder) as old:
+            os.replace(folder, old / folder.name)
+            os.replace(draft, folder)
+        return
     os.replace(draft, folder)
 
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from infer.core.exclusive import one_at_a_time
 from infer.core.files import cache_folder, sha256_of, write_text
 from infer.model.providers import Options, Provider
 
@@ -15,7 +16,8 @@ def saved_options(model: Path, provider: Provider) -> Options | None:
 
 def save_options(model: Path, provider: Provider, options: Options) -> Path:
     """Save options for this file on this device; returns the file that holds them. Raises OutputError."""
-    write_text(_path(), json.dumps({**_read(), _key(model, provider): dict(options)}, indent=2) + "\n")
+    with one_at_a_time(_path()):  # another process may add its own between reading and writing
+        write_text(_path(), json.dumps({**_read(), _key(model, provider): dict(options)}, indent=2) + "\n")
     return _path()
 
 

@@ -9,7 +9,8 @@ from rich.table import Table as RichTable
 from infer.core.console import Screen
 from infer.core.csv_files import csv_text
 from infer.core.errors import DataError, OutputError
-from infer.core.files import remove, write_bytes, write_text
+from infer.core.exclusive import exclusive
+from infer.core.file_sets import file_set
 from infer.metrics.caveats import group_caveats
 from infer.metrics.result import EvaluationResult
 from infer.model.runs import HISTORY, RECIPE, REPORT
@@ -166,11 +167,13 @@ def _write(comparison: Comparison, out: Path) -> list[str]:
         if models:
             figure = confusions_figure(models)
             files |= dict(zip((f"{CONFUSIONS}.png", f"{CONFUSIONS}.svg"), png_and_svg(figure), strict=True))
-    for name, content in files.items():
-        write_bytes(out / name, content)
     if models:
-        write_text(out / DISAGREEMENTS, csv_text(list(disagreement_rows(models))))
+        rows = csv_text(list(disagreement_rows(models)))
+        files[DISAGREEMENTS] = rows.encode("utf-8", "surrogateescape")
     pictures = [f"{name}.{suffix}" for name in (CURVES, CONFUSIONS) for suffix in ("png", "svg")]
-    for name in [name for name in pictures if name not in files] + ([] if models else [DISAGREEMENTS]):
-        remove(out / name)
-    return [*files, *([DISAGREEMENTS] if models else [])]
+    with exclusive(out), file_set(out / next(iter(files))) as written:
+        for name, content in files.items():
+            written.write(out / name, content)
+        for name in {*pictures, DISAGREEMENTS} - files.keys():
+            written.remove(out / name)
+    return list(files)

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from infer.core.files import remove
+from infer.core.file_sets import FileSet
 from infer.core.remote import uri_of
 
 REPORT_JSON, PREDICTIONS, PAGE = "report.json", "predictions.csv", "report.html"
@@ -21,8 +21,8 @@ def report_files() -> tuple[str, ...]:
     )
 
 
-def remove_report(folder: Path, keep: Collection[str] = ()) -> None:
-    """Remove the files of an earlier report from `folder`, except those in `keep`, and nothing else."""
+def remove_report(files: FileSet, folder: Path, keep: Collection[str] = ()) -> None:
+    """Remove the files of an earlier report from `folder` with a set, except those in `keep`, and nothing else."""
     if uri_of(folder) or folder.is_dir():
-        for name in set(report_files()) - set(keep):
-            remove(folder / name)
+        for name in [name for name in report_files() if name not in keep]:
+            files.remove(folder / name)

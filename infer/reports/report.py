@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from infer.config import ReportConfig
-from infer.core.files import write_bytes
+from infer.core.file_sets import FileSet, file_set
 from infer.core.text import shown
 from infer.metrics import kinds
 from infer.metrics.definition import Metric
@@ -35,17 +35,27 @@ def save_report(
     result: EvaluationResult, folder: Path, config: ReportConfig, origin: Origin, gallery: Gallery
 ) -> Metrics:
     """Measure `result` and write its report into `folder`, replacing an earlier one. Raises OutputError."""
+    with file_set(folder / REPORT_JSON) as files:
+        return add_report(files, result, folder, config, origin, gallery)
+
+
+def add_report(
+    files: FileSet, result: EvaluationResult, folder: Path, config: ReportConfig, origin: Origin, gallery: Gallery
+) -> Metrics:
+    """Measure `result`, and add its report in `folder` to a set of files. Raises OutputError."""
     metrics = measure(result)
     text = json.dumps(report_json(result, metrics), indent=2, allow_nan=False) + "\n"
-    files = {REPORT_JSON: text.encode()}
+    contents = {REPORT_JSON: text.encode()}
     if config.pictures:
         pictures = draw_pictures(result, metrics, config.normalize, origin)
-        files |= {f"{picture.name}.{kind}": getattr(picture, kind) for picture in pictures for kind in ("png", "svg")}
-        files[PAGE] = report_page(result, metrics, pictures, gallery, origin).encode()
-    for name, content in files.items():  # at the end, so that a failure before this leaves the earlier report complete
-        write_bytes(folder / name, content)
-    write_predictions(result, folder / PREDICTIONS)
-    remove_report(folder, keep=(*files, PREDICTIONS))
+        contents |= {
+            f"{picture.name}.{kind}": getattr(picture, kind) for picture in pictures for kind in ("png", "svg")
+        }
+        contents[PAGE] = report_page(result, metrics, pictures, gallery, origin).encode()
+    for name, content in contents.items():
+        files.write(folder / name, content)
+    write_predictions(result, files, folder / PREDICTIONS)
+    remove_report(files, folder, keep=(*contents, PREDICTIONS))
     return metrics
 
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from infer.core.csv_files import csv_line, read_csv
 from infer.core.errors import DataError
-from infer.core.files import atomic_write
+from infer.core.file_sets import FileSet, finish_interrupted
+from infer.core.files import cannot_write
 from infer.metrics.result import EvaluationResult
 from infer.model.card import ClassName, OperatingPoint
-from infer.reports.files import PREDICTIONS, REPORT_JSON
+from infer.reports.files import PREDICTIONS, REPORT_JSON, report_files
 
 VERSION = 1
 """Version of `report.json`; any other is refused."""
@@ -19,26 +20,31 @@ COLUMNS = ["path", "truth", "group", "predicted"]
 """Followed by a column of probabilities for each class, headed by its label."""
 
 
-def write_predictions(result: EvaluationResult, path: Path) -> None:
-    """Write each image with its truth, patient, prediction and probabilities as CSV. Raises OutputError.
+def write_predictions(result: EvaluationResult, files: FileSet, path: Path) -> None:
+    """Add a CSV of each image with its truth, patient, prediction and probabilities to a set. Raises OutputError.
 
     Classes are given by their labels, probabilities with all digits of a float32.
     """
     labels = [item.label for item in result.classes]
     groups = result.groups or ("",) * len(result.paths)
     rows = zip(result.paths, result.truth, groups, result.predicted, result.probabilities, strict=True)
-    with atomic_write(path) as draft, draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(csv_line([*COLUMNS, *labels]))
-        for name, truth, group, predicted, probabilities in rows:
-            file.write(csv_line([name, labels[truth], group, labels[predicted], *probabilities]))
+    try:
+        with files.draft(path).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(csv_line([*COLUMNS, *labels]))
+            for name, truth, group, predicted, probabilities in rows:
+                file.write(csv_line([name, labels[truth], group, labels[predicted], *probabilities]))
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def read_report(folder: Path) -> EvaluationResult:
     """The result that the report in `folder` was made from, without the images' files.
 
     Raises:
+        OutputError: its files were not all in place, and cannot be written.
         DataError: there is no report, it is damaged, or an older or newer lab made it.
     """
+    finish_interrupted(folder / REPORT_JSON, report_files())
     content = _read_json(folder / REPORT_JSON)
     path = folder / PREDICTIONS
     header, *rows = read_csv(path, strip=False) or [[]]

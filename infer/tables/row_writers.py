@@ -10,7 +10,8 @@ import numpy as np
 
 from infer.core.csv_files import csv_line
 from infer.core.errors import MissingExtraError
-from infer.core.files import atomic_write
+from infer.core.file_sets import FileSet
+from infer.core.files import cannot_write
 
 if TYPE_CHECKING:
     import pyarrow
@@ -56,7 +57,7 @@ class ParquetWriter(RowWriter):
     """Writes Parquet: text as strings, probabilities as float32, the column `reject` as int8."""
 
     def __init__(self, path: Path, header: Sequence[str]) -> None:
-        self._path, self._header = path, header
+        self._file, self._header = path.open("wb"), header
         self._waiting: list[Sequence[Cell]] = []
         self._writer: pyarrow.parquet.ParquetWriter | None = None
 
@@ -72,15 +73,16 @@ class ParquetWriter(RowWriter):
             if self._waiting:
                 self._flush()
         finally:
-            if self._writer is not None:
-                self._writer.close()
+            with self._file:
+                if self._writer is not None:
+                    self._writer.close()
 
     def _flush(self) -> None:
         import pyarrow.parquet
 
         table = _table(self._header, self._waiting)
         if self._writer is None:
-            self._writer = pyarrow.parquet.ParquetWriter(self._path, table.schema)
+            self._writer = pyarrow.parquet.ParquetWriter(self._file, table.schema)
         self._writer.write_table(table)
         self._waiting.clear()
 
@@ -91,14 +93,17 @@ def writer_for(path: Path) -> type[RowWriter]:
 
 
 @contextlib.contextmanager
-def open_writer(writer: type[RowWriter], path: Path, header: Sequence[str]) -> Iterator[RowWriter]:
-    """Yield a writer; its file appears whole when the block ends, or not at all where the block fails.
+def open_writer(writer: type[RowWriter], files: FileSet, path: Path, header: Sequence[str]) -> Iterator[RowWriter]:
+    """Yield a writer of a file that appears with its set.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    with atomic_write(path) as draft, contextlib.closing(writer(draft, header)) as opened:
-        yield opened
+    try:
+        with contextlib.closing(writer(files.draft(path), header)) as opened:
+            yield opened
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def is_parquet(path: Path) -> bool:

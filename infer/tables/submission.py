@@ -13,7 +13,7 @@ from infer.core.arrays import Floats
 from infer.core.console import Screen
 from infer.core.csv_files import csv_text, read_csv
 from infer.core.errors import ConfigError, DataError, ImageError
-from infer.core.files import remove, write_text
+from infer.core.file_sets import FileSet
 from infer.core.output_paths import bad_list
 from infer.core.remote import require_reachable, uri_of
 from infer.core.text import listed
@@ -219,10 +219,10 @@ def check_outputs(config: PredictConfig, inputs: Inputs, models: Sequence[Path])
             raise ConfigError(f"{option} {out} is one of the images and would be overwritten; give another name")
 
 
-def write_bad(out: Path, form: Form, bad: Sequence[tuple[int, ImageError]]) -> None:
+def write_bad(files: FileSet, out: Path, form: Form, bad: Sequence[tuple[int, ImageError]]) -> None:
     """List the unreadable images, each with the index of its row, beside the CSV; delete an earlier list."""
     if bad:
         rows = [(form.ids[index], error.path, error.reason) for index, error in bad]
-        write_text(bad_list(out), csv_text([("ID", "path", "reason"), *rows]))
+        files.write_text(bad_list(out), csv_text([("ID", "path", "reason"), *rows]))
     else:
-        remove(bad_list(out))
+        files.remove(bad_list(out))

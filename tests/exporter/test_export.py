@@ -15,6 +15,7 @@ from helpers.providers import pretend_cuda
 
 import exporter.export
 from exporter.graph import weights_sha256
+from infer.core.exclusive import exclusive
 from infer.metrics.point_values import softmax
 from infer.model.card import ModelCard, read_card
 from infer.model.evidence import EVIDENCE_KEY, read_evidence
@@ -289,6 +290,7 @@ def test_a_full_disk_is_reported_for_the_model_rather_than_for_its_result(
         return real(self, content)
 
     monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr("infer.core.drafts._open_unnamed", lambda folder: None)  # so that the draft has a suffix
     ran = lab("export", fresh)
     assert ran.code == 1
     assert f"the disk is full and {fresh / 'model.onnx'} was not written" in ran.err
@@ -317,3 +319,13 @@ def test_the_gate_runs_on_every_installed_runtime_and_one_that_fails_is_left_out
     ran = lab(*command, "--runtime", "openvino")
     assert ran.code == 1
     assert "no file was left" in ran.err
+
+
+def test_a_file_that_another_process_exports_is_refused_before_any_work(lab: Callable, fresh: Path) -> None:
+    with exclusive(fresh / "model.onnx"):
+        ran = lab("export", fresh)
+        assert ran.code == 1
+        assert f"is writing {fresh / 'model.onnx'}; wait for it, or give another --out" in ran.err
+        assert "threshold" not in ran.out
+        assert lab("export", fresh, "--precision", "fp16").code == 0
+    assert not (fresh / "model.onnx").exists()

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from infer.core.errors import OutputError
+from infer.core.exclusive import exclusive
 from infer.images.preprocess import read_window
 from infer.model.card import read_card
 from infer.model.session import Session
@@ -293,6 +296,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_draft(
         return real(Path("/dev/full") if written else path, *args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Path, "open", on_full_disk)
+    monkeypatch.setattr("infer.core.drafts._open_unnamed", lambda folder: None)  # so that the draft has a suffix
     ran = lab("predict", folder, "--model", model, "--out", tmp_path / "out.csv")
     assert ran.code == 1
     assert "the disk is full" in ran.err
@@ -459,3 +463,38 @@ def test_the_report_counts_no_guesses_and_says_how_many_images_it_leaves_out(
     report = json.loads((tmp_path / "o.report" / "report.json").read_text())
     assert report["images"] == len(names) - 1
     assert f"1 of {len(names)} images could not be read and are left out of all numbers" in report["notes"]
+
+
+@pytest.mark.parametrize("more", [(), ("--restart",)])
+def test_a_prediction_beside_one_that_writes_the_same_files_is_refused_and_takes_nothing_from_it(
+    more: tuple[str, ...], lab: Callable, model: Path, cells: Path, tmp_path: Path
+) -> None:
+    out, progress = tmp_path / "s.csv", tmp_path / "s.progress"
+    progress.write_bytes(b"of the first one\n")
+    command = ("predict", cells / "test", "--model", model)
+    with exclusive(progress, out):
+        ran = lab(*command, "--out", out, *more)
+        assert ran.code == 1
+        assert re.search(r"is writing .*s\.progress; wait for it, or give another --out", ran.err)
+        assert lab(*command, "--out", tmp_path / "other.csv", *more).code == 0
+    with exclusive(tmp_path / "p.csv"):
+        assert lab(*command, "--out", tmp_path / "third.csv", "--probabilities", tmp_path / "p.csv").code == 1
+    assert progress.read_bytes() == b"of the first one\n"
+    assert not out.exists()
+
+
+def test_csv_and_report_are_those_of_one_prediction_where_the_report_cannot_be_written(
+    lab: Callable, model: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("predict", cells / "test", "--model", model, "--truth", cells / "test_labels.csv", "--no-pictures")
+    out = ("--out", tmp_path / "s.csv", "--probabilities", tmp_path / "p.csv")
+    assert lab(*command, *out).code == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(before) == 4
+
+    def full(*_: object) -> None:
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr("infer.reports.report.write_predictions", full)
+    assert lab(*command, *out, "--tta", "flips").code == 1
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

@@ -15,13 +15,15 @@ import numpy as np
 from infer.core.arrays import Pixels
 from infer.core.console import Screen
 from infer.core.errors import ImageError, OutputError
-from infer.core.files import atomic_write, cache_folder, make_folder, write_text
+from infer.core.exclusive import one_at_a_time
+from infer.core.file_sets import file_set, finish_interrupted
+from infer.core.files import cache_folder, cannot_write, make_folder
 from infer.core.text import size_text
 from infer.dataset.table import Table
 from infer.images.preprocess import PixelSpec, read_canvas
 from trainer.data.cache_key import cache_key
 from trainer.data.cache_limit import lock_shared, make_room, usage_text
-from trainer.data.decode import decode_files
+from trainer.data.decode import DecodeResults, decode_files
 
 CHECKED = 256
 """Rows that are compared with their checksums when a cache is opened."""
@@ -61,11 +63,13 @@ def load_canvases(table: Table, spec: PixelSpec, workers: int | None, screen: Sc
     """
     files = table.files()
     path = cache_folder() / "canvases" / f"{cache_key(files, spec)}.npy"
-    cached = _usable(path, files, spec, screen)
-    if cached is None:
-        _decode(files, spec, path, workers, screen)
-        cached = _open(path, files, spec)
-        screen.say(f"cache: {usage_text(path.parent)}")
+    size = len(files) * 3 * math.prod(spec.canvas)
+    with one_at_a_time(path, screen.say, size):
+        cached = _usable(path, files, spec, screen)
+        if cached is None:
+            _decode(files, spec, path, workers, screen)
+            cached = _open(path, files, spec)
+            screen.say(f"cache: {usage_text(path.parent)}")
     if cached is None:
         raise OutputError(f"{path} does not hold what was written; check the disk, or set LAB_CACHE to another folder")
     rows, errors = cached
@@ -82,25 +86,33 @@ def _decode(files: Sequence[str], spec: PixelSpec, path: Path, workers: int | No
     for old in (path, notes):
         with contextlib.suppress(OSError):
             old.unlink(missing_ok=True)
-    row_bytes = 3 * math.prod(spec.canvas)
-    make_room(make_folder(path.parent), len(files) * row_bytes)
-    with atomic_write(path) as draft, draft.open("w+b") as out, screen.bar("decoding", len(files)) as bar:
+    make_room(make_folder(path.parent), len(files) * 3 * math.prod(spec.canvas))
+    with file_set(path) as written:
+        try:
+            results = _write_canvases(files, spec, written.draft(path), workers, screen)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        errors = {index: result for index, result in enumerate(results) if isinstance(result, ImageError)}
+        content = {
+            "bad": {index: (error.reason, error.transient) for index, error in errors.items()},
+            "crc32": [result for result in results if not isinstance(result, ImageError)],
+        }
+        written.write_text(notes, json.dumps(content))
+
+
+def _write_canvases(
+    files: Sequence[str], spec: PixelSpec, draft: Path, workers: int | None, screen: Screen
+) -> DecodeResults:
+    """Write the canvases of the readable images to a draft. Raises OSError."""
+    with draft.open("w+b") as out, screen.bar("decoding", len(files)) as bar:
         lock_shared(out)
         offset = _write_header(out, len(files), spec)
-        out.truncate(offset + len(files) * row_bytes)
+        out.truncate(offset + len(files) * 3 * math.prod(spec.canvas))
         results = decode_files(files, spec, draft, offset, workers, bar.step)
-        errors = {index: result for index, result in enumerate(results) if isinstance(result, ImageError)}
-        if errors:
-            _close_gaps(out, offset, spec, [index for index in range(len(files)) if index not in errors], len(files))
-    write_text(
-        notes,
-        json.dumps(
-            {
-                "bad": {index: (error.reason, error.transient) for index, error in errors.items()},
-                "crc32": [result for result in results if not isinstance(result, ImageError)],
-            }
-        ),
-    )
+        good = [index for index, result in enumerate(results) if not isinstance(result, ImageError)]
+        if len(good) < len(files):
+            _close_gaps(out, offset, spec, good, len(files))
+    return results
 
 
 def _close_gaps(out: BinaryIO, offset: int, spec: PixelSpec, good: list[int], count: int) -> None:
@@ -126,6 +138,7 @@ def _write_header(out: BinaryIO, rows: int, spec: PixelSpec) -> int:
 
 def _open(path: Path, files: Sequence[str], spec: PixelSpec) -> Cached | None:
     """Open the cache at `path`; None where there is none, or a damaged one."""
+    finish_interrupted(path, (path.name, path.with_suffix(".json").name))
     try:
         notes = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         errors = {int(index): ImageError(files[int(index)], *values) for index, values in notes["bad"].items()}

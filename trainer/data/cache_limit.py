@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from infer.core.errors import ConfigError, OutputError
+from infer.core.exclusive import reserved
 from infer.core.text import size_text
 
 DEFAULT_GB = 50.0
@@ -39,7 +40,7 @@ def make_room(folder: Path, needed: int) -> None:
         ConfigError: LAB_CACHE_GB is not a number above 0.
         OutputError: they do not fit, or the disk is too full.
     """
-    limit, used = cache_limit(), _used(folder)
+    limit, used = cache_limit(), _used(folder) + reserved(folder)
     for path in _oldest_first(folder):
         is_draft = path.name.startswith(".")
         if (used + needed > limit or is_draft) and not _in_use(path):

@@ -5,8 +5,6 @@ with fine chromatin and pale nucleoli. Stain, light, blur and noise vary in both
 neither colour nor size alone gives the class.
 """
 
-import shutil
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,8 @@ from PIL import Image
 
 from infer.core.console import Screen
 from infer.core.csv_files import csv_text
+from infer.core.drafts import draft_folder
+from infer.core.exclusive import one_at_a_time
 from infer.core.files import cache_folder, cannot_write, write_text
 
 NAME = "synthetic-cells-1"
@@ -38,18 +38,22 @@ def builtin_data(screen: Screen) -> Path:
     folder = cache_folder() / NAME
     if folder.is_dir():
         return folder
-    screen.say(f"drawing the built-in synthetic cells into {folder}")
-    draft = folder.with_name(f".{NAME}-{uuid.uuid4().hex[:8]}")
-    try:
-        make_set(draft, SPLITS)
+    with one_at_a_time(folder, screen.say):
         if not folder.is_dir():  # another process may have created it meanwhile
+            _draw_into(folder, screen)
+    return folder
+
+
+def _draw_into(folder: Path, screen: Screen) -> None:
+    """Raises OutputError."""
+    screen.say(f"drawing the built-in synthetic cells into {folder}")
+    try:
+        with draft_folder(folder) as draft:
+            make_set(draft, SPLITS)
             draft.rename(folder)
     except OSError as error:
         if not folder.is_dir():
             raise cannot_write(folder, error) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return folder
 
 
 def make_set(folder: Path, images: dict[str, int], seed: int = 0) -> None:

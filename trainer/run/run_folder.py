@@ -1,6 +1,7 @@
 """The folder of a run. Each epoch writes the history, the best weights so far, and all that resuming needs."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
@@ -13,6 +14,7 @@ from rich.console import Console
 from infer.config import ReportConfig
 from infer.core.console import Screen
 from infer.core.csv_files import csv_text
+from infer.core.drafts import draft_folder
 from infer.core.files import cannot_write, expand_home, make_folder, write_bytes, write_text
 from infer.dataset.source import resolve_options
 from infer.dataset.table import VALID, Table
@@ -151,8 +153,6 @@ class RunFolder:
         """Continue from a snapshot, and bring the folder's other files to the same epoch. Raises OutputError."""
         self.best, self._rows, self.waiting = snapshot.best, snapshot.rows, snapshot.waiting
         if self._writes:
-            for draft in (path for path in self.path.glob(".*") if path.suffix in (".ckpt", ".safetensors", ".csv")):
-                draft.unlink()  # left by a kill while a file was being written
             self._write_history()
             save_state(snapshot.best.weights, snapshot.best.card, self.path / CHECKPOINT)
 
@@ -203,17 +203,38 @@ class RunFolder:
         )
 
 
-def new_run(runs: Path, architecture: str, now: datetime) -> Path:
-    """Create `runs`/ARCH-YYYYMMDD-HHMMSS; a second run in the same second gets -2, and so on. Raises OutputError."""
-    make_folder(runs)
+def new_run(runs: Path, architecture: str, now: datetime, fill: Callable[[Path], None]) -> Path:
+    """Create `runs`/ARCH-YYYYMMDD-HHMMSS; a second run in the same second gets -2, and so on.
+
+    Args:
+        runs: folder of the runs.
+        architecture: begins the name.
+        now: ends it.
+        fill: writes a run's first files into the folder that it is given, which then gets its name.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
     name = f"{architecture}-{now:%Y%m%d-%H%M%S}"
-    for number in count(1):
-        run = runs / (name if number == 1 else f"{name}-{number}")
-        try:
-            run.mkdir()
-            return run
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise cannot_write(run, error) from error
+    make_folder(runs)
+    try:
+        with draft_folder(runs / "new") as draft:
+            fill(draft)
+            for number in count(1):
+                run = runs / (name if number == 1 else f"{name}-{number}")
+                if not run.exists() and _renamed(draft, run):
+                    return run
+    except OSError as error:
+        raise cannot_write(runs / name, error) from error
     raise AssertionError("count() does not end")
+
+
+def _renamed(draft: Path, run: Path) -> bool:
+    """Rename a folder; False where another process has just made one of that name. Raises OSError."""
+    try:
+        draft.rename(run)
+    except OSError:
+        if not run.exists():
+            raise
+        return False
+    return True

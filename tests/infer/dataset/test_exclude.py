@@ -8,7 +8,8 @@ import pytest
 from infer.config import LabelOptions
 from infer.core.console import Screen
 from infer.core.errors import DataError
-from infer.dataset.exclude import Exclusion, read_exclusions, read_without_excluded, remove, write_exclusions
+from infer.core.files import write_text
+from infer.dataset.exclude import Exclusion, exclusions_text, read_exclusions, read_without_excluded, remove
 from infer.dataset.table import Table
 from infer.model.card import ClassName
 
@@ -33,7 +34,7 @@ SOME = table(("a/1.png", "train"), ("a/2.png", "train"), ("b/2.png", "valid"), (
 @pytest.mark.parametrize("path", ["plain.png", "a, b.png", 'quo"te.png', " space .png", "line\nbreak.png", "#x.png"])
 def test_a_list_is_read_as_it_was_written(path: str, tmp_path: Path) -> None:
     written = [Exclusion(path, "train", "copy of b, c"), Exclusion("other.png")]
-    write_exclusions(tmp_path / "e.csv", written)
+    write_text(tmp_path / "e.csv", exclusions_text(written))
     assert read_exclusions(tmp_path / "e.csv") == written
 
 

@@ -1,7 +1,10 @@
 """The workers fit the cluster, and Ray's workers give the rows of one machine."""
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.rewriters import OUTSIDE, move_outside, rewrite
@@ -122,6 +125,38 @@ def test_a_model_with_weights_in_another_file_is_not_sent_to_workers(model: Path
     ensemble = Ensemble([Session(path, "cpu", accept_changed=True)], 1, 1)
     with pytest.raises(ModelError, match=rf"--engine ray sends .* alone .*keeps weights in {OUTSIDE}"):
         next(infer.pipeline.ray_engine.classify_on_cluster(ensemble, ["a.png"], "cpu"))
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_the_rows_are_those_of_one_machine_although_a_worker_process_is_killed(
+    lab: Callable, model: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infer.pipeline.ray_engine, "BATCHES", 1)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    killed = tmp_path / "killed"
+
+    class MortalWorker(infer.pipeline.ray_engine.Worker):
+        """Ends its process in the middle of the second block, once."""
+
+        def __call__(self, rows: Any) -> Any:
+            answer = super().__call__(rows)
+            turns = tmp_path / "turns"
+            turns.write_text(turns.read_text() + "x" if turns.exists() else "x")
+            if turns.read_text() == "xx" and not killed.exists():
+                killed.write_text(str(os.getpid()))
+                os.kill(os.getpid(), signal.SIGKILL)
+            return answer
+
+    def predicted(name: str, engine: str) -> bytes:
+        options = ("--model", model, "-b", "4", "--no-sample", "--engine", engine, "--out", tmp_path / f"{name}.csv")
+        ran = lab("predict", cells / "test", *options, "--probabilities", tmp_path / f"{name}-p.csv")
+        assert ran.code == 0, ran.err
+        return (tmp_path / f"{name}.csv").read_bytes() + (tmp_path / f"{name}-p.csv").read_bytes()
+
+    alone = predicted("alone", "local")
+    monkeypatch.setattr(infer.pipeline.ray_engine, "Worker", MortalWorker)
+    assert predicted("ray", "ray") == alone
+    assert int(killed.read_text()) != os.getpid()
 
 
 def test_an_image_error_can_be_sent_from_a_worker() -> None:

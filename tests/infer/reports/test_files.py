@@ -7,6 +7,7 @@ from helpers.results import random_result, save
 
 import infer.reports.files
 import infer.reports.pictures
+from infer.core.file_sets import file_set
 from infer.reports.files import PREDICTIONS, REPORT_JSON, remove_report, report_files
 
 
@@ -21,7 +22,8 @@ def test_a_report_has_numbers_predictions_a_page_and_each_picture_twice(all_pict
 def test_only_files_of_a_report_are_removed_except_those_to_keep(tmp_path: Path, all_pictures: None) -> None:
     for name in (*report_files(), "notes.txt", "roc.pdf"):
         (tmp_path / name).write_text("")
-    remove_report(tmp_path, keep=(REPORT_JSON, PREDICTIONS))
+    with file_set(tmp_path / REPORT_JSON) as files:
+        remove_report(files, tmp_path, keep=(REPORT_JSON, PREDICTIONS))
     assert {path.name for path in tmp_path.iterdir()} == {REPORT_JSON, PREDICTIONS, "notes.txt", "roc.pdf"}
 
 
@@ -29,7 +31,8 @@ def test_without_a_report_nothing_is_removed_and_no_picture_code_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(infer.reports.files, "report_files", None)
-    remove_report(tmp_path / "absent")
+    with file_set(tmp_path / "absent" / REPORT_JSON) as files:
+        remove_report(files, tmp_path / "absent")
     assert not (tmp_path / "absent").exists()
 
 

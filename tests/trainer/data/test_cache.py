@@ -1,8 +1,11 @@
 import json
 import os
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -380,3 +383,18 @@ def test_a_few_images_are_compared_however_many_there_are(tmp_path: Path, monkey
     monkeypatch.setattr(trainer.data.cache, "read_canvas", read)
     load(table)
     assert len(set(compared)) == len(compared) == 8
+
+
+def test_two_that_need_the_same_cache_decode_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, decoded, decode = table_of(tmp_path / "images"), [], trainer.data.cache.decode_files
+
+    def slowly(*arguments: Any) -> Any:
+        decoded.append(1)
+        time.sleep(0.3)
+        return decode(*arguments)
+
+    monkeypatch.setattr(trainer.data.cache, "decode_files", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        for canvases in pool.map(load, [table, table]):
+            check_rows(canvases)
+    assert decoded == [1]

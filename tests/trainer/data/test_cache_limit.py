@@ -112,3 +112,17 @@ def test_what_fits_into_the_bound_is_taken_and_what_does_not_is_refused(monkeypa
     require_within_limit(2 * 10**9)
     with pytest.raises(OutputError, match=r"take 2\.1 GB, and the cache is limited to 2 GB; set LAB_CACHE_GB to 3"):
         require_within_limit(2_100_000_000)
+
+
+def test_what_another_process_is_decoding_counts_although_it_cannot_be_seen_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_CACHE_GB", "0.003")
+    place(tmp_path, "old", 4000)
+    make_room(tmp_path, 2 * MB)
+    assert names(tmp_path) == ["old"]
+    monkeypatch.setattr("trainer.data.cache_limit.reserved", lambda folder: MB if folder == tmp_path else 0)
+    make_room(tmp_path, 2 * MB)
+    assert names(tmp_path) == []
+    with pytest.raises(OutputError, match="those in use"):
+        make_room(tmp_path, 3 * MB)

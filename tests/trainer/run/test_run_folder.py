@@ -10,6 +10,7 @@ import torch
 
 import trainer.model.network
 import trainer.run.run_folder
+from infer.core.files import write_text
 from infer.dataset.source import read_table
 from infer.dataset.table import Table
 from infer.images.preprocess import PixelSpec
@@ -270,9 +271,10 @@ def test_a_run_folder_continues_from_a_snapshot_and_repairs_the_other_files(
 
 def test_two_runs_in_the_same_second_have_folders_of_their_own(tmp_path: Path) -> None:
     now = datetime(2026, 11, 22, 10, 15, 0)
-    runs = [new_run(tmp_path / "runs", "resnet50", now) for _ in range(3)]
+    runs = [new_run(tmp_path / "runs", "resnet50", now, lambda run: write_text(run / "a", "b")) for _ in range(3)]
     assert [run.name for run in runs] == [f"resnet50-20261122-101500{end}" for end in ("", "-2", "-3")]
-    assert all(run.is_dir() for run in runs)
+    assert all((run / "a").read_text() == "b" for run in runs)
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == sorted(run.name for run in runs)
 
 
 def test_the_best_epoch_of_a_stage_is_validated_again_as_its_file_computes(
