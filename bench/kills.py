@@ -1,0 +1,268 @@
+"""Kills small commands at each change to their files and at random moments, runs them again, and compares the results.
+
+    python bench/kills.py DIR [--kills 1000] [--command predict train export split] [--seed 0]
+
+Half of the kills of a command strike before one of its changes to files (see steps.py), spread over all of them; the
+others at random moments. After each:
+
+    whole     the files of each set (the CSV with list and probabilities, the report, the split, the model) are the old
+              ones or the new ones, after what the next reader of the set does; all checkpoints of a run can be read
+    left      hidden files that the kill left (locks in the cache are not counted), deleted by the next command
+    same      the command, run again (train: resumed, where an epoch was finished), gives the undisturbed result: bytes
+              of CSVs and reports, weights, all bytes of an exported file before its evidence
+    litter    hidden files and locks that are there after that
+
+Commands run in children of this process that share its imports; networks are small. Needs what the tests need.
+"""
+# ruff: noqa: E402, F401  # the imports below need the path, and are made once for all children
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from machine import installed, machine
+from steps import Step, steps
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT))
+
+import pytest
+import torch
+from helpers.exports import reuse_exports
+from helpers.faults import contents, hidden
+from helpers.networks import FULL_SIZE, small_resnet
+from safetensors.numpy import load_file
+
+import cli
+import exporter.export
+import infer.pipeline.resume
+import infer.predict
+import infer.reports.report
+import trainer.train
+from infer.core.errors import LabError
+from infer.core.file_sets import finish_interrupted
+from infer.dataset.rows import SPLIT_FILES
+from infer.model.evidence import read_evidence
+from infer.model.runs import CHECKPOINT, SNAPSHOT
+from infer.reports.files import REPORT_JSON, report_files
+from trainer.data.synthetic import make_set
+from trainer.model.architectures import ARCHITECTURES
+from trainer.run.snapshot import load_snapshot
+
+SMALL = ("--epochs", "2", "--batch-size", "8", "--image-size", "32", "--device", "cpu")
+LONGEST = 120.0
+"""Seconds after which a command counts as hung."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command to kill."""
+
+    name: str
+    command: Callable[[], list[str]]
+    """Its arguments; those that resume it, where it has something to resume."""
+    prepare: Callable[[], None]
+    """Brings its folders into the state before it."""
+    result: Callable[[], tuple[object, ...]]
+    """What each set of its files holds. Raises LabError where one is damaged."""
+    folders: Sequence[Path]
+
+
+def in_child(work: Callable[[], None], kill_after: float = LONGEST) -> int:
+    """Run in a child process, which is killed after some seconds; its status, as of `os.waitpid`."""
+    child = os.fork()
+    if not child:
+        code = 99
+        try:
+            null = os.open(os.devnull, os.O_RDWR)
+            for descriptor in (1, 2):
+                os.dup2(null, descriptor)
+            torch.set_num_threads(1)
+            work()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        finally:
+            os._exit(code)
+    deadline = time.monotonic() + kill_after
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
+        if time.monotonic() >= deadline:
+            os.kill(child, signal.SIGKILL)
+            return os.waitpid(child, 0)[1]
+        time.sleep(0.001)
+
+
+class Killer:
+    """Ends this process at a step, counted from 0; without one it counts them, in a file."""
+
+    def __init__(self, number: int, counts: Path) -> None:
+        self.number, self.count, self.counts = number, 0, counts
+
+    def __call__(self, step: Step) -> None:
+        if self.count == self.number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.count += 1
+
+    def run(self, case: Case) -> None:
+        """Run the command, with a progress file that is written at every batch."""
+        infer.pipeline.resume.INTERVAL = 0.0
+        try:
+            with steps(case.folders, self):
+                cli.main(case.command())
+        finally:
+            self.counts.write_text(str(self.count))
+
+
+def measure(case: Case, folder: Path, kills: int, rng: random.Random) -> dict[str, int]:
+    """Kill a command so often; count what is there afterwards, and after another run."""
+    counts = folder / "count"
+    case.prepare()
+    old, start = case.result(), time.monotonic()
+    assert in_child(partial(Killer(-1, counts).run, case)) == 0, f"{case.name} fails undisturbed"
+    seconds, new = time.monotonic() - start, case.result()
+    total = int(counts.read_text())
+    seen = Counter({"steps": total})
+    for turn in range(kills):
+        case.prepare()
+        if turn % 2 == 0:
+            at = turn * total // kills if kills < total else turn // 2 % total
+            status = in_child(partial(Killer(at, counts).run, case))
+        else:
+            status = in_child(partial(Killer(-1, counts).run, case), rng.uniform(0, seconds))
+        seen["killed"] += status == signal.SIGKILL
+        seen["left"] += sum(not name.endswith(".lock") for name in hidden(case.folders))
+        try:
+            sets = zip(case.result(), old, new, strict=True)
+            found = readable(case.folders[0]) if case.name == "train" else all(now in either for now, *either in sets)
+            seen["whole"] += found
+        except LabError as error:
+            print(f"{case.name}, turn {turn}: {error}")
+        status = in_child(partial(Killer(-1, counts).run, case))
+        seen["same"] += status == 0 and case.result() == new
+        seen["litter"] += len(hidden(case.folders))
+        if status or case.result() != new:
+            print(f"{case.name}, turn {turn}: status {status}, another result")
+    return dict(seen)
+
+
+def readable(runs: Path) -> bool:
+    """Whether all checkpoints of the runs can be read."""
+    try:
+        for run in runs.iterdir():
+            if (run / SNAPSHOT).exists():
+                load_snapshot(run)
+            if (run / CHECKPOINT).exists():
+                load_file(run / CHECKPOINT)
+    except (LabError, OSError, ValueError):
+        return False
+    return True
+
+
+def emptied(folder: Path) -> Path:
+    """An empty folder of this name."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def cases(base: Path, cells: Path, model: Path, cache: Path) -> list[Case]:
+    """The commands, with what they replace."""
+    out, runs = base / "out", base / "out-runs"
+    predict = ["predict", str(cells / "test"), "--model", str(model), "-b", "4", "--no-sample", "--no-pictures"]
+    predict += ["--truth", str(cells / "test_labels.csv"), "--out", str(out / "s.csv")]
+    predict += ["--probabilities", str(out / "p.parquet")]
+    split = ["data", "split", str(cells), "--out", str(out), "--force"]
+    export = ["export", str(model.parent), "--opset", "17", "--device", "cpu", "--out", str(out / "model.onnx")]
+    new_run = ["train", "resnet18", "--data", str(cells), *SMALL, "--out", str(runs)]
+
+    def with_old(*files: str) -> None:
+        emptied(out)
+        for name in files:
+            (out / name).parent.mkdir(exist_ok=True)
+            (out / name).write_text("Path,label\n")
+
+    def predict_result() -> tuple[object, ...]:
+        finish_interrupted(out / "s.csv", ("s.csv", "s.bad.csv", "p.parquet"))
+        finish_interrupted(out / "s.report" / REPORT_JSON, report_files())  # as any command that reads it
+        files = visible(out)
+        return tuple({name: text for name, text in files.items() if ("/" in name) == below} for below in (False, True))
+
+    def split_result() -> tuple[object, ...]:
+        finish_interrupted(out / SPLIT_FILES[0], SPLIT_FILES)  # as any command that reads them
+        return (visible(out),)
+
+    def export_result() -> tuple[object, ...]:
+        evidence = read_evidence(out / "model.onnx") if (out / "model.onnx").stat().st_size > 99 else None
+        return ((evidence.intact, evidence.content["sha256_before"]) if evidence else visible(out)["model.onnx"],)
+
+    def start_training() -> None:
+        emptied(runs)
+        emptied(cache)
+
+    def train() -> list[str]:
+        resumable = sorted(runs.glob(f"*/{SNAPSHOT}"))
+        return ["train", "--resume", str(resumable[-1].parent), "--device", "cpu"] if resumable else new_run
+
+    def weights() -> tuple[object, ...]:
+        finished = sorted(runs.glob(f"*/{CHECKPOINT}"))
+        return ({key: value.tobytes() for key, value in load_file(finished[-1]).items()} if finished else None,)
+
+    old = ("s.csv", "s.bad.csv", "s.report/report.json", "s.report/confusion.png")
+    return [
+        Case("predict", lambda: predict, lambda: with_old(*old), predict_result, (out, cache)),
+        Case("train", train, start_training, weights, (runs, cache)),
+        Case("export", lambda: export, lambda: with_old("model.onnx"), export_result, (out, cache)),
+        Case("split", lambda: split, lambda: with_old(*SPLIT_FILES), split_result, (out, cache)),
+    ]
+
+
+def visible(folder: Path) -> dict[str, bytes]:
+    """The files that a user sees."""
+    return {name: content for name, content in contents(folder).items() if not Path(name).name.startswith(".")}
+
+
+def main() -> None:
+    """Make a data set, a run and its exported file, kill the commands, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--kills", type=int, default=1000, help="of all commands together")
+    parser.add_argument("--command", nargs="+", default=["predict", "train", "export", "split"])
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    base = emptied(options.folder.resolve())
+    os.environ["LAB_CACHE"] = str(emptied(base / "cache"))
+    patch = pytest.MonkeyPatch()
+    for name, architecture in FULL_SIZE.items():
+        patch.setitem(ARCHITECTURES, name, replace(architecture, build=partial(small_resnet, name)))
+    reuse_exports(patch, base / "graphs")
+    in_child(lambda: make_set(base / "cells", {"train": 24, "valid": 12, "test": 12}))
+    commands = (["train", "resnet18", "--data", str(base / "cells"), *SMALL, "--out", str(base / "runs")],)
+    assert all(in_child(partial(cli.main, command)) == 0 for command in commands)
+    run = next((base / "runs").iterdir())
+    assert in_child(partial(cli.main, ["export", str(run), "--opset", "17", "--device", "cpu"])) == 0
+    rng, start = random.Random(options.seed), time.monotonic()
+    print(f"{machine()}, torch {installed('torch')}, onnxruntime {installed('onnxruntime-gpu')}, seed {options.seed}\n")
+    print("| command | steps | kills | whole | left by kills | same result | litter |\n|---|---|---|---|---|---|---|")
+    for case in cases(base, base / "cells", run / "model.onnx", base / "cache"):
+        if case.name in options.command:
+            seen = measure(case, base, options.kills // len(options.command), rng)
+            columns = ("steps", "killed", "whole", "left", "same", "litter")
+            print(f"| {case.name} | " + " | ".join(str(seen.get(name, 0)) for name in columns) + " |", flush=True)
+    print(f"\n{time.monotonic() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
