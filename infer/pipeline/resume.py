@@ -132,12 +132,13 @@ class Progress:
         try:
             if self._file is None:
                 self._file = self._open()
-            self._file.write(b"".join(self._waiting))
+            content = b"".join(self._waiting)
+            self._waiting.clear()  # before they are written: after a failure it is not known how much of them is there
+            self._file.write(content)
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        self._waiting.clear()
         self._written = time.monotonic()
 
     def _open(self) -> BinaryIO:

@@ -196,6 +196,24 @@ def test_two_predictions_do_not_write_one_file(tmp_path: Path) -> None:
     progress(tmp_path / "p").delete()
 
 
+def test_a_write_that_fails_after_the_block_is_in_the_file_does_not_put_it_there_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, calls = os.fsync, itertools.count()
+
+    def fail_second(file: int) -> None:
+        if next(calls) == 1:
+            raise OSError(5, "Input/output error")
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", fail_second)
+    with pytest.raises(OutputError, match="Input/output error"):
+        finish(tmp_path / "p", Work())
+    work = Work()
+    assert finish(tmp_path / "p", work) == UNBROKEN
+    assert work.predicted == list(range(8, 23))
+
+
 def test_a_short_prediction_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(infer.pipeline.resume, "INTERVAL", 60.0)
     begin(tmp_path / "p", 9)
