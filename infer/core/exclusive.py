@@ -88,7 +88,7 @@ class _Lock:
     def acquire(self) -> bool:
         """Take the lock; False where another has it. True also where there can be no locks."""
         try:
-            while (descriptor := os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)) >= 0:
+            while (descriptor := self._open()) >= 0:
                 locked = try_lock(descriptor)
                 if locked is False:
                     os.close(descriptor)
@@ -105,11 +105,19 @@ class _Lock:
         _delete_left_behind(self.path)
         return True
 
+    def _open(self) -> int:
+        """Raises OSError."""
+        while True:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another process has just deleted the empty folder
+                return os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+
     def release(self) -> None:
         """Delete the file, and give up the lock."""
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
                 self.path.unlink()
+                self.path.parent.rmdir()  # where it was the last one
             os.close(self._descriptor)
 
     def holder(self) -> str:
@@ -131,11 +139,9 @@ def _lock_for(path: Path, size: int = 0) -> _Lock | None:
 
 def _folder() -> Path | None:
     try:
-        folder = cache_folder() / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
+        return cache_folder() / "locks"
     except (OSError, LabError):
         return None
-    return folder
 
 
 def _read(path: Path) -> dict[str, Any]:

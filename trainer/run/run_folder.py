@@ -153,6 +153,8 @@ class RunFolder:
         """Continue from a snapshot, and bring the folder's other files to the same epoch. Raises OutputError."""
         self.best, self._rows, self.waiting = snapshot.best, snapshot.rows, snapshot.waiting
         if self._writes:
+            for draft in (path for path in self.path.glob(".*") if path.suffix in (".ckpt", ".safetensors", ".csv")):
+                draft.unlink()  # left by a kill while a file was being written, by earlier versions in any case
             self._write_history()
             save_state(snapshot.best.weights, snapshot.best.card, self.path / CHECKPOINT)
 
