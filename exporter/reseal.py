@@ -60,7 +60,7 @@ def reseal(
     content = {**gate_evidence(model, parity), "resealed": {"changes": changes, "before": before}}
     new_card = {} if true_card == card else {CARD_KEY: true_card.to_json()}
     with exclusive(file, remedy="seal it later"), file_set(file) as files:
-        draft = files.draft(file)
+        draft = files.draft(file, beside=True)  # it may name weights in files beside it
         _copy(file, draft, {EVIDENCE_KEY, *new_card}, new_card)
         finish_file(draft, content, reference, provider)
         write_parity(files, file, content, parity, reference)

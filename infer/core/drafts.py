@@ -33,12 +33,20 @@ class Draft:
         target: the name that the file will get.
     """
 
-    def __init__(self, target: Path) -> None:
-        """Raises OSError where the folder cannot be written."""
+    def __init__(self, target: Path, beside: bool = False) -> None:
+        """Begin a draft.
+
+        Args:
+            target: the name that it will get.
+            beside: `path` is to be in the target's folder, since the content refers to files beside it.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
         self.target = target
         self.path = target
         self._name: Path | None = None
-        unnamed = _open_unnamed(target.parent)
+        unnamed = None if beside else _open_unnamed(target.parent)
         if unnamed is None:
             self._descriptor, self._name = _open_named(target)
             self.path = self._name

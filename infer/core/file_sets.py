@@ -36,9 +36,9 @@ class FileSet:
         self._drafts: dict[Path, Draft] = {}
         self._removed: list[Path] = []
 
-    def draft(self, path: Path) -> Path:
-        """Return where to write the content of `path`, a file or a URI. Raises OutputError."""
-        self._drafts[path] = self._stack.enter_context(open_draft(path))
+    def draft(self, path: Path, beside: bool = False) -> Path:
+        """Return where to write the content of `path`, a file or a URI; `beside`: in its folder. Raises OutputError."""
+        self._drafts[path] = self._stack.enter_context(open_draft(path, beside))
         return self._drafts[path].path
 
     def write(self, path: Path, content: bytes) -> None:

@@ -30,10 +30,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def open_draft(path: Path) -> Iterator[Draft]:
+def open_draft(path: Path, beside: bool = False) -> Iterator[Draft]:
     """Yield the draft of a file, which `publish` puts at `path`; it is gone at the end if it was not published.
 
-    The folder of `path` is created; the draft of a URI is in the folder for temporary files.
+    The folder of `path` is created; the draft of a URI is in the folder for temporary files. `beside`: the draft is in
+    the folder of `path`, under a hidden name.
 
     Raises:
         OutputError: the folder cannot be written, or there is something at `path` that no file may replace.
@@ -41,7 +42,7 @@ def open_draft(path: Path) -> Iterator[Draft]:
     target = Path(tempfile.gettempdir()) / path.name if uri_of(path) else _target(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.closing(Draft(target)) as draft:
+        with contextlib.closing(Draft(target, beside)) as draft:
             yield draft
     except OSError as error:
         raise cannot_write(path, error) from error

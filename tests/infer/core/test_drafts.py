@@ -68,6 +68,13 @@ def test_a_draft_that_is_closed_leaves_nothing_even_where_it_had_its_hidden_name
     assert names_in(tmp_path) == []
 
 
+def test_a_draft_whose_content_refers_to_files_beside_it_is_in_their_folder(tmp_path: Path) -> None:
+    draft = Draft(tmp_path / "model.onnx", beside=True)
+    assert (draft.path.parent, draft.path.suffix) == (tmp_path, ".onnx")
+    draft.close()
+    assert names_in(tmp_path) == []
+
+
 def test_publishing_as_new_replaces_nothing(kind: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("old")
     draft = written(tmp_path / "a.csv", "new")
