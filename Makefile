@@ -18,7 +18,7 @@ test: .venv/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
 	touch $@
 
-# for the test of docs/examples/predict.mjs; the variable keeps onnxruntime-node from fetching its CUDA libraries
+# for the tests of docs/examples/predict.mjs and of exporter/web; the variable keeps onnxruntime-node from fetching its CUDA libraries
 node:
 	ONNXRUNTIME_NODE_INSTALL=skip npm install --prefix docs/examples --no-package-lock --no-audit --no-fund
 

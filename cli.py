@@ -144,11 +144,16 @@ def export(config: ExportConfig) -> None:
 
     The file of the best checkpoint must give the outputs of the network on the validation images.
     """
-    with _train_extra("lab export"):
-        from exporter.export import export as export_run
-    screen = _screen()
-    model, _ = export_run(config, screen)
-    screen.say(f"model: {model} (opset {config.opset}, {config.precision})\nnext: lab predict FOLDER --model {model}")
+    from exporter.deploy import deploy
+
+    screen, model = _screen(), config.finished_file
+    if model is None:
+        with _train_extra("lab export"):
+            from exporter.export import export as export_run
+        model, _ = export_run(config, screen)
+        made = f"opset {config.opset}, {config.precision}"
+        screen.say(f"model: {model} ({made})\nnext: lab predict FOLDER --model {model}")
+    deploy(config, model, screen)
 
 
 @app.command()

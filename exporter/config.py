@@ -14,8 +14,8 @@ from infer.config import (
     Runtime,
 )
 from infer.core.errors import ConfigError
-from infer.core.knob import argument, check, knob, option, require
-from infer.core.output_paths import require_file_name
+from infer.core.knob import argument, check, knob, knobs, option, require
+from infer.core.output_paths import require_file_name, require_folder_name
 from infer.core.text import joined
 from infer.model.input_kinds import UINT8
 from infer.model.precision import PRECISIONS
@@ -29,7 +29,7 @@ else:
     Precision = Literal[tuple(PRECISIONS)]
 Input = Literal["uint8", "float"]
 _PRECISIONS_TEXT = joined([f"{name} ({row.suits})" if row.suits else name for name, row in PRECISIONS.items()], "or")
-FILE, GATE, ELSEWHERE = "Exported file", "Parity gate", "Network trained elsewhere"
+FILE, GATE, DEPLOYMENT, ELSEWHERE = "Exported file", "Parity gate", "Deployment", "Network trained elsewhere"
 """Panels of the options in help, beside the first one."""
 
 
@@ -38,9 +38,14 @@ class ExportConfig:
     """What `lab export` does."""
 
     run: Path | None = argument(
-        "RUN", "Run to export; with --arch, a file of weights.", default=None, default_text="the newest in runs/"
+        "RUN",
+        "Run to export; with --arch, a file of weights; for --triton and --web, also an exported file.",
+        default=None,
+        default_text="the newest in runs/",
     )
-    """A run's folder or its best.safetensors, or with `arch` a file of weights; None: the newest finished run."""
+    """A run's folder or its best.safetensors, with `arch` a file of weights, with `triton` or `web` also an exported
+    file;
+    None: the newest finished run."""
     opset: int = knob(17, "ONNX opset, from 17 to the newest that is installed.")
     precision: Precision = knob("fp32", f"Precision: {_PRECISIONS_TEXT}.")
     input: Input = knob(
@@ -68,6 +73,18 @@ class ExportConfig:
     batch_size: int = knob(64, GATE_BATCH_HELP, panel=GATE, above=0, maximum=LARGEST_BATCH, short="-b")
     gate_images: int | None = knob(None, GATE_IMAGES_HELP, panel=GATE, above=0, default_text="all")
     out: Path | None = knob(None, "File to write, ending in .onnx.", default_text="model.onnx in the run")
+    triton: Path | None = knob(
+        None,
+        "Also write a folder of the file into this model repository of Triton Inference Server.",
+        panel=DEPLOYMENT,
+        default_text="none",
+    )
+    web: Path | None = knob(
+        None,
+        "Also write a folder with a page that predicts in the browser, without a server.",
+        panel=DEPLOYMENT,
+        default_text="none",
+    )
     arch: str = knob("", f"Architecture: {', '.join(ARCHITECTURES)}.", panel=ELSEWHERE, default_text="none")
     classes: str = knob(
         "", "Classes in the order of the outputs, such as normal,blast or 0=normal,1=blast.", panel=ELSEWHERE
@@ -105,7 +122,12 @@ class ExportConfig:
                 raise ConfigError(f"{name} must be 3 numbers, for red, green and blue, got {len(values)}")
         if self.arch:
             require(self.arch in ARCHITECTURES, "--arch", f"one of {', '.join(ARCHITECTURES)}", self.arch)
-        if self.arch or (self.run and self.run.suffix in (".pth", ".pt")):
+        for name, folder in (("--triton", self.triton), ("--web", self.web)):
+            if folder:
+                require_folder_name(name, folder)
+        if self.finished_file:
+            self._check_finished()
+        elif self.arch or (self.run and self.run.suffix in (".pth", ".pt")):
             self._check_elsewhere()
         elif changed := self._changed("classes", "image_size", "fit", "mean", "std", "ordered"):
             raise ConfigError(
@@ -116,6 +138,21 @@ class ExportConfig:
         if not PRECISIONS[self.precision].calibrated and self._changed("calibration_images"):
             calibrated = joined([name for name, row in PRECISIONS.items() if row.calibrated], "or")
             raise ConfigError(f"--calibration-images has no effect here: it needs --precision {calibrated}")
+
+    @property
+    def finished_file(self) -> Path | None:
+        """The exported file from which folders are made, where RUN is one; then nothing is exported."""
+        return self.run if self.run and self.run.suffix == ".onnx" else None
+
+    def _check_finished(self) -> None:
+        if not (self.triton or self.web):
+            raise ConfigError(
+                f"{self.run} is an exported file already; give --triton FOLDER or --web FOLDER, or name a run to export"
+            )
+        used = ("run", "triton", "web", *(["device"] if self.triton else []))
+        others = [name for name in knobs(ExportConfig) if name not in used]
+        if changed := self._changed(*others):
+            raise ConfigError(f"{changed[0]} is for an export, and {self.run} is an exported file; leave it out")
 
     def _check_elsewhere(self) -> None:
         missing = [option(name) for name in ("arch", "classes", "image_size", "data") if not getattr(self, name)]

@@ -9,6 +9,7 @@ import onnx
 
 from exporter.cam import add_cam, check_cam
 from exporter.config import ExportConfig
+from exporter.deploy import check_deployment
 from exporter.finish import check_file_opset, finish_file, gate_evidence, write_parity
 from exporter.gate import gate_providers, require_parity, run_reference
 from exporter.graph import at_precision, build_graph, finish
@@ -40,7 +41,8 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
     """Export a network and compare the file with it; returns the file's path and the gate's result.
 
     Raises:
-        ConfigError: the opset is not possible here, or no use on the GPU that the file is for.
+        ConfigError: the opset is not possible here, or no use on the GPU that the file is for; or a folder of
+            `exporter.deploy` could not be made of it.
         ExportError: the file is not of the requested opset, precision or batch size.
         ParityError: its outputs differ from the network's. Then no file is left, and an earlier one is untouched.
         LabError: the checkpoint, its images or the output folder cannot be used.
@@ -50,6 +52,8 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
     providers = gate_providers(config.device, config.runtime, config.precision, config.opset, screen)
     source = open_source(config, screen)
     target = config.out or source.model
+    planned = replace(source.card, precision=config.precision, opset=config.opset, input=config.input)
+    check_deployment(config, target, planned)
     with exclusive(target):
         return target, _export_alone(config, source, target, providers, screen)
 

@@ -4,9 +4,11 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 import stat
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,9 +70,45 @@ def _target(path: Path) -> Path:
     return path
 
 
-def cannot_write(path: Path, error: OSError) -> OutputError:
-    """An OutputError for a failed write of `path`, with the remedy."""
-    remedy = "set LAB_CACHE to a folder with room" if _is_cached(path) else "choose another path with --out"
+@contextlib.contextmanager
+def atomic_folder(path: Path, option: str) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; rename it to `path` at the end, or delete it if anything failed.
+
+    Args:
+        path: a folder that does not exist yet, or is empty; `require_new` says so before any work.
+        option: the option with which the user named it.
+
+    Raises:
+        OutputError: the folder cannot be written, the disk is full, or `path` has content by now.
+    """
+    draft = path.with_name(f".{uuid.uuid4().hex[:8]}")
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        for file in draft.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as written:
+                    os.fsync(written.fileno())
+        if path.is_dir():
+            path.rmdir()  # fails unless it is empty
+        draft.rename(path)
+    except OSError as error:
+        raise cannot_write(path, error, option) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def require_new(path: Path, option: str) -> None:
+    """Raises ConfigError unless `path` is a local folder that does not exist yet, or is empty."""
+    if uri := uri_of(path):
+        raise ConfigError(f"{option} must be a folder of this machine, got {uri}; copy the finished folder there")
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise ConfigError(f"{option}: {path} exists already; delete it, or name a new folder")
+
+
+def cannot_write(path: Path, error: OSError, option: str = "--out") -> OutputError:
+    """An OutputError for a failed write of `path`, which the user named with `option`, with the remedy."""
+    remedy = "set LAB_CACHE to a folder with room" if _is_cached(path) else f"choose another path with {option}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"the disk is full and {path} was not written; free some space or {remedy}")
     return OutputError(f"cannot write {path}: {error.strerror or error}; {remedy}")

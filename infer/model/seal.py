@@ -11,7 +11,7 @@ from infer.model.evidence import EVIDENCE_KEY, Evidence, read_evidence
 from infer.model.graph_summary import describe_changes, precision_of, summarize
 from infer.model.input_kinds import INPUT_KINDS
 from infer.model.onnx_reader import ONNX_DOMAINS, OnnxGraph, read_graph, read_header
-from infer.model.outside_weights import check_outside
+from infer.model.outside_weights import check_outside, locations
 
 INPUT_NAMES = tuple(dict.fromkeys(kind.name for kind in INPUT_KINDS.values()))
 OUTPUT_NAMES = ("logits", "probabilities")
@@ -82,6 +82,22 @@ def check_seal(path: Path, accept_changed: bool = False) -> Seal:
             f"{seal.note}; export it again, have lab verify --reseal prove it against its run, or give --accept-changed"
         )
     return seal
+
+
+def require_sealed(path: Path) -> Evidence:
+    """The evidence of a file that is as `lab export` finished it, and keeps no weights in other files.
+
+    Raises:
+        ModelError: it has no evidence, was changed, or keeps weights in other files; or as `read_seal`.
+    """
+    seal = read_seal(path)
+    if seal.evidence is None:
+        raise ModelError(f"{path} has no evidence that it equals its network; export it again with lab export")
+    if seal.changes:
+        raise ModelError(f"{seal.note}; export it again, or have lab verify --reseal prove it against its run")
+    if others := locations(read_graph(path)):
+        raise ModelError(f"{path} keeps weights in {listed(others)}; export it again into one file")
+    return seal.evidence
 
 
 def changed_notes(seals: Sequence[Seal]) -> tuple[str, ...]:

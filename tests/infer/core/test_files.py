@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from infer.core.errors import ConfigError, OutputError
-from infer.core.files import atomic_write, cache_folder, expand_home, make_folder, write_bytes, write_text
+from infer.core.files import (
+    atomic_folder,
+    atomic_write,
+    cache_folder,
+    expand_home,
+    make_folder,
+    require_new,
+    write_bytes,
+    write_text,
+)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -186,3 +195,49 @@ def test_a_link_is_written_through_and_a_pipe_is_not_replaced(tmp_path: Path) ->
     with pytest.raises(OutputError, match="it is a folder or a device"):
         write_text(tmp_path / "pipe", "new")
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_written_folder_appears_whole_also_in_place_of_an_empty_one(tmp_path: Path) -> None:
+    for path in (tmp_path / "new" / "a", tmp_path / "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with atomic_folder(path, "--web") as draft:
+            (draft / "sub").mkdir()
+            (draft / "sub" / "file").write_text("content")
+            assert not path.exists() or not names_in(path)
+        assert (path / "sub" / "file").read_text() == "content"
+    assert names_in(tmp_path) == ["empty", "new"]
+
+
+@pytest.mark.parametrize("stop", [ValueError("no"), KeyboardInterrupt()])
+def test_of_a_failed_folder_nothing_is_left(tmp_path: Path, stop: BaseException) -> None:
+    def write_half() -> None:
+        with atomic_folder(tmp_path / "a", "--web") as draft:
+            (draft / "file").write_text("half")
+            raise stop
+
+    with pytest.raises(type(stop)):
+        write_half()
+    assert names_in(tmp_path) == []
+
+
+def test_a_folder_that_others_fill_meanwhile_is_theirs(tmp_path: Path) -> None:
+    def write_late() -> None:
+        with atomic_folder(tmp_path / "a", "--web"):
+            (tmp_path / "a").mkdir()
+            (tmp_path / "a" / "theirs").touch()
+
+    with pytest.raises(OutputError, match=r"cannot write .*; choose another path with --web"):
+        write_late()
+    assert names_in(tmp_path / "a") == ["theirs"]
+    assert names_in(tmp_path) == ["a"]
+
+
+def test_a_folder_with_content_is_refused_before_any_work(tmp_path: Path) -> None:
+    require_new(tmp_path / "none", "--web")
+    require_new(tmp_path, "--web")
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file"):
+        with pytest.raises(ConfigError, match=f"--web: {path} exists already; delete it, or name a new folder"):
+            require_new(path, "--web")
+    with pytest.raises(ConfigError, match="--web must be a folder of this machine"):
+        require_new(Path("s3://bucket/a"), "--web")

@@ -17,7 +17,7 @@ import infer.model.seal
 from infer import load
 from infer.core.errors import ModelError
 from infer.model.evidence import EVIDENCE_KEY, attach_evidence
-from infer.model.seal import UNKNOWN_CHANGE, check_seal, read_seal
+from infer.model.seal import UNKNOWN_CHANGE, check_seal, read_seal, require_sealed
 from infer.model.session import Session
 
 LEGACY = Path(__file__).parents[2] / "data" / "legacy" / "finished"
@@ -182,3 +182,33 @@ def test_predict_and_evaluate_refuse_a_changed_file_or_say_so_in_all_they_write(
     evaluate = ("evaluate", cells, "--model", path, "--no-pictures", "--out", tmp_path / "report", "--json")
     assert "precision fp32 -> int8" in lab(*evaluate).err
     assert "precision fp32 -> int8" in str(json.loads(lab(*evaluate, "--accept-changed").out)["notes"])
+
+
+def test_only_a_whole_file_as_it_was_finished_is_sealed(model: Path, tmp_path: Path) -> None:
+    assert require_sealed(model).intact
+    changed = tmp_path / "changed.onnx"
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    changed.write_bytes(content)
+    with pytest.raises(
+        ModelError, match=r"has been changed since lab export wrote it .*; export it again, or have lab"
+    ):
+        require_sealed(changed)
+    changed.write_bytes(model.read_bytes().replace(b"lab.evidence", b"lab.evidents"))
+    with pytest.raises(ModelError, match=r"changed\.onnx has no evidence that it equals its network; export it again"):
+        require_sealed(changed)
+
+
+def test_a_sealed_file_with_weights_in_another_one_is_refused_where_it_would_be_copied(
+    model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(model.read_bytes())
+    evidence = read_seal(path).evidence
+    assert evidence is not None
+    without_evidence(path, lambda changed: None)
+    (tmp_path / "moved").mkdir()
+    moved = rewrite(path, move_outside, tmp_path / "moved" / "a.onnx")
+    attach_evidence(moved, {name: value for name, value in evidence.content.items() if name != "graph"})
+    with pytest.raises(ModelError, match=r"keeps weights in .*; export it again into one file"):
+        require_sealed(moved)

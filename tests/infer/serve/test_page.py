@@ -3,23 +3,15 @@
 import base64
 import csv
 import io
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from helpers.browser import BROWSER, Tab, open_tab
+from helpers.pages import DROP, IS_DONE, rows, wait
 from helpers.serving import Served, form, served
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
-
-DROP = """(() => {
-  const carried = new DataTransfer();
-  for (const [name, data] of %s)
-    carried.items.add(new File([Uint8Array.from(atob(data), (char) => char.charCodeAt(0))], name));
-  document.dispatchEvent(new DragEvent("drop", { dataTransfer: carried, bubbles: true, cancelable: true }));
-})()"""
-IS_DONE = "/classified\\.$|^\\d+ images?\\b.*\\.$/.test(document.getElementById('status').textContent)"
 
 
 @pytest.fixture(scope="module")
@@ -39,24 +31,12 @@ def drop(tab: Tab, *files: tuple[str, bytes]) -> None:
     wait(tab, IS_DONE)
 
 
-def wait(tab: Tab, condition: str) -> None:
-    for _ in range(200):
-        if tab.run(condition):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"not true after 10 s: {condition}; {tab.run('document.body.innerText')}")
-
-
 def open_page(tab: Tab, server: Served, width: int = 1280) -> None:
     tab.resize(width, 900, mobile=width < 500)
     tab.problems.clear()
     tab.requests.clear()
     tab.visit(f"{server.url}/")
     wait(tab, "document.readyState === 'complete' && !document.getElementById('about').hidden")
-
-
-def rows(tab: Tab) -> list[list[str]]:
-    return tab.run("[...document.querySelectorAll('#rows tr')].map(r => [...r.cells].map(c => c.innerText.trim()))")
 
 
 def test_dropped_images_are_listed_with_the_servers_answers_and_loaded_from_nowhere_else(
