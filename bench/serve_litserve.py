@@ -3,11 +3,12 @@
 import base64
 import io
 import sys
-from typing import Any
+from typing import Any, cast
 
 import litserve
 import numpy as np
 import onnxruntime
+from fastapi import Request
 from PIL import Image
 
 
@@ -19,9 +20,9 @@ class Classifier(litserve.LitAPI):  # type: ignore[misc, unused-ignore]
         self.session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
         self.side = self.session.get_inputs()[0].shape[1]
 
-    def decode_request(self, request: Any) -> Any:
+    def decode_request(self, request: Request) -> Any:
         """The centre of an image whose shorter side is 8/7 of the network's, as the file's card says."""
-        image = Image.open(io.BytesIO(base64.b64decode(request["image"]))).convert("RGB")
+        image = Image.open(io.BytesIO(base64.b64decode(cast(Any, request)["image"]))).convert("RGB")
         side, scale = self.side, -(-self.side * 8 // 7) / min(image.size)
         image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
         left, top = (image.width - side) // 2, (image.height - side) // 2
