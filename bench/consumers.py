@@ -36,7 +36,7 @@ from infer.core.cpu import instructions  # noqa: E402
 from infer.images.listing import list_images  # noqa: E402
 from infer.images.preprocess import read_window  # noqa: E402
 from infer.model.card import read_card  # noqa: E402
-from infer.model.input_kinds import INPUT_KINDS  # noqa: E402
+from infer.model.input_kinds import INPUT_KINDS, UINT8  # noqa: E402
 
 FILES: dict[str, dict[str, Any]] = {
     "fp32": {"opset": 17},
@@ -66,12 +66,12 @@ def main() -> None:
     (args.work / "results").mkdir(parents=True, exist_ok=True)
     files = {name: exported(args.run, name, args.work) for name in args.files}
     images = save_pixels(args.images, next(iter(files.values())), args.work)
+    network = read_card(next(iter(files.values()))).architecture
+    circumstances = f"{network}, {images} images; {machine()}, {' '.join(instructions())}"
     for consumer in CONSUMERS:  # the reference is the first
         if consumer.name in args.only:
             ask(consumer, files, args)
-    network = read_card(next(iter(files.values()))).architecture
-    circumstances = f"{network}, {images} images; {machine()}, {' '.join(instructions())}"
-    write_page(args.page, args.work / "results", list(FILES), circumstances)
+            write_page(args.page, args.work / "results", list(FILES), circumstances)
 
 
 def exported(run: Path, name: str, work: Path) -> Path:
@@ -118,6 +118,8 @@ def ask(consumer: Consumer, files: dict[str, Path], args: argparse.Namespace) ->
     print(f"{consumer.name}: ", end="", flush=True)
     with environment(consumer, args.work, args.keep) as (command, trouble):
         for name, file in files.items():
+            if consumer.kind == "c" and read_card(file).input != UINT8:
+                continue  # the example takes bytes
             if trouble:
                 cells[name] = {"skipped": trouble}
             else:
