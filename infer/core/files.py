@@ -4,15 +4,13 @@ import contextlib
 import errno
 import hashlib
 import os
-import shutil
 import stat
 import sys
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from infer.core.drafts import Draft
+from infer.core.drafts import Draft, draft_folder
 from infer.core.errors import ConfigError, LabError, OutputError
 from infer.core.remote import delete, upload, uri_of
 
@@ -81,21 +79,19 @@ def atomic_folder(path: Path, option: str) -> Iterator[Path]:
     Raises:
         OutputError: the folder cannot be written, the disk is full, or `path` has content by now.
     """
-    draft = path.with_name(f".{uuid.uuid4().hex[:8]}")
     try:
-        draft.mkdir(parents=True)
-        yield draft
-        for file in draft.rglob("*"):
-            if file.is_file():
-                with file.open("rb") as written:
-                    os.fsync(written.fileno())
-        if path.is_dir():
-            path.rmdir()  # fails unless it is empty
-        draft.rename(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft_folder(path) as draft:
+            yield draft
+            for file in draft.rglob("*"):
+                if file.is_file():
+                    with file.open("rb") as written:
+                        os.fsync(written.fileno())
+            if path.is_dir():
+                path.rmdir()  # fails unless it is empty
+            draft.rename(path)
     except OSError as error:
         raise cannot_write(path, error, option) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def require_new(path: Path, option: str) -> None:
