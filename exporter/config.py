@@ -50,8 +50,8 @@ class ExportConfig:
     precision: Precision = knob("fp32", f"Precision: {_PRECISIONS_TEXT}.")
     input: Input = knob(
         UINT8,
-        "What the file takes: uint8, bytes [batch, H, W, 3], or float, float32 [batch, 3, H, W] of 0 to 255, for "
-        "programs that accept no bytes, such as ncnn.",
+        "What the file takes: uint8 [batch, H, W, 3], or float [batch, 3, H, W] of 0 to 255, for programs "
+        "without uint8.",
         panel=FILE,
     )
     batch: int | None = knob(
