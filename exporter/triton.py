@@ -14,7 +14,7 @@ from infer.core.console import Screen
 from infer.core.errors import ConfigError
 from infer.core.files import atomic_folder, require_new
 from infer.model.card import ModelCard, read_card
-from infer.model.input_kinds import MODEL_FILES
+from infer.model.input_kinds import model_files
 from infer.model.onnx_reader import read_graph
 from infer.model.providers import CUDA
 from infer.model.seal import require_sealed
@@ -51,7 +51,7 @@ def model_folder(repository: Path, model: Path) -> Path:
     """
     kind = model.stem.partition(".")[2].replace(".", "-")
     own = "-".join(filter(None, (model.absolute().parent.name, kind)))
-    name = own if model.name in MODEL_FILES else model.stem
+    name = own if model.name in model_files() else model.stem
     return repository / (re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".") or "model")
 
 

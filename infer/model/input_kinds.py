@@ -52,5 +52,6 @@ def file_name(precision: str, kind: str) -> str:
     return PRECISIONS[precision].file_name.replace(".onnx", f"{INPUT_KINDS[kind].suffix}.onnx")
 
 
-MODEL_FILES = tuple(file_name(precision, kind) for kind in INPUT_KINDS for precision in PRECISIONS)
-"""Names of the files in a run's folder that predict, in the order in which they are looked for."""
+def model_files() -> tuple[str, ...]:
+    """Names of the files in a run's folder that predict, in the order in which they are looked for."""
+    return tuple(file_name(precision, kind) for kind in INPUT_KINDS for precision in PRECISIONS)

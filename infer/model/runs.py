@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from infer.core.errors import DataError, ModelError
-from infer.model.input_kinds import MODEL_FILES
+from infer.model.input_kinds import model_files
 
 RUNS = Path("runs")
 RECIPE = "recipe.toml"
@@ -27,7 +27,7 @@ def newest_run(runs: Path = RUNS) -> Path:
 
 def newest_model(runs: Path = RUNS) -> Path:
     """The newest ONNX file of any run in `runs`. Raises ModelError where there is none."""
-    models = [path for name in MODEL_FILES for path in runs.glob(f"*/{name}")]
+    models = [path for name in model_files() for path in runs.glob(f"*/{name}")]
     if not models:
         raise ModelError(f"there is no exported model in {runs}/; run `lab export`, or name a file")
     return max(models, key=lambda path: (path.stat().st_mtime_ns, path))
@@ -36,7 +36,7 @@ def newest_model(runs: Path = RUNS) -> Path:
 def find_model(path: Path) -> Path:
     """The ONNX file at `path`, or in the run folder `path`. Raises ModelError."""
     if path.is_dir():
-        present = [path / name for name in MODEL_FILES if (path / name).is_file()]
+        present = [path / name for name in model_files() if (path / name).is_file()]
         if not present:
             raise ModelError(f"there is no exported model in {path}; run `lab export {path}` first")
         return present[0]

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from infer.model.input_kinds import INPUT_KINDS, MODEL_FILES, file_name
+from infer.model.input_kinds import INPUT_KINDS, file_name, model_files
 from infer.model.precision import PRECISIONS
 
 
 def test_each_precision_and_input_has_a_file_of_its_own_and_plain_files_come_first() -> None:
-    assert len(set(MODEL_FILES)) == len(INPUT_KINDS) * len(PRECISIONS)
-    assert MODEL_FILES[: len(PRECISIONS)] == tuple(row.file_name for row in PRECISIONS.values())
+    assert len(set(model_files())) == len(INPUT_KINDS) * len(PRECISIONS)
+    assert model_files()[: len(PRECISIONS)] == tuple(row.file_name for row in PRECISIONS.values())
     assert file_name("fp16", "float") == "model.fp16.float.onnx"
 
 
