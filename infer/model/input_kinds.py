@@ -1,21 +1,26 @@
-"""What a model file takes: one table of the kinds of input; exporter/inputs.py makes a graph take each."""
+"""What a model file takes: one table of the kinds of input; exporter/inputs.py makes a graph take each.
+
+Light to import: the command line reads it at start-up.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from infer.core.arrays import Pixels
 from infer.model.precision import PRECISIONS
 
+if TYPE_CHECKING:
+    from infer.core.arrays import Pixels
 
-def _as_bytes(pixels_nhwc: Pixels) -> Pixels:
+
+def _as_bytes(pixels_nhwc: "Pixels") -> "Pixels":
     return pixels_nhwc
 
 
-def _as_float_nchw(pixels_nhwc: Pixels) -> Any:
+def _as_float_nchw(pixels_nhwc: "Pixels") -> Any:
     """uint8 [n, H, W, 3] -> float32 [n, 3, H, W], 0 to 255."""
+    import numpy as np
+
     return np.ascontiguousarray(pixels_nhwc.transpose(0, 3, 1, 2), dtype=np.float32)
 
 
@@ -29,7 +34,7 @@ class InputKind:
     """What its numbers mean, for people."""
     suffix: str = ""
     """What distinguishes the file's name in a run's folder."""
-    feed: Callable[[Pixels], Any] | None = None
+    feed: Callable[["Pixels"], Any] | None = None
     """From uint8 images [n, H, W, 3], the card's windows, to what the graph takes; None where it takes no windows."""
 
 
