@@ -151,8 +151,8 @@ def export(config: ExportConfig) -> None:
         with _train_extra("lab export"):
             from exporter.export import export as export_run
         model, _ = export_run(config, screen)
-        made = f"opset {config.opset}, {config.precision}"
-        screen.say(f"model: {model} ({made})\nnext: lab predict FOLDER --model {model}")
+        following = f"inspect {model}" if config.embed_resize else f"predict FOLDER --model {model}"
+        screen.say(f"model: {model} (opset {config.opset}, {config.precision})\nnext: lab {following}")
     deploy(config, model, screen)
 
 

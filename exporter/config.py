@@ -17,7 +17,7 @@ from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob, knobs, option, require
 from infer.core.output_paths import require_file_name, require_folder_name
 from infer.core.text import joined
-from infer.model.input_kinds import UINT8
+from infer.model.input_kinds import IMAGE, UINT8
 from infer.model.precision import PRECISIONS
 from infer.model.providers import check_runtime
 from trainer.choices import Fit
@@ -53,6 +53,9 @@ class ExportConfig:
         "What the file takes: uint8 [batch, H, W, 3], or float [batch, 3, H, W] of 0 to 255, for programs "
         "without uint8.",
         panel=FILE,
+    )
+    embed_resize: bool = knob(
+        False, "Put resize and crop into the graph, which then takes one decoded image of any size.", panel=FILE
     )
     batch: int | None = knob(
         None,
@@ -133,6 +136,8 @@ class ExportConfig:
             raise ConfigError(
                 f"{changed[0]} is for weights that were trained elsewhere, and needs --arch; leave it out"
             )
+        if self.embed_resize:
+            self._check_embed_resize()
         if self.calibrate and self.gate_images is not None:
             raise ConfigError("--calibrate fits to all validation images, which --gate-images would leave out")
         if not PRECISIONS[self.precision].calibrated and self._changed("calibration_images"):
@@ -153,6 +158,31 @@ class ExportConfig:
         others = [name for name in knobs(ExportConfig) if name not in used]
         if changed := self._changed(*others):
             raise ConfigError(f"{changed[0]} is for an export, and {self.run} is an exported file; leave it out")
+
+    @property
+    def input_kind(self) -> str:
+        """What the file takes, a key of INPUT_KINDS."""
+        return IMAGE if self.embed_resize else self.input
+
+    def _check_embed_resize(self) -> None:
+        reasons = {
+            "input": "its input is one image of bytes",
+            "batch": "its input is one image",
+            "cam": "lab draws heat maps from files that take batches",
+            "triton": "its configuration describes batches",
+            "web": "the page resizes images itself",
+        }
+        if changed := [name for name in reasons if self._changed(name)]:
+            raise ConfigError(f"{option(changed[0])} cannot be combined with --embed-resize: {reasons[changed[0]]}")
+        if self.runtime not in ("auto", "onnxruntime"):
+            raise ConfigError(
+                f"--embed-resize with --runtime {self.runtime}: only ONNX Runtime is tried for such files; leave it out"
+            )
+        if self.device not in ("auto", "cpu"):
+            raise ConfigError(
+                f"--embed-resize with --device {self.device}: the graph computes with sizes, which GPUs leave to the "
+                "CPU; choose --device cpu"
+            )
 
     def _check_elsewhere(self) -> None:
         missing = [option(name) for name in ("arch", "classes", "image_size", "data") if not getattr(self, name)]

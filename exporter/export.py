@@ -10,9 +10,11 @@ import onnx
 from exporter.cam import add_cam, check_cam
 from exporter.config import ExportConfig
 from exporter.deploy import check_deployment
+from exporter.embed_resize import whole_image_card
 from exporter.finish import check_file_opset, finish_file, gate_evidence, write_parity
 from exporter.gate import gate_providers, require_parity, run_reference
 from exporter.graph import at_precision, build_graph, finish
+from exporter.image_gate import require_image_parity
 from exporter.inputs import take_input
 from exporter.opsets import check_gpu_opset, check_opset
 from exporter.parity import Parity
@@ -51,8 +53,10 @@ def export(config: ExportConfig, screen: Screen) -> tuple[Path, Parity]:
     check_gpu_opset(config.opset, config.precision, config.device, screen)
     providers = gate_providers(config.device, config.runtime, config.precision, config.opset, screen)
     source = open_source(config, screen)
+    if config.embed_resize:
+        source = replace(source, card=whole_image_card(source.card))
     target = config.out or source.model
-    planned = replace(source.card, precision=config.precision, opset=config.opset, input=config.input)
+    planned = replace(source.card, precision=config.precision, opset=config.opset, input=config.input_kind)
     check_deployment(config, target, planned)
     with exclusive(target):
         return target, _export_alone(config, source, target, providers, screen)
@@ -68,20 +72,17 @@ def _export_alone(
     if config.calibrate:
         card = calibrated(card, source.network, reference, screen)
     card = with_threshold(card, reference, source.gate, screen)
-    model, card = build_model(source.network, card, calibration, config.batch, screen.say)
-    if config.cam:
-        add_cam(model)
-        model = finish(model, card, config.batch)
-    if config.input != UINT8:
-        take_input(model, config.input)
-        card = replace(card, input=config.input)
-        model = finish(model, card, config.batch)
+    model = _requested_model(config, source.network, card, calibration, screen)
     may_fail = [row.name for row in providers if row.optional and config.runtime == AUTO]
     with file_set(target) as files:
         draft = files.draft(target)
         draft.write_bytes(model.SerializeToString(deterministic=True))
         check_file_opset(draft, config.opset)
-        parity = require_parity(draft, reference, config.batch_size, providers, screen, "no file was left", may_fail)
+        consequence = "no file was left"
+        if config.embed_resize:
+            parity = require_image_parity(draft, source.network, reference, screen, consequence)
+        else:
+            parity = require_parity(draft, reference, config.batch_size, providers, screen, consequence, may_fail)
         passed = [row for row in providers if row.name in parity.providers]
         if config.cam:
             check_cam(draft, reference, passed)
@@ -89,6 +90,20 @@ def _export_alone(
         finish_file(draft, evidence, reference, passed[-1])
         write_parity(files, target, evidence, parity, reference)
     return parity
+
+
+def _requested_model(
+    config: ExportConfig, network: PixelNet, card: ModelCard, calibration: Pixels | None, screen: Screen
+) -> onnx.ModelProto:
+    """The finished model with the outputs and the input that were asked for. Raises ExportError."""
+    model, card = build_model(network, card, calibration, config.batch, screen.say)
+    if config.cam:
+        add_cam(model)
+        model = finish(model, card, config.batch)
+    if config.input_kind == UINT8:
+        return model
+    take_input(model, config.input_kind, card.pixels)
+    return finish(model, replace(card, input=config.input_kind), config.batch)
 
 
 def export_card(card: ModelCard, config: ExportConfig) -> ModelCard:

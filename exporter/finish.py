@@ -12,12 +12,16 @@ import onnx
 
 from exporter.gate import FileRun
 from exporter.graph import weights_sha256
+from exporter.image_gate import sample_outputs
 from exporter.parity import Parity
 from exporter.reference import Reference
+from infer.core.arrays import Floats
 from infer.core.errors import ExportError
 from infer.core.file_sets import FileSet
+from infer.model.card import read_card
 from infer.model.engine import library_version
 from infer.model.evidence import attach_evidence, read_evidence
+from infer.model.input_kinds import IMAGE
 from infer.model.onnx_reader import read_header
 from infer.model.providers import Provider
 from infer.model.session import Session
@@ -40,12 +44,11 @@ def finish_file(draft: Path, evidence: Mapping[str, Any], reference: Reference, 
         ExportError: the file is not what was written.
         OSError: it cannot be written.
     """
-    pixels = reference.first_views(REOPENED)
-    before = FileRun(Session(draft, provider=provider)).add(pixels).outputs()
+    before = _outputs(draft, reference, provider)
     attach_evidence(draft, evidence)
     read_back = read_evidence(draft)
     weights = weights_sha256(onnx.load(draft))
-    after = FileRun(Session(draft, provider=provider)).add(pixels).outputs()
+    after = _outputs(draft, reference, provider)
     same = all(np.allclose(*pair, rtol=1e-4, atol=1e-4) for pair in zip(before, after, strict=True))
     if not (read_back and read_back.intact and same and weights == evidence["graph_weights_sha256"]):
         raise ExportError(f"the finished file {draft} is not what was written; check the disk and export again")
@@ -69,3 +72,10 @@ def circumstances(parity: Parity) -> dict[str, str]:
         "machine": f"{platform.system()} {platform.machine()}",
         **{library: library_version(library) for library in sorted({check.runtime for check in parity.checks})},
     }
+
+
+def _outputs(draft: Path, reference: Reference, provider: Provider) -> tuple[Floats, Floats]:
+    """Logits and probabilities of the first REOPENED images."""
+    if read_card(draft).input == IMAGE:
+        return sample_outputs(draft, reference, REOPENED)
+    return FileRun(Session(draft, provider=provider)).add(reference.first_views(REOPENED)).outputs()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from exporter.gate_result import show_parity
 from exporter.graph import at_precision
 from exporter.parity import Check, Parity, Rule, judge
-from exporter.parity_table import parity_table, rule_lines
 from exporter.precisions import EXPORTS, gate_rule
 from exporter.reference import RangeWatch, Reference, compute_reference
 from infer.config import Device, Runtime
@@ -18,7 +18,7 @@ from infer.core.console import Screen
 from infer.core.errors import DataError, DeviceError, ModelError, ParityError
 from infer.core.text import listed
 from infer.dataset.table import Table, spread
-from infer.model.card import ModelCard, read_card
+from infer.model.card import ModelCard
 from infer.model.opset_limit import file_problem
 from infer.model.providers import AUTO, Provider, providers_for
 from infer.model.session import Session
@@ -27,8 +27,6 @@ from trainer.model.network import PixelNet
 SMALL_BATCHES = (1, 2, 7)
 SMALL_REPEATS = 8
 """The number of batches of each small size; the full size runs over all images."""
-MAX_SHOWN = 5
-"""The number of differing labels that are printed; the evidence lists more."""
 
 
 def gate_providers(
@@ -98,24 +96,7 @@ def require_parity(
     """
     with screen.bar("gate", len(reference.files)) as bar:
         parity = run_gate(file, reference, batch_size, providers, bar.step)
-    screen.say(
-        f"parity with the network on {parity.images} images (flips: labels that differ; network, file: accuracy; "
-        "difference: of accuracy, 95% interval)"
-    )
-    screen.show(parity_table(parity))
-    screen.say(rule_lines(parity))
-    for check in parity.checks:
-        if check.failures and check.provider in may_fail:
-            screen.say(f"{check.provider} is left out of the evidence, batch {check.batch}: {listed(check.failures)}")
-    parity = parity.without(may_fail)
-    classes, full = read_card(file).classes, max(parity.checks, key=lambda check: check.images)
-    for flip in full.flips[:MAX_SHOWN]:
-        labels = f"the network gives {classes[flip.network]}, the file {classes[flip.file]}"
-        screen.say(f"differs: {reference.files[flip.image]}: {labels}, by a margin of {flip.margin:.2g} in the logits")
-    if parity.failures:
-        remedies = "; ".join(filter(None, [consequence, EXPORTS[parity.precision].advice]))
-        raise ParityError(f"the file's outputs differ from the network's: {listed(parity.failures, 3)}; {remedies}")
-    return parity
+    return show_parity(parity, file, reference, screen, consequence, may_fail)
 
 
 def run_gate(

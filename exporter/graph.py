@@ -22,6 +22,7 @@ from exporter.head import split_half_head
 from exporter.precisions import EXPORTS
 from infer.core.errors import ExportError
 from infer.model.card import CARD_KEY, ModelCard
+from infer.model.input_kinds import IMAGE
 from infer.version import __version__
 from trainer.model.network import PixelNet
 
@@ -63,19 +64,23 @@ def finish(model: onnx.ModelProto, card: ModelCard, batch: int | None = None) ->
     if {item.version for item in model.opset_import} != {card.opset}:
         model = onnx.version_converter.convert_version(model, card.opset)
     _strip(model)
+    whole_images = card.input == IMAGE
+    batch = 1 if whole_images else batch
     if batch is not None:
-        for item in (*model.graph.input, *model.graph.output):
+        for item in (*(() if whole_images else model.graph.input), *model.graph.output):
             item.type.tensor_type.shape.dim[0].dim_value = batch
     model.ir_version = helper.find_min_ir_version_for(model.opset_import)
     model.producer_name, model.producer_version = "lab", __version__
     helper.set_model_props(model, {CARD_KEY: card.to_json()})
-    check_model(model, card.opset, batch)
+    check_model(model, card.opset, batch, whole_images)
     check_precision(model, card.precision)
     return model
 
 
-def check_model(model: onnx.ModelProto, opset: int, batch: int | None = None) -> None:
+def check_model(model: onnx.ModelProto, opset: int, batch: int | None = None, whole_images: bool = False) -> None:
     """Check that the model is valid and self-contained, of exactly this opset and of this batch size (None: any).
+
+    `whole_images`: its input is an image of any size, without a batch.
 
     Raises:
         ExportError: it is not.
@@ -89,7 +94,7 @@ def check_model(model: onnx.ModelProto, opset: int, batch: int | None = None) ->
         raise ExportError(f"opset {opset} was requested, the exporter wrote {opsets}; try another --opset")
     if any(uses_external_data(tensor) for tensor in model.graph.initializer):
         raise ExportError("the exporter moved weights out of the file; export a smaller network")
-    for item in (*model.graph.input, *model.graph.output):
+    for item in (*(() if whole_images else model.graph.input), *model.graph.output):
         first = item.type.tensor_type.shape.dim[0]
         if batch is None and not first.dim_param:
             raise ExportError(f"the exporter froze the batch axis of {item.name} at {first.dim_value}; report this")

@@ -4,21 +4,28 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from exporter.embed_resize import embed_resize
 from infer.core.errors import ExportError
-from infer.model.input_kinds import FLOAT, INPUT_KINDS, UINT8
+from infer.images.preprocess import PixelSpec
+from infer.model.input_kinds import FLOAT, IMAGE, INPUT_KINDS, UINT8
 
 NAME = INPUT_KINDS[UINT8].name
 ELEMENTWISE = ("Add", "Div", "Mul", "Sub")
 
 
-def take_input(model: onnx.ModelProto, kind: str) -> None:
+def take_input(model: onnx.ModelProto, kind: str, spec: PixelSpec) -> None:
     """Change a finished graph, made for uint8 images, to one that takes another kind of input; finish it again.
+
+    `spec`: how a file becomes the network's pixels, which a graph that takes whole images does itself.
 
     Raises:
         ExportError: the graph does not begin with the cast of its images.
     """
     if kind == FLOAT:
         _take_float(model.graph)
+    elif kind == IMAGE:
+        cast, _, _ = _first_nodes(model.graph)
+        embed_resize(model.graph, spec, INPUT_KINDS[IMAGE].name, cast)
 
 
 def _take_float(graph: onnx.GraphProto) -> None:

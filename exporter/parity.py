@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from infer.core.arrays import Floats
 from infer.metrics.intervals import paired_difference
 from infer.metrics.point_values import softmax
+from infer.model.pixel_parity import PixelParity
 
 FLOAT32_ROUNDING = 1e-4
 """How far logits may differ where both sides compute in float32, as a share of max(1, magnitude).
@@ -112,6 +113,8 @@ class Parity:
     images_sha256: str
     checks: tuple[Check, ...]
     rule: dict[str, float] = field(default_factory=dict)
+    pixels: PixelParity | None = None
+    """None where the file takes the card's window."""
 
     @property
     def failures(self) -> list[str]:
@@ -130,7 +133,8 @@ class Parity:
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON values."""
-        return {**asdict(self), "passed": not self.failures}
+        values = {**asdict(self), "passed": not self.failures}
+        return {name: value for name, value in values.items() if name != "pixels" or value}
 
 
 def judge(

@@ -48,7 +48,7 @@ def open_source(config: ExportConfig, screen: Screen) -> Source:
     screen.say(f"checkpoint: {checkpoint}")
     network, card = load_checkpoint(checkpoint)
     table = run_table(checkpoint.parent, card, config.data, screen)
-    model = checkpoint.parent / file_name(config.precision, config.input)
+    model = checkpoint.parent / file_name(config.precision, config.input_kind)
     return Source(network, card, table.split(VALID), table.split(TRAIN), model)
 
 
@@ -96,7 +96,7 @@ def _from_elsewhere(config: ExportConfig, screen: Screen) -> Source:
         replace(card, provenance=provenance),
         gate,
         table.split(TRAIN),
-        config.run.with_name(file_name(config.precision, config.input).replace("model", config.run.stem)),
+        config.run.with_name(file_name(config.precision, config.input_kind).replace("model", config.run.stem)),
     )
 
 

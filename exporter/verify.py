@@ -7,9 +7,11 @@ from typing import Any
 import onnx
 
 from exporter.cam import check_cam, has_cam
+from exporter.embed_resize import whole_image_card
 from exporter.finish import check_file_opset, circumstances
 from exporter.gate import gate_providers, require_parity, run_reference
 from exporter.graph import check_precision
+from exporter.image_gate import require_image_parity
 from exporter.parity import Parity
 from exporter.reference import Reference
 from exporter.reseal import reseal
@@ -22,6 +24,7 @@ from infer.dataset.source import read_table
 from infer.dataset.table import VALID, Table
 from infer.model.card import ModelCard, read_card
 from infer.model.evidence import Evidence, add_checks, evidence_problem
+from infer.model.input_kinds import IMAGE
 from infer.model.providers import AUTO, Provider
 from infer.model.runs import CHECKPOINT, find_checkpoint
 from infer.verify import choose_model, show_seal
@@ -53,8 +56,11 @@ def verify(config: VerifyConfig, screen: Screen) -> Parity:
     if seal.evidence:
         screen.say(f"the gate's images: {_comparison(seal.evidence.content, reference)}")
     consequence = f"{seal.note}; export it again" if seal.changes else "do not use it here"
-    may_fail = set(optional) - set(named)
-    parity = require_parity(file, reference, config.batch_size, providers, screen, consequence, may_fail)
+    if card.input == IMAGE:
+        parity = require_image_parity(file, network, reference, screen, consequence)
+    else:
+        may_fail = set(optional) - set(named)
+        parity = require_parity(file, reference, config.batch_size, providers, screen, consequence, may_fail)
     passed = [row for row in providers if row.name in parity.providers]
     if has_cam(model):
         check_cam(file, reference, passed)
@@ -117,6 +123,8 @@ def _original(config: VerifyConfig, file: Path, card: ModelCard, screen: Screen)
     screen.say(f"checkpoint: {checkpoint}")
     network, own_card = load_checkpoint(checkpoint)
     _require_same_weights(card, own_card.provenance.get("weights_sha256"), file, checkpoint)
+    if card.input == IMAGE:
+        own_card = whole_image_card(own_card)
     for name in ("architecture", "classes", "pixels", "normalization", "ordered"):
         if getattr(card, name) != getattr(own_card, name):
             raise ParityError(f"the card of {file} has other {name} than that of {checkpoint}; export again")

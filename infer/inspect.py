@@ -15,6 +15,7 @@ from infer.model.graph_summary import precision_of, weight_bytes
 from infer.model.input_kinds import INPUT_KINDS
 from infer.model.onnx_reader import OnnxGraph, read_graph, read_header
 from infer.model.outside_weights import locations, outside_file
+from infer.model.pixel_parity import PixelParity
 from infer.model.providers import short_name
 from infer.model.runs import CHECKPOINT, find_model
 from infer.model.seal import Seal, read_seal
@@ -89,6 +90,7 @@ def _evidence_rows(path: Path) -> list[tuple[str, str]]:
     if evidence is None:
         return [("gate", Seal(path).gate_text)]
     content = evidence.content
+    pixels = content.get("pixels")
     rule = ", ".join(f"{name} {value:g}" for name, value in content["rule"].items())
     when, machine, runtime = (str(content.get(name, "?")) for name in ("when", "machine", "onnxruntime"))
     openvino = f", OpenVINO {content['openvino']}" if "openvino" in content else ""
@@ -97,6 +99,7 @@ def _evidence_rows(path: Path) -> list[tuple[str, str]]:
         *_changed_rows(path, evidence),
         ("gate rule", f"{rule} (docs/export.md)"),
         *map(_check_row, content["checks"]),
+        *([("gate pixels", str(PixelParity(**pixels)))] if pixels else []),
         ("gate images sha256", str(content["images_sha256"])),
         ("graph weights sha256", str(content.get("graph_weights_sha256", "?"))),
         ("sha256 before evidence", str(content["sha256_before"])),

@@ -43,6 +43,7 @@ export function readCard(path) {
   }
   if (!card) throw new Error("the model has no lab.card; use a file that lab export wrote");
   if (card.version > 3) throw new Error(`the model's card has version ${card.version}; this program reads up to 3`);
+  if (card.input === "image") throw new Error("the model resizes whole images by itself: feed decoded pixels as `image`");
   if (card.pixels.bits) throw new Error(`the model is for images of ${card.pixels.bits} bits; use lab predict`);
   const unknown = card.pixels.steps.find(({ kind }) => !(kind in STEPS)); // an enhancement; it must be exact
   if (unknown) throw new Error(`the model needs the step "${unknown.kind}", which this program lacks; use lab predict`);

@@ -190,6 +190,16 @@ def _read(file: File, spec: PixelSpec, cuts: Sequence[tuple[int, int]]) -> Pixel
     """Decode one file, apply the spec's steps, then cut the centre to each of these [H, W], one out of the other."""
     needed = partial(_draft_size, spec.steps[0]) if spec.reduced_decode else _whole
     image, box = decode(file, spec.bits, needed, spec.dicom_window)
+    return _cut(image, box, spec, cuts)
+
+
+def image_window(image: Image.Image, spec: PixelSpec) -> Pixels:
+    """The evaluation view of an upright RGB image, decoded at full scale: uint8 [window H, window W, 3]."""
+    return _cut(image, None, spec, [spec.canvas, spec.window])
+
+
+def _cut(image: Image.Image, box: Box | None, spec: PixelSpec, cuts: Sequence[tuple[int, int]]) -> Pixels:
+    """Apply the spec's steps to an image of which `box` is picture (None: all), then the centre cuts."""
     last = len(spec.steps) - 1
     for number, step in enumerate(spec.steps):
         if not isinstance(step, AnyResize):

@@ -40,6 +40,7 @@ class InputKind:
 
 UINT8 = "uint8"
 FLOAT = "float"
+IMAGE = "image"
 INPUT_KINDS: dict[str, InputKind] = {
     UINT8: InputKind(name="images", values="RGB", feed=_as_bytes),
     FLOAT: InputKind(
@@ -47,6 +48,11 @@ INPUT_KINDS: dict[str, InputKind] = {
         values="RGB planes, 0 to 255, which the graph normalises",
         suffix=".float",
         feed=_as_float_nchw,
+    ),
+    IMAGE: InputKind(
+        name="image",
+        values="one decoded RGB image of any size, upright, which the graph resizes and crops",
+        suffix=".image",
     ),
 }
 """By the name in the card."""
@@ -59,4 +65,6 @@ def file_name(precision: str, kind: str) -> str:
 
 def model_files() -> tuple[str, ...]:
     """Names of the files in a run's folder that predict, in the order in which they are looked for."""
-    return tuple(file_name(precision, kind) for kind in INPUT_KINDS for precision in PRECISIONS)
+    return tuple(
+        file_name(precision, name) for name, kind in INPUT_KINDS.items() if kind.feed for precision in PRECISIONS
+    )

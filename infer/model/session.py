@@ -41,6 +41,8 @@ class Session:
 
     provider: Provider
     options: Options
+    takes_windows = True
+    """Whether files are opened that take the card's window; those of another class take whole images."""
 
     def __init__(
         self,
@@ -69,6 +71,11 @@ class Session:
         self.seal = check_seal(path, accept_changed or provider is not None)
         self.card = self.seal.true_card(card)
         self.path = path
+        if self.takes_windows != (INPUT_KINDS[self.card.input].feed is not None):
+            raise ModelError(
+                f"{path} takes whole decoded images one at a time, for programs without lab's resize; predict with the "
+                "file that lab export writes without --embed-resize"
+            )
         self._threads = threads
         self.reason = ""
         if provider is not None:

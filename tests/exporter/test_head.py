@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import onnx.reference
 import pytest
 import torch
 from helpers.networks import SCALE, images, make_card, run, tiny, traced

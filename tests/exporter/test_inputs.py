@@ -27,7 +27,7 @@ def planes(batch: np.ndarray) -> np.ndarray:
 def as_float(model: onnx.ModelProto, batch: int | None = None, **changes: object) -> onnx.ModelProto:
     copied = onnx.ModelProto()
     copied.CopyFrom(model)
-    take_input(copied, "float")
+    take_input(copied, "float", make_card().pixels)
     return finish(copied, make_card(input="float", **changes), batch)
 
 
@@ -61,7 +61,7 @@ def test_half_precision_and_int8_take_it_too() -> None:
 
 def test_a_graph_that_begins_otherwise_is_refused() -> None:
     with pytest.raises(ExportError, match="does not begin with the cast"):
-        take_input(as_float(finish(traced(SCALE), make_card(opset=17)), opset=17), "float")
+        take_input(as_float(finish(traced(SCALE), make_card(opset=17)), opset=17), "float", make_card().pixels)
 
 
 def test_an_exported_file_is_beside_the_other_passes_the_gate_and_predicts_the_same(
