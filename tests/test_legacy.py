@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from infer.core.cpu import cores, processor
+from exporter.head import find_head
+from infer.core.cpu import cores, int8_problem, processor
 from infer.core.files import sha256_of
 from infer.model.session import Session
 from trainer.model.architectures import ARCHITECTURES, Architecture
@@ -86,12 +88,30 @@ def test_a_model_is_verified_against_its_run(precision: str, run_lab: Callable[.
     run_lab("verify", f"finished/{precision}.onnx", "--device", "cpu")
 
 
+def before_pooling(model: onnx.ModelProto) -> list[bytes]:
+    """The nodes of a graph up to its last pooling, and the constants that they use."""
+    kinds = [node.op_type for node in model.graph.node]
+    nodes = model.graph.node[: len(kinds) - kinds[::-1].index("GlobalAveragePool")]
+    used = {name for node in nodes for name in node.input}
+    constants = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    return [item.SerializeToString(deterministic=True) for item in (*nodes, *sorted(constants, key=attrgetter("name")))]
+
+
+def last_layer(model: onnx.ModelProto) -> tuple[np.ndarray, np.ndarray]:
+    head = find_head(model)
+    return head.weight, head.bias
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_run_is_exported_to_the_same_graph_and_card(precision: str, run_lab: Callable[..., str]) -> None:
     run_lab("export", "finished", "--precision", precision, "--calibrate", "--cam", "--out", "new.onnx")
     old, new = (onnx.load(path) for path in (f"finished/{precision}.onnx", "new.onnx"))
     if SAME_ARITHMETIC:
-        assert new.graph.SerializeToString(deterministic=True) == old.graph.SerializeToString(deterministic=True)
+        if precision == "fp16":  # its last layer was a Gemm, which not every runtime opens in half precision
+            assert before_pooling(new) == before_pooling(old)
+            assert all(map(np.array_equal, last_layer(new), last_layer(old)))
+        else:
+            assert new.graph.SerializeToString(deterministic=True) == old.graph.SerializeToString(deterministic=True)
         cards = [[item.value for item in model.metadata_props if item.key == "lab.card"] for model in (old, new)]
         assert cards[0] == cards[1] != []
 
@@ -101,12 +121,14 @@ def test_a_model_predicts_what_it_did(precision: str, run_lab: Callable[..., str
     outs = ("--out", "new.csv", "--probabilities", "probabilities.csv")
     run_lab("predict", "cells/test", "--model", f"finished/{precision}.onnx", "--no-sample", "--device", "cpu", *outs)
     before, now = (probabilities(Path(path)) for path in (f"predictions/{precision}-probabilities.csv", outs[-1]))
-    if SAME_ARITHMETIC:
+    # int8 sums overflowed where the predictions were made, and no longer do
+    same_arithmetic = SAME_ARITHMETIC and (precision != "int8" or int8_problem() is None)
+    if same_arithmetic:
         assert now == before
     assert now.keys() == before.keys()
     for name, row in before.items():
         assert now[name] == pytest.approx(row, abs={"fp32": 1e-5, "fp16": 0.01, "int8": 0.1}[precision])
-    if SAME_ARITHMETIC or precision != "int8":
+    if same_arithmetic or precision != "int8":
         assert Path("new.csv").read_bytes() == Path(f"predictions/{precision}.csv").read_bytes()
 
 

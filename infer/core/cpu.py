@@ -99,8 +99,14 @@ def processor() -> str:
 
 
 def int8_problem() -> str | None:
-    """Why int8 models may give wrong outputs here, or None. Without VNNI, x86 sums of 8-bit products can overflow."""
+    """What int8 models lack here, or None: without VNNI, 16-bit sums of 8-bit products can overflow on x86.
+
+    ONNX Runtime is set to kernels in which they cannot.
+    """
     available = instructions()
     if "avx2" in available and not set(available) & set(INT8_INSTRUCTIONS):
-        return "this processor may overflow in 8 bits (AVX2 without VNNI); lab verify checks whether it does"
+        return (
+            "this processor has AVX2 without VNNI: ONNX Runtime takes slower 8-bit kernels, which cannot overflow; "
+            "check other runtimes with lab verify"
+        )
     return None

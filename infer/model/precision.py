@@ -17,7 +17,7 @@ class Precision:
     for_gpus: bool = False
     """Whether a file that no GPU can run is of no use."""
     find_problem: Callable[[], str | None] = lambda: None
-    """Returns why its results may be wrong on this machine's CPU; None where no reason is known."""
+    """Returns what it lacks on this machine's CPU; None where nothing is known."""
     calibrated: bool = False
     """Whether its export measures ranges of activations on training images (--calibration-images)."""
 

@@ -165,9 +165,7 @@ CUDA = Provider(
     device_name=_gpu_name,
     computes={"fp32": "f32", "fp16": "f16"},
     find_problem=_cuda_problem,
-    unsupported={
-        "int8": "int8 is for CPUs: ONNX Runtime's CUDA provider has no int8 convolution; export fp16 for a GPU"
-    },
+    unsupported={"int8": "int8 is for CPUs: ONNX Runtime has no int8 convolution on CUDA; export fp16 for a GPU"},
     # ONNX Runtime 1.31 has no MaxPool of opset 22 or later on CUDA (onnxruntime issue 26393, pull request 27715)
     newest_opset=21,
     # HEURISTIC asks cuDNN for its best guess; EXHAUSTIVE searches no further with cuDNN 9. No TF32: fp32 is fp32
@@ -239,6 +237,8 @@ CPU = Provider(
     device_name=_cpu_name,
     computes={"fp32": "f32", "fp16": "f32", "int8": "int8"},
     machine_options=lambda: {SPINNING: "0" if is_limited() else "1"},  # a spinning thread uses up a quota
+    # kernels whose 16-bit sums cannot overflow on AVX2 without VNNI; elsewhere it changes nothing
+    precision_options={"int8": {"session.x64quantprecision": "1"}},
     tuned={DIVIDED: ("0",), SPINNING: ("1", "0")},  # the default divides
     runs_anywhere=True,
 )

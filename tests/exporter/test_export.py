@@ -175,7 +175,7 @@ def test_int8_is_a_file_beside_the_others_whose_card_records_its_calibration(lab
 
 
 def test_int8_on_cuda_is_refused_with_the_reason(lab: Callable, fresh: Path, cells: Path, tmp_path: Path) -> None:
-    message = "--device cuda: int8 is for CPUs: ONNX Runtime's CUDA provider has no int8 convolution"
+    message = "--device cuda: int8 is for CPUs: ONNX Runtime has no int8 convolution on CUDA"
     ran = lab("export", fresh, "--precision", "int8", "--device", "cuda")
     assert (ran.code, message in ran.err) == (1, True)
     assert lab("export", fresh, "--precision", "int8").code == 0

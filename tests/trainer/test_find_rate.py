@@ -12,7 +12,7 @@ from trainer.find_rate import HIGHEST, LOWEST, _DivergedError, _Sweep
 
 
 def test_the_command_draws_and_writes_rising_rates_and_suggests_one_of_them(
-    lab: Callable, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lab: Callable, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, laid_out: None
 ) -> None:
     monkeypatch.setattr("trainer.find_rate.STEPS", 24)
     out = tmp_path / "rate.png"

@@ -24,7 +24,7 @@ def test_avx2_alone_is_a_problem_for_int8_and_vnni_or_amx_is_none(last: str, mon
         assert (int8_problem() is None) is good
 
 
-def test_predicting_with_int8_on_a_processor_that_may_overflow_says_so(
+def test_predicting_with_int8_on_a_processor_without_its_instructions_says_so(
     lab: Callable, model: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     int8 = tmp_path / "int8.onnx"
@@ -36,10 +36,10 @@ def test_predicting_with_int8_on_a_processor_that_may_overflow_says_so(
     without_evidence(int8, relabel)
     arguments = ("predict", cells / "test", "--no-sample", "--out", tmp_path / "o.csv", "--model")
     monkeypatch.setattr(cpu, "instructions", lambda: ("avx2",))
-    assert "note: this processor may overflow in 8 bits" in lab(*arguments, int8).out
-    assert "overflow" not in lab(*arguments, model).out
+    assert "note: this processor has AVX2 without VNNI" in lab(*arguments, int8).out
+    assert "VNNI" not in lab(*arguments, model).out
     monkeypatch.setattr(cpu, "instructions", lambda: ("avx2", "avx_vnni"))
-    assert "overflow" not in lab(*arguments, int8).out
+    assert "VNNI" not in lab(*arguments, int8).out
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_the_only_batch_size_of_a_file_that_has_one_is_reported(tmp_path: Path) 
 def test_it_runs_newer_opsets_and_both_kinds_of_input(opset: int, kind: str, tmp_path: Path) -> None:
     card = make_card(opset=opset, input=kind)
     model = build_graph(at_precision(tiny(), "fp32"), replace(card, input="uint8"))
-    take_input(model, kind)
+    take_input(model, kind, card.pixels)
     onnx.save(finish(model, card), file := tmp_path / "m.onnx")
     one, other = (Session(file, provider=provider).run(noise(3))[0] for provider in (OPENVINO, CPU))
     np.testing.assert_allclose(one, other, atol=1e-5)

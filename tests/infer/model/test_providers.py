@@ -84,7 +84,11 @@ def test_every_candidate_is_tuned_once_the_default_first_and_none_computes_in_an
     count = 8 if (provider, precision) == (CUDA, "fp16") else {CUDA: 4, CPU: 3}.get(provider, 2)
     assert len(different) == len(candidates) == count
     if provider is CPU:
-        assert {DIVIDED: "0", SPINNING: "0"} in candidates  # ONNX Runtime's own threads share each batch
+        shared = {DIVIDED: "0", SPINNING: "0"}
+        assert {
+            **provider.default_options(precision),
+            **shared,
+        } in candidates  # ONNX Runtime's own threads share each batch
     if provider is CUDA:
         assert {options["use_tf32"] for options in candidates} == {"1" if precision == "fp16" else "0"}
         assert {options["cudnn_conv_algo_search"] for options in candidates} == {"HEURISTIC"}
