@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import product
 
-from infer.core.cpu import cores, is_limited, processor
+from infer.core.cpu import cores, int8_problem, is_limited, processor
 from infer.core.errors import ConfigError
 
 CUDA_GRAPH = "enable_cuda_graph"
@@ -97,8 +97,8 @@ class Provider:
         return self.unsupported.get(precision) or self.find_problem()
 
     def is_preferred(self, precision: str) -> bool:
-        """Whether `auto` takes it for files of this precision, rather than a row after it."""
-        return self.preferred is None or precision in self.preferred
+        """Whether `auto` takes it for such files, rather than a row after it; for int8 not where its sums overflow."""
+        return self.preferred is None or (precision in self.preferred and not (precision == "int8" and int8_problem()))
 
     def default_options(self, precision: str) -> Options:
         """The options of a session that was not tuned."""

@@ -100,7 +100,10 @@ def int8(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("openvino")
-def test_auto_takes_openvino_for_int8_where_the_evidence_names_it_and_says_why(int8: Path) -> None:
+def test_auto_takes_openvino_for_int8_where_the_evidence_names_it_and_says_why(
+    int8: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infer.model.providers.int8_problem", lambda: None)
     session = Session(int8, "cpu")
     assert session.provider == CPU
     assert f"the evidence in {int8} does not name OpenVINO; `lab verify {int8} --runtime openvino`" in session.reason
@@ -113,6 +116,16 @@ def test_auto_takes_openvino_for_int8_where_the_evidence_names_it_and_says_why(i
     assert session.run_cam(windows(session, 3)).shape[:2] == (3, 2)
     assert Session(int8, "cpu", runtime="onnxruntime").provider == CPU
     assert "no NVIDIA driver" in Session(int8).reason or "GPU" in Session(int8).reason
+
+
+@pytest.mark.usefixtures("openvino")
+def test_auto_leaves_openvino_aside_for_int8_where_its_sums_may_overflow(
+    int8: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infer.model.providers.int8_problem", lambda: "no VNNI")
+    named = name_in_evidence(int8, OPENVINO)
+    assert Session(named, "cpu").provider == CPU
+    assert Session(named, "cpu", runtime="openvino").provider == OPENVINO
 
 
 @pytest.mark.usefixtures("openvino")
