@@ -47,10 +47,11 @@ class Provider:
     unsupported: Mapping[str, str] = field(default_factory=dict)
     """Precisions that it cannot run, each with the reason and the remedy."""
     optional: bool = False
-    """Whether it is an extra: a file runs on it only where its evidence names it, and `auto` keeps silent about its
-    absence."""
+    """Whether it is an extra: only files whose evidence names it run on it, and `auto` does not report its absence."""
     preferred: Mapping[str, str] | None = None
     """Precisions of files for which `auto` takes it rather than a later row, each with the reason; None: all."""
+    doubts: Mapping[str, Callable[[], str | None]] = field(default_factory=dict)
+    """Precisions for which `auto` leaves it aside where the function says why its results may be wrong here."""
     newest_opset: int | None = None
     """The newest opset whose graphs it is known to run whole; None: every one that ONNX Runtime reads."""
     options: Options = field(default_factory=dict)
@@ -97,8 +98,9 @@ class Provider:
         return self.unsupported.get(precision) or self.find_problem()
 
     def is_preferred(self, precision: str) -> bool:
-        """Whether `auto` takes it for such files, rather than a row after it; for int8 not where its sums overflow."""
-        return self.preferred is None or (precision in self.preferred and not (precision == "int8" and int8_problem()))
+        """Whether `auto` takes it for such files, rather than a row after it."""
+        doubt = self.doubts.get(precision)
+        return self.preferred is None or (precision in self.preferred and not (doubt and doubt()))
 
     def default_options(self, precision: str) -> Options:
         """The options of a session that was not tuned."""
@@ -172,10 +174,8 @@ CUDA = Provider(
     options={"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0", "prefer_nhwc": "0", CUDA_GRAPH: "0"},
     # use_tf32=0 drops every cuDNN engine that uses tensor cores, also those for fp16, which knows no TF32
     precision_options={"fp16": {"prefer_nhwc": "1", "use_tf32": "1", "fuse_conv_bias": "0"}},
-    tuned={
-        CUDA_GRAPH: ("0", "1"),  # the slowest to vary: a capture that fails may leave the GPU unusable
-        "prefer_nhwc": ("1", "0"),
-    },
+    # graphs are the slowest to vary: a capture that fails may leave the GPU unusable
+    tuned={CUDA_GRAPH: ("0", "1"), "prefer_nhwc": ("1", "0")},
     # a convolution's bias is a kernel of its own unless it is fused, and it can be fused only with use_tf32=1
     precision_tuned={"fp16": {"fuse_conv_bias": ("0", "1")}},
     session_entries={"session.disable_cpu_ep_fallback": "1"},
@@ -208,8 +208,8 @@ OPENVINO = Provider(
     find_problem=_openvino_problem,
     computes={"fp32": "f32", "fp16": "f32", "int8": "int8"},
     optional=True,
-    # float32 is as fast in ONNX Runtime (docs/performance.md)
-    preferred={"int8": "OpenVINO runs int8 faster than ONNX Runtime"},
+    preferred={"int8": "OpenVINO runs int8 faster than ONNX Runtime"},  # not float32: docs/performance.md
+    doubts={"int8": int8_problem},
     options=OPENVINO_OPTIONS,
     tuned={"NUM_STREAMS": ("1", "2")},
     batches_in_flight=2,

@@ -42,7 +42,7 @@ def test_models_of_other_classes_are_not_averaged(model: Path) -> None:
 def test_one_image_is_not_worth_starting_openvino_for_unless_it_is_named(
     cells: Path, tmp_path: Path, quiet: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infer.model.providers.int8_problem", lambda: None)
+    monkeypatch.setattr("infer.core.cpu.instructions", lambda: ("avx2", "avx_vnni"))
     file = name_in_evidence(Path(shutil.copy(LEGACY / "int8.onnx", tmp_path / "m.onnx")), OPENVINO)
     image = next((cells / "test").rglob("*.jpg"))
     for source, runtime, provider in (

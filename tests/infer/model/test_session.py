@@ -103,7 +103,7 @@ def int8(tmp_path: Path) -> Path:
 def test_auto_takes_openvino_for_int8_where_the_evidence_names_it_and_says_why(
     int8: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infer.model.providers.int8_problem", lambda: None)
+    monkeypatch.setattr("infer.core.cpu.instructions", lambda: ("avx2", "avx_vnni"))
     session = Session(int8, "cpu")
     assert session.provider == CPU
     assert f"the evidence in {int8} does not name OpenVINO; `lab verify {int8} --runtime openvino`" in session.reason
@@ -122,7 +122,7 @@ def test_auto_takes_openvino_for_int8_where_the_evidence_names_it_and_says_why(
 def test_auto_leaves_openvino_aside_for_int8_where_its_sums_may_overflow(
     int8: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infer.model.providers.int8_problem", lambda: "no VNNI")
+    monkeypatch.setattr("infer.core.cpu.instructions", lambda: ("avx2",))
     named = name_in_evidence(int8, OPENVINO)
     assert Session(named, "cpu").provider == CPU
     assert Session(named, "cpu", runtime="openvino").provider == OPENVINO
