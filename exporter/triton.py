@@ -6,7 +6,6 @@ The fields of config.pbtxt: https://github.com/triton-inference-server/common/bl
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from infer.config import Device
@@ -15,7 +14,7 @@ from infer.core.errors import ConfigError
 from infer.core.files import atomic_folder, require_new
 from infer.model.card import ModelCard, read_card
 from infer.model.input_kinds import model_files
-from infer.model.onnx_reader import read_graph
+from infer.model.onnx_reader import ValueInfo, read_graph
 from infer.model.providers import CUDA
 from infer.model.seal import require_sealed
 
@@ -24,24 +23,6 @@ TYPES = {"uint8": "TYPE_UINT8", "float32": "TYPE_FP32"}
 QUEUE_DELAY = 5_000
 """Microseconds that a request waits for others to share its batch."""
 OPTION, LABELS = "--triton", "labels.txt"
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """An input or output of a graph."""
-
-    name: str
-    type: str
-    """`uint8`, `float32`"""
-    shape: tuple[int | str, ...]
-    """Each dimension's size, or its name where any size will do."""
-
-    @classmethod
-    def parse(cls, text: str) -> "TensorInfo":
-        """From `images uint8 [batch, 224, 224, 3]`, as `read_graph` gives it."""
-        name, kind, shape = text.split(" ", 2)
-        sizes = shape.strip("[]").split(", ")
-        return cls(name, kind, tuple(int(size) if size.isdigit() else size for size in sizes))
 
 
 def model_folder(repository: Path, model: Path) -> Path:
@@ -101,11 +82,11 @@ def configuration(model: Path, name: str, most: int, kind: str) -> str:
         kind: of the instances: KIND_CPU, KIND_GPU or KIND_AUTO.
     """
     graph = read_graph(model)
-    images = TensorInfo.parse(graph.inputs[0])
+    images = graph.input_values[0]
     fixed = isinstance(images.shape[0], int)  # then every request is a whole batch, and Triton forms none
     blocks = [f'name: "{name}"', 'backend: "onnxruntime"', f"max_batch_size: {0 if fixed else most}"]
     blocks += [_tensor_block("input", images, fixed)]
-    blocks += [_tensor_block("output", tensor, fixed) for tensor in map(TensorInfo.parse, graph.outputs)]
+    blocks += [_tensor_block("output", tensor, fixed) for tensor in graph.output_values]
     if not fixed:
         blocks.append(
             f"dynamic_batching {{\n  preferred_batch_size: {_sizes(most)}\n"
@@ -133,24 +114,24 @@ def _sizes(most: int) -> list[int]:
     return sorted({size for size in (most // 4, most // 2, most) if size > 1} or {most})
 
 
-def _tensor_block(field: str, tensor: TensorInfo, fixed: bool) -> str:
+def _tensor_block(field: str, tensor: ValueInfo, fixed: bool) -> str:
     labels = f'    label_filename: "{LABELS}"\n' if tensor.name == "probabilities" else ""
     return (
-        f'{field} [\n  {{\n    name: "{tensor.name}"\n    data_type: {TYPES[tensor.type]}\n'
+        f'{field} [\n  {{\n    name: "{tensor.name}"\n    data_type: {TYPES[tensor.dtype]}\n'
         f"    dims: {_dimensions(tensor, fixed)}\n{labels}  }}\n]"
     )
 
 
-def _warm_up(images: TensorInfo, fixed: bool, batch: int) -> str:
+def _warm_up(images: ValueInfo, fixed: bool, batch: int) -> str:
     """A batch of black images that runs before the model is ready."""
     return (
         f'model_warmup [\n  {{\n    name: "batch of {batch}"\n    batch_size: {batch}\n'
-        f'    inputs {{\n      key: "{images.name}"\n      value {{ data_type: {TYPES[images.type]} '
+        f'    inputs {{\n      key: "{images.name}"\n      value {{ data_type: {TYPES[images.dtype]} '
         f"dims: {_dimensions(images, fixed)} zero_data: true }}\n    }}\n  }}\n]"
     )
 
 
-def _dimensions(tensor: TensorInfo, fixed: bool) -> Sequence[int | str]:
+def _dimensions(tensor: ValueInfo, fixed: bool) -> Sequence[int | str]:
     """A tensor's shape, without the batch where Triton adds it."""
     return list(tensor.shape[0 if fixed else 1 :])
 

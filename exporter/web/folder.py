@@ -21,7 +21,7 @@ from infer.model.card import ModelCard, read_card
 from infer.model.input_kinds import UINT8
 from infer.model.seal import require_sealed
 from infer.model.session import Session
-from infer.reports.provenance import Origin, card_limits, is_uncalibrated, model_card
+from infer.reports.provenance import Origin, intended_use, model_card
 
 OPTION = "--web"
 RUNTIME_VERSION = "1.30.0"
@@ -44,7 +44,6 @@ REDUCED = (
     "scale, so their probabilities differ a little."
 )
 PRIVATE = "Images stay in this browser: the page sends nothing to anyone."
-UNCALIBRATED = "Probabilities are not calibrated: lab evaluate draws their reliability on images with known labels."
 
 
 def check_web(folder: Path, card: ModelCard) -> None:
@@ -97,7 +96,7 @@ def description(file: Path, model: Path, folder: Path) -> dict[str, Any]:
     """model.json: what the page shows and needs. Writes the pictures with which the page checks its browser."""
     session = Session(file, "cpu")
     card, point = session.card, session.card.operating_point
-    limits = [PRIVATE, *card_limits(card), *([UNCALIBRATED] if is_uncalibrated(card) else [])]
+    limits = [PRIVATE, *intended_use(card)]
     return {
         "name": model.stem if model.stem != "model" else model.absolute().parent.name,
         "where": PRIVATE,

@@ -108,20 +108,41 @@ class Tensor:
 
 
 @dataclass(frozen=True)
+class ValueInfo:
+    """An input or output of a graph. As text: `images uint8 [batch, 224, 224, 3]`."""
+
+    name: str
+    dtype: str
+    """`float32`, `uint8`, ..."""
+    shape: tuple[int | str, ...]
+    """Each dimension's size, or its name where any size will do."""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.dtype} [{', '.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True)
 class OnnxGraph:
     """An ONNX file's inputs and outputs, its operators and its constants."""
 
-    inputs: tuple[str, ...]
-    """Name, type and shape, for display: `images uint8 [batch, 224, 224, 3]`."""
-    outputs: tuple[str, ...]
-    input_names: tuple[str, ...]
-    output_names: tuple[str, ...]
+    input_values: tuple[ValueInfo, ...]
+    output_values: tuple[ValueInfo, ...]
     operators: dict[str, int]
     """Number of nodes by operator; one of another domain than ONNX's own has the domain before its name."""
     tensors: tuple[Tensor, ...]
     """The constants: weights, biases, and of a quantised file scales and zero points."""
     structure: str
     """Sha256 of all but the constants and notes: nodes with their names and attributes, inputs, outputs."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Name, type and shape of each input, for display."""
+        return tuple(map(str, self.input_values))
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Likewise of each output."""
+        return tuple(map(str, self.output_values))
 
     @property
     def parameters(self) -> int:
@@ -157,8 +178,8 @@ def read_header(path: Path) -> OnnxHeader:
 
 def read_graph(path: Path) -> OnnxGraph:
     """Read an ONNX file's inputs, outputs, operators and constants. Raises ModelError as `read_header` does."""
-    inputs: list[tuple[str, str]] = []
-    outputs: list[tuple[str, str]] = []
+    inputs: list[ValueInfo] = []
+    outputs: list[ValueInfo] = []
     tensors: list[Tensor] = []
     operators, structure = Counter[str](), hashlib.sha256()
     with opened(path) as file:
@@ -176,10 +197,8 @@ def read_graph(path: Path) -> OnnxGraph:
                 elif kind in (INPUT, OUTPUT):
                     (inputs if kind == INPUT else outputs).append(_value_info(message(file, value)))
     return OnnxGraph(
-        inputs=tuple(text for _, text in inputs),
-        outputs=tuple(text for _, text in outputs),
-        input_names=tuple(name for name, _ in inputs),
-        output_names=tuple(name for name, _ in outputs),
+        input_values=tuple(inputs),
+        output_values=tuple(outputs),
         operators=dict(sorted(operators.items())),
         tensors=tuple(tensors),
         structure=structure.hexdigest(),
@@ -200,14 +219,13 @@ def _operator(node: dict[int, int | bytes]) -> str:
     return operator if domain in ONNX_DOMAINS else f"{domain}.{operator}"
 
 
-def _value_info(entry: dict[int, int | bytes]) -> tuple[str, str]:
-    """The name of a ValueInfoProto, and its name, type and shape for display; a dimension is a number or a name."""
+def _value_info(entry: dict[int, int | bytes]) -> ValueInfo:
+    """A ValueInfoProto of a tensor."""
     tensor = nested(nested(entry.get(2)).get(1))
     shape = io.BytesIO(as_bytes(tensor.get(2)))
     sizes = [nested(content(shape, item)) for number, item in fields(shape, len(shape.getvalue())) if number == 1]
-    names = [as_text(size.get(2)) or str(as_number(size.get(1))) for size in sizes]
-    name = as_text(entry.get(1))
-    return name, f"{name} {TYPES.get(as_number(tensor.get(1)), 'of another type')} [{', '.join(names)}]"
+    dimensions = tuple(as_text(size.get(2)) or as_number(size.get(1)) for size in sizes)
+    return ValueInfo(as_text(entry.get(1)), TYPES.get(as_number(tensor.get(1)), "of another type"), dimensions)
 
 
 def _tensor(file: BinaryIO, span: range) -> Tensor:

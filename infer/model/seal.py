@@ -43,6 +43,12 @@ class Seal:
             return "no evidence: lab export did not finish this file"
         return self.evidence.summary + (f": {listed(self.changes, MOST_CHANGES)}" if self.changes else "")
 
+    def require_evidence(self) -> Evidence:
+        """The evidence. Raises ModelError where the file has none."""
+        if self.evidence is None:
+            raise ModelError(f"{self.path} has no evidence that it equals its network; export it again with lab export")
+        return self.evidence
+
     def true_card(self, card: ModelCard) -> ModelCard:
         """The file's card; of a changed file with the precision and the opset of its graph in place of the card's."""
         if not self.changes:
@@ -91,13 +97,12 @@ def require_sealed(path: Path) -> Evidence:
         ModelError: it has no evidence, was changed, or keeps weights in other files; or as `read_seal`.
     """
     seal = read_seal(path)
-    if seal.evidence is None:
-        raise ModelError(f"{path} has no evidence that it equals its network; export it again with lab export")
+    evidence = seal.require_evidence()
     if seal.changes:
         raise ModelError(f"{seal.note}; export it again, or have lab verify --reseal prove it against its run")
     if others := locations(read_graph(path)):
         raise ModelError(f"{path} keeps weights in {listed(others)}; export it again into one file")
-    return seal.evidence
+    return evidence
 
 
 def changed_notes(seals: Sequence[Seal]) -> tuple[str, ...]:
@@ -120,8 +125,9 @@ def _changes(path: Path, evidence: Evidence) -> tuple[str, ...]:
 def _check_ends(graph: OnnxGraph, seal: Seal) -> None:
     """Raises ModelError unless the graph takes lab's input and no other, and has lab's outputs."""
     constants = {tensor.name for tensor in graph.tensors}
-    inputs = [name for name in graph.input_names if name not in constants]
-    lost = [name for name in OUTPUT_NAMES if name not in graph.output_names]
+    inputs = [value.name for value in graph.input_values if value.name not in constants]
+    outputs = [value.name for value in graph.output_values]
+    lost = [name for name in OUTPUT_NAMES if name not in outputs]
     why = f"; {seal.note}" if seal.changes else ""
     if len(inputs) != 1 or inputs[0] not in INPUT_NAMES:
         raise ModelError(
@@ -130,6 +136,6 @@ def _check_ends(graph: OnnxGraph, seal: Seal) -> None:
         )
     if lost:
         raise ModelError(
-            f"{seal.path} has no output {' and no output '.join(lost)}, but {listed(graph.output_names) or 'none'}: "
+            f"{seal.path} has no output {' and no output '.join(lost)}, but {listed(outputs) or 'none'}: "
             f"renamed or cut; give it its name again, or export again{why}"
         )

@@ -223,6 +223,12 @@ def card_limits(card: ModelCard) -> list[str]:
     ]
 
 
+def intended_use(card: ModelCard) -> list[str]:
+    """`card_limits`, and whether its probabilities are calibrated, for pages that show predictions of new images."""
+    note = "Probabilities are not calibrated: lab evaluate draws their reliability on images with known labels."
+    return [*card_limits(card), *([note] if is_uncalibrated(card) else [])]
+
+
 def is_uncalibrated(card: ModelCard) -> bool:
     """Whether no temperature was fitted to validation images."""
     return card.temperature == 1 and "temperature_fit" not in card.provenance

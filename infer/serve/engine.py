@@ -9,7 +9,6 @@ import numpy as np
 from infer.config import Device, Runtime
 from infer.core.arrays import Floats, Pixels
 from infer.core.console import Screen
-from infer.core.errors import ModelError
 from infer.core.files import sha256_of
 from infer.images.preprocess import PixelSpec
 from infer.model.card import ModelCard, OperatingPoint
@@ -117,8 +116,7 @@ def open_engine(
     sessions = [open_model(path, device, runtime, screen) for path in paths]
     require_same_classes(sessions)
     for session in sessions:
-        if session.seal.evidence is None:
-            raise ModelError(f"{session.path} has no evidence that it equals its network; export it with lab export")
+        session.seal.require_evidence()
     return Engine(sessions, [session.file_sha256 for session in sessions], max_batch, screen)
 
 

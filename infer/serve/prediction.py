@@ -13,7 +13,7 @@ from starlette.routing import Route
 from infer.core.arrays import Floats, Pixels
 from infer.core.text import shown
 from infer.model.card import ClassName
-from infer.reports.provenance import Origin, card_limits, is_uncalibrated, model_card
+from infer.reports.provenance import Origin, intended_use, model_card
 from infer.serve.bodies import open_body, read_uploads
 from infer.serve.engine import Engine
 from infer.serve.errors import RequestError
@@ -21,7 +21,6 @@ from infer.serve.service import Answer, Service
 from infer.version import __version__
 
 REPAIR = "send an image that a viewer can open"
-UNCALIBRATED = "Probabilities are not calibrated: lab evaluate draws their reliability on images with known labels."
 YES = ("1", "true", "yes")
 
 
@@ -57,7 +56,7 @@ def describe(service: Service) -> dict[str, Any]:
         "heatmaps": engine.has_heatmaps,
         "limits": {"images": config.max_images, "megabytes": config.max_megabytes},
         "facts": [{"name": name, "value": value} for name, value in _facts(engine)],
-        "intended_use": [*card_limits(card), *([UNCALIBRATED] if is_uncalibrated(card) else [])],
+        "intended_use": intended_use(card),
     }
 
 
