@@ -88,7 +88,10 @@ class Predictor:
         check_runtime(device, runtime)
         paths = [find_model(model) for model in models]
         self._arguments = ([path.resolve() for path in paths], device, tta, decode, runtime, accept_changed)
-        self._sessions = [Session(path, device, runtime=runtime, accept_changed=accept_changed) for path in paths]
+        self._sessions = [
+            Session(path, device, runtime=runtime, accept_changed=accept_changed, accept_option="accept_changed=True")
+            for path in paths
+        ]
         self._tta: Tta = tta
         require_same_classes(self._sessions)
         for session in self._sessions:

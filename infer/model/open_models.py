@@ -17,6 +17,8 @@ from infer.model.providers import AUTO, CPU, ONNXRUNTIME_LIBRARY
 from infer.model.runs import find_model, newest_model
 from infer.model.session import Session
 
+ACCEPT_CHANGED = "--accept-changed"
+
 
 def open_model(
     path: Path | None,
@@ -24,11 +26,24 @@ def open_model(
     runtime: Runtime,
     screen: Screen,
     say_device: bool = True,
-    accept_changed: bool = False,
+    accept_changed: bool | None = None,
 ) -> Session:
-    """Open the model at `path`, or the newest one, and print its file and device. Raises ModelError, DeviceError."""
+    """Open the model at `path`, or the newest one, and print its file and device.
+
+    Args:
+        path: an ONNX file or a run; None: the newest exported file.
+        device: as `Session` takes it.
+        runtime: as `Session` takes it.
+        screen: where the lines appear.
+        say_device: whether one of them is about the device.
+        accept_changed: open a file that was changed since its export, too; None where the command has no such option.
+
+    Raises:
+        ModelError, DeviceError: as `Session`.
+    """
     file = find_model(path) if path else newest_model()
-    session = Session(file, device, runtime=runtime, accept_changed=accept_changed)
+    option = "" if accept_changed is None else ACCEPT_CHANGED
+    session = Session(file, device, runtime=runtime, accept_changed=bool(accept_changed), accept_option=option)
     why = f" ({session.reason})" if session.reason else ""
     card = session.card
     screen.say(f"model: {session.path}, {card.architecture} {card.precision}, trained on {card.trained_on}")
@@ -37,7 +52,7 @@ def open_model(
         granted = f"; {usable_cores()}" if session.provider.memory == CPU.memory and is_limited() else ""
         screen.say(f"device: {session.provider}{why}{', with options that --tune chose' if tuned else ''}{granted}")
     if session.seal.changes:
-        screen.say(f"warning: {session.seal.note}; no gate has seen it so, and it is used as --accept-changed asks")
+        screen.say(f"warning: {session.seal.note}; no gate has seen it so, and it is used as {ACCEPT_CHANGED} asks")
     if session.seal.evidence is None:
         screen.say(f"note: {session.path} has no evidence: no gate has compared it with its network")
     if problem := PRECISIONS[card.precision].find_problem():

@@ -68,12 +68,13 @@ def read_seal(path: Path) -> Seal:
     return Seal(path, evidence, () if evidence is None or evidence.intact else _changes(path, evidence))
 
 
-def check_seal(path: Path, accept_changed: bool = False) -> Seal:
+def check_seal(path: Path, accept_changed: bool = False, accept_option: str = "") -> Seal:
     """Check a file that is to predict; most cost is reading it once.
 
     Args:
         path: the ONNX file.
         accept_changed: go on with a file that was changed; otherwise it is refused.
+        accept_option: how the caller's user asks for `accept_changed`, which the refusal names; "": not at all.
 
     Raises:
         ModelError: the file was changed, it lacks an input or output, or as `read_seal`.
@@ -84,9 +85,7 @@ def check_seal(path: Path, accept_changed: bool = False) -> Seal:
         check_outside(path, graph)
         _check_ends(graph, seal)
     if seal.changes and not accept_changed:
-        raise ModelError(
-            f"{seal.note}; export it again, have lab verify --reseal prove it against its run, or give --accept-changed"
-        )
+        raise _changed_error(seal, accept_option)
     return seal
 
 
@@ -99,7 +98,7 @@ def require_sealed(path: Path) -> Evidence:
     seal = read_seal(path)
     evidence = seal.require_evidence()
     if seal.changes:
-        raise ModelError(f"{seal.note}; export it again, or have lab verify --reseal prove it against its run")
+        raise _changed_error(seal)
     if others := locations(read_graph(path)):
         raise ModelError(f"{path} keeps weights in {listed(others)}; export it again into one file")
     return evidence
@@ -108,6 +107,13 @@ def require_sealed(path: Path) -> Evidence:
 def changed_notes(seals: Sequence[Seal]) -> tuple[str, ...]:
     """For each file that was changed, that it was, for reports."""
     return tuple(seal.note for seal in seals if seal.changes)
+
+
+def _changed_error(seal: Seal, accept_option: str = "") -> ModelError:
+    """The refusal of a file that was changed, with the remedies that its caller has."""
+    remedies = ["export it again", "have lab verify --reseal prove it against its run"]
+    *first, last = [*remedies, f"give {accept_option}"] if accept_option else remedies
+    return ModelError(f"{seal.note}; {', '.join(first)}, or {last}")
 
 
 def _changes(path: Path, evidence: Evidence) -> tuple[str, ...]:

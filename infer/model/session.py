@@ -52,6 +52,7 @@ class Session:
         runtime: Runtime = AUTO,
         provider: Provider | None = None,
         accept_changed: bool = False,
+        accept_option: str = "",
     ) -> None:
         """Open a file. A session on a GPU never runs a node on the CPU.
 
@@ -62,13 +63,14 @@ class Session:
             runtime: what runs it; `auto` takes the fastest that the file's evidence and this machine allow.
             provider: the one to open it on, whatever its evidence says: for the gate, which makes the evidence.
             accept_changed: open a file that was changed since its export, too.
+            accept_option: how the caller's user asks for that, which the refusal names; "": not at all.
 
         Raises:
             ModelError: there is no such file, it has no card, it was changed, or ONNX Runtime cannot read it.
             DeviceError: the named device or runtime cannot run it; the message says what is missing.
         """
         card = read_card(path)
-        self.seal = check_seal(path, accept_changed or provider is not None)
+        self.seal = check_seal(path, accept_changed or provider is not None, accept_option)
         self.card = self.seal.true_card(card)
         self.path = path
         if self.takes_windows != (INPUT_KINDS[self.card.input].feed is not None):
@@ -190,7 +192,7 @@ class Session:
         except Exception as error:  # the exceptions of runtimes have no common base but this
             if is_out_of_memory(error):
                 raise DeviceError(
-                    f"the memory of {self.provider} is exhausted by {shape[0]} images; give a smaller --batch-size"
+                    f"the memory of {self.provider} is exhausted by {shape[0]} images; choose another --device"
                 ) from error
             reason = str(error).partition("\n")[0]
             raise ModelError(

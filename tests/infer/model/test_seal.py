@@ -50,7 +50,7 @@ def test_each_rewriter_is_told_apart_and_refused_unless_accepted(name: str, mode
     change, text = (HARMLESS | HARMFUL)[name]
     path = rewrite(model, change, tmp_path / "a.onnx")
     with pytest.raises(ModelError, match=r"has been changed since lab export wrote it \(") as caught:
-        Session(path)
+        Session(path, accept_option="--accept-changed")
     assert text in str(caught.value)
     assert all(remedy in str(caught.value) for remedy in ("export it again", "--reseal", "--accept-changed"))
     assert "\n" not in str(caught.value)
@@ -151,7 +151,7 @@ def test_a_file_is_hashed_once_to_open_it(model: Path, monkeypatch: pytest.Monke
 
 def test_load_refuses_a_changed_file_and_says_what_it_accepted(model: Path, cells: Path, tmp_path: Path) -> None:
     path = rewrite(model, quantise, tmp_path / "a.onnx")
-    with pytest.raises(ModelError, match="precision fp32 -> int8"):
+    with pytest.raises(ModelError, match=r"precision fp32 -> int8.*, or give accept_changed=True$"):
         load(path)
     predictor = load(path, device="cpu", accept_changed=True)
     (note,) = predictor.changes
@@ -168,6 +168,7 @@ def test_predict_and_evaluate_refuse_a_changed_file_or_say_so_in_all_they_write(
     ran = lab(*predict)
     assert (ran.code, ran.err.count("\n"), out.exists()) == (1, 1, False)
     assert "precision fp32 -> int8" in ran.err
+    assert ran.err.endswith(", or give --accept-changed\n")
     ran = lab(*predict, "--accept-changed", "--truth", truth)
     assert ran.code == 0, ran.err
     assert f"warning: {path} has been changed" in ran.out
@@ -180,8 +181,25 @@ def test_predict_and_evaluate_refuse_a_changed_file_or_say_so_in_all_they_write(
     ran = lab(*predict, "--accept-changed", "--json")
     assert "precision fp32 -> int8" in str(json.loads(ran.out)["notes"])
     evaluate = ("evaluate", cells, "--model", path, "--no-pictures", "--out", tmp_path / "report", "--json")
-    assert "precision fp32 -> int8" in lab(*evaluate).err
+    refusal = lab(*evaluate).err
+    assert "precision fp32 -> int8" in refusal
+    assert refusal.endswith(", or give --accept-changed\n")
     assert "precision fp32 -> int8" in str(json.loads(lab(*evaluate, "--accept-changed").out)["notes"])
+
+
+@pytest.mark.parametrize(
+    ("command", "has_option"),
+    [(("serve", "--port", "0"), False), (("predict", "{cells}", "--engine", "ray", "--model"), True)],
+)
+def test_a_refusal_names_accept_changed_only_where_the_command_has_it(
+    lab: Callable, model: Path, cells: Path, tmp_path: Path, command: tuple[str, ...], has_option: bool
+) -> None:
+    pytest.importorskip("prometheus_client", reason="the extra serve is not installed")
+    path = rewrite(model, quantise, tmp_path / "a.onnx")
+    ran = lab(*(word.format(cells=cells / "test") for word in command), path)
+    assert (ran.code, ran.err.count("\n"), "--accept-changed" in ran.err) == (1, 1, has_option)
+    assert "export it again" in ran.err
+    assert "have lab verify --reseal prove it against its run" in ran.err
 
 
 def test_only_a_whole_file_as_it_was_finished_is_sealed(model: Path, tmp_path: Path) -> None:
