@@ -42,6 +42,7 @@ DEVICE_HELP = f"Device: {_DEVICES_TEXT}. Auto reports its choice; cuda never fal
 BATCH_HELP = "Batch size, in images."
 LARGEST_BATCH = 65_536
 JSON_HELP = "Print one JSON object, and everything else to standard error."
+RAW_CSV_HELP = "Keep names in CSVs that a spreadsheet would run as formulas."
 DATA_HELP = "Data set: folder, file of images, labels table or card (TOML)."
 EXCLUDE_HELP = "CSV of images to leave out, as lab data check writes it."
 GATE_DEVICE_HELP = f"Device of the gate: {_DEVICES_TEXT}. Auto is the CPU and every other that is available."
@@ -100,6 +101,7 @@ class ReportConfig:
         False, "Draw heat maps of them: class activation (lab export --cam) or occlusion.", panel=REPORT
     )
     json: bool = knob(False, JSON_HELP, panel=REPORT)
+    raw_csv: bool = knob(False, RAW_CSV_HELP, panel=REPORT)
 
     def __post_init__(self) -> None:
         check(self, ReportConfig)

@@ -6,6 +6,7 @@ from pathlib import Path
 from infer.config import EvaluateConfig
 from infer.core.console import Screen
 from infer.core.exclusive import exclusive
+from infer.core.formulas import tell_formulas
 from infer.dataset.held_out import choose_split, labelled_images, run_table
 from infer.dataset.source import read_table
 from infer.dataset.table import TEST, TRAIN, VALID
@@ -59,6 +60,7 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
         result = replace(
             result, notes=(*changed_notes([session.seal]), *_notes_on_reuse(split, own, card), *result.notes)
         )
+        tell_formulas(screen, result.names, config.raw_csv)
         gallery = make_gallery(result, card.pixels, config, screen, session, config.batch_size)
         return result, save_report(result, folder, config, origin, gallery), folder
 

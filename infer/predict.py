@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +13,7 @@ from infer.core.console import Screen
 from infer.core.errors import ConfigError, DataError, ImageError
 from infer.core.exclusive import exclusive
 from infer.core.file_sets import FileSet, file_set
+from infer.core.formulas import tell_formulas
 from infer.core.output_paths import progress_file, report_folder
 from infer.core.text import listed
 from infer.images.parallel_map import read_ahead
@@ -32,7 +32,7 @@ from infer.predict_result import PredictResult
 from infer.reports.files import remove_report
 from infer.tables.inputs import Inputs, read_inputs
 from infer.tables.labels import Labels, find_truth
-from infer.tables.row_writers import CsvWriter, RowWriter, open_writer, require_parquet, writer_for
+from infer.tables.row_writers import open_writer, require_parquet, writer_for
 from infer.tables.submission import Form, check_outputs, choose_form, probabilities_form, write_bad
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ def _prepare(config: PredictConfig, screen: Screen) -> _Job:
         screen.say(inputs.note)
     check_outputs(config, inputs, [session.path for session in sessions])
     form = choose_form(config, inputs, classes, screen)
+    labels = (item.label for item in classes)
+    tell_formulas(screen, (*form.header, *form.ids, *labels), config.raw_csv)
     inputs = inputs.in_order(form.order)
     pixels = sessions[0].card.pixels
     for note in survey(inputs.files).notes(pixels.bits, pixels.dicom_window):
@@ -164,7 +166,7 @@ def _write_files(job: _Job, predictions: Iterable[ImagePrediction]) -> "tuple[_R
     """Write the CSVs, the list of unreadable images and the report; all files appear at the end, or none."""
     with file_set(job.config.out) as files:
         rows = _write_rows(job, predictions, files)
-        write_bad(files, job.config.out, job.form, rows.bad)
+        write_bad(files, job.config.out, job.form, rows.bad, job.config.raw_csv)
         if job.truth is not None:
             return rows, _report(job, job.truth, rows, files)
         remove_report(files, report_folder(job.config.out))  # of an earlier prediction, whose CSV this one replaces
@@ -174,13 +176,13 @@ def _write_files(job: _Job, predictions: Iterable[ImagePrediction]) -> "tuple[_R
 def _write_rows(job: _Job, predictions: Iterable[ImagePrediction], files: FileSet) -> _Rows:
     """Write a row for each prediction as it comes."""
     config, classes, rows = job.config, job.card.classes, _Rows()
-    outputs: list[tuple[Path, type[RowWriter], Form]]
-    outputs = [(config.out, CsvWriter, job.form.with_reject(config.min_confidence))]
-    if path := config.probabilities:
-        outputs.append((path, writer_for(path), probabilities_form(job.form, classes, config.top_k)))
+    outputs = [(config.out, job.form.with_reject(config.min_confidence))]
+    if config.probabilities:
+        outputs.append((config.probabilities, probabilities_form(job.form, classes, config.top_k)))
     with contextlib.ExitStack() as stack, job.screen.bar("predicting", len(job.inputs.files)) as bar:
         writers = [
-            (form, stack.enter_context(open_writer(kind, files, path, form.header))) for path, kind, form in outputs
+            (form, stack.enter_context(open_writer(writer_for(path), files, path, form.header, config.raw_csv)))
+            for path, form in outputs
         ]
         for index, prediction in enumerate(predictions):
             bar.step(index + 1)

@@ -11,6 +11,7 @@ import torch
 
 from infer.core.console import Screen
 from infer.core.errors import DeviceError, LabError, TrainingError
+from infer.core.formulas import tell_formulas
 from infer.dataset.table import Table
 from infer.model.card import ModelCard
 from infer.model.onnx_session import is_out_of_memory
@@ -73,6 +74,7 @@ def _train(
     canvases = _decode(table, stages[snapshot.stage if snapshot else 0], screen, group)
     with open_run(config, stages, canvases.table, snapshot, resume, group) as folder:
         screen.say(f"run: {folder.path}" + (f", resumed after epoch {folder.epochs}" if snapshot else ""))
+        tell_formulas(screen, canvases.table.names)
         run = _Run(stages, folder, screen, device, group, canvases.table, canvases, stages[0])
         del canvases
         logging = config.tensorboard and group.is_main

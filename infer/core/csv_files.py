@@ -1,4 +1,4 @@
-"""CSV files: cells are read as text, and quoted so that any CSV reader understands them."""
+"""CSV files: cells are read as text, and written so that any CSV reader understands and no spreadsheet runs them."""
 
 import csv
 import io
@@ -6,19 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from infer.core.errors import DataError
+from infer.core.formulas import guarded, unguarded
 
 
 def read_csv(path: Path, strip: bool = True) -> list[list[str]]:
     """The rows of a CSV as text, without blank lines; a byte-order mark and CR LF are accepted.
 
-    Spaces around a cell are stripped, unless `strip` is false. Bytes that are not UTF-8 become surrogates.
+    Spaces around a cell are stripped, unless `strip` is false. Bytes that are not UTF-8 become surrogates. `csv_line`'s
+    apostrophe before a formula is taken off.
 
     Raises:
         DataError: the file does not exist, cannot be read, or is not text.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
-            rows = [[cell.strip() if strip else cell for cell in row] for row in csv.reader(lines)]
+            rows = [[unguarded(cell.strip() if strip else cell) for cell in row] for row in csv.reader(lines)]
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}; check the path") from error
     except csv.Error as error:
@@ -28,13 +30,17 @@ def read_csv(path: Path, strip: bool = True) -> list[list[str]]:
     return [row for row in rows if any(row)]
 
 
-def csv_line(row: Sequence[object]) -> str:
-    """A row as CSV, ended by a line feed. Cells with a quote, a comma, CR or LF are quoted."""
+def csv_line(row: Sequence[object], raw: bool = False) -> str:
+    """A row as CSV, ended by a line feed. Cells with a quote, a comma, CR or LF are quoted.
+
+    Text that a spreadsheet may run as a formula gets an apostrophe in front, unless `raw`.
+    """
+    cells = row if raw else [guarded(cell) if isinstance(cell, str) else cell for cell in row]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(row)  # the writer quotes characters of its terminator: CR and LF
+    csv.writer(text, lineterminator="\r\n").writerow(cells)  # the writer quotes characters of its terminator: CR and LF
     return text.getvalue()[:-2] + "\n"
 
 
-def csv_text(rows: Sequence[Sequence[object]]) -> str:
-    """Rows as CSV text."""
-    return "".join(map(csv_line, rows))
+def csv_text(rows: Sequence[Sequence[object]], raw: bool = False) -> str:
+    """Rows as CSV text; cells as in `csv_line`."""
+    return "".join(csv_line(row, raw) for row in rows)

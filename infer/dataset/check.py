@@ -8,6 +8,7 @@ import numpy as np
 from infer.core.console import Bar, Screen
 from infer.core.exclusive import exclusive
 from infer.core.file_sets import file_set
+from infer.core.formulas import tell_formulas
 from infer.dataset.colour_baseline import ColourBaseline, colour_baseline
 from infer.dataset.config import EXCLUDE, PAGE, REPORT, DataCheckConfig
 from infer.dataset.exclude import exclusions_text, without_excluded
@@ -69,6 +70,7 @@ def _check_alone(config: DataCheckConfig, screen: Screen) -> Findings:
     table = replace(table, notes=(*table.notes, *seen.notes(FULL_BITS)))
     show_source(table, screen)
     findings = inspect_table(table, config, screen, FULL_BITS if seen.largest is None else bits_for(seen.largest))
+    tell_formulas(screen, (item.path for item in exclusions(findings)))
     with file_set(config.folder / REPORT) as files:
         files.write_text(config.folder / REPORT, json_text(findings))
         files.write_text(config.folder / PAGE, check_page(findings))

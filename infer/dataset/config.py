@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from infer.config import DATA_HELP, EXCLUDE_HELP, INPUT, LabelOptions
+from infer.config import DATA_HELP, EXCLUDE_HELP, INPUT, RAW_CSV_HELP, LabelOptions
 from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob, require
 from infer.core.output_paths import require_folder_name
@@ -72,6 +72,7 @@ class DataSplitConfig(LabelOptions):
     exclude: Path | None = knob(None, EXCLUDE_HELP, panel=INPUT, default_text="none")
     seed: int = knob(0, "Seed of the split.", minimum=0, maximum=2**32 - 1)
     force: bool = knob(False, "Overwrite an existing split.")
+    raw_csv: bool = knob(False, RAW_CSV_HELP)
 
     def __post_init__(self) -> None:
         check(self, DataSplitConfig)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from infer.core.errors import DataError
+from infer.core.formulas import unguarded
 from infer.core.text import listed
 
 DELIMITERS = (",", ";", "\t")
@@ -14,6 +15,8 @@ DELIMITERS = (",", ";", "\t")
 
 def read_delimited(path: Path) -> list[list[str]]:
     """Read all lines that hold anything as cells, stripped; a quoted cell may hold several lines.
+
+    The apostrophe is taken off that `csv_line` puts before a formula.
 
     Raises:
         DataError: there is no such file, it is no text, or a quote is not closed where it should be.
@@ -23,7 +26,7 @@ def read_delimited(path: Path) -> list[list[str]]:
             delimiter = _delimiter(path, text)
             reader = csv.reader(text, delimiter=delimiter, strict=True)
             try:
-                rows = [[cell.strip() for cell in row] for row in reader]
+                rows = [[unguarded(cell.strip()) for cell in row] for row in reader]
             except csv.Error as error:
                 raise DataError(f"{path}, line {_line_of_error(path, delimiter)}: {_quote_problem(error)}") from error
             has_line_breaks = reader.line_num > len(rows)
@@ -65,7 +68,9 @@ def read_first_line(path: Path) -> str:
 
 def cells_of(line: str) -> list[str]:
     """Return the cells of one line, stripped, whichever usual delimiter separates them."""
-    return [cell.strip() for row in csv.reader([line], delimiter=_most_frequent_delimiter(line)) for cell in row]
+    return [
+        unguarded(cell.strip()) for row in csv.reader([line], delimiter=_most_frequent_delimiter(line)) for cell in row
+    ]
 
 
 def counts_up(values: Sequence[str]) -> bool:
@@ -82,7 +87,7 @@ def line_of_row(path: Path, row: Sequence[str], after: int = 0) -> int:
     with _open(path) as text:
         reader = csv.reader(text, delimiter=_delimiter(path, text))
         for cells in reader:
-            stripped = [cell.strip() for cell in cells]
+            stripped = [unguarded(cell.strip()) for cell in cells]
             if seen >= after and stripped == list(row):
                 break
             seen += any(stripped)

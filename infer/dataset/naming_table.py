@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from infer.core.formulas import unguarded
 from infer.images.listing import is_image
 from infer.images.skipped import folder_reason, is_own_output
 
@@ -109,7 +110,7 @@ def _rows_of(file: Path) -> Iterator[list[str]]:
             text.seek(0)
             delimiter = max(",;\t " if file.suffix.lower() == ".txt" else ",;\t", key=first.count)
             for row, _ in zip(csv.reader(text, delimiter=delimiter), range(MOST_ROWS), strict=False):
-                yield [cell.strip() for cell in row]
+                yield [unguarded(cell.strip()) for cell in row]
     except (OSError, csv.Error):
         return
 

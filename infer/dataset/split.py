@@ -13,6 +13,7 @@ from infer.core.csv_files import csv_text
 from infer.core.errors import DataError, OutputError
 from infer.core.exclusive import exclusive
 from infer.core.file_sets import file_set, finish_interrupted
+from infer.core.formulas import tell_formulas
 from infer.core.text import listed
 from infer.dataset.config import DataSplitConfig
 from infer.dataset.copies import find_copies
@@ -50,7 +51,8 @@ def _split_alone(config: DataSplitConfig, screen: Screen) -> Table:
     table = split_table(table, config, screen)
     paths = _paths_from(config.out, table)
     _require_plain_text(paths, table)
-    _write_together(dict(zip(files, _texts(paths, table), strict=True)))
+    tell_formulas(screen, (*paths, *table.names, *(item.name for item in table.classes)), config.raw_csv)
+    _write_together(dict(zip(files, _texts(paths, table, config.raw_csv), strict=True)))
     show_table(replace(table, root=config.out, unpacked_from=None), screen)
     return table
 
@@ -193,16 +195,16 @@ def _is_plain(path: str) -> bool:
     return all(part == part.strip() and not part.startswith(".") for part in path.split("/"))
 
 
-def _texts(paths: Sequence[str], table: Table) -> list[str | None]:
+def _texts(paths: Sequence[str], table: Table, raw: bool) -> list[str | None]:
     """Return the contents of the files of TRAIN, VALID, TEST and the class names; None for a file without content."""
     labels = [table.classes[label].label for label in table.labels]
     columns = [paths, labels, *([table.groups] if any(table.groups) else [])]
     rows = list(zip(*columns, strict=True))
     header = ("Path", "label", "patient")[: len(columns)]
     by_split = [[row for row, split in zip(rows, table.splits, strict=True) if split == name] for name in SPLIT_NAMES]
-    texts = [csv_text([header, *split_rows]) if split_rows else None for split_rows in by_split]
+    texts = [csv_text([header, *split_rows], raw) if split_rows else None for split_rows in by_split]
     names = [(item.label, item.name) for item in table.classes if item.name != item.label]
-    return [*texts, csv_text([("label", "name"), *names]) if names else None]
+    return [*texts, csv_text([("label", "name"), *names], raw) if names else None]
 
 
 def _write_together(texts: Mapping[Path, str | None]) -> None:

@@ -55,6 +55,11 @@ class Table:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of images, patients and classes."""
+        return (*self.paths, *self.groups, *(item.label for item in self.classes))
+
     def files(self) -> list[str]:
         """The path of each image relative to the working directory, or absolute."""
         return [str(self.root / path) for path in self.paths]

@@ -24,6 +24,7 @@ from infer.core.cpu import cores
 from infer.core.drafts import draft_folder
 from infer.core.exclusive import one_at_a_time
 from infer.core.files import cache_folder, cannot_write, make_folder, write_text
+from infer.core.formulas import guarded
 from infer.core.text import listed, size_text
 from infer.dataset.packed import Contents, Packed
 from infer.images.parallel_map import THREADS, in_order
@@ -110,7 +111,8 @@ class _Columns:
         count = len(self)
         columns = [column + [""] * (count - len(column)) for column in self._cells.values()]
         text = io.StringIO()
-        csv.writer(text, delimiter="\t").writerows([list(self._cells), *zip(*columns, strict=True)])
+        rows = [list(self._cells), *zip(*columns, strict=True)]
+        csv.writer(text, delimiter="\t").writerows(map(guarded, row) for row in rows)
         write_text(path, text.getvalue())
 
 

@@ -44,6 +44,11 @@ class EvaluationResult:
         indices: NDArray[np.int64] = np.argmax(self.probabilities, axis=1)
         return indices
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of images, patients and classes."""
+        return (*self.paths, *self.groups, *(item.label for item in self.classes))
+
 
 def unreadable_note(bad: int, images: int) -> tuple[str, ...]:
     """The caveat about images that a result leaves out; none where `bad` is 0."""

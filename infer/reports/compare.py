@@ -11,6 +11,7 @@ from infer.core.csv_files import csv_text
 from infer.core.errors import DataError, OutputError
 from infer.core.exclusive import exclusive
 from infer.core.file_sets import file_set
+from infer.core.formulas import tell_formulas
 from infer.metrics.caveats import group_caveats
 from infer.metrics.result import EvaluationResult
 from infer.model.runs import HISTORY, RECIPE, REPORT
@@ -99,7 +100,8 @@ def compare(config: CompareConfig, screen: Screen) -> Comparison:
         for note in group_caveats(comparison.models.results[0]):
             screen.say(f"note: {note}")
         screen.say(comparison.models.legend())
-    written = _write(comparison, config.out)
+        tell_formulas(screen, comparison.models.results[0].names, config.raw_csv)
+    written = _write(comparison, config.out, config.raw_csv)
     screen.say(f"written into {config.out}: {', '.join(written)}")
     return comparison
 
@@ -155,7 +157,7 @@ def _name(path: Path, taken: dict[str, EvaluationResult]) -> str:
     return f"{name} ({len(taken) + 1})" if name in taken else name
 
 
-def _write(comparison: Comparison, out: Path) -> list[str]:
+def _write(comparison: Comparison, out: Path, raw: bool) -> list[str]:
     """Write the comparison into `out` and remove files that an earlier one left there; the names of the files."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"cannot write into {out}: it is a file; give a folder with --out")
@@ -168,7 +170,7 @@ def _write(comparison: Comparison, out: Path) -> list[str]:
             figure = confusions_figure(models)
             files |= dict(zip((f"{CONFUSIONS}.png", f"{CONFUSIONS}.svg"), png_and_svg(figure), strict=True))
     if models:
-        rows = csv_text(list(disagreement_rows(models)))
+        rows = csv_text(list(disagreement_rows(models)), raw)
         files[DISAGREEMENTS] = rows.encode("utf-8", "surrogateescape")
     pictures = [f"{name}.{suffix}" for name in (CURVES, CONFUSIONS) for suffix in ("png", "svg")]
     with exclusive(out), file_set(out / next(iter(files))) as written:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from infer.config import JSON_HELP
+from infer.config import JSON_HELP, RAW_CSV_HELP
 from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob
 from infer.core.output_paths import require_folder_name
@@ -17,6 +17,7 @@ class CompareConfig:
     out: Path = knob(Path("compare"), "Folder for the pictures and the list of disagreements.")
     last: int | None = knob(None, "Draw only this many last epochs of each run.", above=0, default_text="all")
     json: bool = knob(False, JSON_HELP)
+    raw_csv: bool = knob(False, RAW_CSV_HELP)
 
     def __post_init__(self) -> None:
         check(self, CompareConfig)

@@ -54,7 +54,7 @@ def add_report(
         contents[PAGE] = report_page(result, metrics, pictures, gallery, origin).encode()
     for name, content in contents.items():
         files.write(folder / name, content)
-    write_predictions(result, files, folder / PREDICTIONS)
+    write_predictions(result, files, folder / PREDICTIONS, config.raw_csv)
     remove_report(files, folder, keep=(*contents, PREDICTIONS))
     return metrics
 

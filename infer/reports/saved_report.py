@@ -20,19 +20,20 @@ COLUMNS = ["path", "truth", "group", "predicted"]
 """Followed by a column of probabilities for each class, headed by its label."""
 
 
-def write_predictions(result: EvaluationResult, files: FileSet, path: Path) -> None:
+def write_predictions(result: EvaluationResult, files: FileSet, path: Path, raw: bool = False) -> None:
     """Add a CSV of each image with its truth, patient, prediction and probabilities to a set. Raises OutputError.
 
-    Classes are given by their labels, probabilities with all digits of a float32.
+    Classes are given by their labels, probabilities with all digits of a float32. `raw`: text that a spreadsheet
+    may run as a formula stays as it is.
     """
     labels = [item.label for item in result.classes]
     groups = result.groups or ("",) * len(result.paths)
     rows = zip(result.paths, result.truth, groups, result.predicted, result.probabilities, strict=True)
     try:
         with files.draft(path).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(csv_line([*COLUMNS, *labels]))
+            file.write(csv_line([*COLUMNS, *labels], raw))
             for name, truth, group, predicted, probabilities in rows:
-                file.write(csv_line([name, labels[truth], group, labels[predicted], *probabilities]))
+                file.write(csv_line([name, labels[truth], group, labels[predicted], *probabilities], raw))
     except OSError as error:
         raise cannot_write(path, error) from error
 

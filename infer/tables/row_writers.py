@@ -26,7 +26,14 @@ class RowWriter(ABC):
     """Writes rows of cells to a file."""
 
     @abstractmethod
-    def __init__(self, path: Path, header: Sequence[str]) -> None: ...
+    def __init__(self, path: Path, header: Sequence[str], raw: bool = False) -> None:
+        """Open a file and begin with its header.
+
+        Args:
+            path: the file.
+            header: the columns' names.
+            raw: keep text in a CSV as it is that a spreadsheet may run as a formula.
+        """
 
     @abstractmethod
     def write(self, row: Sequence[Cell]) -> None:
@@ -40,13 +47,13 @@ class RowWriter(ABC):
 class CsvWriter(RowWriter):
     """Writes UTF-8 CSV; bytes of a name that are no UTF-8 are kept."""
 
-    def __init__(self, path: Path, header: Sequence[str]) -> None:
-        self._file = path.open("w", newline="", encoding="utf-8", errors="surrogateescape")
+    def __init__(self, path: Path, header: Sequence[str], raw: bool = False) -> None:
+        self._file, self._raw = path.open("w", newline="", encoding="utf-8", errors="surrogateescape"), raw
         self.write(header)
 
     def write(self, row: Sequence[Cell]) -> None:
         """Write one row. Raises OSError."""
-        self._file.write(csv_line(row))
+        self._file.write(csv_line(row, self._raw))
 
     def close(self) -> None:
         """Close the file. Raises OSError."""
@@ -56,7 +63,7 @@ class CsvWriter(RowWriter):
 class ParquetWriter(RowWriter):
     """Writes Parquet: text as strings, probabilities as float32, the column `reject` as int8."""
 
-    def __init__(self, path: Path, header: Sequence[str]) -> None:
+    def __init__(self, path: Path, header: Sequence[str], raw: bool = True) -> None:
         self._file, self._header = path.open("wb"), header
         self._waiting: list[Sequence[Cell]] = []
         self._writer: pyarrow.parquet.ParquetWriter | None = None
@@ -93,14 +100,16 @@ def writer_for(path: Path) -> type[RowWriter]:
 
 
 @contextlib.contextmanager
-def open_writer(writer: type[RowWriter], files: FileSet, path: Path, header: Sequence[str]) -> Iterator[RowWriter]:
-    """Yield a writer of a file that appears with its set.
+def open_writer(
+    writer: type[RowWriter], files: FileSet, path: Path, header: Sequence[str], raw: bool = False
+) -> Iterator[RowWriter]:
+    """Yield a writer of a file that appears with its set; `raw` as in `RowWriter`.
 
     Raises:
         OutputError: the file cannot be written.
     """
     try:
-        with contextlib.closing(writer(files.draft(path), header)) as opened:
+        with contextlib.closing(writer(files.draft(path), header, raw)) as opened:
             yield opened
     except OSError as error:
         raise cannot_write(path, error) from error

@@ -219,10 +219,13 @@ def check_outputs(config: PredictConfig, inputs: Inputs, models: Sequence[Path])
             raise ConfigError(f"{option} {out} is one of the images and would be overwritten; give another name")
 
 
-def write_bad(files: FileSet, out: Path, form: Form, bad: Sequence[tuple[int, ImageError]]) -> None:
-    """List the unreadable images, each with the index of its row, beside the CSV; delete an earlier list."""
+def write_bad(files: FileSet, out: Path, form: Form, bad: Sequence[tuple[int, ImageError]], raw: bool = False) -> None:
+    """List the unreadable images, each with the index of its row, beside the CSV; delete an earlier list.
+
+    `raw`: text that a spreadsheet may run as a formula stays as it is.
+    """
     if bad:
         rows = [(form.ids[index], error.path, error.reason) for index, error in bad]
-        files.write_text(bad_list(out), csv_text([("ID", "path", "reason"), *rows]))
+        files.write_text(bad_list(out), csv_text([("ID", "path", "reason"), *rows], raw))
     else:
         files.remove(bad_list(out))

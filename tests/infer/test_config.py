@@ -79,7 +79,7 @@ def test_the_fields_of_a_report_come_first_in_the_config_of_a_prediction() -> No
     """The fingerprint of a prediction is made of the fields in their order."""
     report = [field.name for field in fields(ReportConfig)]
     names = [field.name for field in fields(PredictConfig)]
-    assert names[: len(report)] == report == ["normalize", "pictures", "thumbnails", "heatmaps", "json"]
+    assert names[: len(report)] == report == ["normalize", "pictures", "thumbnails", "heatmaps", "json", "raw_csv"]
     compared = [name for name in names[len(report) :] if name not in FREE_TO_CHANGE]
     first = ["tta", "batch_size", "image_column", "sample", "use_sample", "truth"]
     assert compared[: len(first)] == first

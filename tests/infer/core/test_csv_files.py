@@ -20,7 +20,7 @@ def test_bytes_that_are_not_utf_8_survive_a_csv(tmp_path: Path) -> None:
     assert read_csv(tmp_path / "a.csv") == [[name]]
 
 
-@pytest.mark.parametrize("cell", ["a,b", 'a"b', "a\nb", "a\rb", "ü", "[/x]"])
+@pytest.mark.parametrize("cell", ["a,b", 'a"b', "a\nb", "a\rb", "ü", "[/x]", "=1+1", "'=1+1", "@x|y"])
 def test_a_cell_comes_back_from_a_csv_as_it_was(cell: str, tmp_path: Path) -> None:
     write_text(tmp_path / "a.csv", csv_text([(cell, "next")]))
     assert read_csv(tmp_path / "a.csv") == [[cell, "next"]]
