@@ -1,4 +1,4 @@
-"""What bench/consumers.py runs for onnxruntime-web in Chromium: serves a page on 127.0.0.1 and waits for its answer.
+"""What bench/consumers.py and bench/decoders.py run in Chromium: serves a page on 127.0.0.1, waits for its last word.
 
 python consumer_browser.py wasm|webgpu NODE_MODULES MODEL IMAGES OUT TYPE N ...SHAPE
 """
@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -45,10 +46,14 @@ class Handler(BaseHTTPRequestHandler):
         self.end = end
         super().__init__(*request)  # type: ignore[arg-type]
 
-    def do_GET(self) -> None:
+    def path_of_request(self) -> Path | None:
+        """The file that the address names, itself or in its folder; None: the page."""
         folder, _, name = self.path[1:].rpartition("/")
         file = self.files.get(folder or name)
-        path = file / name if folder and file else file
+        return file / name if folder and file else file
+
+    def do_GET(self) -> None:
+        path = self.path_of_request()
         content = self.page.encode() if path is None else path.read_bytes()
         self.send_response(200)
         self.send_header("Content-Type", TYPES.get(path.suffix, "application/octet-stream") if path else "text/html")
@@ -58,8 +63,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path == "/probabilities":
-            self.files["out"].write_bytes(body)
+        if path := self.path_of_request():
+            path.write_bytes(body)
         else:
             self.end.put(body.decode())
         self.send_response(200)
@@ -74,21 +79,19 @@ def main(runner: str, modules: str, model: str, images: str, out: str, kind: str
     """The page's last word, as JSON."""
     page = PAGE.replace("RUNNER", runner).replace("TYPE", kind).replace("SHAPE", f"[{','.join(shape)}]")
     files = {"dist": Path(modules) / "onnxruntime-web" / "dist", "model": Path(model), "images": Path(images)}
-    files |= {"consumer_answer.mjs": Path(__file__).with_name("consumer_answer.mjs"), "out": Path(out)}
+    files |= {"consumer_answer.mjs": Path(__file__).with_name("consumer_answer.mjs"), "probabilities": Path(out)}
+    return last_word(page, files, WEBGPU if runner == "webgpu" else ())
+
+
+def last_word(page: str, files: dict[str, Path], options: Sequence[str] = ()) -> str:
+    """What a page in Chromium sends to /end; it may fetch and send the named files, and those in named folders."""
     end: Queue[str] = Queue()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, files=files, page=page, end=end))
     Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        options = [
-            "--headless=new",
-            "--no-sandbox",
-            f"--user-data-dir={profile}",
-            *(WEBGPU if runner == "webgpu" else ()),
-        ]
+        command = [chromium(), "--headless=new", "--no-sandbox", f"--user-data-dir={profile}", *options]
         browser = subprocess.Popen(
-            [chromium(), *options, f"http://127.0.0.1:{server.server_port}/"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            [*command, f"http://127.0.0.1:{server.server_port}/"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
             return end.get()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from consumer_environments import InstallError, install, npm_folder
+from consumer_environments import InstallError, chromium, install, npm_folder
 from machine import installed, machine
 from PIL import Image
 
@@ -31,25 +31,30 @@ class Row:
     function: str
     """In decoder_functions.py, or the name that decoder_functions.mjs knows."""
     packages: tuple[str, ...]
-    node: bool = False
+    runs_in: str = "python"
+    """`python`, `node` or `chromium`."""
 
 
 OPENCV, CODECS = ("opencv-python-headless==5.0.0.93", "numpy==2.4.6"), ("numpy==2.4.6",)
-SHARP, TENSORFLOW = ("sharp@0.35.5",), ("tensorflow-cpu==2.21.0",)
+SHARP, TENSORFLOW, BROWSER = ("sharp@0.35.5",), ("tensorflow-cpu==2.21.0",), ("chromium of the system",)
 ROWS = (
     Row(name="OpenCV", task="decode", function="opencv", packages=OPENCV),
     Row(name="simplejpeg", task="decode", function="simplejpeg", packages=("simplejpeg==1.9.0", *CODECS)),
-    Row(name="imagecodecs jpeg8", task="decode", function="imagecodecs", packages=("imagecodecs==2026.10.10", *CODECS)),
+    Row(name="imagecodecs jpeg8", task="decode", function="imagecodecs", packages=("imagecodecs==2026.3.6", *CODECS)),
     Row(name="pyvips", task="decode", function="pyvips", packages=("pyvips-binary==8.18.7", "pyvips==3.2.0", *CODECS)),
-    Row(name="sharp", task="decode", function="sharp", packages=SHARP, node=True),
+    Row(name="sharp", task="decode", function="sharp", packages=SHARP, runs_in="node"),
     Row(name="TensorFlow, INTEGER_ACCURATE", task="decode", function="tensorflow_accurate", packages=TENSORFLOW),
     Row(name="TensorFlow", task="decode", function="tensorflow", packages=TENSORFLOW),
     Row(name="kornia-rs", task="decode", function="kornia", packages=("kornia-rs==0.2.0", *CODECS)),
-    Row(name="jpeg-js", task="decode", function="jpeg_js", packages=("jpeg-js@0.4.4",), node=True),
+    Row(name="jpeg-js", task="decode", function="jpeg_js", packages=("jpeg-js@0.4.4",), runs_in="node"),
+    Row(name="Chromium, canvas", task="decode", function="chromium", packages=BROWSER, runs_in="chromium"),
     Row(name="OpenCV INTER_LINEAR", task="resize", function="opencv_linear", packages=OPENCV),
     Row(name="OpenCV INTER_AREA", task="resize", function="opencv_area", packages=OPENCV),
-    Row(name="sharp, lanczos3 (its default)", task="resize", function="sharp_lanczos3", packages=SHARP, node=True),
-    Row(name="sharp, linear", task="resize", function="sharp_linear", packages=SHARP, node=True),
+    Row(name="sharp, lanczos3 (its default)", task="resize", function="sharp_lanczos3", packages=SHARP, runs_in="node"),
+    Row(name="sharp, linear", task="resize", function="sharp_linear", packages=SHARP, runs_in="node"),
+    Row(name="Chromium, low", task="resize", function="chromium_low", packages=BROWSER, runs_in="chromium"),
+    Row(name="Chromium, medium", task="resize", function="chromium_medium", packages=BROWSER, runs_in="chromium"),
+    Row(name="Chromium, high", task="resize", function="chromium_high", packages=BROWSER, runs_in="chromium"),
     Row(name="tf.image.resize, antialias", task="resize", function="tensorflow_resize", packages=TENSORFLOW),
 )
 
@@ -107,8 +112,11 @@ def result(row: Row, work: Path, count: int, size: int) -> tuple[str, str]:
 
 def command(row: Row, work: Path) -> list[str | Path]:
     """How the row's script is started, once its packages are installed."""
+    if row.runs_in == "chromium":
+        chromium()  # raises InstallError
+        return [sys.executable, HERE / "decoder_browser.py"]
     folder = work / "decoders" / row.packages[0].replace("/", "-")
-    if row.node:
+    if row.runs_in == "node":
         npm_folder(row.packages, folder, ("decoder_functions.mjs",))
         return ["node", folder / "decoder_functions.mjs"]
     python = folder / "bin" / "python"
