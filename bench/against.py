@@ -2,10 +2,12 @@
 
     python bench/against.py DIR --old OLD/bin/lab [--arch resnet18] [--model FILE ...] [--images 200]
     python bench/against.py DIR --old OLD/bin/lab --train [--image-size 64] [--lab-precision bf16]
+    python bench/against.py DIR --old OLD/bin/lab --export RUN
 
 Rows: `lab predict` of some images of the folder, the same while another process keeps one core busy, and of one image
 from the shell; with --train instead, the second and later epochs of `lab train`, whose images are in the cache by then,
-as the runs' history.csv gives them. Both labs read the same model files, which have random weights. --lab-precision is
+as the runs' history.csv gives them; with --export, the export of a finished run, gated in ONNX Runtime alone, which is
+what the old lab has. Both labs read the same model files, which have random weights. --lab-precision is
 given to the new lab alone (the old one computes in float32). Medians, and the median of the rounds' ratios.
 """
 
@@ -52,6 +54,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--train", action="store_true", help="measure training instead")
+    parser.add_argument("--export", type=Path, metavar="RUN", help="measure the export of this run of DIR instead")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=32, help="of training")
     parser.add_argument("--lab-precision", default="", choices=["", "fp32", "bf16"], help="the new lab's, in training")
@@ -59,7 +62,8 @@ def main() -> None:
     print(f"{machine()}, {' '.join(instructions())}; medians of {args.rounds} rounds in turns")
     print("| | old | new | old / new time |\n|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as name:
-        for title, measure, unit in (train_rows if args.train else predict_rows)(args, Path(name)):
+        rows = train_rows if args.train else export_rows if args.export else predict_rows
+        for title, measure, unit in rows(args, Path(name)):
             pairs = [(measure(args.old), measure(args.new)) for _ in range(args.rounds)]
             old, new = (statistics.median(column) for column in zip(*pairs, strict=True))
             ratio = statistics.median(b / a if unit == "images/s" else a / b for a, b in pairs)
@@ -138,6 +142,23 @@ def warm_rate(lab: Sequence[str], arch: str, args: argparse.Namespace, scratch: 
     (history,) = out.glob("*/history.csv")
     with history.open(newline="") as rows:
         return statistics.median(float(row["images_per_second"]) for row in list(csv.DictReader(rows))[1:])
+
+
+def export_rows(args: argparse.Namespace, scratch: Path) -> Iterator[tuple[str, Measure, str]]:
+    """The export of a run in each precision."""
+    for precision in args.precision:
+        yield f"export, {precision}", partial(export_seconds, precision=precision, args=args, scratch=scratch), "s"
+
+
+def export_seconds(lab: Sequence[str], precision: str, args: argparse.Namespace, scratch: Path) -> float:
+    """Seconds of `lab export`, start-up included."""
+    command = [*lab, "export", str(args.export.resolve()), "--opset", "17", "--device", "cpu"]
+    command += ["--out", str(scratch / "model.onnx"), "--precision", precision]
+    command += ["--runtime", "onnxruntime"] if lab == args.new else []
+    start = time.perf_counter()
+    subprocess.run(command, cwd=working_folder(lab), check=True, capture_output=True)
+    (scratch / "model.onnx").unlink()
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":
