@@ -216,7 +216,7 @@ def save_12_bit(cells: Path, target: Path) -> Path:
     for path in shutil.copytree(cells, target).rglob("*.jpg"):
         grey = np.array(Image.open(path).convert("L")).astype(np.uint16)
         grey[0, 0] = 250
-        Image.fromarray(grey * 16).save(path, "PNG")
+        Image.fromarray(grey * 16).save(path, "PNG", compress_level=1)
     return target
 
 
