@@ -18,6 +18,7 @@ from infer.core.options import options_of
 from infer.core.output_paths import bad_list, report_folder
 from infer.dataset.config import DataCheckConfig, DataSplitConfig
 from infer.reports.config import CompareConfig
+from infer.reproduce_config import ReproduceConfig
 from infer.serve.config import ServeConfig
 from infer.version import __version__
 from trainer.config import TrainConfig
@@ -191,6 +192,24 @@ def evaluate(config: EvaluateConfig) -> None:
     _show_report(screen, result, metrics, config.normalize, folder)
     if config.json:
         _print_json({"report": str(folder), **report_json(result, metrics)})
+
+
+@app.command()
+@options_of(ReproduceConfig)
+def reproduce(config: ReproduceConfig) -> None:
+    """Train a run again, or predict a CSV again, and compare.
+
+    Weights, or rows, are equal bit for bit, or the first difference is named and the exit code is 3.
+    """
+    screen = _screen()
+    if config.is_run:
+        with _train_extra("lab reproduce of a run"):
+            from trainer.reproduce import reproduce_run
+        reproduce_run(config, screen)
+        return
+    from infer.reproduce import reproduce_prediction
+
+    reproduce_prediction(config, screen)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from infer.core.output_paths import (
     CSV_SUFFIXES,
     bad_list,
     progress_file,
+    record_file,
     require_file_name,
     require_folder_name,
     require_suffix,
@@ -192,7 +193,7 @@ class PredictConfig(ReportConfig):
 
     def _check_files(self) -> None:
         """Raise ConfigError if a file would be written twice, or be overwritten although it is an input."""
-        written = (self.out, bad_list(self.out), progress_file(self.out), self.probabilities)
+        written = (self.out, bad_list(self.out), progress_file(self.out), record_file(self.out), self.probabilities)
         outputs = [path.resolve() for path in written if path]
         inputs = {path.resolve() for path in (self.source, self.sample, self.truth, *self.model) if path}
         if overwritten := inputs.intersection(outputs):

@@ -1,7 +1,7 @@
 """`lab predict`: images to a CSV for Kaggle and, where the true labels are known, a report beside it."""
 
 import contextlib
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -10,30 +10,26 @@ import numpy as np
 from infer.config import PredictConfig
 from infer.core.arrays import Floats
 from infer.core.console import Screen
-from infer.core.errors import ConfigError, DataError, ImageError
+from infer.core.errors import DataError, ImageError
 from infer.core.exclusive import exclusive
 from infer.core.file_sets import FileSet, file_set
-from infer.core.formulas import tell_formulas
 from infer.core.output_paths import progress_file, report_folder
 from infer.core.text import listed
 from infer.images.parallel_map import read_ahead
 from infer.images.preprocess import read_window
-from infer.images.survey import survey
 from infer.images.tta import COUNTS, averaging_text
-from infer.model.card import ModelCard
-from infer.model.open_models import open_models, run_by
-from infer.model.seal import changed_notes
-from infer.model.session import Session
+from infer.model.open_models import run_by
 from infer.pipeline.batches import Decoder
 from infer.pipeline.classify import Ensemble, ImagePrediction, classify
 from infer.pipeline.fingerprint import Fingerprint
 from infer.pipeline.resume import Progress
 from infer.predict_result import PredictResult
+from infer.prediction_job import Job, prepare
+from infer.prediction_record import write_record
 from infer.reports.files import remove_report
-from infer.tables.inputs import Inputs, read_inputs
-from infer.tables.labels import Labels, find_truth
-from infer.tables.row_writers import open_writer, require_parquet, writer_for
-from infer.tables.submission import Form, check_outputs, choose_form, probabilities_form, write_bad
+from infer.tables.labels import Labels
+from infer.tables.row_writers import open_writer, writer_for
+from infer.tables.submission import probabilities_form, write_bad
 
 if TYPE_CHECKING:
     from infer.metrics.metrics import Metrics
@@ -42,75 +38,33 @@ if TYPE_CHECKING:
     _Report = tuple[EvaluationResult, Metrics]
 
 
-def predict(config: PredictConfig, screen: Screen) -> PredictResult:
+def predict(config: PredictConfig, screen: Screen, check: Callable[[Job], None] = lambda job: None) -> PredictResult:
     """Predict every image of INPUT and write the CSVs and, where the true labels are known, the report.
+
+    Args:
+        config: the prediction.
+        screen: what the user sees.
+        check: is called before the first image is read, and raises LabError where the prediction is not to be made.
 
     Raises:
         LabError: any subclass; no CSV has been written then.
     """
     written = (progress_file(config.out), config.out, *([config.probabilities] if config.probabilities else []))
     with exclusive(*written):
-        return _predict_alone(config, screen)
+        job = prepare(config, screen)
+        check(job)
+        return _predict_alone(job)
 
 
-def _predict_alone(config: PredictConfig, screen: Screen) -> PredictResult:
+def _predict_alone(job: Job) -> PredictResult:
     """Predict while no other process writes the same files. Raises LabError."""
-    job = _prepare(config, screen)
+    config, screen = job.config, job.screen
     rows, report = _predict_rows(job)
     if config.min_confidence is not None:
         limit = f"{config.min_confidence:g}"
         screen.say(f"reject: {rows.rejected} of {rows.written} images, with a largest probability below {limit}")
     prediction = PredictResult(rows.written, tuple(error for _, error in rows.bad), job.changed)
     return replace(prediction, result=report[0], metrics=report[1]) if report else prediction
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    """The models, the n images in the order of the CSV's rows, and the form of these rows."""
-
-    config: PredictConfig
-    sessions: Sequence[Session]
-    inputs: Inputs
-    form: Form
-    truth: Labels | None
-    """[n] class indices of the inputs; None where they are not known, and there is no report."""
-    groups: Sequence[str]
-    """[n] the patient of each input; empty where not known."""
-    screen: Screen
-
-    @property
-    def card(self) -> ModelCard:
-        """The card of the first model; all have its classes."""
-        return self.sessions[0].card
-
-    @property
-    def changed(self) -> tuple[str, ...]:
-        """For each model file that was changed since its export, that it was, and how."""
-        return changed_notes([session.seal for session in self.sessions])
-
-
-def _prepare(config: PredictConfig, screen: Screen) -> _Job:
-    """Open the models, list the images, and check all that can be checked before the first image is read."""
-    if config.probabilities:
-        require_parquet("--probabilities", config.probabilities)
-    sessions = open_models(config, screen)
-    classes = sessions[0].card.classes
-    if config.top_k and config.top_k > len(classes):
-        raise ConfigError(f"--top-k must be at most {len(classes)}, as the model has {len(classes)} classes")
-    label_column = None if config.truth else config.label_column
-    inputs = read_inputs(config.source, classes, config.image_column, label_column)
-    if inputs.note:
-        screen.say(inputs.note)
-    check_outputs(config, inputs, [session.path for session in sessions])
-    form = choose_form(config, inputs, classes, screen)
-    labels = (item.label for item in classes)
-    tell_formulas(screen, (*form.header, *form.ids, *labels), config.raw_csv)
-    inputs = inputs.in_order(form.order)
-    pixels = sessions[0].card.pixels
-    for note in survey(inputs.files).notes(pixels.bits, pixels.dicom_window):
-        screen.say(note)
-    truth, groups = find_truth(config, inputs, classes, screen)
-    return _Job(config=config, sessions=sessions, inputs=inputs, form=form, truth=truth, groups=groups, screen=screen)
 
 
 @dataclass
@@ -126,7 +80,7 @@ class _Rows:
     """The probabilities [K] of each of the `readable` images."""
 
 
-def _predict_rows(job: _Job) -> "tuple[_Rows, _Report | None]":
+def _predict_rows(job: Job) -> "tuple[_Rows, _Report | None]":
     """Predict the images and write all files; an interrupted prediction leaves a progress file and is resumed."""
     config, inputs = job.config, job.inputs
     decoder = None
@@ -148,7 +102,7 @@ def _predict_rows(job: _Job) -> "tuple[_Rows, _Report | None]":
 
 
 def _predictions(
-    job: _Job, ensemble: Ensemble, decoder: Decoder | None, progress: Progress
+    job: Job, ensemble: Ensemble, decoder: Decoder | None, progress: Progress
 ) -> Generator[ImagePrediction, None, None]:
     """Yield a prediction for each image, in order; those in the progress file first."""
     yield from progress.saved()
@@ -162,18 +116,19 @@ def _predictions(
     yield from progress.saving(predictions)
 
 
-def _write_files(job: _Job, predictions: Iterable[ImagePrediction]) -> "tuple[_Rows, _Report | None]":
+def _write_files(job: Job, predictions: Iterable[ImagePrediction]) -> "tuple[_Rows, _Report | None]":
     """Write the CSVs, the list of unreadable images and the report; all files appear at the end, or none."""
     with file_set(job.config.out) as files:
         rows = _write_rows(job, predictions, files)
         write_bad(files, job.config.out, job.form, rows.bad, job.config.raw_csv)
+        write_record(files, job)
         if job.truth is not None:
             return rows, _report(job, job.truth, rows, files)
         remove_report(files, report_folder(job.config.out))  # of an earlier prediction, whose CSV this one replaces
         return rows, None
 
 
-def _write_rows(job: _Job, predictions: Iterable[ImagePrediction], files: FileSet) -> _Rows:
+def _write_rows(job: Job, predictions: Iterable[ImagePrediction], files: FileSet) -> _Rows:
     """Write a row for each prediction as it comes."""
     config, classes, rows = job.config, job.card.classes, _Rows()
     outputs = [(config.out, job.form.with_reject(config.min_confidence))]
@@ -204,7 +159,7 @@ def _write_rows(job: _Job, predictions: Iterable[ImagePrediction], files: FileSe
     return rows
 
 
-def _substitute(job: _Job, index: int, error: ImageError) -> Floats | None:
+def _substitute(job: Job, index: int, error: ImageError) -> Floats | None:
     """The probabilities that --bad-images writes for an unreadable image: 1 for the most frequent class; None: no row.
 
     Raises:
@@ -225,7 +180,7 @@ def _substitute(job: _Job, index: int, error: ImageError) -> Floats | None:
     )
 
 
-def _report(job: _Job, truth: Labels, rows: _Rows, files: FileSet) -> "_Report":
+def _report(job: Job, truth: Labels, rows: _Rows, files: FileSet) -> "_Report":
     """Write the report on the readable images beside the CSV."""
     from infer.metrics.result import EvaluationResult, unreadable_note
     from infer.reports.provenance import Origin, run_of

@@ -17,7 +17,8 @@ FORBIDDEN = {
 }
 ORDER = {
     "infer": (
-        ("infer.core", "infer.version"),
+        ("infer.version",),
+        ("infer.core",),
         # the values of --device and --runtime are made from the table of providers
         ("infer.model.cuda", "infer.model.cuda_driver", "infer.model.openvino_runtime", "infer.model.providers"),
         ("infer.config",),

@@ -20,7 +20,7 @@ from trainer.recipe import load_recipe, recipe_names
 ROOT = Path(__file__).parent.parent
 COMMANDS = (
     *("train", "recipes", "find-rate", "data", "data check", "data split", "data preview", "serve"),
-    *("export", "verify", "predict", "evaluate", "compare", "inspect", "doctor", "demo"),
+    *("export", "verify", "predict", "evaluate", "compare", "inspect", "doctor", "demo", "reproduce"),
 )
 CONFIGS = (("train", TrainConfig), ("export", ExportConfig), ("predict", PredictConfig), ("evaluate", EvaluateConfig))
 HEAVY = {"torch", "torchvision", "onnxruntime", "onnx", "pandas", "sklearn", "matplotlib"}

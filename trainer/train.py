@@ -19,6 +19,7 @@ from trainer.config import ResolvedConfig, TrainConfig
 from trainer.data.cache import Canvases
 from trainer.data.cache_limit import require_within_limit
 from trainer.data.load import load_data, read_data, with_bits
+from trainer.model.checkpoint import weights_sha256
 from trainer.model.network import PixelNet, build_network
 from trainer.run.compile import CompilingRunner
 from trainer.run.distributed import ProcessGroup, check_processes, process_group
@@ -28,19 +29,21 @@ from trainer.run.open_run import open_run
 from trainer.run.precision import choose_precision, has_bf16
 from trainer.run.progress import Progress
 from trainer.run.run_folder import RunFolder, TrainResult
-from trainer.run.same_data import require_same_data
-from trainer.run.setup import load_start_weights, make_card, pick_device, stage_spec
+from trainer.run.run_record import record_start
+from trainer.run.same_data import Repeat, require_same_data
+from trainer.run.setup import load_start_weights, make_card, out_of_memory_text, pick_device, stage_spec
 from trainer.run.snapshot import Snapshot, load_snapshot
 from trainer.run.tensorboard import TensorBoardLog, open_tensorboard, require_tensorboard
 
 
-def train(config: TrainConfig, screen: Screen, resume: Path | None = None) -> TrainResult:
+def train(config: TrainConfig, screen: Screen, resume: Path | None = None, repeat: Repeat | None = None) -> TrainResult:
     """Train a network and keep the epoch with the best monitored metric on the validation images.
 
     Args:
         config: the run; with `resume`, the config of that run.
         screen: what the user sees.
         resume: folder of a run to continue after the last epoch in its last.ckpt.
+        repeat: the run that this one repeats: it is refused on other data, and stops after the same epoch.
 
     Raises:
         LabError: any subclass. A run's folder that was created keeps what its finished epochs wrote.
@@ -50,11 +53,16 @@ def train(config: TrainConfig, screen: Screen, resume: Path | None = None) -> Tr
     with process_group(device.type) as group:
         if device.type == "cuda" and group.world_size > 1:
             device = torch.device("cuda", group.local_rank)
-        return _train(config, screen, resume, device, group)
+        return _train(config, screen, resume, repeat, device, group)
 
 
 def _train(
-    config: TrainConfig, screen: Screen, resume: Path | None, device: torch.device, group: ProcessGroup
+    config: TrainConfig,
+    screen: Screen,
+    resume: Path | None,
+    repeat: Repeat | None,
+    device: torch.device,
+    group: ProcessGroup,
 ) -> TrainResult:
     if config.tensorboard:
         require_tensorboard()
@@ -72,10 +80,13 @@ def _train(
     for settings in stages:
         require_within_limit(len(table) * 3 * math.prod(stage_spec(settings).canvas))
     canvases = _decode(table, stages[snapshot.stage if snapshot else 0], screen, group)
-    with open_run(config, stages, canvases.table, snapshot, resume, group) as folder:
+    if repeat:
+        repeat.check(canvases.table)
+    with open_run(config, stages, canvases, device, snapshot, resume, group) as folder:
         screen.say(f"run: {folder.path}" + (f", resumed after epoch {folder.epochs}" if snapshot else ""))
         tell_formulas(screen, canvases.table.names)
-        run = _Run(stages, folder, screen, device, group, canvases.table, canvases, stages[0])
+        last_epoch = repeat.epochs if repeat else None
+        run = _Run(stages, folder, screen, device, group, canvases.table, canvases, stages[0], last_epoch)
         del canvases
         logging = config.tensorboard and group.is_main
         with run.saved_when_stopped(), open_tensorboard(logging, folder.path, folder.epochs) as log:
@@ -97,6 +108,8 @@ class _Run:
     """Images of the first stage; None once it has started."""
     settings: ResolvedConfig
     """The current stage."""
+    last_epoch: int | None = None
+    """Epoch after which the run stops, in whichever stage that is; None: at the end of the stages."""
     progress: Progress | None = None
     """Progress of the current epoch; None between epochs."""
 
@@ -112,6 +125,8 @@ class _Run:
             )
             self._run_epochs(index, trainer, card, log)
             network = trainer.validated
+            if self._is_stopped:
+                break
             del trainer  # before the next stage asks how much memory and disk is free
             gc.collect()
             torch.cuda.empty_cache()
@@ -134,6 +149,8 @@ class _Run:
             folder.waiting = 0
             self._say_stage(index)
             self._say_left_out(trainer)
+            if before is None and folder.epochs == 0 and self.group.is_main:
+                record_start(folder.path, weights_sha256(network.backbone.state_dict()))
         self._say_precision(trainer)
         return trainer, card
 
@@ -143,7 +160,7 @@ class _Run:
         end = trainer.first_epoch + settings.epochs
         runner = CompilingRunner(settings, self.screen)
         with self.screen.bar("training", trainer.steps * settings.batch_size * settings.epochs) as bar:
-            while folder.epochs + 1 < end:
+            while folder.epochs + 1 < end and not self._is_stopped:
                 if settings.patience and folder.waiting >= settings.patience:
                     self.screen.say(f"early stopping: {settings.monitor} has not improved for {folder.waiting} epochs")
                     break
@@ -155,6 +172,10 @@ class _Run:
                 log.add(folder.last_row)
         if line := folder.settle_best(trainer, index):
             self.screen.say(line)
+
+    @property
+    def _is_stopped(self) -> bool:
+        return self.last_epoch is not None and self.folder.epochs >= self.last_epoch
 
     def _network(self, card: ModelCard, before: PixelNet | None, resumed: bool) -> PixelNet:
         """The network that a stage starts with; where it is resumed, the snapshot's weights will replace these."""
@@ -216,18 +237,10 @@ class _Run:
             self.folder.flush()
             if not is_out_of_memory(error):
                 raise
-            raise DeviceError(_out_of_memory_text(self.device, self.settings)) from error
+            raise DeviceError(out_of_memory_text(self.device, self.settings)) from error
 
 
 def _decode(table: Table, settings: ResolvedConfig, screen: Screen, group: ProcessGroup) -> Canvases:
     """The canvases of a stage; one process decodes them, the others find them in the cache."""
     with group.local_main_first():
         return load_data(table, settings, stage_spec(settings), screen)
-
-
-def _out_of_memory_text(device: torch.device, settings: ResolvedConfig) -> str:
-    more_steps = f"--accumulate {settings.accumulate * 2}, " if settings.batch_size >= 4 * settings.accumulate else ""
-    return (
-        f"{device} is out of memory with batches of {settings.batch_size // settings.accumulate} images of "
-        f"{settings.image_size} px; try {more_steps}a smaller --batch-size or --image-size, or a smaller network"
-    )

@@ -10,6 +10,7 @@
     ├── TrainingError       training that cannot continue
     ├── ExportError         an exported file that is not as requested
     │   └── ParityError     an exported file whose outputs differ from the network's
+    ├── ReproductionError   a run or prediction that was repeated with another result; exit code 3
     └── MissingExtraError   an optional dependency that is not installed
 
 A message says what is wrong, what was found, and the remedy.
@@ -73,6 +74,12 @@ class ExportError(LabError):
 
 class ParityError(ExportError):
     """The outputs of the exported file differ from those of the network."""
+
+
+class ReproductionError(LabError):
+    """A run or a prediction was repeated, and the result differs."""
+
+    exit_code = 3
 
 
 class MissingExtraError(LabError):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from infer.core.drafts import Draft, hidden_names
 from infer.core.errors import OutputError
-from infer.core.files import cannot_write, open_draft, publish, remove
+from infer.core.files import cannot_write, open_draft, publish, remove, sha256_of
 from infer.core.locks import is_at, try_lock
 from infer.core.remote import uri_of
 
@@ -40,6 +40,13 @@ class FileSet:
         """Return where to write the content of `path`, a file or a URI; `beside`: in its folder. Raises OutputError."""
         self._drafts[path] = self._stack.enter_context(open_draft(path, beside))
         return self._drafts[path].path
+
+    def sha256(self, path: Path) -> str:
+        """SHA-256 of what was written to the draft of `path`, in hexadecimal. Raises OutputError."""
+        try:
+            return sha256_of(self._drafts[path].path)
+        except OSError as error:
+            raise cannot_write(path, error) from error
 
     def write(self, path: Path, content: bytes) -> None:
         """Add a file with this content. Raises OutputError."""

@@ -28,6 +28,11 @@ def progress_file(out: Path) -> Path:
     return (Path(out.name) if uri_of(out) else out).with_suffix(".progress")
 
 
+def record_file(out: Path) -> Path:
+    """How a prediction was made, for `lab reproduce`: beside the CSV."""
+    return out.with_suffix(".prediction.json")
+
+
 def report_folder(out: Path) -> Path:
     """The folder of a prediction's report, beside the CSV."""
     return out.with_suffix(".report")

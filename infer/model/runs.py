@@ -11,6 +11,7 @@ RUNS = Path("runs")
 RECIPE = "recipe.toml"
 HISTORY = "history.csv"
 DATA = "data.csv"
+RECORD = "run.json"
 REPORT = "report"
 """Folder in a run for the report on its validation images, and prefix of the folders of its other reports."""
 CHECKPOINT = "best.safetensors"

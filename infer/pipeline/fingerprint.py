@@ -46,13 +46,12 @@ class Fingerprint:
                 raise DataError(f"--model {session.path} was replaced during the prediction; predict again")
         config = self._config
         compared = [item.name for item in fields(config) if item.name not in _not_compared()]
-        devices = [f"{session.provider} {dict(session.options)}" for session in self._sessions]
         return {
             "models": " ".join(session.file_sha256 for session in self._sessions),
             "images": f"{len(self._inputs.files)}, {self._images_digest()}",
             "options": " ".join(f"{name}={getattr(config, name)}" for name in compared),
-            "device": _cluster(config) if config.engine == "ray" else " ".join(devices),
-            "versions": ", ".join(_versions(config, self._sessions)),
+            "device": devices(config, self._sessions),
+            "versions": ", ".join(versions(config, self._sessions)),
         }
 
     def _images_digest(self) -> str:
@@ -68,21 +67,29 @@ def _not_compared() -> set[str]:
     return FREE_TO_CHANGE | {item.name for item in fields(ReportConfig)}
 
 
+def devices(config: PredictConfig, sessions: Sequence[Session]) -> str:
+    """What runs the models: the provider of each, with its options, or a cluster's workers."""
+    if config.engine == "ray":
+        return _cluster(config)
+    return " ".join(f"{session.provider} {dict(session.options)}" for session in sessions)
+
+
 def _cluster(config: PredictConfig) -> str:
     """What a cluster's workers run: ONNX Runtime, of which nothing is said, or the runtime that was named."""
     runtime = without_auto(config.runtime)
     return f"ray, {config.device}" + (f", {runtime}" if runtime != ONNXRUNTIME_LIBRARY else "")
 
 
-def _versions(config: PredictConfig, sessions: Sequence[Session]) -> list[str]:
-    versions = [f"onnxruntime {runtime_version()}", f"pillow {PIL.__version__}", f"numpy {np.__version__}"]
+def versions(config: PredictConfig, sessions: Sequence[Session]) -> list[str]:
+    """The libraries that decide the probabilities, each as `pillow 13.0.0`."""
+    found = [f"onnxruntime {runtime_version()}", f"pillow {PIL.__version__}", f"numpy {np.__version__}"]
     if any(session.provider.library == OPENVINO_LIBRARY for session in sessions):
-        versions.append(f"openvino {openvino_version()}")
+        found.append(f"openvino {openvino_version()}")
     if config.decode == "gpu":
         from infer.pipeline.nvjpeg import decoder_version
 
-        versions.append(f"nvimgcodec {decoder_version()}")
-    return versions
+        found.append(f"nvimgcodec {decoder_version()}")
+    return found
 
 
 def _file_identity(path: Path) -> tuple[int, int, int]:

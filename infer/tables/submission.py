@@ -56,6 +56,13 @@ class Form:
             cells.append(int(guessed or float(probabilities.max()) < self.min_confidence))
         return cells
 
+    @property
+    def probability_columns(self) -> list[int]:
+        """The columns with probabilities, by their position in the row; the others hold text and marks."""
+        if self.top is not None:
+            return [2 * rank for rank in range(1, self.top + 1)]
+        return list(range(1, 1 + len(self.columns or ())))
+
     def with_reject(self, min_confidence: float | None) -> "Form":
         """Add a column `reject`; the form stays as it is where `min_confidence` is None."""
         if min_confidence is None:

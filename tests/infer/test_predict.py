@@ -490,7 +490,7 @@ def test_csv_and_report_are_those_of_one_prediction_where_the_report_cannot_be_w
     out = ("--out", tmp_path / "s.csv", "--probabilities", tmp_path / "p.csv")
     assert lab(*command, *out).code == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert len(before) == 4
+    assert len(before) == 5
 
     def full(*_: object) -> None:
         raise OutputError("the disk is full")

@@ -93,6 +93,7 @@ def test_a_run_folder_has_all_that_later_commands_need(trained: Path) -> None:
         "report/predictions.csv",
         "report/report.html",
         "report/report.json",
+        "run.json",
     ]
     assert "not exported yet" in (trained / "report" / "report.html").read_text(encoding="utf-8")
     for name in ("curves.png", "report/confusion.png"):

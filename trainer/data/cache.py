@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -33,8 +33,14 @@ RETRIED = 64
 """Images with a transient error that are tried again when a cache is opened."""
 
 
-Cached = tuple[Pixels, dict[int, ImageError]]
-"""The rows of a cache, and the errors of the images that have none, by their index in the table."""
+class Cached(NamedTuple):
+    """A cache that was opened."""
+
+    rows: Pixels
+    errors: dict[int, ImageError]
+    """Of the images that have no row, by their index in the table."""
+    checksums: tuple[int, ...]
+    """crc32 of each row."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class Canvases:
     """uint8 [n, canvas H, canvas W, 3], on disk; row i is the image of row i of `table`."""
     bad: tuple[ImageError, ...]
     """The errors of the images that were left out."""
+    checksums: tuple[int, ...] = ()
+    """crc32 of each row when it was decoded."""
 
 
 def load_canvases(table: Table, spec: PixelSpec, workers: int | None, screen: Screen) -> Canvases:
@@ -72,12 +80,12 @@ def load_canvases(table: Table, spec: PixelSpec, workers: int | None, screen: Sc
             screen.say(f"cache: {usage_text(path.parent)}")
     if cached is None:
         raise OutputError(f"{path} does not hold what was written; check the disk, or set LAB_CACHE to another folder")
-    rows, errors = cached
+    rows, errors, checksums = cached
     with contextlib.suppress(OSError):
         os.utime(path)  # the time of its last use
     good = [index for index in range(len(table)) if index not in errors]
     bad = tuple(ImageError(table.paths[index], error.reason, error.transient) for index, error in errors.items())
-    return Canvases(table.take(good), rows, bad)
+    return Canvases(table.take(good), rows, bad, checksums)
 
 
 def _decode(files: Sequence[str], spec: PixelSpec, path: Path, workers: int | None, screen: Screen) -> None:
@@ -149,7 +157,7 @@ def _open(path: Path, files: Sequence[str], spec: PixelSpec) -> Cached | None:
         intact = intact and all(zlib.crc32(rows[row]) == checksums[row] for row in checked)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return None
-    return (rows, errors) if intact else None
+    return Cached(rows, errors, tuple(checksums)) if intact else None
 
 
 def _map(path: Path, shape: tuple[int, ...]) -> Pixels:
@@ -173,15 +181,15 @@ def _usable(path: Path, files: Sequence[str], spec: PixelSpec, screen: Screen) -
     if not _is_of_files(files, spec, cached):
         screen.say("the images are not those in the cache of decoded images: decoding again")
         return None
-    if _readable_now(files, spec, cached[1]):
+    if _readable_now(files, spec, cached.errors):
         return None
-    screen.say(f"decoded images found in the cache: {size_text(cached[0].nbytes)}")
+    screen.say(f"decoded images found in the cache: {size_text(cached.rows.nbytes)}")
     return cached
 
 
 def _is_of_files(files: Sequence[str], spec: PixelSpec, cached: Cached) -> bool:
     """Decode a few images again and compare them with their rows; the key may miss a change (see `cache_key`)."""
-    rows, errors = cached
+    rows, errors = cached.rows, cached.errors
     good = [index for index in range(len(files)) if index not in errors]
     for row in np.random.default_rng().permutation(len(good))[:DECODED]:
         try:

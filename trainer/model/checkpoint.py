@@ -15,7 +15,7 @@ from infer.model.card import CARD_KEY, ModelCard, read_card
 from trainer.model.network import PixelNet, build_network
 
 
-def weights_sha256(state: dict[str, Tensor]) -> str:
+def weights_sha256(state: Mapping[str, Tensor]) -> str:
     """sha256 over name, dtype, shape and bytes of all tensors, in the order of their names."""
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):

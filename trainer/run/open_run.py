@@ -6,12 +6,15 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import torch
+
 from infer.core.exclusive import exclusive
 from infer.core.files import expand_home
-from infer.dataset.table import Table
 from trainer.config import ResolvedConfig, TrainConfig
+from trainer.data.cache import Canvases
 from trainer.run.distributed import ProcessGroup
 from trainer.run.run_folder import RunFolder, new_run
+from trainer.run.run_record import Part, RunRecord, pixels_sha256, read_record, training_environment
 from trainer.run.same_data import require_same_data
 from trainer.run.snapshot import Snapshot
 
@@ -20,7 +23,8 @@ from trainer.run.snapshot import Snapshot
 def open_run(
     config: TrainConfig,
     stages: tuple[ResolvedConfig, ...],
-    table: Table,
+    canvases: Canvases,
+    device: torch.device,
     snapshot: Snapshot | None,
     resume: Path | None,
     group: ProcessGroup,
@@ -31,23 +35,23 @@ def open_run(
         DataError: the run to resume was trained on other data.
         OutputError: the folder cannot be written, or another process trains this run.
     """
+    table, part = canvases.table, Part(len(snapshot.rows) + 1 if snapshot else 1, training_environment(device, group))
     out = resume or expand_home(config.out)
-    path = out if resume else group.broadcast(_new_run(out, config, stages, table) if group.is_main else out)
+
+    def start(run: Path) -> None:
+        RunFolder(run, config, table).start(_with_resolved_values(config, stages), table)
+        RunRecord((part,), pixels_sha256(canvases)).write(run)
+
+    new = new_run(out, config.architecture, datetime.now(), start) if group.is_main and not resume else out
+    path = resume or group.broadcast(new)
     with exclusive(path, remedy="start a new run") if group.is_main else contextlib.nullcontext():
         folder = RunFolder(path, config, table, group.is_main)
         if resume and snapshot:
             require_same_data(table, table.fingerprint(), snapshot.best.card, resume)
             folder.resume(snapshot)
+            if group.is_main:
+                (read_record(resume) or RunRecord(())).resumed(part).write(resume)
         yield folder
-
-
-def _new_run(runs: Path, config: TrainConfig, stages: tuple[ResolvedConfig, ...], table: Table) -> Path:
-    """Create a run's folder with its recipe and its data table. Raises OutputError."""
-
-    def write_start(folder: Path) -> None:
-        RunFolder(folder, config, table).start(_with_resolved_values(config, stages), table)
-
-    return new_run(runs, config.architecture, datetime.now(), write_start)
 
 
 def _with_resolved_values(config: TrainConfig, stages: tuple[ResolvedConfig, ...]) -> TrainConfig:

@@ -83,9 +83,11 @@ class RunFolder:
         return self._rows[-1]
 
     def start(self, config: TrainConfig, table: Table) -> None:
-        """Write the recipe and the data table. Raises OutputError."""
+        """Write the recipe, whose paths are good from any folder, and the data table. Raises OutputError."""
         if self._writes:
             options = resolve_options(expand_home(config.data) if config.data else None, config)
+            typed = {"weights": config.weights, "exclude": config.exclude}
+            options |= {name: str(expand_home(path).resolve()) for name, path in typed.items() if path}
             write_text(self.path / RECIPE, replace(config, data=str(table.source.resolve()), **options).to_toml())
             table.write(self.path / DATA)
 

@@ -1,5 +1,6 @@
 """The check that a run is resumed on the images that its earlier epochs were trained on."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from infer.core.errors import DataError
@@ -10,11 +11,29 @@ from infer.model.card import ModelCard
 from infer.model.runs import DATA
 
 
-def require_same_data(table: Table, fingerprint: str, card: ModelCard, run: Path) -> None:
-    """Raise DataError, with the images that changed, unless the fingerprint is that of the run's card."""
+def require_same_data(
+    table: Table, fingerprint: str, card: ModelCard, run: Path, remedy: str = "start a new run"
+) -> None:
+    """Raise DataError, with the images that changed and the remedy, unless the fingerprint is that of the card."""
     if fingerprint != card.provenance["data"]["fingerprint"]:
         before = read_run_table(run / DATA, table.root, card.classes)
-        raise DataError(f"{difference(before, table)}: {table.source} has changed since {run} started; start a new run")
+        raise DataError(f"{difference(before, table)}: {table.source} has changed since {run} started; {remedy}")
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A run that is trained again, for a comparison."""
+
+    run: Path
+    card: ModelCard
+    """That of its best epoch, with the fingerprint of its data."""
+    epochs: int
+    """Number of epochs to train: those that the run has finished."""
+
+    def check(self, table: Table) -> None:
+        """Raise DataError unless the table is that of the run."""
+        remedy = "give the images as they were, with --data where they have moved"
+        require_same_data(table, table.fingerprint(), self.card, self.run, remedy)
 
 
 def difference(before: Table, after: Table) -> str:

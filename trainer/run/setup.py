@@ -77,3 +77,12 @@ def make_card(settings: ResolvedConfig, canvases: Canvases) -> ModelCard:
         ordered=settings.ordered,
         provenance={"data": data, **options, "versions": versions},
     )
+
+
+def out_of_memory_text(device: torch.device, settings: ResolvedConfig) -> str:
+    """The error of a stage that a device has no memory for, with the remedies."""
+    more_steps = f"--accumulate {settings.accumulate * 2}, " if settings.batch_size >= 4 * settings.accumulate else ""
+    return (
+        f"{device} is out of memory with batches of {settings.batch_size // settings.accumulate} images of "
+        f"{settings.image_size} px; try {more_steps}a smaller --batch-size or --image-size, or a smaller network"
+    )
