@@ -322,6 +322,7 @@ def test_ctrl_c_and_sigterm_leave_a_complete_folder_and_say_what_is_repeated_and
         "last.ckpt",
         "recipe.toml",
         "report",
+        "run.json",
     }
     assert "\n" not in ran.err.strip()
     assert len(rows(run)) == len(load_snapshot(run).rows) == 1
