@@ -195,7 +195,7 @@ def cases(base: Path, cells: Path, model: Path, cache: Path) -> list[Case]:
             (out / name).write_text("Path,label\n")
 
     def predict_result() -> tuple[object, ...]:
-        finish_interrupted(out / "s.csv", ("s.csv", "s.bad.csv", "p.parquet"))
+        finish_interrupted(out / "s.csv", ("s.csv", "s.bad.csv", "s.prediction.json", "p.parquet"))
         finish_interrupted(out / "s.report" / REPORT_JSON, report_files())  # as any command that reads it
         files = visible(out)
         return tuple({name: text for name, text in files.items() if ("/" in name) == below} for below in (False, True))
