@@ -5,7 +5,7 @@ import re
 
 import infer
 from infer.core import errors
-from infer.core.errors import ConfigError, DataError, ImageError, LabError
+from infer.core.errors import ConfigError, DataError, ImageError, LabError, ReproductionError
 
 
 def drawn_tree(text: str) -> dict[str, str | None]:
@@ -40,10 +40,11 @@ def test_no_module_of_infer_adds_an_error_of_its_own() -> None:
     assert strangers == []
 
 
-def test_only_a_wrong_option_exits_with_2() -> None:
+def test_only_a_wrong_option_exits_with_2_and_only_another_result_with_3() -> None:
     kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, LabError)]
     assert {kind for kind in kinds if kind.exit_code == 2} == {ConfigError}
-    assert {kind.exit_code for kind in kinds} == {1, 2}
+    assert {kind for kind in kinds if kind.exit_code == 3} == {ReproductionError}
+    assert {kind.exit_code for kind in kinds} == {1, 2, 3}
 
 
 def test_an_image_error_says_which_file_and_why() -> None:
