@@ -82,8 +82,8 @@ def _report(
 ) -> None:
     """Say what is equal and what differs. Raises ReproductionError where anything differs."""
     if not lines:
-        screen.say("\n".join(f"equal byte for byte: {old}" for old, _ in pairs))
-        screen.say("\n".join(f"although another: {cause}" for cause in causes)) if causes else None
+        equal = [f"equal byte for byte: {old}" for old, _ in pairs]
+        screen.say("\n".join([*equal, *(f"although another: {cause}" for cause in causes)]))
         return
     screen.say("\n".join([*lines, *(f"possible cause: {cause}" for cause in causes)]))
     hint = "see the possible causes above" if causes else f"nothing that {record_file(target).name} names has changed"

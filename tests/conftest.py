@@ -4,6 +4,7 @@ import contextlib
 import gc
 import io
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -107,6 +108,14 @@ def openvino(monkeypatch: pytest.MonkeyPatch) -> None:
     """Show OpenVINO to a test that is about it; skip the test where it is not installed."""
     pytest.importorskip("openvino", reason="openvino is not installed")
     monkeypatch.setattr(openvino_runtime, "find_problem", FIND_OPENVINO_PROBLEM)
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files, in which nothing may be left."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    return tmp_path / "tmp"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,6 +17,7 @@ from trainer.model.checkpoint import load_checkpoint, save_checkpoint
 from trainer.run.run_folder import RunFolder
 from trainer.train import train
 
+pytestmark = pytest.mark.usefixtures("temporary")
 Lab = Callable[..., Any]
 STAGES = {
     "batch_size": 8,
@@ -26,14 +27,6 @@ STAGES = {
     "augment": ("rotation(20), hflip",),
     "stages": ({"epochs": 2, "image_size": 32}, {"epochs": 1, "image_size": 40}),
 }
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for temporary files, in which nothing may be left."""
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    return tmp_path / "tmp"
 
 
 @pytest.fixture
