@@ -160,8 +160,8 @@ def _report(run: Path, record: RunRecord | None, before: _Saved, new: Path, scre
     causes = [] if now_record is None else _causes(record, now_record.parts[0])
     if not lines:
         tensors = ", ".join(f"{len(weights)} tensors of {name}" for name, weights in before.weights.items())
-        screen.say(f"equal bit for bit: {before.epochs} epochs of {HISTORY}, {tensors}")
-        screen.say("\n".join(f"although another: {cause}" for cause in causes)) if causes else None
+        equal = f"equal bit for bit: {before.epochs} epochs of {HISTORY}, {tensors}"
+        screen.say("\n".join([equal, *(f"although another: {cause}" for cause in causes)]))
         return
     for line in (*lines, *(f"possible cause: {cause}" for cause in causes or ["none that is recorded"])):
         screen.say(line)

@@ -192,7 +192,8 @@ class Session:
         except Exception as error:  # the exceptions of runtimes have no common base but this
             if is_out_of_memory(error):
                 raise DeviceError(
-                    f"the memory of {self.provider} is exhausted by {shape[0]} images; choose another --device"
+                    f"the memory of {self.provider} is exhausted by {shape[0]} images; "
+                    "give smaller batches or another --device"
                 ) from error
             reason = str(error).partition("\n")[0]
             raise ModelError(
