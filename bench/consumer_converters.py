@@ -13,10 +13,12 @@ import numpy as np
 
 def mnn(model: Path, _batch: int, _data: Any) -> Callable[[Any], Any]:
     """MNN, after its converter."""
-    folder = Path(tempfile.mkdtemp(dir=model.parent))
+    folder = Path(tempfile.mkdtemp())
     converted = str(folder / "model.mnn")
-    command = ["mnnconvert", "-f", "ONNX", "--modelFile", str(model), "--MNNModel", converted, "--bizCode", "lab"]
-    tool(command)
+    # mnnconvert itself installs a package with whichever pip comes first on PATH, for a report that it sends
+    convert = "import sys, _tools; sys.argv[0] = 'mnnconvert'; _tools.mnnconvert(sys.argv)"
+    options = ["-f", "ONNX", "--modelFile", str(model), "--MNNModel", converted, "--bizCode", "lab"]
+    tool([sys.executable, "-c", convert, *options])
     library = importlib.import_module("MNN")
     module = library.nn.load_module_from_file(converted, ["images"], ["probabilities"])
     kind = {"uint8": library.expr.uint8, "float32": library.expr.float}
@@ -48,7 +50,7 @@ def tvm(model: Path, batch: int, data: Any) -> Callable[[Any], Any]:
 
 def iree(model: Path, _batch: int, _data: Any) -> Callable[[Any], Any]:
     """IREE, compiled for the processor."""
-    folder = Path(tempfile.mkdtemp(dir=model.parent))
+    folder = Path(tempfile.mkdtemp())
     source, compiled = str(folder / "model.mlir"), str(folder / "model.vmfb")
     tool(["iree-import-onnx", str(model), "-o", source])
     target = ["--iree-hal-target-device=local", "--iree-hal-local-target-device-backends=llvm-cpu"]
@@ -66,7 +68,7 @@ def iree(model: Path, _batch: int, _data: Any) -> Callable[[Any], Any]:
 
 def ncnn(model: Path, _batch: int, data: Any) -> Callable[[Any], Any]:
     """Ncnn, after pnnx: one image at a time."""
-    folder = Path(tempfile.mkdtemp(dir=model.parent))
+    folder = Path(tempfile.mkdtemp())
     (folder / "model.onnx").write_bytes(model.read_bytes())
     kind = {"uint8": "u8", "float32": "f32"}[str(data.dtype)]
     shape = ",".join(map(str, [1, *data.shape[1:]]))
@@ -93,7 +95,7 @@ def ncnn(model: Path, _batch: int, data: Any) -> Callable[[Any], Any]:
 
 def litert(model: Path, _batch: int, _data: Any) -> Callable[[Any], Any]:
     """LiteRT, after onnx2tf: one image at a time, with the axes in the order that onnx2tf gives every input."""
-    folder = Path(tempfile.mkdtemp(dir=model.parent))
+    folder = Path(tempfile.mkdtemp())
     tool(["onnx2tf", "-i", str(model), "-o", str(folder)])
     (converted,) = folder.glob("*_float32.tflite")
     interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter(str(converted))

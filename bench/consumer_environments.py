@@ -42,12 +42,23 @@ def in_virtual_environment(consumer: Consumer, folder: Path) -> Command:
     """A virtual environment of the Python version that it needs."""
     python = folder / "bin" / "python"
     if not python.exists():
-        name = sys.executable if consumer.version == "3.11" else shutil.which(f"python{consumer.version}")
-        if name is None:
-            raise InstallError(f"Python {consumer.version} is not installed")
-        install([name, "-m", "venv", folder])
+        install([interpreter(consumer.version), "-m", "venv", folder])
     install([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *consumer.packages])
     return [python, HERE / "consumer_runners.py", consumer.runner]
+
+
+def interpreter(version: str) -> str:
+    """The program of a Python version.
+
+    Raises:
+        InstallError: none on PATH, or one that does not start: a version manager's stand-in for a version not chosen.
+    """
+    if version == "3.11":
+        return sys.executable
+    name = shutil.which(f"python{version}")
+    if name is None or subprocess.run([name, "-c", ""], capture_output=True, check=False).returncode:
+        raise InstallError(f"no python{version} that starts is on PATH")
+    return name
 
 
 def beside_lab(consumer: Consumer, folder: Path) -> Command:

@@ -9,6 +9,10 @@ OVERFLOW = (
     "`session.x64quantprecision=1` prevents that. OpenVINO's int8 answers differ there too"
 )
 NCNN = "through pnnx. Of the uint8 files it knows no operator for the cast: use `lab export --input float`"
+MNN = (
+    "through its converter, called as _tools.mnnconvert: the command itself installs a package with the first pip "
+    "on PATH. QuantizeLinear exchanges batch and channels there: int8 files convert and give no answer"
+)
 LITERT = "through onnx2tf, which moves axis 1 of every input to the end: uint8 files then take [batch, W, 3, H]"
 
 
@@ -75,7 +79,7 @@ CONSUMERS: tuple[Consumer, ...] = (
         runner="onnxruntime_openvino",
     ),
     Consumer(name="OpenCV dnn", packages=("opencv-python-headless==5.0.0.93", "numpy==2.4.6"), runner="opencv"),
-    Consumer(name="MNN", packages=("MNN==3.6.1", "numpy==2.4.6"), runner="mnn", note="through mnnconvert"),
+    Consumer(name="MNN", packages=("MNN==3.6.1", "numpy==2.4.6"), runner="mnn", note=MNN),
     Consumer(name="tract", packages=("tract==0.23.9", "numpy==2.4.6"), runner="tract"),
     Consumer(name="TVM", packages=("apache-tvm==0.27.0.post1", "onnx==1.23.2", "numpy==2.4.6"), runner="tvm"),
     Consumer(

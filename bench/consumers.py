@@ -15,6 +15,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -126,18 +127,25 @@ def ask(consumer: Consumer, files: dict[str, Path], args: argparse.Namespace) ->
                 out = args.work / "answers" / f"{consumer.name}.{file.stem}.npy"
                 out.parent.mkdir(exist_ok=True)
                 out.unlink(missing_ok=True)
-                cell = run([*command, file, images_for(file, args.work), out], args.timeout)
+                with tempfile.TemporaryDirectory(dir=args.work) as folder:
+                    cell = run([*command, file, images_for(file, args.work), out], args.timeout, folder)
                 cells[name] = {**cell, **compared(out, args.work / "answers" / f"{REFERENCE}.{file.stem}.npy")}
             print(f"{name}: {cells[name]}", end="; ", flush=True)
     print()
     saved.write_text(json.dumps({"cells": cells}, indent=1))
 
 
-def run(command: Sequence[str | Path], timeout: float) -> dict[str, str]:
-    """The last line of a consumer's output, or how it ended."""
+def run(command: Sequence[str | Path], timeout: float, folder: str) -> dict[str, str]:
+    """The last line of a consumer's output, or how it ended. Its temporary files lie in the folder."""
     # a session of its own: whatever it started ends with it
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        env={**os.environ, "TMPDIR": folder},
     )
     try:
         out, err = process.communicate(timeout=timeout)

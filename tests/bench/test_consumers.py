@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -45,10 +46,12 @@ def python(code: str) -> list[str]:
         ("import sys; sys.exit('no such operator')", {"refused": "no such operator"}),
         ("import os; os.kill(os.getpid(), 6)", {"refused": "the process ended with signal 6"}),
         ("import time; time.sleep(30)", {"refused": "no answer in 1 s"}),
+        ("import json, tempfile; print(json.dumps({'folder': tempfile.gettempdir()}))", {"folder": "TMP"}),
     ],
 )
-def test_how_a_process_ends_is_its_cell(consumers: ModuleType, code: str, cell: dict[str, str]) -> None:
-    assert consumers.run(python(code), timeout=1 if "sleep" in code else 30) == cell
+def test_how_a_process_ends_is_its_cell(consumers: ModuleType, code: str, cell: dict[str, str], tmp_path: Path) -> None:
+    got = consumers.run(python(code), timeout=1 if "sleep" in code else 30, folder=str(tmp_path))
+    assert got == {key: str(tmp_path) if value == "TMP" else value for key, value in cell.items()}
 
 
 def test_differences_and_labels_are_counted(consumers: ModuleType, tmp_path: Path) -> None:
@@ -100,6 +103,21 @@ def test_a_consumer_that_cannot_be_installed_is_skipped_with_the_reason_and_its_
     monkeypatch.setattr(environments, "INSTALLERS", {"python": without_wheel})
     assert saved_by(consumers, work)("tract") == {"fp32": {"skipped": "ERROR: no wheel"}}
     assert not any((work / "environments").iterdir())
+
+
+@pytest.mark.parametrize("stand_in", [None, "#!/bin/sh\necho 'these versions have it: 9.9.1' >&2; exit 127\n"])
+def test_a_python_that_is_not_there_or_does_not_start_is_named(
+    consumers: ModuleType, stand_in: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import consumer_environments as environments
+
+    if stand_in:
+        (tmp_path / "python9.9").write_text(stand_in)
+        (tmp_path / "python9.9").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(environments.InstallError, match=r"no python9\.9 that starts is on PATH"):
+        environments.interpreter("9.9")
+    assert environments.interpreter("3.11") == sys.executable
 
 
 def test_an_installed_consumer_answers_and_is_compared(
