@@ -7,11 +7,12 @@ BIN = .venv/bin
 demo: .venv/ready
 	$(BIN)/lab demo
 
+# the tests start lab dozens of times, and each start would compile all of lab where Python may not keep what it compiled
 test: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n logical
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n logical
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
