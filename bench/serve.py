@@ -10,8 +10,8 @@ LitServe and FastAPI run in interpreters of their own environments:
 In turns, each server alone, with the load from this process on the same cores:
 
     closed loop   clients that each send one image (JSON, base64) as soon as they have the last answer
-    open loop     `lab serve` alone: a fixed rate of 0.2 and of 3 times what its closed loop reached; with
-                  --open-options, such as a short queue, for both
+    open loop     `lab serve` alone, with --open-options such as a short queue: a fixed rate of 0.2 and of 3 times what
+                  this server reaches with --open-clients, which should be no more than its queue holds
 
 `lab predict` is its pipeline over the same files in this process, without writing a CSV. Medians of rounds. Memory is
 that of the server with its child processes, after the load.
@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=256, help="of the folder, again and again if it has fewer")
     parser.add_argument("--open-options", nargs="*", default=[], metavar="WORD", help="of lab serve, without dashes")
+    parser.add_argument("--open-clients", type=int, metavar="N", help="as many as --clients if not given")
     args = parser.parse_args()
     files = list(islice(cycle(str(args.folder / name) for name in list_images(args.folder)), args.images))
     versions = ", ".join(f"{name} {installed(name)}" for name in ("onnxruntime-gpu", "uvicorn", "starlette"))
@@ -79,13 +80,9 @@ def main() -> None:
     print(f"| lab predict | {predicted:.1f} | 100% | | | | |")
     for name, found in loads.items():
         print(closed_row(name, found, predicted))
-    capacity = statistics.median(load.rate for load, _ in loads["lab serve"])
-    print_open(
-        servers["lab serve"] + [f"--{word}" if not word.isdigit() else word for word in args.open_options],
-        requests_for("lab serve", bodies),
-        capacity,
-        args,
-    )
+    options = [word if word.isdigit() else f"--{word}" for word in args.open_options]
+    clients = args.open_clients or args.clients
+    print_open(servers["lab serve"] + options, requests_for("lab serve", bodies), clients, args.seconds)
 
 
 def commands(args: argparse.Namespace) -> dict[str, list[str]]:
@@ -179,28 +176,48 @@ def closed_row(name: str, found: Sequence[tuple[Load, float]], predicted: float)
     return f"| {name} | {rate:.1f} | {rate / predicted:.0%} | {times} | {failed} | {memory:.0f} MB |"
 
 
-def print_open(command: Sequence[str], requests: Sequence[bytes], capacity: float, args: argparse.Namespace) -> None:
-    """Measure and print the open loops."""
-    heads = ("open loop", "requests/s", "answered/s", "p50", "p99", "refused", "p99 of refusals", "failed", "memory")
-    print(f"\n{' '.join(args.open_options)}\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+def print_open(command: Sequence[str], requests: Sequence[bytes], clients: int, seconds: float) -> None:
+    """Print the open loops, after the closed loop that the same server, with its queue and batches, reaches."""
+    heads = (
+        "load",
+        "requests/s",
+        "answered/s",
+        "p50",
+        "p99",
+        "refused",
+        "p99 of refusals",
+        "failed",
+        "client",
+        "memory",
+    )
+    print(f"\n{' '.join(command[command.index('serve') + 2 :])}\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     with running(command) as (port, pid):
-        closed_loop(port, requests, 4, 2)
+        closed_loop(port, requests, clients, 2)
+        before = memory_of(pid)
+        closed = closed_loop(port, requests, clients, seconds)
+        print(open_row(f"{clients} clients", closed, before, memory_of(pid)), flush=True)
         for factor in (0.2, 3.0):
             before = memory_of(pid)
-            load = open_loop(port, requests, factor * capacity, args.seconds)
-            total = len(load.answered) + len(load.refused) + load.failed
-            cells = (
-                f"{factor:g} times",
-                f"{factor * capacity:.0f}",
-                f"{load.rate:.1f}",
-                f"{1000 * percentile(load.answered, 0.5):.0f} ms",
-                f"{1000 * percentile(load.answered, 0.99):.0f} ms",
-                f"{len(load.refused) / total:.0%}",
-                f"{1000 * percentile(load.refused, 0.99):.0f} ms",
-                str(load.failed),
-                f"{before:.0f} to {memory_of(pid):.0f} MB",
-            )
-            print(f"| {' | '.join(cells)} |", flush=True)
+            load = open_loop(port, requests, factor * closed.rate, seconds)
+            print(open_row(f"{factor:g} times", load, before, memory_of(pid)), flush=True)
+
+
+def open_row(name: str, load: Load, before: float, after: float) -> str:
+    """One row of the table of open loops, with the server's megabytes before and after."""
+    total = len(load.answered) + len(load.refused) + load.failed
+    cells = (
+        name,
+        f"{total / load.seconds:.1f}",
+        f"{load.rate:.1f}",
+        f"{1000 * percentile(load.answered, 0.5):.0f} ms",
+        f"{1000 * percentile(load.answered, 0.99):.0f} ms",
+        f"{len(load.refused) / max(1, total):.0%}",
+        f"{1000 * percentile(load.refused, 0.99):.0f} ms",
+        str(load.failed),
+        f"{load.processor / load.seconds:.0%} of a core",
+        f"{before:.0f} to {after:.0f} MB",
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

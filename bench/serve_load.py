@@ -26,6 +26,8 @@ class Load:
     """Seconds to each answer of status 503."""
     failed: int = 0
     """Other answers, or none."""
+    processor: float = 0.0
+    """Seconds of processor time that this process took, which a server on the same cores did not have."""
 
     @property
     def rate(self) -> float:
@@ -94,14 +96,14 @@ def closed_loop(port: int, requests: Sequence[bytes], clients: int, seconds: flo
 
     async def run() -> Load:
         load, connections, number = Load(), _Connections(port), count()
-        start = time.perf_counter()
+        start, processor = time.perf_counter(), time.process_time()
 
         async def client() -> None:
             while (now := time.perf_counter()) - start < seconds:
                 await connections.ask(requests[next(number) % len(requests)], load, now)
 
         await asyncio.gather(*(client() for _ in range(clients)))
-        load.seconds = time.perf_counter() - start
+        load.seconds, load.processor = time.perf_counter() - start, time.process_time() - processor
         await connections.close()
         return load
 
@@ -113,7 +115,7 @@ def open_loop(port: int, requests: Sequence[bytes], rate: float, seconds: float)
 
     async def run() -> Load:
         load, connections = Load(), _Connections(port)
-        start = time.perf_counter()
+        start, processor = time.perf_counter(), time.process_time()
         asked: list[asyncio.Task[None]] = []
         for number in range(int(rate * seconds)):
             due = start + number / rate
@@ -121,7 +123,7 @@ def open_loop(port: int, requests: Sequence[bytes], rate: float, seconds: float)
             asking: Coroutine[Any, Any, None] = connections.ask(requests[number % len(requests)], load, due)
             asked.append(asyncio.create_task(asking))
         await asyncio.gather(*asked)
-        load.seconds = time.perf_counter() - start
+        load.seconds, load.processor = time.perf_counter() - start, time.process_time() - processor
         await connections.close()
         return load
 
