@@ -122,10 +122,28 @@ async def attack(port: int, images: Sequence[bytes], count: int, idle: int, seed
         async with turns:
             found[await one(port, request)] += 1
 
+    idlers = [asyncio.create_task(send_nothing(port, *pair)) for pair in waiting]
     await asyncio.gather(*(send(chance.choice(KINDS)(chance, chance.choice(images))) for _ in range(count)))
-    for _, writer in waiting:
-        writer.close()
+    for idler in idlers:
+        idler.cancel()
+    ends = await asyncio.gather(*idlers, return_exceptions=True)
+    assert all(isinstance(end, asyncio.CancelledError) for end in ends), "a connection could not be opened again"
     return found
+
+
+async def send_nothing(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Keep a connection open without sending anything; when the server closes it, open another, until cancelled.
+
+    Raises:
+        OSError: the server takes no connection.
+    """
+    while True:
+        try:
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+        finally:
+            writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
 
 async def one(port: int, request: Request) -> str:

@@ -4,10 +4,12 @@ import asyncio
 import base64
 import binascii
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import python_multipart
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
@@ -27,6 +29,9 @@ FORM = "send each image as a file: curl -F images=@a.png -F images=@b.png"
 LONGEST_NAME = 255
 MANY_BYTES = 1_000_000
 """From this size on, a body is parsed beside the event loop."""
+
+# It warns of each broken form, which its client is told: without this, clients write to the server's standard error.
+logging.getLogger(python_multipart.__name__).setLevel(logging.ERROR)
 
 
 class Body:

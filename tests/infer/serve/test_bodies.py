@@ -109,6 +109,21 @@ def test_a_body_that_is_too_large_is_413_by_its_header_or_as_it_arrives() -> Non
     assert read([bytes(1_000_000)], kind, max_megabytes=1)
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"\x95--x\r\n",
+        b"--x-\r\n",
+        b"--x\r\nContent-Disposition\xe7: form-data\r\n\r\nA\r\n--x--\r\n",
+        b"--x\r\n: \x00\r\n\r\n",
+    ],
+    ids=["boundary", "its end", "header", "empty header"],
+)
+def test_a_broken_form_writes_nothing_to_the_log(part: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    assert refused([part], {"content-type": "multipart/form-data; boundary=x"}).status == 400
+    assert caplog.records == []
+
+
 def test_too_many_images_are_413_in_each_form() -> None:
     files = [("a.png", A)] * 4
     assert refused(*as_form(*files), max_images=3).status == 413
