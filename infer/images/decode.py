@@ -1,10 +1,12 @@
 """Decodes image files of all formats to upright 8-bit RGB."""
 
 import contextlib
+import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator
 
+import PIL
 from PIL import Image
 
 from infer.core.errors import ImageError, LabError
@@ -27,11 +29,19 @@ Needed = Callable[[tuple[int, int]], tuple[int, int]]
 """From the width and height of an image to those that it must still have at a reduced scale."""
 
 
+# It prints an error that it raises as well, so that whoever sends images to a server would write to its standard error.
+logging.getLogger(PIL.__name__).setLevel(logging.CRITICAL)
+
+
 @contextlib.contextmanager
 def bombs_are_errors() -> Iterator[None]:
-    """Turn Pillow's warning about huge images into an error. Filters are the process's: enter before threads start."""
+    """Turn Pillow's warning about huge images into an error, and drop those about values beside the pixels.
+
+    Filters are the process's: enter before threads start.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module=PIL.__name__)  # such as a damaged EXIF tag
         warnings.filterwarnings("ignore", module="pydicom")  # about values that stand beside the pixels
         yield
 

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.pixels import Array, as_is, read_as_is
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from infer.core.errors import ImageError
 from infer.images import decode
@@ -29,6 +30,48 @@ def test_a_bomb_is_refused_before_it_is_decoded(width: int, height: int, tmp_pat
     (tmp_path / "a.png").write_bytes(png_header(width, height))
     with pytest.raises(ImageError, match=r"a\.png: .*more than 80 million"), bombs_are_errors():
         read_canvas(str(tmp_path / "a.png"), as_is(8, 8))
+
+
+def damaged_exif(kind: str) -> bytes:
+    """An image whose EXIF description claims to be longer than the file."""
+    content, exif = io.BytesIO(), Image.Exif()
+    exif[270] = "a description of the picture"
+    Image.new("RGB", (8, 8)).save(content, kind, exif=exif)
+    tags = content.getvalue().index(b"II*\x00" if b"II*\x00" in content.getvalue() else b"MM\x00*")
+    order = "<" if content.getvalue()[tags : tags + 1] == b"I" else ">"
+    damaged = bytearray(content.getvalue())
+    struct.pack_into(
+        f"{order}I", damaged, tags + 8 + 2 + 4, 5000
+    )  # after the header and the number of tags: its length
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_damaged_values_beside_the_pixels_warn_of_nothing(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{kind.lower()}"
+    path.write_bytes(damaged_exif(kind))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        Image.open(path).getexif()
+        assert caught  # this Pillow warns
+        caught.clear()
+        with bombs_are_errors():
+            assert read_as_is(path).shape == (8, 8, 3)
+        assert not caught
+
+
+def test_what_cannot_be_read_is_an_error_and_no_line_of_a_library(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(content, "TIFF")
+    damaged = bytearray(content.getvalue())
+    samples = damaged.index(struct.pack("<HHI", 277, 3, 1))  # SamplesPerPixel, a short, of them one
+    struct.pack_into("<H", damaged, samples + 8, 99)
+    (tmp_path / "a.tif").write_bytes(damaged)
+    with pytest.raises(UnidentifiedImageError):
+        read_as_is(tmp_path / "a.tif")
+    assert caplog.records == []
 
 
 def test_an_image_of_just_the_limit_is_read(scene: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
