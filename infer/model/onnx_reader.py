@@ -55,6 +55,8 @@ TYPES = {
 }
 """Names of the values of TensorProto.DataType that a lab file, or what was made of one, may hold."""
 ONNX_DOMAINS = ("", "ai.onnx")
+MAX_AXES = 64
+"""Axes of a constant, of which ONNX Runtime takes fewer."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,7 @@ def read_graph(path: Path) -> OnnxGraph:
                 continue
             for kind, value in fields_of(file, graph):
                 if kind == INITIALIZER and isinstance(value, range):
-                    tensors.append(_tensor(file, value))
+                    tensors.append(read_tensor(file, value))
                     continue
                 if kind not in NOTES:
                     structure.update(f"{kind}\0".encode() + content(file, value) + b"\0")
@@ -203,6 +205,36 @@ def read_graph(path: Path) -> OnnxGraph:
         tensors=tuple(tensors),
         structure=structure.hexdigest(),
     )
+
+
+def read_tensor(file: BinaryIO, span: range) -> Tensor:
+    """Read a TensorProto without its values. Raises ValueError."""
+    name, dtype, outside, shape = "", 0, False, list[int]()
+    values: tuple[int, int | range] | None = None
+    entries: dict[str, str] = {}
+    for number, value in fields_of(file, span):
+        if number == SHAPE:
+            shape += varints(file, value, MAX_AXES)
+            if len(shape) > MAX_AXES:
+                raise ValueError("a constant of too many axes")
+        elif number == DTYPE and isinstance(value, int):
+            dtype = value
+        elif number == NAME:
+            name = as_text(content(file, value))
+        elif number == EXTERNAL_DATA:
+            entry = message(file, value)
+            entries[as_text(entry.get(1))] = as_text(entry.get(2))
+        elif number == DATA_LOCATION:
+            outside = value == 1
+        elif number in (RAW_DATA, FLOAT_DATA, INT32_DATA, INT64_DATA, DOUBLE_DATA, UINT64_DATA):
+            if values is not None:  # protobuf joins them, or takes one, by their type and encoding
+                raise ValueError("the values of a constant in several fields")
+            values = (number, value)
+    kind = TYPES.get(dtype, f"type {dtype}")
+    if not outside:
+        return Tensor(name, kind, tuple(shape), values)
+    length = int(entries["length"]) if "length" in entries else None
+    return Tensor(name, kind, tuple(shape), None, entries.get("location", ""), (int(entries.get("offset", 0)), length))
 
 
 def metadata_entry(key: str, value: str) -> bytes:
@@ -226,30 +258,3 @@ def _value_info(entry: dict[int, int | bytes]) -> ValueInfo:
     sizes = [nested(content(shape, item)) for number, item in fields(shape, len(shape.getvalue())) if number == 1]
     dimensions = tuple(as_text(size.get(2)) or as_number(size.get(1)) for size in sizes)
     return ValueInfo(as_text(entry.get(1)), TYPES.get(as_number(tensor.get(1)), "of another type"), dimensions)
-
-
-def _tensor(file: BinaryIO, span: range) -> Tensor:
-    """A TensorProto without its values."""
-    name, dtype, outside = "", 0, False
-    shape: list[int] = []
-    values: tuple[int, int | range] | None = None
-    entries: dict[str, str] = {}
-    for number, value in fields_of(file, span):
-        if number == SHAPE:
-            shape += varints(file, value)
-        elif number == DTYPE and isinstance(value, int):
-            dtype = value
-        elif number == NAME:
-            name = as_text(content(file, value))
-        elif number == EXTERNAL_DATA:
-            entry = message(file, value)
-            entries[as_text(entry.get(1))] = as_text(entry.get(2))
-        elif number == DATA_LOCATION:
-            outside = value == 1
-        elif number in (RAW_DATA, FLOAT_DATA, INT32_DATA, INT64_DATA, DOUBLE_DATA, UINT64_DATA):
-            values = (number, value)
-    kind = TYPES.get(dtype, f"type {dtype}")
-    if not outside:
-        return Tensor(name, kind, tuple(shape), values)
-    length = int(entries["length"]) if "length" in entries else None
-    return Tensor(name, kind, tuple(shape), None, entries.get("location", ""), (int(entries.get("offset", 0)), length))

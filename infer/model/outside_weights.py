@@ -6,7 +6,10 @@ from pathlib import Path
 from infer.core.errors import ModelError
 from infer.core.files import sha256_of
 from infer.core.text import shown
-from infer.model.onnx_reader import OnnxGraph, Tensor
+from infer.model.onnx_reader import TYPES, OnnxGraph, Tensor
+
+IN_MEMORY = "_ORT_MEM_ADDR_"
+"""ONNX Runtime's mark, within a location, of values that it holds in memory; it means no file."""
 
 
 def locations(graph: OnnxGraph) -> tuple[str, ...]:
@@ -25,7 +28,7 @@ def outside_file(model: Path, location: str) -> Path:
         found = (folder / location).resolve()
     except (OSError, RuntimeError, ValueError):  # a name that no file can have, or a circle of links
         found = Path("/")
-    if not found.is_relative_to(folder):
+    if not found.is_relative_to(folder) or IN_MEMORY in location:
         raise ModelError(
             f"{model} keeps weights in {shown(location)}, outside of its folder, which lab does not open; "
             "put them into its folder, or export again"
@@ -42,6 +45,13 @@ def check_outside(model: Path, graph: OnnxGraph) -> None:
     needed: dict[str, int] = {}
     for tensor in graph.tensors:
         if tensor.location:
+            offset, length = tensor.span
+            claimed = tensor.nbytes if tensor.dtype in TYPES.values() else length
+            if offset < 0 or (length is not None and length != claimed):
+                raise ModelError(
+                    f"{model} has a constant {shown(tensor.name)} of {tensor.nbytes} bytes, and {length} for it from "
+                    f"byte {offset} of {shown(tensor.location)}; export it again"
+                )
             needed[tensor.location] = max(needed.get(tensor.location, 0), _end(tensor))
     for location, size in needed.items():
         found = outside_file(model, location).stat().st_size

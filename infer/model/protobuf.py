@@ -13,6 +13,10 @@ from infer.core.errors import ModelError
 
 MAX_FIELD = 16_000_000
 """Bytes of the largest field that is read into memory."""
+MAX_FIELDS = 1_000_000
+"""Fields of a message that are read; a network has some hundreds."""
+LONGEST = 10
+"""Bytes of the longest number."""
 ORT_MARK = b"ORTM"
 """Bytes 4 to 8 of a file in ONNX Runtime's own format."""
 
@@ -37,7 +41,11 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 def fields(file: BinaryIO, end: int) -> Iterator[tuple[int, int | range]]:
     """Number and value of each field up to `end`; the value of a length-delimited field is the range of its bytes."""
+    count = 0
     while (at := file.tell()) < end:
+        count += 1
+        if count > MAX_FIELDS:
+            raise ValueError(f"more than {MAX_FIELDS} fields in a message")
         key = varint(file)
         field_number, wire = key >> 3, key & 7
         if wire == 0:
@@ -75,10 +83,12 @@ def varint(file: BinaryIO) -> int:
     raise ValueError("a number of more than 64 bits")
 
 
-def varints(file: BinaryIO, value: int | range) -> list[int]:
-    """A repeated number, packed or a single one of it."""
+def varints(file: BinaryIO, value: int | range, most: int | None = None) -> list[int]:
+    """A repeated number, packed or a single one of it. Raises ValueError for more than `most`, where that is given."""
     if isinstance(value, int):
         return [value]
+    if most is not None and len(value) > most * LONGEST:
+        raise ValueError(f"more than {most} numbers")
     file.seek(value.start)
     numbers = []
     while file.tell() < value.stop:

@@ -8,6 +8,7 @@ from infer.core.errors import ModelError
 from infer.core.text import listed
 from infer.model.card import ModelCard
 from infer.model.evidence import EVIDENCE_KEY, Evidence, read_evidence
+from infer.model.graph_limits import check_limits
 from infer.model.graph_summary import describe_changes, precision_of, summarize
 from infer.model.input_kinds import INPUT_KINDS
 from infer.model.onnx_reader import ONNX_DOMAINS, OnnxGraph, read_graph, read_header
@@ -77,15 +78,16 @@ def check_seal(path: Path, accept_changed: bool = False, accept_option: str = ""
         accept_option: how the caller's user asks for `accept_changed`, which the refusal names; "": not at all.
 
     Raises:
-        ModelError: the file was changed, it lacks an input or output, or as `read_seal`.
+        ModelError: the file was changed, it lacks an input or output, it contains what `check_limits` refuses, or as
+            `read_seal`.
     """
     seal = read_seal(path)
-    if seal.evidence is None or seal.changes:
-        graph = read_graph(path)
-        check_outside(path, graph)
-        _check_ends(graph, seal)
     if seal.changes and not accept_changed:
         raise _changed_error(seal, accept_option)
+    graph = read_graph(path)  # also where nothing was changed: a stranger can write evidence, and the sha256 in it
+    check_outside(path, graph)
+    check_limits(path)
+    _check_ends(graph, seal)
     return seal
 
 

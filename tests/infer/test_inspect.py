@@ -99,3 +99,20 @@ def test_a_file_that_no_gate_has_seen_says_so(lab: Callable, model: Path, tmp_pa
     onnx.helper.set_model_props(draft, kept)
     onnx.save(draft, tmp_path / "draft.onnx")
     assert "no evidence: lab export did not finish this file" in lab("inspect", tmp_path / "draft.onnx").out
+
+
+def test_a_file_with_foreign_operators_is_shown_and_not_run(
+    lab: Callable, model: Path, cells: Path, tmp_path: Path
+) -> None:
+    foreign = onnx.load(model)
+    foreign.graph.node[-1].domain = "com.other"
+    foreign.opset_import.append(onnx.helper.make_opsetid("com.other", 1))
+    path = tmp_path / "foreign.onnx"
+    onnx.save(foreign, path)
+    assert "com.other." in lab("inspect", path).out
+    predict = ("predict", cells / "test", "--model", path, "--device", "cpu", "--accept-changed")
+    for command in ((*predict, "--out", tmp_path / "out.csv"), ("verify", path, "--data", cells)):
+        ran = lab(*command)
+        assert ran.code == 1
+        assert "operators that neither ONNX nor ONNX Runtime defines: com.other." in " ".join(ran.err.split())
+    assert not (tmp_path / "out.csv").exists()

@@ -18,6 +18,7 @@ from infer.core.errors import ModelError
 from infer.core.files import cache_folder
 from infer.core.text import listed
 from trainer.model.network import Backbone
+from trainer.model.torch_zip import require_stored
 
 WRAPPERS = ("module", "_orig_mod", "model", "net", "network", "backbone", "encoder", "resnet", "head")
 """First parts of names that wrap a network's own: by DistributedDataParallel, torch.compile, Lightning, training
@@ -161,6 +162,7 @@ def _read_torch(path: Path) -> object:
         with path.open("rb") as file:
             start = file.read(2)
             known = start == b"PK" or start[:1] == b"\x80"  # a zip since PyTorch 1.6, a bare pickle before
+        require_stored(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the errors below say what is wrong
             return load(path, map_location="cpu", weights_only=True)

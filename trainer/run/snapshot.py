@@ -16,6 +16,7 @@ from infer.core.errors import ModelError
 from infer.core.files import atomic_write
 from infer.model.card import ModelCard
 from infer.model.runs import SNAPSHOT
+from trainer.model.torch_zip import require_stored
 from trainer.optim.schedule import Plateau
 
 VERSION = 1
@@ -108,6 +109,7 @@ def load_snapshot(run: Path) -> Snapshot:
     if not path.is_file():
         raise ModelError(f"{run} cannot be resumed: there is no {SNAPSHOT}, so no epoch was finished; start a new run")
     try:
+        require_stored(path)
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # torch.load does not compare checksums
         if damaged:

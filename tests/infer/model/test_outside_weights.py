@@ -10,7 +10,7 @@ from onnx import TensorProto
 from infer.core.errors import ModelError
 from infer.core.files import sha256_of
 from infer.model.onnx_reader import read_graph
-from infer.model.outside_weights import check_outside, locations, outside_file, outside_sha256
+from infer.model.outside_weights import IN_MEMORY, check_outside, locations, outside_file, outside_sha256
 
 
 @pytest.fixture
@@ -51,6 +51,32 @@ def test_a_missing_file_and_a_shorter_one_are_one_line(outside: Path) -> None:
     weights.unlink()
     with pytest.raises(ModelError, match="keeps weights in weights beside it, which does not exist"):
         check_outside(outside, read_graph(outside))
+
+
+@pytest.mark.parametrize(("key", "value"), [("offset", "-8"), ("length", "1"), ("length", "99999999999")])
+def test_a_constant_that_is_not_the_bytes_that_it_names_is_refused(key: str, value: str, outside: Path) -> None:
+    model = onnx.load(outside, load_external_data=False)
+    entries = model.graph.initializer[0].external_data
+    kept = [(item.key, item.value) for item in entries if item.key != key]
+    del entries[:]
+    for name, text in [*kept, (key, value)]:
+        entries.add(key=name, value=text)
+    outside.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"a constant w of 256 bytes, and .* of weights; export it again"):
+        check_outside(outside, read_graph(outside))
+
+
+def test_a_constant_of_a_type_whose_size_is_not_known_may_have_any_number_of_bytes(outside: Path) -> None:
+    model = onnx.load(outside, load_external_data=False)
+    model.graph.initializer[0].data_type = TensorProto.UINT16
+    outside.write_bytes(model.SerializeToString())
+    check_outside(outside, read_graph(outside))
+
+
+def test_a_name_that_marks_values_in_memory_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / IN_MEMORY).write_bytes(bytes(256))
+    with pytest.raises(ModelError, match="which lab does not open"):
+        outside_file(tmp_path / "a.onnx", IN_MEMORY)
 
 
 @pytest.mark.parametrize("location", ["../secret", "sub/../../secret", "ABSOLUTE", "link", "a\0b"])
