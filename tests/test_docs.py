@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +66,40 @@ def test_every_recipe_is_on_the_page_that_compares_them() -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / link).exists(), link
+
+
+def required_packages(pyproject: str) -> dict[str, set[str]]:
+    """The packages that each extra asks for, and `base`, by their names without versions."""
+    project = tomllib.loads(pyproject)["project"]
+    groups = {"base": project["dependencies"], **project["optional-dependencies"]}
+    return {group: {re.split(r"[^\w.-]", line)[0] for line in lines} for group, lines in groups.items()}
+
+
+def explained_packages(page: str) -> dict[str, set[str]]:
+    """The packages in the tables of docs/dependencies.md that say why, by the heading above them."""
+    sections = re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    rows = re.compile(r"^\| ([^|]+) \| [^|]{5,} \| [^|]*\|$", re.MULTILINE)
+    packages = re.compile(r"^\| package \|.*\n(?:\|.*\n?)*", re.MULTILINE)
+    return {
+        heading.lower(): {name for table in packages.findall(text) for name in rows.findall(table)} - {"package"}
+        for heading, text in sections
+    }
+
+
+def test_each_dependency_is_explained_and_no_other() -> None:
+    required = required_packages((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    assert explained_packages((DOCS / "dependencies.md").read_text(encoding="utf-8")) == required
+
+
+def test_a_dependency_that_is_not_explained_is_found() -> None:
+    required = required_packages(
+        '[project]\ndependencies = ["numpy>=2; os_name == \'nt\'", "a_b[c]~=1"]\n'
+        'optional-dependencies = {more = ["x.y-z"]}'
+    )
+    assert required == {"base": {"numpy", "a_b"}, "more": {"x.y-z"}}
+    table = "| package | why | brings |\n|---|---|---|\n| numpy | arrays | |\n| a_b |  | |\n"
+    other = "| version | MB of it | packages |\n|---|---|---|\n| before | 1 and more | 2 |\n"
+    assert explained_packages(f"## Base\n\n{table}\n{other}") == {"base": {"numpy"}}
 
 
 PAGE = (DOCS / "onnx.md").read_text(encoding="utf-8")
