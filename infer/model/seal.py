@@ -82,12 +82,12 @@ def check_seal(path: Path, accept_changed: bool = False, accept_option: str = ""
             `read_seal`.
     """
     seal = read_seal(path)
-    if seal.changes and not accept_changed:
-        raise _changed_error(seal, accept_option)
     graph = read_graph(path)  # also where nothing was changed: a stranger can write evidence, and the sha256 in it
     check_outside(path, graph)
+    _check_ends(graph, seal)  # says more of a changed file than that it was changed
+    if seal.changes and not accept_changed:
+        raise _changed_error(seal, accept_option)
     check_limits(path)
-    _check_ends(graph, seal)
     return seal
 
 

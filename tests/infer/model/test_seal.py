@@ -60,14 +60,15 @@ def test_each_rewriter_is_told_apart_and_refused_unless_accepted(name: str, mode
     assert np.isfinite(session.run(np.zeros((2, *window, 3), np.uint8))[0]).all()
 
 
+@pytest.mark.parametrize("accept_changed", [False, True])
 @pytest.mark.parametrize("name", UNUSABLE)
-def test_a_file_that_lost_what_lab_needs_is_refused_even_if_changes_are_accepted(
-    name: str, model: Path, tmp_path: Path
+def test_a_file_that_lost_what_lab_needs_says_so_whether_or_not_changes_are_accepted(
+    name: str, accept_changed: bool, model: Path, tmp_path: Path
 ) -> None:
     change, text = UNUSABLE[name]
     path = rewrite(model, change, tmp_path / "a.onnx")
     with pytest.raises(ModelError) as caught:
-        Session(path, accept_changed=True)
+        Session(path, accept_changed=accept_changed)
     assert text in str(caught.value)
     assert "export again" in str(caught.value)
 
