@@ -21,6 +21,7 @@ from infer.model.onnx_reader import (
     INITIALIZER,
     INT32_DATA,
     INT64_DATA,
+    MAX_AXES,
     NODE,
     ONNX_DOMAINS,
     RAW_DATA,
@@ -60,8 +61,6 @@ FACTOR_INPUTS = {"Tile": 1, "Resize": 2, "Upsample": 1}
 SIZED = {*SHAPE_INPUTS, *FACTOR_INPUTS, "Pad", "Range"}
 """Operators whose outputs' sizes follow from the values of an input."""
 SHAPE_ATTRIBUTES = ("shape", "output_shape")
-MOST_AXES = 64
-"""Values of a constant that is taken for a shape; longer ones are weights."""
 CODES = {"float32": "f", "float64": "d", "int32": "i", "int64": "q"}
 """Types of numbers in `struct`."""
 
@@ -197,7 +196,7 @@ def _known(
         constant = constants.get(name, [])
         if isinstance(constant, list):
             found[at] = constant
-        elif constant.size <= MOST_AXES and constant.dtype in CODES:
+        elif constant.size <= MAX_AXES and constant.dtype in CODES:
             found[at] = _values(model, file, constant)
     return found
 
@@ -206,7 +205,7 @@ def _values(model: Path, file: BinaryIO, tensor: Tensor) -> Sequence[float]:
     """The values of a small constant of a type in CODES. Raises ValueError where it has not as many as it claims."""
     number, value = tensor.values or (RAW_DATA, 0)
     if number in (INT32_DATA, INT64_DATA):
-        numbers = [signed(item) for item in varints(file, value, MOST_AXES)]
+        numbers = [signed(item) for item in varints(file, value, MAX_AXES)]
         if len(numbers) != tensor.size:
             raise ValueError("a constant of other values than its shape claims")
         return numbers
