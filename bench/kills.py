@@ -12,6 +12,8 @@ others at random moments. After each:
               of CSVs and reports, weights, all bytes of an exported file before its evidence
     litter    hidden files and locks that are there after that
 
+Standard error gets the counts so far after every tenth kill, so that a run that is stopped has its figures too.
+
 Commands run in children of this process that share its imports; networks are small. Needs what the tests need.
 """
 # ruff: noqa: E402, F401  # the imports below need the path, and are made once for all children
@@ -24,7 +26,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -60,8 +62,9 @@ from trainer.model.architectures import ARCHITECTURES
 from trainer.run.snapshot import load_snapshot
 
 SMALL = ("--epochs", "2", "--batch-size", "8", "--image-size", "32", "--device", "cpu")
-LONGEST = 120.0
-"""Seconds after which a command counts as hung."""
+LONGEST = 600.0
+"""Seconds after which a command counts as hung, also on a machine that does other work for minutes."""
+COLUMNS = ("steps", "killed", "whole", "left", "same", "litter")
 
 
 @dataclass(frozen=True)
@@ -149,13 +152,20 @@ def measure(case: Case, folder: Path, kills: int, rng: random.Random) -> dict[st
             found = readable(case.folders[0]) if case.name == "train" else all(now in either for now, *either in sets)
             seen["whole"] += found
         except LabError as error:
-            print(f"{case.name}, turn {turn}: {error}")
+            print(f"{case.name}, turn {turn}: {error}", flush=True)
         status = in_child(partial(Killer(-1, counts).run, case))
         seen["same"] += status == 0 and case.result() == new
         seen["litter"] += len(hidden(case.folders))
         if status or case.result() != new:
-            print(f"{case.name}, turn {turn}: status {status}, another result")
+            print(f"{case.name}, turn {turn}: status {status}, another result", flush=True)
+        if turn % 10 == 9:
+            print(table_row(case.name, seen), file=sys.stderr, flush=True)
     return dict(seen)
+
+
+def table_row(name: str, seen: Mapping[str, int]) -> str:
+    """What was counted for a command, as a row of the table."""
+    return f"| {name} | " + " | ".join(str(seen.get(column, 0)) for column in COLUMNS) + " |"
 
 
 def readable(runs: Path) -> bool:
@@ -259,8 +269,7 @@ def main() -> None:
     for case in cases(base, base / "cells", run / "model.onnx", base / "cache"):
         if case.name in options.command:
             seen = measure(case, base, options.kills // len(options.command), rng)
-            columns = ("steps", "killed", "whole", "left", "same", "litter")
-            print(f"| {case.name} | " + " | ".join(str(seen.get(name, 0)) for name in columns) + " |", flush=True)
+            print(table_row(case.name, seen), flush=True)
     print(f"\n{time.monotonic() - start:.0f} s")
 
 
