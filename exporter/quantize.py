@@ -5,6 +5,7 @@ Ranges of activations are measured on training images, read by the pixel path of
 weights are what VNNI multiplies.
 """
 
+import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import onnx
 from exporter.capture import captured_output, first_and_last
 from exporter.parity import relative_error
 from infer.core.arrays import Floats, Pixels
+from infer.core.drafts import temporary_folder
 from infer.core.errors import DataError, ExportError, ImageError
 from infer.images.parallel_map import read_ahead
 from infer.images.preprocess import PixelSpec, read_window
@@ -95,8 +97,8 @@ def quantize(model: onnx.ModelProto, pixels_nhwc: Pixels, say: Callable[[str], N
     """
     held_out = np.arange(len(pixels_nhwc)) % HELD_OUT == HELD_OUT - 1
     names = _layers(model, "Conv")
-    with tempfile.TemporaryDirectory() as folder:
-        trial = _Trial(Path(folder), model, pixels_nhwc[~held_out], pixels_nhwc[held_out])
+    with temporary_folder() as folder, _temporary_files_in(folder):
+        trial = _Trial(folder, model, pixels_nhwc[~held_out], pixels_nhwc[held_out])
         noise, ranked = trial.noise([]), list[str]()
         if noise > SENSITIVE:
             say(f"int8 is off by {noise:.0%} on average: trying each of {len(names)} layers alone")
@@ -107,6 +109,17 @@ def quantize(model: onnx.ModelProto, pixels_nhwc: Pixels, say: Callable[[str], N
             noise = trial.noise(ranked[:kept])
         layers = (*(names[node] for node in ranked[:kept]), *_layers(model, "Gemm").values())
         return Quantized(onnx.load(trial.quantized), layers, noise, int((~held_out).sum()))
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Let libraries put their temporary files into a folder, from which they go although the process is killed."""
+    before = tempfile.tempdir
+    tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 class _Trial:

@@ -1,12 +1,12 @@
 """`lab reproduce CSV`: predict the same images again, and compare the rows."""
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from infer.core.console import Screen
+from infer.core.drafts import temporary_folder
 from infer.core.environment import differences
 from infer.core.errors import ConfigError, ReproductionError
 from infer.core.files import sha256_of
@@ -57,10 +57,10 @@ def _changes(config: ReproduceConfig) -> dict[str, Any]:
 @contextlib.contextmanager
 def _outputs(config: ReproduceConfig, record: PredictionRecord) -> Iterator[dict[str, Any]]:
     """Where the new CSVs are written, as values of PredictConfig; temporary ones are deleted."""
-    with tempfile.TemporaryDirectory(prefix="lab-reproduce-") as folder:
-        outputs: dict[str, Any] = {"out": config.out or Path(folder) / "rows" / config.target.name}
+    with temporary_folder() as folder:
+        outputs: dict[str, Any] = {"out": config.out or folder / "rows" / config.target.name}
         if record.probabilities:
-            outputs["probabilities"] = Path(folder) / Path(record.probabilities.path).name
+            outputs["probabilities"] = folder / Path(record.probabilities.path).name
         yield outputs
 
 

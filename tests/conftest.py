@@ -28,6 +28,7 @@ import cli
 import exporter.graph
 from infer.config import Device
 from infer.core.console import Screen
+from infer.core.drafts import temporary_folder
 from infer.model import openvino_runtime
 from infer.model.cuda import find_problem
 from infer.model.session import Session
@@ -117,9 +118,13 @@ def openvino(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for temporary files, in which nothing may be left."""
+    """The folder for temporary files, with what a killed process left; at the end nothing may be there."""
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    with temporary_folder() as folder:
+        pass
+    folder.mkdir()
+    (folder / "half").write_text("written when its process was killed")
     return tmp_path / "tmp"
 
 

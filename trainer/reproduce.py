@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from infer.core.console import Screen
 from infer.core.csv_files import read_csv
+from infer.core.drafts import temporary_folder
 from infer.core.environment import differences
 from infer.core.errors import ModelError, ReproductionError
 from infer.core.text import listed
@@ -131,8 +131,8 @@ def _folder(out: Path | None) -> Iterator[Path]:
     if out:
         yield out
         return
-    with tempfile.TemporaryDirectory(prefix="lab-reproduce-") as folder:
-        yield Path(folder)
+    with temporary_folder() as folder:
+        yield folder
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from itertools import count
@@ -23,6 +24,8 @@ SLOTS = 4
 ABANDONED = 24 * 3600
 """Seconds after its last change from which a draft counts as left behind where the file system has no locks."""
 LONGEST_SUFFIX = 16
+READ_DRAFT = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Opens no link and waits for no pipe, which another user may have put at a hidden name."""
 
 
 class Draft:
@@ -124,14 +127,18 @@ class Draft:
 
 
 @contextlib.contextmanager
-def draft_folder(target: Path) -> Iterator[Path]:
+def draft_folder(target: Path, mode: int = 0o777) -> Iterator[Path]:
     """Yield a new hidden folder beside `target`; it is deleted at the end, unless it was renamed.
+
+    Args:
+        target: the name that it may be renamed to.
+        mode: its permissions, from which the process's umask is taken.
 
     Raises:
         OSError: it cannot be created.
     """
     delete_abandoned(target)
-    folder, descriptor = _make_folder(target)
+    folder, descriptor = _make_folder(target, mode)
     try:
         yield folder
     finally:
@@ -139,6 +146,20 @@ def draft_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
         if descriptor is not None:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield a new folder of this user alone in the system's folder for temporary files; it is deleted at the end.
+
+    What killed processes of this user left there is deleted by the next one that calls this.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else "temporary"
+    with draft_folder(Path(tempfile.gettempdir()) / f"lab-{user}", mode=0o700) as folder:
+        yield folder
 
 
 def hidden_names(target: Path) -> Iterator[Path]:
@@ -162,7 +183,7 @@ def delete_abandoned(target: Path) -> None:
 def _delete_if_abandoned(name: Path) -> None:
     """Raises OSError."""
     try:
-        descriptor = os.open(name, os.O_RDONLY)
+        descriptor = os.open(name, READ_DRAFT)
     except PermissionError:  # such as a folder on Windows
         descriptor = None
     try:
@@ -207,11 +228,11 @@ def _open_named(target: Path) -> tuple[int, Path]:
     raise AssertionError("hidden_names() does not end")
 
 
-def _make_folder(target: Path) -> tuple[Path, int | None]:
+def _make_folder(target: Path, mode: int) -> tuple[Path, int | None]:
     """A new folder, and the descriptor that locks it, where the system has locks on folders. Raises OSError."""
     for folder in hidden_names(target):
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir(mode, parents=True)
         except FileExistsError:
             continue
         try:

@@ -9,15 +9,14 @@ import os
 import pickle
 import signal
 import socket
-import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infer.config import Device, Runtime, Tta
 from infer.core.console import captured_stderr
 from infer.core.cpu import cores
+from infer.core.drafts import temporary_folder
 from infer.core.errors import DeviceError, LabError, MissingExtraError, ModelError
 from infer.core.text import listed
 from infer.images.archive import File
@@ -97,8 +96,8 @@ class Worker:
 
         contents = ray.get(models[0])
         self.pool, self.batch_size, self.tta = pool, batch_size, tta
-        with tempfile.TemporaryDirectory() as folder:
-            paths = [Path(folder) / f"{number}.onnx" for number in range(len(contents))]
+        with temporary_folder() as folder:
+            paths = [folder / f"{number}.onnx" for number in range(len(contents))]
             for path, content in zip(paths, contents, strict=True):
                 path.write_bytes(content)
             threads = None if pool.gpus else pool.cpus

@@ -1,5 +1,6 @@
 """int8: what is in 8 bits and what is not, on what it was calibrated, and which layers stay in float."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,6 +100,17 @@ def test_the_graph_it_was_given_is_not_changed() -> None:
     before = plain.SerializeToString(deterministic=True)
     quantize(plain, images(20))
     assert plain.SerializeToString(deterministic=True) == before
+
+
+def test_all_its_temporary_files_are_in_a_folder_that_the_next_one_deletes_after_a_kill(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (left,) = temporary.iterdir()
+    made, mkdtemp = [], tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda *args: made.append(Path(mkdtemp(*args))) or str(made[-1]))
+    quantize(graph_of(tiny()), images(20))
+    assert {folder.parent for folder in made} == {left}  # where the killed one's was
+    assert list(temporary.iterdir()) == []
 
 
 def lopsided(layer: str, factor: float) -> PixelNet:
