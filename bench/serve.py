@@ -10,8 +10,9 @@ LitServe and FastAPI run in interpreters of their own environments:
 In turns, each server alone, with the load from this process on the same cores:
 
     closed loop   clients that each send one image (JSON, base64) as soon as they have the last answer
-    open loop     `lab serve` alone, with --open-options such as a short queue: a fixed rate of 0.2 and of 3 times what
-                  this server reaches with --open-clients, which should be no more than its queue holds
+    open loop     `lab serve` alone, with --open-options such as max-wait 130: one client, then --open-clients, which
+                  should be no more than it accepts at once, then a fixed rate of 0.2 and of 3 times what these reach.
+                  The p99 of the answers at 3 times is compared with twice that of one client plus --max-delay
 
 `lab predict` is its pipeline over the same files in this process, without writing a CSV. Medians of rounds. Memory is
 that of the server with its child processes, after the load.
@@ -28,7 +29,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -42,6 +43,7 @@ from infer.core.cpu import processor  # noqa: E402
 from infer.images.listing import list_images  # noqa: E402
 from infer.model.session import Session  # noqa: E402
 from infer.pipeline.classify import Ensemble, classify  # noqa: E402
+from infer.serve.config import ServeConfig  # noqa: E402
 
 BATCH = 32
 STARTS = 120
@@ -61,6 +63,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=256, help="of the folder, again and again if it has fewer")
     parser.add_argument("--open-options", nargs="*", default=[], metavar="WORD", help="of lab serve, without dashes")
     parser.add_argument("--open-clients", type=int, metavar="N", help="as many as --clients if not given")
+    parser.add_argument("--nice", type=int, default=0, help="of this process while it is the load of the open loops")
+    parser.add_argument("--only-open", action="store_true", help="measure the open loops alone")
     args = parser.parse_args()
     files = list(islice(cycle(str(args.folder / name) for name in list_images(args.folder)), args.images))
     versions = ", ".join(f"{name} {installed(name)}" for name in ("onnxruntime-gpu", "uvicorn", "starlette"))
@@ -68,21 +72,18 @@ def main() -> None:
     bodies = [base64.b64encode(Path(file).read_bytes()).decode() for file in files]
     servers = commands(args)
     rates, loads = [], {name: list[tuple[Load, float]]() for name in servers}
-    for _ in range(args.rounds):
+    for _ in range(0 if args.only_open else args.rounds):
         rates.append(predict_rate(args.model, files))
         for name, command in servers.items():
             requests = requests_for(name, bodies)
             with running(command) as (port, pid):
                 closed_loop(port, requests, args.clients, 2)
                 loads[name].append((closed_loop(port, requests, args.clients, args.seconds), memory_of(pid)))
-    predicted = statistics.median(rates)
-    print("\n| closed loop | images/s | of lab predict | p50 | p99 | failed | memory |\n|---|---|---|---|---|---|---|")
-    print(f"| lab predict | {predicted:.1f} | 100% | | | | |")
-    for name, found in loads.items():
-        print(closed_row(name, found, predicted))
+    if not args.only_open:
+        print_closed(loads, statistics.median(rates))
     options = [word if word.isdigit() else f"--{word}" for word in args.open_options]
     clients = args.open_clients or args.clients
-    print_open(servers["lab serve"] + options, requests_for("lab serve", bodies), clients, args.seconds)
+    print_open(servers["lab serve"] + options, requests_for("lab serve", bodies), clients, args.seconds, args.nice)
 
 
 def commands(args: argparse.Namespace) -> dict[str, list[str]]:
@@ -161,6 +162,14 @@ def predict_rate(model: Path, files: Sequence[str]) -> float:
     return sum(1 for _ in classify(ensemble, files)) / (time.perf_counter() - start)
 
 
+def print_closed(loads: Mapping[str, Sequence[tuple[Load, float]]], predicted: float) -> None:
+    """Print the closed loops beside the images/s of `lab predict`."""
+    print("\n| closed loop | images/s | of lab predict | p50 | p99 | failed | memory |\n|---|---|---|---|---|---|---|")
+    print(f"| lab predict | {predicted:.1f} | 100% | | | | |")
+    for name, found in loads.items():
+        print(closed_row(name, found, predicted))
+
+
 def closed_row(name: str, found: Sequence[tuple[Load, float]], predicted: float) -> str:
     """One row of the table of closed loops."""
     rate, p50, p99 = (
@@ -176,8 +185,8 @@ def closed_row(name: str, found: Sequence[tuple[Load, float]], predicted: float)
     return f"| {name} | {rate:.1f} | {rate / predicted:.0%} | {times} | {failed} | {memory:.0f} MB |"
 
 
-def print_open(command: Sequence[str], requests: Sequence[bytes], clients: int, seconds: float) -> None:
-    """Print the open loops, after the closed loop that the same server, with its queue and batches, reaches."""
+def print_open(command: Sequence[str], requests: Sequence[bytes], clients: int, seconds: float, nice: int = 0) -> None:
+    """Print the open loops, after closed loops of the same server, with its limits: of one client, and of several."""
     heads = (
         "load",
         "requests/s",
@@ -192,14 +201,28 @@ def print_open(command: Sequence[str], requests: Sequence[bytes], clients: int, 
     )
     print(f"\n{' '.join(command[command.index('serve') + 2 :])}\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     with running(command) as (port, pid):
+        os.nice(nice)
         closed_loop(port, requests, clients, 2)
-        before = memory_of(pid)
-        closed = closed_loop(port, requests, clients, seconds)
-        print(open_row(f"{clients} clients", closed, before, memory_of(pid)), flush=True)
-        for factor in (0.2, 3.0):
+
+        def measure(name: str, run: Callable[..., Load], count: float) -> Load:
             before = memory_of(pid)
-            load = open_loop(port, requests, factor * closed.rate, seconds)
-            print(open_row(f"{factor:g} times", load, before, memory_of(pid)), flush=True)
+            load = run(port, requests, count, seconds)
+            print(open_row(name, load, before, memory_of(pid)), flush=True)
+            return load
+
+        unloaded = measure("1 client", closed_loop, 1)
+        reached = measure(f"{clients} clients", closed_loop, clients).rate
+        measure("0.2 times", open_loop, 0.2 * reached)
+        overload = measure("3 times", open_loop, 3 * reached)
+    bound = 2 * percentile(unloaded.answered, 0.99) + max_delay(command)
+    found = percentile(overload.answered, 0.99)
+    print(f"p99 at 3 times: {1000 * found:.0f} ms, {'below' if found < bound else 'NOT below'} {1000 * bound:.0f} ms")
+
+
+def max_delay(command: Sequence[str]) -> float:
+    """Seconds that an image waits for others by a server's options."""
+    milliseconds = command[command.index("--max-delay") + 1] if "--max-delay" in command else ServeConfig().max_delay
+    return float(milliseconds) / 1000
 
 
 def open_row(name: str, load: Load, before: float, after: float) -> str:

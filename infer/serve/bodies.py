@@ -37,28 +37,33 @@ logging.getLogger(python_multipart.__name__).setLevel(logging.ERROR)
 class Body:
     """The body of a request, which is read within the limits of time and size."""
 
-    def __init__(self, request: Request, config: ServeConfig, held: HeldBytes) -> None:
+    def __init__(self, request: Request, config: ServeConfig, admission: Admission, held: HeldBytes) -> None:
         """Refuse what is announced as too large. Raises RequestError."""
-        self.request, self.config, self._held = request, config, held
+        self.request, self.config, self._admission, self._held = request, config, admission, held
         if request.headers.get("content-encoding", "identity") != "identity":
             raise RequestError(415, "the body is compressed", "send it as it is, without Content-Encoding")
         length = request.headers.get("content-length", "")
         if length.isdigit() and int(length) > config.max_megabytes * 10**6:
             raise self._too_large()
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The body, as it arrives. Raises RequestError where it is too large, or has no room beside the others."""
-        count = 0
+    async def content(self) -> bytes:
+        """The whole body, whose images there is still room for.
+
+        Requests that arrive together all find room before their bodies are there; those that have none afterwards are
+        refused here, unparsed. A client that sends slowly holds bytes meanwhile, but no other's place.
+
+        Raises:
+            RequestError: it is too large, has no room beside the others, or its images have none.
+        """
+        chunks, count = [], 0
         async for chunk in self.request.stream():
             count += len(chunk)
             if count > self.config.max_megabytes * 10**6:
                 raise self._too_large()
             self._held.add(len(chunk))
-            yield chunk
-
-    async def content(self) -> bytes:
-        """The whole body. Raises RequestError."""
-        return b"".join([chunk async for chunk in self.chunks()])
+            chunks.append(chunk)
+        self._admission.require_room()
+        return b"".join(chunks)
 
     def _too_large(self) -> RequestError:
         limit = self.config.max_megabytes
@@ -75,7 +80,7 @@ async def open_body(request: Request, config: ServeConfig, admission: Admission)
     """
     admission.require_room()
     with admission.hold_bytes() as held:
-        yield Body(request, config, held)
+        yield Body(request, config, admission, held)
 
 
 @asynccontextmanager
@@ -125,7 +130,7 @@ class _Form(MultiPartParser):
 
 async def _from_form(body: Body) -> list[Upload]:
     limit = body.config.max_images
-    parser = _Form(body.request.headers, body.chunks(), max_files=limit + 1, max_fields=limit)
+    parser = _Form(body.request.headers, _pieces(await body.content()), max_files=limit + 1, max_fields=limit)
     try:
         form = await parser.parse()
     except MultiPartException as error:
@@ -136,6 +141,15 @@ async def _from_form(body: Body) -> list[Upload]:
     files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
     names = [_name(file.filename, number) for number, file in enumerate(files, 1)]
     return [Upload(name, file.file.read()) for name, file in zip(names, files, strict=True)]
+
+
+async def _pieces(content: bytes) -> AsyncGenerator[bytes, None]:
+    """A body in pieces, between which other requests have their turn."""
+    for start in range(0, len(content), MANY_BYTES):
+        if start:
+            await asyncio.sleep(0)
+        yield content[start : start + MANY_BYTES]
+    yield b""
 
 
 def read_json(content: bytes) -> Any:

@@ -44,6 +44,13 @@ class ServeConfig:
     max_queue: int = knob(
         256, "Images that may wait or run; further requests get 503.", panel=LIMITS, above=0, maximum=1_000_000
     )
+    max_wait: float | None = knob(
+        None,
+        "Milliseconds that an answer may take, as far as can be foreseen; further requests get 503.",
+        panel=LIMITS,
+        above=0,
+        default_text="as --timeout",
+    )
     max_images: int = knob(64, "Images in one request.", panel=LIMITS, above=0, maximum=100_000)
     max_megabytes: int = knob(64, "Megabytes of one request.", panel=LIMITS, above=0, maximum=2_000)
     max_megapixels: int = knob(
@@ -66,6 +73,11 @@ class ServeConfig:
         panel=ACCESS,
         default_text="none",
     )
+
+    @property
+    def longest_wait(self) -> float:
+        """Seconds that an answer may be expected to take."""
+        return self.timeout if self.max_wait is None else self.max_wait / 1000
 
     def __post_init__(self) -> None:
         check(self, ServeConfig)

@@ -27,6 +27,7 @@ class Decoders:
     """A fixed number of decoders that work at the same time.
 
     Attributes:
+        count: the number of decoders.
         threads: where `decode` is to be called; there are as many as decoders.
     """
 
@@ -40,7 +41,8 @@ class Decoders:
         """
         self._max_pixels, self._timeout = max_pixels, timeout
         processes = cores() if count is None else count
-        self.threads = ThreadPoolExecutor(processes or min(cores(), THREADS), "decode")
+        self.count = processes or min(cores(), THREADS)
+        self.threads = ThreadPoolExecutor(self.count, "decode")
         self._in_processes = processes > 0
         self._started = {start_process() for _ in range(processes)}
         self._free: SimpleQueue[Process] = SimpleQueue()

@@ -1,5 +1,6 @@
 """The models that a server answers with: opened from sealed files, warmed up, and run on batches of decoded images."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,10 +73,17 @@ class Engine:
         """The card's; None where models are averaged, whose probabilities it was not chosen on."""
         return self.card.operating_point if len(self.sessions) == 1 else None
 
-    def warm_up(self) -> None:
-        """Run black images in all sizes of batches. Raises DeviceError, ModelError."""
+    def warm_up(self) -> float:
+        """Run black images in all sizes of batches; the seconds of one image after that.
+
+        Raises:
+            DeviceError, ModelError: the device fails.
+        """
         for size in {1, *self._ensembles}:
             self.run([Work(self._black(), self.has_heatmaps)] * size)
+        start = time.perf_counter()
+        self.run([Work(self._black())])
+        return time.perf_counter() - start
 
     def run(self, batch: Sequence[Work]) -> list[Result]:
         """Run a batch of at most `max_batch` images. Raises DeviceError, ModelError."""

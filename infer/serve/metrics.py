@@ -23,8 +23,8 @@ class Metrics:
         reloads: of the models' files, by outcome: loaded, unchanged, or failed.
     """
 
-    def __init__(self, waiting: Callable[[], int], nbytes: Callable[[], int]) -> None:
-        """`waiting` and `nbytes` give the number of images and bytes that are held at the moment."""
+    def __init__(self, waiting: Callable[[], int], seconds: Callable[[], float], nbytes: Callable[[], int]) -> None:
+        """The functions give the images that are held at the moment, the seconds that they will take, and the bytes."""
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.requests = Histogram(
@@ -44,6 +44,8 @@ class Metrics:
         self.reloads = Counter("lab_reloads", "Reloads of the models' files", ("outcome",), registry=registry)
         queue = Gauge("lab_queue_images", "Images that wait or run", registry=registry)
         queue.set_function(waiting)
+        wait = Gauge("lab_queue_seconds", "Seconds that the images that wait or run will take", registry=registry)
+        wait.set_function(seconds)
         memory = Gauge("lab_request_bytes", "Bytes of requests that are received or answered", registry=registry)
         memory.set_function(nbytes)
 

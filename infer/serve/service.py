@@ -12,6 +12,7 @@ from infer.core.arrays import Pixels
 from infer.core.console import Screen
 from infer.core.errors import ImageError, LabError, ModelError
 from infer.images.upload import Upload
+from infer.pipeline.batches import Views
 from infer.serve.admission import Admission
 from infer.serve.batcher import Batcher
 from infer.serve.config import MOST_MEGAPIXELS, ServeConfig
@@ -63,8 +64,8 @@ class Service:
     def __init__(self, config: ServeConfig, engine: Engine, screen: Screen) -> None:
         """Start the decoders for models that are open."""
         self.config, self._engine, self._screen = config, engine, screen
-        self.admission = Admission(config.max_queue, config.max_memory * 10**6)
-        self.metrics = Metrics(lambda: self.admission.images, lambda: self.admission.nbytes)
+        self.admission = admission = Admission(config.max_queue, config.max_memory * 10**6, config.longest_wait)
+        self.metrics = Metrics(lambda: admission.images, lambda: admission.wait, lambda: admission.nbytes)
         limit = None if config.max_megapixels == MOST_MEGAPIXELS else config.max_megapixels * 10**6
         self._decoders = Decoders(config.decoders, limit, config.timeout)
         self._device = ThreadPoolExecutor(engine.at_once, "device")
@@ -89,7 +90,7 @@ class Service:
 
     async def start(self) -> None:
         """Warm the models up, and then be ready. Raises DeviceError, ModelError."""
-        await self._on_device(self._engine.warm_up)
+        await self._warm_up(self._engine)
         self._running = self._begin(self._engine)
         self.is_ready = True
 
@@ -151,13 +152,19 @@ class Service:
 
     async def _predict(self, running: _Running, upload: Upload, heatmap: bool) -> Answer:
         start = time.perf_counter()
-        decode = partial(self._decoders.decode, running.engine.specs, upload)
+        decode = partial(self._decode, running.engine, upload)
         views = await asyncio.get_running_loop().run_in_executor(self._decoders.threads, decode)
         self.metrics.decoding.observe(time.perf_counter() - start)
         if isinstance(views, ImageError):
             self.metrics.images.labels("unreadable").inc()
             return Answer(upload.name, error=views)
         return await self._run_work(running, upload.name, Work(views, heatmap))
+
+    def _decode(self, engine: Engine, upload: Upload) -> Views | ImageError:
+        start = time.perf_counter()
+        views = self._decoders.decode(engine.specs, upload)
+        self.admission.pace.decoded(time.perf_counter() - start, self._decoders.count)
+        return views
 
     async def _run_work(self, running: _Running, name: str, work: Work) -> Answer:
         result = await running.batcher.submit(work)
@@ -170,9 +177,16 @@ class Service:
         return _Running(engine, Batcher(run, self._device, self.config.max_batch, delay, engine.at_once))
 
     def _run_batch(self, engine: Engine, batch: Sequence[Work]) -> list[Result]:
+        start = time.perf_counter()
+        results = engine.run(batch)
+        seconds = time.perf_counter() - start
         self.metrics.batches.observe(len(batch))
-        with self.metrics.running.time():
-            return engine.run(batch)
+        self.metrics.running.observe(seconds)
+        self.admission.pace.ran(seconds, len(batch), engine.at_once)
+        return results
+
+    async def _warm_up(self, engine: Engine) -> None:
+        self.admission.pace.ran(await self._on_device(engine.warm_up), 1, engine.at_once)
 
     async def _on_device(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._device, function)
@@ -189,7 +203,7 @@ class Service:
             files, batch = current.engine.files, config.max_batch
             opened = partial(open_engine, files, config.device, config.runtime, batch, self._screen)
             engine = await asyncio.to_thread(opened)
-            await self._on_device(engine.warm_up)
+            await self._warm_up(engine)
         except (LabError, OSError) as error:
             self._screen.say(f"reload failed, so the models that are loaded stay: {error}")
             return "failed"

@@ -20,13 +20,21 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return serve
 
 
-@pytest.mark.parametrize(("reached", "rates"), [(20, [2.0, 30.0]), (7, [0.7, 10.5])])
+@pytest.mark.parametrize(
+    ("reached", "rates", "unloaded", "verdict"),
+    [
+        (20, [2.0, 30.0], 0.05, "p99 at 3 times: 100 ms, below 105 ms"),
+        (7, [0.7, 10.5], 0.04, "100 ms, NOT below 85 ms"),
+    ],
+)
 def test_the_rates_are_multiples_of_what_the_server_with_these_options_reaches(
     bench: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     reached: int,
     rates: list[float],
+    unloaded: float,
+    verdict: str,
 ) -> None:
     started: list[list[str]] = []
     asked: list[float] = []
@@ -37,7 +45,7 @@ def test_the_rates_are_multiples_of_what_the_server_with_these_options_reaches(
         yield 1, os.getpid()
 
     def closed_loop(port: int, requests: Sequence[bytes], clients: int, seconds: float) -> object:
-        return bench.Load(seconds=2.0, answered=[0.1] * reached if clients == 4 else [])
+        return bench.Load(seconds=2.0, answered=[0.1] * reached if clients == 4 else [unloaded])
 
     def open_loop(port: int, requests: Sequence[bytes], rate: float, seconds: float) -> object:
         asked.append(rate)
@@ -48,7 +56,10 @@ def test_the_rates_are_multiples_of_what_the_server_with_these_options_reaches(
     bench.print_open(COMMAND, [b""], 4, 2.0)
     assert started == [COMMAND]
     assert asked == pytest.approx(rates)
-    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[-3:]]
+    *lines, last = capsys.readouterr().out.splitlines()[-5:]
+    assert verdict in last
+    _, *rows = (line.split(" | ") for line in lines)
+    assert lines[0].startswith("| 1 client | ")
     assert [row[0] for row in rows] == ["| 4 clients", "| 0.2 times", "| 3 times"]
     assert rows[0][2] == f"{reached / 2:.1f}"
     assert rows[2][1:3] == ["2.0", "0.5"]

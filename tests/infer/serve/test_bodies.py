@@ -4,7 +4,8 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ from helpers.serving import config_for
 from starlette.requests import Request
 
 from infer.images.upload import Upload
+from infer.serve import bodies
 from infer.serve.admission import Admission
 from infer.serve.bodies import open_body, read_uploads
 from infer.serve.errors import RequestError
@@ -30,7 +32,7 @@ def read(parts: Sequence[bytes], headers: dict[str, str], gone: bool = False, **
     async def run() -> list[Upload]:
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         request = Request({"type": "http", "method": "POST", "path": "/", "headers": raw}, receive)
-        admission = Admission(10, int(limits.pop("admitted", 10**9)))
+        admission = Admission(10, int(limits.pop("admitted", 10**9)), 60)
         async with open_body(request, config_for(**limits), admission) as body:
             uploads = await read_uploads(body)
             assert admission.nbytes == sum(map(len, parts))
@@ -48,6 +50,16 @@ def as_form(*files: tuple[str, bytes], field: str = "images") -> tuple[list[byte
 
 def as_json(value: object) -> tuple[list[bytes], dict[str, str]]:
     return [json.dumps(value).encode()], {"content-type": "application/json; charset=utf-8"}
+
+
+def counted(function: Callable, calls: list[bytes]) -> Callable:
+    """The function, whose argument is kept at each call."""
+
+    def call(content: bytes) -> object:
+        calls.append(content)
+        return function(content)
+
+    return call
 
 
 def base64_of(content: bytes) -> str:
@@ -149,7 +161,7 @@ def test_a_client_that_goes_away_or_is_too_slow_is_answered() -> None:
 
     async def run() -> None:
         scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", b"image/png")]}
-        async with open_body(Request(scope, wait), config_for(timeout=0.05), Admission(1, 1)) as body:
+        async with open_body(Request(scope, wait), config_for(timeout=0.05), Admission(1, 1, 60)) as body:
             await read_uploads(body)
 
     with pytest.raises(RequestError) as error:
@@ -160,3 +172,58 @@ def test_a_client_that_goes_away_or_is_too_slow_is_answered() -> None:
 def test_requests_that_together_have_too_many_bytes_are_503() -> None:
     error = refused([bytes(600), bytes(600)], {"content-type": "image/png"}, admitted=1000)
     assert (error.status, error.headers) == (503, {"Retry-After": "1"})
+
+
+@pytest.mark.parametrize("as_body", [as_form, lambda file: as_json([base64_of(file[1])])], ids=["form", "JSON"])
+def test_of_requests_that_arrive_together_only_those_that_have_room_are_parsed(
+    as_body: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (content, *more), headers = as_body(("a.png", A))
+    parts, parsed, outcomes = (content[:20], content[20:], *more), list[bytes](), Counter[str]()
+    for name in ("_from_json", "_pieces"):
+        monkeypatch.setattr(bodies, name, counted(getattr(bodies, name), parsed))
+    admission, go = Admission(4, 10**6, 60), asyncio.Event()
+
+    async def one() -> None:
+        messages = [{"type": "http.request", "body": part, "more_body": part is not parts[-1]} for part in parts]
+
+        async def receive() -> dict[str, object]:
+            await asyncio.sleep(0)  # so that each has its head and half of its body before any has all
+            return messages.pop(0)
+
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        request = Request({"type": "http", "method": "POST", "path": "/", "headers": raw}, receive)
+        try:
+            async with open_body(request, config_for(), admission) as body:
+                with admission.hold_images(len(await read_uploads(body))):
+                    outcomes["accepted"] += 1
+                    await go.wait()
+        except RequestError as error:
+            outcomes[str(error.status)] += 1
+        if outcomes.total() == 40:
+            go.set()
+
+    async def run() -> None:
+        await asyncio.gather(*(one() for _ in range(40)))
+
+    asyncio.run(run())
+    assert (len(parsed), outcomes) == (4, {"accepted": 4, "503": 36})
+    assert (admission.images, admission.nbytes) == (0, 0)
+
+
+def test_a_client_that_sends_slowly_holds_no_place() -> None:
+    async def wait() -> dict[str, object]:
+        await asyncio.sleep(30)
+        return {}
+
+    async def run() -> None:
+        admission = Admission(1, 10**6, 60)
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", b"image/png")]}
+        async with open_body(Request(scope, wait), config_for(), admission) as body:
+            slow = asyncio.create_task(read_uploads(body))
+            await asyncio.sleep(0)
+            with admission.hold_images(1):
+                pass
+            slow.cancel()
+
+    asyncio.run(run())

@@ -19,6 +19,11 @@ def test_an_image_may_have_as_many_pixels_as_for_predict() -> None:
     assert ServeConfig().max_megapixels == MOST_MEGAPIXELS
 
 
+def test_an_answer_may_be_expected_to_take_as_long_as_it_may_take_unless_less_is_wanted() -> None:
+    assert ServeConfig(timeout=7).longest_wait == 7
+    assert ServeConfig(timeout=7, max_wait=250).longest_wait == 0.25
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

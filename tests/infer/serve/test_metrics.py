@@ -7,13 +7,14 @@ from infer.serve.metrics import Metrics
 
 def test_values_are_given_in_prometheus_format_with_the_state_of_the_moment() -> None:
     waiting = [3]
-    metrics = Metrics(lambda: waiting[0], lambda: 70)
+    metrics = Metrics(lambda: waiting[0], lambda: 1.5, lambda: 70)
     metrics.images.labels("predicted").inc(2)
     metrics.batches.observe(5)
     waiting[0] = 4
     families = {family.name: family for family in text_string_to_metric_families(metrics.text().decode())}
     samples = {sample.name: sample.value for family in families.values() for sample in family.samples}
     assert samples["lab_queue_images"] == 4
+    assert samples["lab_queue_seconds"] == 1.5
     assert samples["lab_request_bytes"] == 70
     assert samples["lab_images_total"] == 2
     assert samples["lab_batch_images_sum"] == 5
@@ -21,7 +22,7 @@ def test_values_are_given_in_prometheus_format_with_the_state_of_the_moment() ->
 
 
 def test_two_servers_in_one_process_count_apart() -> None:
-    first, second = (Metrics(lambda: 0, lambda: 0) for _ in range(2))
+    first, second = (Metrics(lambda: 0, lambda: 0, lambda: 0) for _ in range(2))
     first.refused.labels("503").inc()
     assert b'lab_refused_total{status="503"} 1.0' in first.text()
     assert b"lab_refused_total{" not in second.text()

@@ -56,6 +56,26 @@ def test_what_does_not_fit_the_queue_is_refused_at_once_and_what_waits_is_answer
         assert 'lab_refused_total{status="503"} 2.0' in running.client.get("/metrics").text
 
 
+def test_what_would_wait_for_longer_than_max_wait_is_refused_by_the_pace_of_the_last_images(
+    model: Path, images: list[Path]
+) -> None:
+    with served(model, max_wait=2000) as running:
+        admission = running.service.admission
+        after_warm_up = admission.pace.seconds
+        assert 0 < after_warm_up < 1
+        predict(running, images[0])
+        assert admission.pace.seconds != after_warm_up
+        assert len(predict(running, *images[:4])["predictions"]) == 4
+        with admission.hold_images(1):
+            assert running.client.post("/v1/predict", files=form(images[0])).status_code == 200
+            for _ in range(20):
+                admission.pace.ran(60, images=2, at_once=1)
+            response = running.client.post("/v1/predict", files=form(images[0]))
+            assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+            assert response.json()["error"].endswith("and it may take 2 s")
+        predict(running, images[0])  # an idle server accepts, and so finds its pace again
+
+
 def test_an_answer_that_takes_too_long_is_given_up(
     model: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
