@@ -307,9 +307,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    from infer.core.text import shown
+    from infer.core.text import shortened, shown
 
-    print(f"error: {shown(message)}", file=sys.stderr)  # noqa: T201
+    print(f"error: {shortened(shown(message))}", file=sys.stderr)  # noqa: T201
     sys.exit(code)
 
 

@@ -227,6 +227,14 @@ def test_names_in_errors_are_shown_as_they_are_on_one_line(lab: Callable, tmp_pa
     assert ran.err.count("\n") == 1
 
 
+def test_a_text_of_any_length_makes_no_error_that_hides_its_own_remedy(lab: Callable) -> None:
+    for ran in (lab("recipes", "y" * 100_000), lab("data", "check", "z" * 50_000)):
+        assert ran.code in (1, 2)
+        assert ran.err.count("\n") == 1
+        assert "more characters" in ran.err
+        assert len(ran.err) < 15_000
+
+
 @pytest.mark.parametrize("dash", ["-", "_"])
 def test_options_may_be_written_with_underscores(lab: Callable, cells: Path, tmp_path: Path, dash: str) -> None:
     small = [f"--batch{dash}size", "8", f"--image{dash}size", "32", f"--weight{dash}decay", "0.001", "-e", "1"]

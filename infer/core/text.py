@@ -22,6 +22,16 @@ def shown(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in safe)
 
 
+def shortened(text: str, limit: int = 12_000) -> str:
+    """The text, or its start and its end with the number of characters between them, where it is longer than `limit`.
+
+    A path of 4,096 bytes stays whole, and so does the remedy at the end of an error.
+    """
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit // 2]} ... {len(text) - limit:,} more characters ... {text[-limit // 2 :]}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as 45 s, 12 min or 3.5 h."""
     if seconds < 90:

@@ -1,6 +1,6 @@
 import pytest
 
-from infer.core.text import duration, listed, shown, size_text
+from infer.core.text import duration, listed, shortened, shown, size_text
 
 MB = 10**6
 
@@ -21,6 +21,11 @@ def test_control_characters_and_undecodable_bytes_stay_on_one_visible_line() -> 
 )
 def test_a_list_of_names_stops_at_its_limit_and_counts_the_rest(names: list[str], limit: int, text: str) -> None:
     assert listed(names, limit) == text
+
+
+def test_a_long_text_keeps_its_start_and_its_end_and_counts_what_is_left_out() -> None:
+    assert shortened("a" * 100, 100) == "a" * 100
+    assert shortened("a" * 60 + "b" * 1000 + "c" * 60, 100) == f"{'a' * 50} ... 1,020 more characters ... {'c' * 50}"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(3.4, "3 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")])
