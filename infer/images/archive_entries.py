@@ -63,9 +63,10 @@ def plain_name(name: str) -> str:
 
 
 def leads_outside(name: str) -> bool:
-    """Whether a name may lead out of the folder that an archive is unpacked to, on any system."""
+    """Whether a name may lead out of the folder that an archive is unpacked to, on any system, or is that folder's."""
     path = PurePosixPath(name.replace("\\", "/"))
-    return path.is_absolute() or ".." in path.parts or "\0" in name or bool(re.match("[A-Za-z]:", name))
+    has_drive = re.match("[A-Za-z]:", name) is not None
+    return not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name or has_drive
 
 
 def link_target(name: str, path: str) -> str:

@@ -83,7 +83,9 @@ def test_a_zip_with_something_before_it_and_one_written_as_a_stream_are_read(fol
             assert member.open().read() == (folder / member.name).read_bytes()
 
 
-@pytest.mark.parametrize("name", ["../out.png", "/etc/out.png", "a/../../out.png", "C:/out.png", "a\\..\\out.png"])
+@pytest.mark.parametrize(
+    "name", ["../out.png", "/etc/out.png", "a/../../out.png", "C:/out.png", "a\\..\\out.png", ".", "./."]
+)
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_names_outside_the_archive_are_refused(name: str, kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{kind}"

@@ -63,7 +63,9 @@ def test_names_have_no_empty_parts() -> None:
     assert plain_name("./a//b/./c.png") == "a/b/c.png"
 
 
-@pytest.mark.parametrize("name", ["../a", "/a", "a/../../b", "C:/a", "c:a", "\\a", "a\\..\\..\\b", "a\0b"])
+@pytest.mark.parametrize(
+    "name", ["../a", "/a", "a/../../b", "C:/a", "c:a", "\\a", "a\\..\\..\\b", "a\0b", ".", "./.", ""]
+)
 def test_names_that_lead_outside_are_known_in_any_spelling(name: str) -> None:
     assert leads_outside(name)
 
