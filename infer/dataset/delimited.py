@@ -67,10 +67,12 @@ def read_first_line(path: Path) -> str:
 
 
 def cells_of(line: str) -> list[str]:
-    """Return the cells of one line, stripped, whichever usual delimiter separates them."""
-    return [
-        unguarded(cell.strip()) for row in csv.reader([line], delimiter=_most_frequent_delimiter(line)) for cell in row
-    ]
+    """Return the cells of one line, stripped, whichever usual delimiter separates them; none where it is no CSV."""
+    try:
+        rows = list(csv.reader([line], delimiter=_most_frequent_delimiter(line)))
+    except csv.Error:
+        return []
+    return [unguarded(cell.strip()) for row in rows for cell in row]
 
 
 def counts_up(values: Sequence[str]) -> bool:

@@ -95,3 +95,5 @@ def test_the_first_line_that_holds_anything_tells_the_cells(write: Write) -> Non
     assert cells_of('image; "b,c";d') == ["image", '"b,c"', "d"]
     assert cells_of("a\tb") == ["a", "b"]
     assert cells_of("") == []
+    assert cells_of("x" * 200_000) == []  # longer than a cell of the csv module may be
+    assert cells_of("Path\rlabel") == []
