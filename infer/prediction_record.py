@@ -21,6 +21,7 @@ from infer.core.file_sets import FileSet
 from infer.core.files import sha256_of
 from infer.core.knob import from_toml
 from infer.core.output_paths import record_file
+from infer.core.parse import parse_json
 from infer.core.remote import Remote, uri_of
 from infer.images.archive import File, Member
 from infer.images.upload import Upload
@@ -165,7 +166,7 @@ def read_record(csv: Path) -> PredictionRecord:
     if not path.is_file():
         raise DataError(f"there is no {path.name} beside {csv}, which says how it was predicted; predict again")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         if content.pop("version") != VERSION or set(content["options"]) - {item.name for item in fields(PredictConfig)}:
             raise DataError(f"{path} was written by a later version of lab; use that one")
         written = {name: _read_file(content[name]) for name in ("sample", "csv", "probabilities")}

@@ -127,3 +127,14 @@ def test_every_module_with_functions_has_its_test_file() -> None:
         if has_functions and path.name != "__init__.py" and not expected.exists():
             missing.append(module)
     assert not missing
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"infer.core.parse"}))
+def test_json_and_toml_are_read_by_the_parser_whose_errors_are_value_errors(module: str) -> None:
+    readers = {"json.load", "json.loads", "tomllib.load", "tomllib.loads"}
+    calls = [
+        node.func for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8"))) if isinstance(node, ast.Call)
+    ]
+    assert readers.isdisjoint(map(ast.unparse, calls)), (
+        "use infer.core.parse: deep nesting is a RecursionError of theirs"
+    )

@@ -1,6 +1,5 @@
 """Recipes: named sets of training values, as TOML files whose comments give the source of each value."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from infer.core.errors import ConfigError
 from infer.core.files import expand_home
 from infer.core.knob import from_toml, knobs, tables
+from infer.core.parse import parse_toml
 from trainer.config import TrainConfig, read_config
 from trainer.model.architectures import ARCHITECTURES
 
@@ -50,7 +50,7 @@ def recipe_names() -> list[str]:
 
 def recipe_values(name: str) -> dict[str, Any]:
     """The values of a built-in recipe, as its file has them; light enough for `lab --help`."""
-    return tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    return parse_toml((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def load_recipe(name: str) -> Recipe:
@@ -64,7 +64,7 @@ def load_recipe(name: str) -> Recipe:
         raise ConfigError(f"--recipe must be one of {', '.join(recipe_names())}, or a TOML file; got {name}")
     try:
         text = path.read_text(encoding="utf-8")
-        content = tomllib.loads(text)
+        content = parse_toml(text)
     except (OSError, ValueError) as error:
         raise ConfigError(f"the recipe {path} cannot be read: {error}; check it") from error
     by_architecture = {key: content.pop(key) for key in ARCHITECTURES if key in content}

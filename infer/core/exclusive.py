@@ -18,6 +18,7 @@ from typing import Any
 from infer.core.errors import LabError, OutputError
 from infer.core.files import cache_folder
 from infer.core.locks import is_at, try_lock
+from infer.core.parse import parse_json
 from infer.core.remote import display_path, uri_of
 
 PAUSE = 0.1
@@ -146,7 +147,7 @@ def _folder() -> Path | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        note = json.loads(path.read_text(encoding="utf-8"))
+        note = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return note if isinstance(note, dict) else {}

@@ -17,6 +17,7 @@ from infer.core.drafts import Draft, hidden_names
 from infer.core.errors import OutputError
 from infer.core.files import cannot_write, open_draft, publish, remove, sha256_of
 from infer.core.locks import is_at, try_lock
+from infer.core.parse import parse_json
 from infer.core.remote import uri_of
 
 PAUSE = 0.01
@@ -174,7 +175,7 @@ def _content_if_left(journal: Path) -> str | None:
 def _read_moves(journal: Path, content: str, names: Collection[str] | None) -> Moves:
     """Raises OutputError for anything that `_journal` would not have written for these files."""
     try:
-        moves = [(str(old), str(new)) for old, new in json.loads(content)]
+        moves = [(str(old), str(new)) for old, new in parse_json(content)]
     except (ValueError, TypeError) as error:
         raise OutputError(f"{journal} is damaged ({error}); delete it, and write the files beside it again") from error
     known = all((new or old) in names for old, new in moves) if names is not None else True

@@ -1,12 +1,12 @@
 """A labels table as rows of text: CSV or TSV with any usual delimiter, JSON lines, or Parquet."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from infer.core.errors import DataError, MissingExtraError
 from infer.core.output_paths import FILE_SUFFIXES
+from infer.core.parse import parse_json
 from infer.core.text import listed
 from infer.dataset.delimited import counts_up, line_of_row, read_delimited
 
@@ -90,7 +90,7 @@ def _read_json_lines(path: Path) -> tuple[list[str], list[list[str]]]:
     """One JSON object a line, as Hugging Face's metadata.jsonl."""
     try:
         with path.open(encoding="utf-8-sig") as lines:
-            records = [(number, json.loads(line)) for number, line in enumerate(lines, 1) if line.strip()]
+            records = [(number, parse_json(line)) for number, line in enumerate(lines, 1) if line.strip()]
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}; check the path") from error
     except ValueError as error:

@@ -1,13 +1,13 @@
 """Find the table beside a folder's images that names them, where a set has one that is not lab's."""
 
 import csv
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from infer.core.formulas import unguarded
+from infer.core.parse import parse_json
 from infer.images.listing import is_image
 from infer.images.skipped import folder_reason, is_own_output
 
@@ -119,7 +119,7 @@ def _records_of(file: Path) -> Iterator[list[str]]:
     """Yield the keys of the first JSON object of a file, then the values of the first objects that have these keys."""
     try:
         with file.open(encoding="utf-8-sig") as lines:
-            records = [json.loads(line) for line, _ in zip(lines, range(MOST_ROWS), strict=False) if line.strip()]
+            records = [parse_json(line) for line, _ in zip(lines, range(MOST_ROWS), strict=False) if line.strip()]
     except (OSError, ValueError):
         return
     header = list(records[0]) if records and isinstance(records[0], dict) else []

@@ -1,12 +1,12 @@
 """A data set whose images are inside files as a table, by the labels that the files hold."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from infer.core.console import Screen
 from infer.core.errors import DataError
+from infer.core.parse import parse_json
 from infer.dataset.columns import ColumnNames
 from infer.dataset.label_file import LabelFile, read_label_file
 from infer.dataset.labelled import LabelledNames, read_labelled
@@ -33,7 +33,7 @@ def read_packed(packed: Packed, columns: ColumnNames, screen: Screen) -> Table:
     if columns.image:
         raise DataError(f"--image-column is for a table beside images, and {packed.path} holds its own; leave it out")
     folder = unpack(packed, screen)
-    class_names = json.loads((folder / MARKER).read_text(encoding="utf-8"))["class_names"]
+    class_names = parse_json((folder / MARKER).read_text(encoding="utf-8"))["class_names"]
     metadata = replace(read_label_file(folder / METADATA), path=packed.path)
     chosen = _chosen(metadata, columns, class_names)
     labelled = read_labelled(metadata, chosen, lambda _: True, never_findings=class_names)

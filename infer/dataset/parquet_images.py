@@ -3,13 +3,13 @@
 Source: huggingface.co/docs/datasets, Image and ClassLabel features; the schema's metadata `huggingface` holds them.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infer.core.errors import DataError, MissingExtraError
+from infer.core.parse import parse_json
 from infer.core.text import listed
 from infer.dataset.known_headers import LABEL_NAMES
 from infer.dataset.label_file import cell_text
@@ -117,7 +117,7 @@ def _image_columns(schema: "pyarrow.Schema") -> list[str]:
 def _features(schema: "pyarrow.Schema") -> Mapping[str, Any]:
     """The features that Hugging Face's libraries wrote into the schema, {} where there are none."""
     try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        features = parse_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, TypeError, ValueError):
         return {}
     return features if isinstance(features, dict) else {}

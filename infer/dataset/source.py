@@ -10,7 +10,6 @@ Its paths are relative to the card.
 """
 
 import os
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from infer.config import LabelOptions
 from infer.core.console import SILENT, Screen
 from infer.core.errors import ConfigError, DataError
 from infer.core.file_sets import finish_interrupted
+from infer.core.parse import parse_toml
 from infer.core.text import listed
 from infer.dataset.columns import ColumnNames
 from infer.dataset.label_file import SUFFIXES, read_label_file
@@ -215,7 +215,7 @@ def _prefix(folder: Path, root: Path) -> str:
 
 def _read_card(path: Path) -> Source:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"cannot read the dataset card {path}: {error.strerror or error}; check the path") from error
     except ValueError as error:
@@ -227,8 +227,10 @@ def _read_card(path: Path) -> Source:
     texts = {name: value for name, value in values.items() if name not in ("images", "keep_masks")}
     images = values.get("images", [])
     images = [images] if isinstance(images, str) else images
-    if not all(isinstance(text, str) for text in (*texts.values(), *images)):
-        raise DataError(f"the dataset card {path} : images must be a list of folders, every other entry text")
+    if not isinstance(images, list) or not all(isinstance(text, str) for text in (*texts.values(), *images)):
+        raise DataError(f"the dataset card {path}: images must be a list of folders, every other entry text")
+    if any("\0" in text for text in (*texts.values(), *images)):
+        raise DataError(f"the dataset card {path} has a NUL character in a text; take it out")
     if not isinstance(values.get("keep_masks", False), bool):
         raise DataError(f"the dataset card {path}: keep_masks must be true or false")
     here = path.parent

@@ -3,13 +3,13 @@
 Source: github.com/webdataset/webdataset; the base name ends at the first dot.
 """
 
-import json
 import tarfile
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from infer.core.errors import DataError
+from infer.core.parse import parse_json
 from infer.core.text import listed
 from infer.dataset.known_headers import LABEL_NAMES
 from infer.dataset.label_file import cell_text
@@ -108,8 +108,8 @@ def _items(path: Path, folder: str, split: str | None, left_out: list[str]) -> I
 def _json_fields(member: Member) -> dict[str, str]:
     """The numbers and texts of a JSON object. Raises DataError where it is none, or has several labels."""
     try:
-        record = json.loads(_text(member))
-    except (ValueError, RecursionError) as error:
+        record = parse_json(_text(member))
+    except ValueError as error:
         raise DataError(f"{member} is not JSON: {error}; write it again") from error
     if not isinstance(record, dict):
         return {LABEL: cell_text(record)} if isinstance(record, int | str) else {}

@@ -25,6 +25,7 @@ from infer.core.drafts import draft_folder
 from infer.core.exclusive import one_at_a_time
 from infer.core.files import cache_folder, cannot_write, make_folder, write_text
 from infer.core.formulas import guarded
+from infer.core.parse import parse_json
 from infer.core.text import listed, size_text
 from infer.dataset.packed import Contents, Packed
 from infer.images.parallel_map import THREADS, in_order
@@ -191,7 +192,7 @@ def _signature(packed: Packed) -> dict[str, Any]:
 def _size_if_complete(folder: Path, signature: Mapping[str, Any]) -> int | None:
     """The size in bytes of a folder that was made from these files and has lost none of its own; otherwise None."""
     try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        marker = parse_json((folder / MARKER).read_text(encoding="utf-8"))
         files, size = _extent(folder)
         complete = (marker["signature"], marker["files"], marker["bytes"]) == (signature, files, size)
     except (OSError, ValueError, KeyError, TypeError):

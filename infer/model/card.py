@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infer.core.errors import ModelError
+from infer.core.parse import parse_json
 from infer.images.colour import FULL_BITS
 from infer.images.preprocess import PixelSpec
 from infer.model.input_kinds import INPUT_KINDS, UINT8
@@ -155,7 +156,7 @@ class ModelCard:
     def from_json(cls, text: str, source: Path) -> "ModelCard":
         """Read a card. Raises ModelError, which names `source`, for a card of a newer version or a damaged one."""
         try:
-            data = json.loads(text)
+            data = parse_json(text)
             version = data.pop("version")
             if version > VERSION:
                 raise ModelError(
@@ -171,7 +172,7 @@ class ModelCard:
                     "normalization": Normalization.from_json(data["normalization"]),
                 }
             )
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise ModelError(f"the card in {source} cannot be read ({reason}); train or export again") from error
 
@@ -220,7 +221,7 @@ def _checkpoint_metadata(path: Path) -> dict[str, str]:
             size = int.from_bytes(file.read(8), "little")
             if size > 100_000_000:
                 raise ValueError("not a safetensors header")
-            return dict(json.loads(file.read(size)).get("__metadata__", {}))
+            return dict(parse_json(file.read(size)).get("__metadata__", {}))
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}; check the path") from error
     except (ValueError, AttributeError, TypeError) as error:

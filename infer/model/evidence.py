@@ -15,6 +15,7 @@ from typing import Any
 from infer.core.arrays import Pixels
 from infer.core.errors import ModelError
 from infer.core.files import atomic_write, sha256_of
+from infer.core.parse import parse_json
 from infer.model.graph_summary import summarize
 from infer.model.onnx_reader import metadata_entry, read_header
 from infer.model.outside_weights import outside_sha256
@@ -105,13 +106,13 @@ def read_evidence(path: Path) -> Evidence | None:
         return None
     try:
         text, start = header.metadata[EVIDENCE_KEY], header.starts[EVIDENCE_KEY]
-        content = dict(json.loads(text))
+        content = dict(parse_json(text))
         is_last = start + len(metadata_entry(EVIDENCE_KEY, text)) == path.stat().st_size
         _check(content)
         before, whole = _sha256(path, start)
         intact = is_last and before == content["sha256_before"] and _outside_intact(path, content)
         evidence = Evidence(content, intact, whole)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise ModelError(f"the evidence in {path} cannot be read ({reason}); export it again") from error
     return evidence

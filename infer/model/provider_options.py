@@ -5,6 +5,7 @@ from pathlib import Path
 
 from infer.core.exclusive import one_at_a_time
 from infer.core.files import cache_folder, sha256_of, write_text
+from infer.core.parse import parse_json
 from infer.model.providers import Options, Provider
 
 
@@ -28,7 +29,7 @@ def _path() -> Path:
 def _read() -> dict[str, Options]:
     """All saved options by key; none where the file is missing or damaged."""
     try:
-        saved = json.loads(_path().read_text(encoding="utf-8"))
+        saved = parse_json(_path().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     valid = isinstance(saved, dict) and all(map(_are_options, saved.values()))

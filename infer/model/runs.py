@@ -1,10 +1,10 @@
 """The names of a run's files, and the search for the newest run and model."""
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from infer.core.errors import DataError, ModelError
+from infer.core.parse import parse_toml
 from infer.model.input_kinds import model_files
 
 RUNS = Path("runs")
@@ -64,7 +64,7 @@ def read_recipe(run: Path) -> dict[str, Any]:
     """The options that a run was trained with. Raises DataError where the file is missing or damaged."""
     path = run / RECIPE
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error}); name the data set instead") from error
 

@@ -22,6 +22,7 @@ import numpy as np
 from infer.core.errors import DataError, ImageError, OutputError
 from infer.core.files import cannot_write
 from infer.core.locks import try_lock
+from infer.core.parse import parse_json
 from infer.core.remote import Remote
 from infer.core.text import listed
 from infer.images.archive import File, Member
@@ -177,7 +178,7 @@ def _read_blocks(file: BinaryIO) -> Iterator[list[ImagePrediction]]:
         if len(content) < length or zlib.crc32(content) != checksum:
             return
         line, _, numbers = content.partition(b"\n")
-        count, errors = json.loads(line)
+        count, errors = parse_json(line)
         readable = count - len(errors)
         rows = iter(np.frombuffer(numbers, np.float32).reshape(readable, -1) if readable else ())
         causes = [errors.get(str(index)) for index in range(count)]
@@ -200,7 +201,7 @@ def _read_header(path: Path, file: BinaryIO, fingerprint: Fingerprint) -> float:
     """
     expected = fingerprint.parts()
     try:
-        header = json.loads(file.readline(HEADER_LIMIT))
+        header = parse_json(file.readline(HEADER_LIMIT))
         began = float(header.pop("began"))
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise DataError(f"{path} is not a progress file of lab predict; {RESTART}, or give another --out") from error

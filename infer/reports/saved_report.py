@@ -1,6 +1,5 @@
 """Write a report's predictions to its folder, and read a report back, so that reports can be compared."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from infer.core.csv_files import csv_line, read_csv
 from infer.core.errors import DataError
 from infer.core.file_sets import FileSet, finish_interrupted
 from infer.core.files import cannot_write
+from infer.core.parse import parse_json
 from infer.metrics.result import EvaluationResult
 from infer.model.card import ClassName, OperatingPoint
 from infer.reports.files import PREDICTIONS, REPORT_JSON, report_files
@@ -75,7 +75,7 @@ def read_report(folder: Path) -> EvaluationResult:
 def _read_json(path: Path) -> dict[str, Any]:
     """Raises DataError."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         version = int(content.get("version", 0))
     except OSError as error:
         reason = error.strerror or error

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import binascii
-import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from infer.core.parse import parse_json
 from infer.images.upload import Upload
 from infer.serve.admission import Admission, HeldBytes
 from infer.serve.config import ServeConfig
@@ -155,8 +155,8 @@ async def _pieces(content: bytes) -> AsyncGenerator[bytes, None]:
 def read_json(content: bytes) -> Any:
     """JSON values. Raises RequestError."""
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
+        return parse_json(content)
+    except ValueError as error:
         raise RequestError(400, f"the body is not JSON: {error}", JSON_FORM) from None
 
 

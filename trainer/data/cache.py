@@ -18,6 +18,7 @@ from infer.core.errors import ImageError, OutputError
 from infer.core.exclusive import one_at_a_time
 from infer.core.file_sets import file_set, finish_interrupted
 from infer.core.files import cache_folder, cannot_write, make_folder
+from infer.core.parse import parse_json
 from infer.core.text import size_text
 from infer.dataset.table import Table
 from infer.images.preprocess import PixelSpec, read_canvas
@@ -148,7 +149,7 @@ def _open(path: Path, files: Sequence[str], spec: PixelSpec) -> Cached | None:
     """Open the cache at `path`; None where there is none, or a damaged one."""
     finish_interrupted(path, (path.name, path.with_suffix(".json").name))
     try:
-        notes = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        notes = parse_json(path.with_suffix(".json").read_text(encoding="utf-8"))
         errors = {int(index): ImageError(files[int(index)], *values) for index, values in notes["bad"].items()}
         checksums = notes["crc32"]
         rows = _map(path, (len(checksums), *spec.canvas, 3))

@@ -14,6 +14,7 @@ import torch
 from infer.core.environment import environment
 from infer.core.errors import DataError
 from infer.core.files import write_text
+from infer.core.parse import parse_json
 from infer.model.runs import RECORD
 from trainer.data.cache import Canvases
 from trainer.run.distributed import ProcessGroup
@@ -59,7 +60,7 @@ def read_record(run: Path) -> RunRecord | None:
     """
     path = run / RECORD
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         if content.pop("version") != VERSION:
             raise DataError(f"{path} was written by a later version of lab; use that one")
         return RunRecord(**{**content, "parts": tuple(_read_part(part) for part in content["parts"])})

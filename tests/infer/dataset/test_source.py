@@ -72,6 +72,11 @@ def test_a_dataset_card_holds_the_options_relative_to_itself_and_the_command_lin
         ('labels = "labels.csv"\nlabel-column = "dx"\n', "has label-column, and may have"),
         ("labels = 3\n", "every other entry text"),
         ("labels = \n", "is not TOML"),
+        ("images = 5\n", "images must be a list of folders"),
+        ("images = { a = 1 }\n", "images must be a list of folders"),
+        ('labels = "a\\u0000b.csv"\n', "NUL character"),
+        ('images = ["a", "b\\u0000"]\n', "NUL character"),
+        ("labels = " + "[" * 5000, "is not TOML"),
     ],
 )
 def test_a_card_that_says_something_else_is_refused(lesions: Path, text: str, named: str) -> None:

@@ -1,0 +1,39 @@
+"""JSON and TOML that may come from anywhere: whatever is wrong with a text is a ValueError."""
+
+import json
+import tomllib
+from typing import Any
+
+MOST_LEVELS = 100
+"""Objects and lists inside each other; lab writes fewer than ten, and Python fails at some hundreds."""
+TOO_DEEP = f"more than {MOST_LEVELS} objects or lists inside each other"
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text. Raises ValueError where it is none, or has more than MOST_LEVELS levels."""
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(TOO_DEEP) from error
+    _check_levels(value)
+    return value
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The values of a TOML text. Raises ValueError where it is none, or has more than MOST_LEVELS levels."""
+    try:
+        values = tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError(TOO_DEEP) from error
+    _check_levels(values)
+    return values
+
+
+def _check_levels(value: Any) -> None:
+    level = [value]
+    for _ in range(MOST_LEVELS + 1):
+        level = [item for item in level if isinstance(item, dict | list)]
+        if not level:
+            return
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+    raise ValueError(TOO_DEEP)
