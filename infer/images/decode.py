@@ -16,6 +16,7 @@ from infer.images.dicom import open_dicom, read_dicom
 from infer.images.formats import pillow_suffixes
 from infer.images.picture_file import open_picture, orientation, pixels_only, upright
 from infer.images.pyramid import open_level
+from infer.images.quiet_libtiff import silence_libtiff
 from infer.images.window_option import FILE
 
 MAX_PIXELS = 80_000_000
@@ -31,6 +32,7 @@ Needed = Callable[[tuple[int, int]], tuple[int, int]]
 
 # It prints an error that it raises as well, so that whoever sends images to a server would write to its standard error.
 logging.getLogger(PIL.__name__).setLevel(logging.CRITICAL)
+silence_libtiff()
 
 
 @contextlib.contextmanager
