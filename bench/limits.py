@@ -1,0 +1,281 @@
+"""The largest inputs that lab promises to take: seconds and peak memory of each step on them, and what exceeds them.
+
+    python bench/limits.py DIR [--only images rows classes pixels path] [--images 1000000] [--rows 10000000] ...
+
+    images    a folder of so many images (4 kB of disk for each): listing, `lab predict`, reading for training
+    rows      a CSV of so many rows, which name these images in turn: listing, reading for training
+    classes   so many classes: `lab train` for an epoch, `lab export`, `lab predict` with a report
+    pixels    an image of so many pixels as PNG, JPEG and TIFF: `lab predict`; one row more: refused
+    path      a folder whose path has so many bytes: `lab train`, `lab export`, `lab predict`; one too long: refused
+
+Each step is a process of its own. DIR's folders are made where they are not there yet, and kept.
+"""
+
+import argparse
+import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from machine import installed, machine
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+CPU = ("--device", "cpu")
+SIDE = 32
+PART = 200
+"""Bytes of a folder's name in a long path; file systems allow 255."""
+
+
+class Step(NamedTuple):
+    """What a process took, and how it ended."""
+
+    seconds: float
+    megabytes: float
+    code: int
+    errors: str
+
+
+Run = Callable[[Sequence[str | Path]], Step]
+"""Runs `lab` with arguments, or, after "step", a function of this file on a path."""
+
+
+def run_process(words: Sequence[str | Path]) -> Step:
+    """Run in a new process, whose working folder is the repository."""
+    words = [str(word) for word in words]
+    command = [sys.executable, __file__, *words] if words[0] == "step" else [sys.executable, "-m", "cli", *words]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    errors = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return Step(time.perf_counter() - start, usage.ru_maxrss / 1024, process.returncode, errors.strip())
+
+
+class Limits:
+    """Makes the inputs in a folder, runs the steps and prints a row for each."""
+
+    def __init__(self, folder: Path, run: Run) -> None:
+        self.folder, self.run = folder, run
+
+    def must(self, *words: str | Path, code: int = 0) -> Step:
+        """Run a step that ends with an exit code. Raises RuntimeError where it ends with another."""
+        step = self.run(words)
+        if step.code != code:
+            raise RuntimeError(f"exit code {step.code} instead of {code}: {step.errors}")
+        return step
+
+    def step(self, limit: str, title: str, *words: str | Path, code: int = 0) -> None:
+        """Run a step, and print what it took. Raises RuntimeError as `must`."""
+        step = self.must(*words, code=code)
+        refused = f" (refused: {step.errors.splitlines()[-1][-100:]})" if code else ""
+        print(f"| {limit} | {title}{refused} | {step.seconds:.1f} | {step.megabytes:.0f} |", flush=True)
+
+    def model(self) -> Path:
+        """A small network for two classes, trained for an epoch and exported."""
+        data, runs = self.folder / "small", self.folder / "small-runs"
+        if not runs.exists():
+            draw_classes(data, 2, 24)
+            self.must("train", "resnet18", "--data", data, *options(1), "--out", runs)
+            self.must("export", only_run(runs), *CPU)
+        return only_run(runs) / "model.onnx"
+
+    def images(self, count: int) -> None:
+        """A folder of images in two class folders."""
+        model, limit = self.model(), f"a folder of {count:,} images"
+        folder, out = self.small_images(count), self.folder / "images.csv"
+        self.step(limit, "`lab predict`: list", "step", "list_inputs", folder)
+        self.step(limit, "`lab train`: read, check, split, fingerprint", "step", "prepare_training", folder)
+        self.step(limit, "`lab predict` in all", "predict", folder, *predicting(model, out))
+
+    def rows(self, count: int, images: int) -> None:
+        """A CSV whose rows name images, and their labels."""
+        folder, limit = self.small_images(images), f"a CSV of {count:,} rows for {images:,} images"
+        table = folder / "train.csv"
+        write_rows(folder, table, count)
+        try:
+            self.step(limit, "`lab predict`: list", "step", "list_inputs", table)
+            self.step(limit, "`lab train`: read, check, split, fingerprint", "step", "prepare_training", folder)
+        finally:
+            table.unlink()  # the folder is one of class folders again
+
+    def classes(self, count: int) -> None:
+        """Drawn images of many classes, a few of each."""
+        limit, data, runs = f"{count:,} classes", self.folder / "classes", self.folder / "classes-runs"
+        if not data.exists():
+            draw_classes(data / "train", count, 2)
+            draw_classes(data / "valid", count, 2)
+        self.step(limit, "`lab train`, an epoch", "train", "resnet18", "--data", data, *options(1), "--out", runs)
+        run, out = only_run(runs), self.folder / "classes.csv"
+        self.step(limit, "`lab export`", "export", run, *CPU)
+        self.step(limit, "`lab predict` with a report", "predict", data / "valid", *predicting(run / "model.onnx", out))
+
+    def pixels(self, count: int) -> None:
+        """Images of noise in blocks, as high as wide but for the rest."""
+        model, height = self.model(), int(count**0.5)
+        for suffix in (".png", ".jpg", ".tif"):
+            file, out = self.folder / f"large{suffix}", self.folder / "large.csv"
+            draw_large(file, count // height, height)
+            size = f"{suffix[1:]}, {file.stat().st_size / 1e6:.0f} MB"
+            limit = f"an image of {count // height} x {height} pixels ({size})"
+            self.step(limit, "`lab predict`", "predict", file, *predicting(model, out))
+
+    def too_many_pixels(self, most: int) -> None:
+        """An image of one row more than the limit."""
+        file, width = self.folder / "too-large.png", 1000
+        draw_large(file, width, most // width + 1)
+        words = ("predict", file, *predicting(self.model(), self.folder / "large.csv"))
+        self.step(f"an image of more than {most:,} pixels", "`lab predict`", *words, code=1)
+
+    def path(self, length: int) -> None:
+        """A data set, its run and its prediction in a folder with a long path, and one with a path that is too long."""
+        folder = long_folder(self.folder / "path", length)
+        limit, runs = f"a path of {len(os.fsencode(folder))} bytes", folder / "runs"
+        draw_classes(folder, 2, 24)
+        self.step(limit, "`lab train`, an epoch", "train", "resnet18", "--data", folder, *options(1), "--out", runs)
+        run = only_run(runs)
+        self.step(limit, "`lab export`", "export", run, *CPU)
+        words = ("predict", folder, *predicting(run / "model.onnx", folder / "s.csv"))
+        self.step(limit, "`lab predict` with a report", *words)
+        too_long = folder / ("x" * 200) / "s.csv"
+        words = ("predict", folder, *predicting(run / "model.onnx", too_long))
+        self.step(f"a path of {len(os.fsencode(too_long))} bytes", "`lab predict --out`", *words, code=1)
+
+    def small_images(self, count: int) -> Path:
+        """A folder of so many small files in two class folders and folders of a thousand; no two are equal."""
+        folder = self.folder / "images"
+        if folder.exists():
+            return folder
+        content = small_png()
+        for number in range(count):
+            label = "ab"[number % 2]
+            target = folder / label / f"{label}{number // 2000}" / f"{number}.png"
+            if number % 2000 < 2:
+                target.parent.mkdir(parents=True)
+            target.write_bytes(content + number.to_bytes(4))
+        return folder
+
+
+def options(epochs: int) -> tuple[str, ...]:
+    """Options of `lab train` for small images."""
+    return ("--epochs", str(epochs), "--image-size", str(SIDE), "--batch-size", "16", *CPU)
+
+
+def predicting(model: Path, out: Path) -> tuple[str | Path, ...]:
+    """Options of `lab predict`."""
+    return ("--model", model, *CPU, "-b", "64", "--no-sample", "--out", out)
+
+
+def only_run(runs: Path) -> Path:
+    """The one run in a folder of runs."""
+    (run,) = runs.iterdir()
+    return run
+
+
+def draw(file: Path, number: int) -> None:
+    """Draw one of many different images."""
+    pixels = np.random.default_rng(number).integers(0, 256, (SIDE // 4, SIDE // 4, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file)
+
+
+def small_png() -> bytes:
+    """An image of a few pixels; what follows its end is not read."""
+    content = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(content, "PNG")
+    return content.getvalue()
+
+
+def draw_classes(folder: Path, classes: int, images: int) -> None:
+    """Draw class folders of so many images each."""
+    for label in range(classes):
+        (folder / f"class{label}").mkdir(parents=True)
+        for number in range(images):
+            draw(folder / f"class{label}" / f"{number}.png", label * images + number)
+
+
+def draw_large(file: Path, width: int, height: int) -> None:
+    """Draw one image of noise in blocks of 16."""
+    blocks = np.random.default_rng(0).integers(0, 256, (height // 16 + 1, width // 16 + 1, 3), dtype=np.uint8)
+    Image.fromarray(blocks.repeat(16, 0).repeat(16, 1)[:height, :width]).save(file)
+
+
+def write_rows(folder: Path, table: Path, count: int) -> None:
+    """Write a CSV that names the images of a folder in turn."""
+    paths = [path.relative_to(folder).as_posix() for path in folder.rglob("*.png")]
+    with table.open("w", encoding="utf-8") as file:
+        file.write("Path,label\n")
+        file.writelines(f"{path},{path[0]}\n" for path in (paths[row % len(paths)] for row in range(count)))
+
+
+def long_folder(base: Path, length: int) -> Path:
+    """A new folder below `base` whose path has so many bytes."""
+    folder = base.resolve()
+    while (missing := length - len(os.fsencode(folder)) - 1) > 0:
+        folder = folder / ("x" * (missing if missing <= PART else min(PART, missing - 2)))
+    folder.mkdir(parents=True)
+    return folder
+
+
+def list_inputs(source: Path) -> None:
+    """List the images of a source as `lab predict` does."""
+    from infer.model.card import ClassName
+    from infer.tables.inputs import read_inputs
+
+    assert read_inputs(source, (ClassName("a", "a"), ClassName("b", "b"))).labels
+
+
+def prepare_training(folder: Path) -> None:
+    """All that `lab train` does with a table before the first image is decoded."""
+    from infer.dataset.source import read_table
+    from infer.dataset.stratify import with_validation
+    from infer.dataset.validation import check_trainable
+
+    table = read_table(folder)
+    check_trainable(table)
+    split = with_validation(table, 0)
+    split.fingerprint()
+    split.write(folder.parent / "data.csv")
+
+
+STEPS = {function.__name__: function for function in (list_inputs, prepare_training)}
+
+
+def main() -> None:
+    """Make the inputs, run the steps, print a table."""
+    if sys.argv[1:2] == ["step"]:
+        sys.path.insert(0, str(ROOT))
+        STEPS[sys.argv[2]](Path(sys.argv[3]))
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--only", nargs="+", default=["images", "rows", "classes", "pixels", "path"])
+    parser.add_argument("--images", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--classes", type=int, default=1000)
+    parser.add_argument("--pixels", type=int, default=80_000_000)
+    parser.add_argument("--path", type=int, default=4000, help="bytes of a folder's path")
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("LAB_CACHE", str(args.folder.resolve() / "cache"))
+    limits = Limits(args.folder.resolve(), run_process)
+    print(f"{machine()}, torch {installed('torch')}, onnxruntime {installed('onnxruntime-gpu')}, n = 1\n")
+    print("| limit | step | seconds | MB |\n|---|---|---|---|", flush=True)
+    steps = {
+        "images": lambda: limits.images(args.images),
+        "rows": lambda: limits.rows(args.rows, args.images),
+        "classes": lambda: limits.classes(args.classes),
+        "pixels": lambda: (limits.pixels(args.pixels), limits.too_many_pixels(80_000_000)),
+        "path": lambda: limits.path(args.path),
+    }
+    for name in args.only:
+        steps[name]()
+
+
+if __name__ == "__main__":
+    main()
