@@ -16,6 +16,7 @@ from infer.core.app import App
 from infer.core.errors import LabError, MissingExtraError
 from infer.core.options import options_of
 from infer.core.output_paths import bad_list, report_folder
+from infer.core.system_errors import system_error
 from infer.dataset.config import DataCheckConfig, DataSplitConfig
 from infer.reports.config import CompareConfig
 from infer.reproduce_config import ReproduceConfig
@@ -299,7 +300,7 @@ def main(arguments: list[str] | None = None) -> None:
     except MemoryError:
         _fail("the memory of this machine is exhausted; give a smaller --batch-size or --image-size", 1)
     except OSError as error:
-        _fail(f"{error.strerror or error}: {error.filename or 'the standard output'}", 1)
+        _fail(system_error(error), 1)
     except SystemExit as end:
         if end.code == 130:  # Typer exits on Ctrl-C with this code and prints nothing
             _fail("stopped", 130)

@@ -1,4 +1,4 @@
-"""The largest inputs that lab promises to take: seconds and peak memory of each step on them, and what exceeds them.
+"""The largest inputs that lab promises to take: what each step on them costs, and the errors for what exceeds them.
 
     python bench/limits.py DIR [--only images rows classes pixels path] [--images 1000000] [--rows 10000000] ...
 
@@ -8,7 +8,8 @@
     pixels    an image of so many pixels as PNG, JPEG and TIFF: `lab predict`; one row more: refused
     path      a folder whose path has so many bytes: `lab train`, `lab export`, `lab predict`; one too long: refused
 
-Each step is a process of its own. DIR's folders are made where they are not there yet, and kept.
+Each step is a process of its own, and so is what makes its input, since a process counts the peak memory of the one
+that starts it as its own. DIR's folders are made where they are not there yet, and kept.
 """
 
 import argparse
@@ -16,7 +17,6 @@ import io
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -36,26 +36,27 @@ class Step(NamedTuple):
     """What a process took, and how it ended."""
 
     seconds: float
+    """On the processor, so that other work on the machine does not count."""
     megabytes: float
+    """The most memory that it had at once, in MiB."""
     code: int
     errors: str
 
 
-Run = Callable[[Sequence[str | Path]], Step]
-"""Runs `lab` with arguments, or, after "step", a function of this file on a path."""
+Run = Callable[[Sequence[str | Path | int]], Step]
+"""Runs `lab` with arguments, or, after "step", a function of this file on a path and numbers."""
 
 
-def run_process(words: Sequence[str | Path]) -> Step:
+def run_process(words: Sequence[str | Path | int]) -> Step:
     """Run in a new process, whose working folder is the repository."""
-    words = [str(word) for word in words]
-    command = [sys.executable, __file__, *words] if words[0] == "step" else [sys.executable, "-m", "cli", *words]
-    start = time.perf_counter()
+    program = [__file__] if words[0] == "step" else ["-m", "cli"]
+    command = [sys.executable, *program, *map(str, words)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     errors = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    return Step(time.perf_counter() - start, usage.ru_maxrss / 1024, process.returncode, errors.strip())
+    return Step(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, process.returncode, errors.strip())
 
 
 class Limits:
@@ -64,24 +65,25 @@ class Limits:
     def __init__(self, folder: Path, run: Run) -> None:
         self.folder, self.run = folder, run
 
-    def must(self, *words: str | Path, code: int = 0) -> Step:
+    def must(self, *words: str | Path | int, code: int = 0) -> Step:
         """Run a step that ends with an exit code. Raises RuntimeError where it ends with another."""
         step = self.run(words)
         if step.code != code:
             raise RuntimeError(f"exit code {step.code} instead of {code}: {step.errors}")
         return step
 
-    def step(self, limit: str, title: str, *words: str | Path, code: int = 0) -> None:
+    def step(self, limit: str, title: str, *words: str | Path | int, code: int = 0) -> None:
         """Run a step, and print what it took. Raises RuntimeError as `must`."""
         step = self.must(*words, code=code)
-        refused = f" (refused: {step.errors.splitlines()[-1][-100:]})" if code else ""
+        message = step.errors.splitlines()[-1].replace(f"{self.folder}/", "") if code else ""
+        refused = f" ({message})" if code else ""
         print(f"| {limit} | {title}{refused} | {step.seconds:.1f} | {step.megabytes:.0f} |", flush=True)
 
     def model(self) -> Path:
         """A small network for two classes, trained for an epoch and exported."""
         data, runs = self.folder / "small", self.folder / "small-runs"
         if not runs.exists():
-            draw_classes(data, 2, 24)
+            self.must("step", "draw_classes", data, 2, 24)
             self.must("train", "resnet18", "--data", data, *options(1), "--out", runs)
             self.must("export", only_run(runs), *CPU)
         return only_run(runs) / "model.onnx"
@@ -89,16 +91,20 @@ class Limits:
     def images(self, count: int) -> None:
         """A folder of images in two class folders."""
         model, limit = self.model(), f"a folder of {count:,} images"
-        folder, out = self.small_images(count), self.folder / "images.csv"
+        folder, out = self.folder / "images", self.folder / "images.csv"
+        if not folder.exists():
+            self.must("step", "make_images", folder, count)
         self.step(limit, "`lab predict`: list", "step", "list_inputs", folder)
         self.step(limit, "`lab train`: read, check, split, fingerprint", "step", "prepare_training", folder)
         self.step(limit, "`lab predict` in all", "predict", folder, *predicting(model, out))
 
     def rows(self, count: int, images: int) -> None:
         """A CSV whose rows name images, and their labels."""
-        folder, limit = self.small_images(images), f"a CSV of {count:,} rows for {images:,} images"
+        folder, limit = self.folder / "images", f"a CSV of {count:,} rows for {images:,} images"
+        if not folder.exists():
+            self.must("step", "make_images", folder, images)
         table = folder / "train.csv"
-        write_rows(folder, table, count)
+        self.must("step", "write_rows", table, count)
         try:
             self.step(limit, "`lab predict`: list", "step", "list_inputs", table)
             self.step(limit, "`lab train`: read, check, split, fingerprint", "step", "prepare_training", folder)
@@ -109,27 +115,28 @@ class Limits:
         """Drawn images of many classes, a few of each."""
         limit, data, runs = f"{count:,} classes", self.folder / "classes", self.folder / "classes-runs"
         if not data.exists():
-            draw_classes(data / "train", count, 2)
-            draw_classes(data / "valid", count, 2)
+            self.must("step", "draw_classes", data / "train", count, 2)
+            self.must("step", "draw_classes", data / "valid", count, 2)
         self.step(limit, "`lab train`, an epoch", "train", "resnet18", "--data", data, *options(1), "--out", runs)
         run, out = only_run(runs), self.folder / "classes.csv"
         self.step(limit, "`lab export`", "export", run, *CPU)
         self.step(limit, "`lab predict` with a report", "predict", data / "valid", *predicting(run / "model.onnx", out))
 
     def pixels(self, count: int) -> None:
-        """Images of noise in blocks, as high as wide but for the rest."""
-        model, height = self.model(), int(count**0.5)
+        """Images of noise in blocks, in the shape 5 : 4."""
+        model, width = self.model(), int((count * 5 / 4) ** 0.5)
+        height = count // width
         for suffix in (".png", ".jpg", ".tif"):
             file, out = self.folder / f"large{suffix}", self.folder / "large.csv"
-            draw_large(file, count // height, height)
+            self.must("step", "draw_large", file, width, height)
             size = f"{suffix[1:]}, {file.stat().st_size / 1e6:.0f} MB"
-            limit = f"an image of {count // height} x {height} pixels ({size})"
+            limit = f"an image of {width} x {height} pixels ({size})"
             self.step(limit, "`lab predict`", "predict", file, *predicting(model, out))
 
     def too_many_pixels(self, most: int) -> None:
         """An image of one row more than the limit."""
         file, width = self.folder / "too-large.png", 1000
-        draw_large(file, width, most // width + 1)
+        self.must("step", "draw_blank", file, width, most // width + 1)
         words = ("predict", file, *predicting(self.model(), self.folder / "large.csv"))
         self.step(f"an image of more than {most:,} pixels", "`lab predict`", *words, code=1)
 
@@ -137,7 +144,7 @@ class Limits:
         """A data set, its run and its prediction in a folder with a long path, and one with a path that is too long."""
         folder = long_folder(self.folder / "path", length)
         limit, runs = f"a path of {len(os.fsencode(folder))} bytes", folder / "runs"
-        draw_classes(folder, 2, 24)
+        self.must("step", "draw_classes", folder, 2, 24)
         self.step(limit, "`lab train`, an epoch", "train", "resnet18", "--data", folder, *options(1), "--out", runs)
         run = only_run(runs)
         self.step(limit, "`lab export`", "export", run, *CPU)
@@ -146,20 +153,6 @@ class Limits:
         too_long = folder / ("x" * 200) / "s.csv"
         words = ("predict", folder, *predicting(run / "model.onnx", too_long))
         self.step(f"a path of {len(os.fsencode(too_long))} bytes", "`lab predict --out`", *words, code=1)
-
-    def small_images(self, count: int) -> Path:
-        """A folder of so many small files in two class folders and folders of a thousand; no two are equal."""
-        folder = self.folder / "images"
-        if folder.exists():
-            return folder
-        content = small_png()
-        for number in range(count):
-            label = "ab"[number % 2]
-            target = folder / label / f"{label}{number // 2000}" / f"{number}.png"
-            if number % 2000 < 2:
-                target.parent.mkdir(parents=True)
-            target.write_bytes(content + number.to_bytes(4))
-        return folder
 
 
 def options(epochs: int) -> tuple[str, ...]:
@@ -184,13 +177,6 @@ def draw(file: Path, number: int) -> None:
     Image.fromarray(pixels).save(file)
 
 
-def small_png() -> bytes:
-    """An image of a few pixels; what follows its end is not read."""
-    content = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(content, "PNG")
-    return content.getvalue()
-
-
 def draw_classes(folder: Path, classes: int, images: int) -> None:
     """Draw class folders of so many images each."""
     for label in range(classes):
@@ -205,9 +191,26 @@ def draw_large(file: Path, width: int, height: int) -> None:
     Image.fromarray(blocks.repeat(16, 0).repeat(16, 1)[:height, :width]).save(file)
 
 
-def write_rows(folder: Path, table: Path, count: int) -> None:
-    """Write a CSV that names the images of a folder in turn."""
-    paths = [path.relative_to(folder).as_posix() for path in folder.rglob("*.png")]
+def draw_blank(file: Path, width: int, height: int) -> None:
+    """Draw a black image of one bit a pixel."""
+    Image.new("1", (width, height)).save(file)
+
+
+def make_images(folder: Path, count: int) -> None:
+    """Write so many small files in two class folders and folders of a thousand; no two are equal."""
+    content = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(content, "PNG")
+    for number in range(count):
+        label = "ab"[number % 2]
+        target = folder / label / f"{label}{number // 2000}" / f"{number}.png"
+        if number % 2000 < 2:
+            target.parent.mkdir(parents=True)
+        target.write_bytes(content.getvalue() + number.to_bytes(4))  # what follows an image's end is not read
+
+
+def write_rows(table: Path, count: int) -> None:
+    """Write a CSV that names the images below its folder in turn."""
+    paths = [path.relative_to(table.parent).as_posix() for path in table.parent.rglob("*.png")]
     with table.open("w", encoding="utf-8") as file:
         file.write("Path,label\n")
         file.writelines(f"{path},{path[0]}\n" for path in (paths[row % len(paths)] for row in range(count)))
@@ -243,14 +246,22 @@ def prepare_training(folder: Path) -> None:
     split.write(folder.parent / "data.csv")
 
 
-STEPS = {function.__name__: function for function in (list_inputs, prepare_training)}
+STEPS: dict[str, Callable[..., None]] = {
+    function.__name__: function
+    for function in (make_images, write_rows, draw_classes, draw_large, draw_blank, list_inputs, prepare_training)
+}
+
+
+def run_step(name: str, path: str, *numbers: str) -> None:
+    """Run a function of this file by its name."""
+    STEPS[name](Path(path), *map(int, numbers))
 
 
 def main() -> None:
     """Make the inputs, run the steps, print a table."""
     if sys.argv[1:2] == ["step"]:
         sys.path.insert(0, str(ROOT))
-        STEPS[sys.argv[2]](Path(sys.argv[3]))
+        run_step(*sys.argv[2:])
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DIR")
@@ -265,16 +276,18 @@ def main() -> None:
     os.environ.setdefault("LAB_CACHE", str(args.folder.resolve() / "cache"))
     limits = Limits(args.folder.resolve(), run_process)
     print(f"{machine()}, torch {installed('torch')}, onnxruntime {installed('onnxruntime-gpu')}, n = 1\n")
-    print("| limit | step | seconds | MB |\n|---|---|---|---|", flush=True)
-    steps = {
-        "images": lambda: limits.images(args.images),
-        "rows": lambda: limits.rows(args.rows, args.images),
-        "classes": lambda: limits.classes(args.classes),
-        "pixels": lambda: (limits.pixels(args.pixels), limits.too_many_pixels(80_000_000)),
-        "path": lambda: limits.path(args.path),
-    }
-    for name in args.only:
-        steps[name]()
+    print("| limit | step | seconds on the processor | MiB |\n|---|---|---|---|", flush=True)
+    if "images" in args.only:
+        limits.images(args.images)
+    if "rows" in args.only:
+        limits.rows(args.rows, args.images)
+    if "classes" in args.only:
+        limits.classes(args.classes)
+    if "pixels" in args.only:
+        limits.pixels(args.pixels)
+        limits.too_many_pixels(80_000_000)
+    if "path" in args.only:
+        limits.path(args.path)
 
 
 if __name__ == "__main__":
