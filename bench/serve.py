@@ -24,6 +24,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -115,17 +116,22 @@ def running(command: Sequence[str]) -> Iterator[tuple[int, int]]:
         port = free.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     words = [str(port) if word == "PORT" else word for word in command]
-    process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         wait_for(port, "/ready" if "serve" in command else "/docs", process)
         yield port, process.pid
     finally:
         process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        kill_session(process)
+
+
+def kill_session(process: "subprocess.Popen[bytes]") -> None:
+    """Kill what is left of a server: LitServe's workers outlive it, and would share the cores with the next one."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def wait_for(port: int, path: str, process: "subprocess.Popen[bytes]") -> None:
