@@ -3,6 +3,7 @@
 import contextlib
 import pickle
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -37,7 +38,7 @@ class Decoders:
         Args:
             count: of processes; 0: threads of this process decode; None: a process for each core.
             max_pixels: of an image; larger ones are refused by their header. None: as `lab predict`.
-            timeout: seconds after which a process that still decodes an image is ended.
+            timeout: seconds after which a process that still decodes an image is ended, within a tenth of them.
         """
         self._max_pixels, self._timeout = max_pixels, timeout
         processes = cores() if count is None else count
@@ -45,6 +46,7 @@ class Decoders:
         self.threads = ThreadPoolExecutor(self.count, "decode")
         self._in_processes = processes > 0
         self._started = {start_process() for _ in range(processes)}
+        self._watch = _Watch(timeout)
         self._free: SimpleQueue[Process] = SimpleQueue()
         for process in self._started:
             self._free.put(process)
@@ -63,7 +65,7 @@ class Decoders:
         try:
             for _ in range(ATTEMPTS):
                 died = contextlib.suppress(EOFError, OSError, pickle.UnpicklingError)
-                with _killed_after(process, self._timeout) as late, died:
+                with self._watch.over(process) as late, died:
                     return ask(process, function, upload)
                 process = self._replace(process)
                 if late.is_set():
@@ -74,6 +76,7 @@ class Decoders:
 
     def close(self) -> None:
         """End all processes and threads."""
+        self._watch.end()
         for process in self._started:
             process.kill()
         self.threads.shutdown(cancel_futures=True)
@@ -91,22 +94,39 @@ class Decoders:
         return process
 
 
-@contextlib.contextmanager
-def _killed_after(process: Process, seconds: float) -> Iterator[threading.Event]:
-    """Kill a process that is still in this block after some seconds; the event says that it was killed."""
-    late = threading.Event()
+class _Watch:
+    """Kills processes that take too long, from one thread: starting a timer for each image would slow the server."""
 
-    def kill() -> None:
-        late.set()
-        process.kill()
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._ended = seconds, threading.Event()
+        self._lock = threading.Lock()
+        self._busy: dict[Process, tuple[float, threading.Event]] = {}
+        threading.Thread(target=self._kill_late, name="decode timeout", daemon=True).start()
 
-    timer = threading.Timer(seconds, kill)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield late
-    finally:
-        timer.cancel()
+    @contextlib.contextmanager
+    def over(self, process: Process) -> Iterator[threading.Event]:
+        """Kill a process that is still in this block when its time is over; the event says that it was killed."""
+        late = threading.Event()
+        with self._lock:
+            self._busy[process] = time.monotonic() + self._seconds, late
+        try:
+            yield late
+        finally:
+            with self._lock:
+                self._busy.pop(process, None)
+
+    def end(self) -> None:
+        """End the thread."""
+        self._ended.set()
+
+    def _kill_late(self) -> None:
+        while not self._ended.wait(self._seconds / 10):
+            now = time.monotonic()
+            with self._lock:  # a process that has answered is out of the table before it is killed
+                for process in [process for process, (until, _) in self._busy.items() if until < now]:
+                    _, late = self._busy.pop(process)
+                    late.set()
+                    process.kill()
 
 
 def decode_upload(specs: Sequence[PixelSpec], max_pixels: int | None, upload: Upload) -> Views | ImageError:
