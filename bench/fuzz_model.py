@@ -168,7 +168,7 @@ def progress_kind(setting: Setting) -> Kind:
         return mutated_json(chance, line) + b"\n" + rest
 
     def read(path: Path) -> None:
-        progress = resume.Progress(path, first.fingerprint, first.files, first.batch_size)
+        progress = resume.Progress(path, first.fingerprint, first.files, first.batch_size, first.classes)
         list(progress.saved())
 
     name = first.path.name

@@ -90,7 +90,8 @@ def _predict_rows(job: Job) -> "tuple[_Rows, _Report | None]":
         decoder = open_compared_decoder(job.sessions, inputs.files, config.batch_size, config.tta, job.screen)
     ensemble = Ensemble(job.sessions, len(inputs.files), config.batch_size, config.tta, job.screen.say)
     fingerprint, size = Fingerprint(config, job.sessions, inputs), ensemble.images_per_batch
-    progress = Progress(progress_file(config.out), fingerprint, inputs.files, size, job.screen.say)
+    classes = len(job.card.classes)
+    progress = Progress(progress_file(config.out), fingerprint, inputs.files, size, classes, job.screen.say)
     if config.restart:
         progress.delete()
     with progress, contextlib.closing(_predictions(job, ensemble, decoder, progress)) as predictions:

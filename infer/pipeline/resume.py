@@ -52,6 +52,7 @@ class Progress:
         fingerprint: Fingerprint,
         files: Sequence[File],
         batch_size: int,
+        classes: int,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         """Nothing is read or written yet.
@@ -61,10 +62,11 @@ class Progress:
             fingerprint: must match that of the file.
             files: all images of the prediction.
             batch_size: the number of images in a block; the rest then forms the same batches as in an unbroken run.
+            classes: the number of probabilities of an image.
             say: is called with a line for the user where a prediction is resumed.
         """
         self.path, self.fingerprint, self.files, self.batch_size = path, fingerprint, files, batch_size
-        self.say = say
+        self.classes, self.say = classes, say
         self.count = 0
         self._began, self._written = time.time(), time.monotonic()
         self._valid_bytes = 0
@@ -86,14 +88,15 @@ class Progress:
         """Yield the predictions that the file holds, up to the first image to predict again.
 
         Raises:
-            DataError: the file belongs to another prediction, or an image has changed since.
+            DataError: the file belongs to another prediction or is damaged, or an image has changed since.
         """
         if not _has_header(self.path):
             return
         with self.path.open("rb") as file:
             began = _read_header(self.path, file, self.fingerprint)
             self._valid_bytes = file.tell()
-            for block in _read_blocks(file):
+            for content in _read_blocks(file):
+                block = _unpacked(self.path, content, len(self.files) - self.count, self.classes)
                 files = self.files[self.count : self.count + len(block)]
                 if _may_be_readable_now(files, block, began):
                     break
@@ -170,19 +173,34 @@ def _packed(block: Sequence[ImagePrediction]) -> bytes:
     return BLOCK.pack(len(content), zlib.crc32(content)) + content
 
 
-def _read_blocks(file: BinaryIO) -> Iterator[list[ImagePrediction]]:
-    """Yield the complete blocks from the file's position on; it then stands after the block."""
+def _unpacked(path: Path, content: bytes, most: int, classes: int) -> list[ImagePrediction]:
+    """Inverse of `_packed`. Raises DataError for what is none, or for more than `most` images."""
+    line, _, numbers = content.partition(b"\n")
+    try:
+        count, errors = parse_json(line)
+        if not 0 < count <= most or not {str(index) for index in range(count)}.issuperset(errors):
+            raise ValueError("it has other images than the prediction")
+        causes = [_error(*errors[str(index)]) if str(index) in errors else None for index in range(count)]
+        rows = iter(np.frombuffer(numbers, np.float32).reshape(causes.count(None), classes))
+        return [ImagePrediction(error=why) if why else ImagePrediction(next(rows)) for why in causes]
+    except (ValueError, TypeError, LookupError) as error:
+        raise DataError(f"{path} is damaged ({error}); {RESTART}, or give another --out") from error
+
+
+def _error(path: str, reason: str, transient: bool) -> ImageError:
+    if not isinstance(path, str) or not isinstance(reason, str) or not isinstance(transient, bool):
+        raise TypeError("it has an error that lab did not write")
+    return ImageError(path, reason, transient)
+
+
+def _read_blocks(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the content of the complete blocks from the file's position on; it then stands after the block."""
     while len(head := file.read(BLOCK.size)) == BLOCK.size:
         length, checksum = BLOCK.unpack(head)
         content = file.read(length)
         if len(content) < length or zlib.crc32(content) != checksum:
             return
-        line, _, numbers = content.partition(b"\n")
-        count, errors = parse_json(line)
-        readable = count - len(errors)
-        rows = iter(np.frombuffer(numbers, np.float32).reshape(readable, -1) if readable else ())
-        causes = [errors.get(str(index)) for index in range(count)]
-        yield [ImagePrediction(error=ImageError(*why)) if why else ImagePrediction(next(rows)) for why in causes]
+        yield content
 
 
 def _has_header(path: Path) -> bool:

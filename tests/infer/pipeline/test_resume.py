@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 import infer.pipeline.resume
 from infer.core.errors import DataError, ImageError, OutputError
 from infer.pipeline.classify import ImagePrediction
-from infer.pipeline.resume import Progress
+from infer.pipeline.resume import BLOCK, Progress
 
 ROOT = Path(__file__).parents[3]
 FILES = [f"{number}.png" for number in range(23)]
@@ -54,7 +55,7 @@ class Parts:
 
 
 def progress(path: Path, values: dict[str, str] = SAME, say: Callable[[str], None] = print) -> Progress:
-    return Progress(path, Parts(values), FILES, 4, say)  # type: ignore[arg-type]
+    return Progress(path, Parts(values), FILES, 4, 3, say)  # type: ignore[arg-type]
 
 
 class Work:
@@ -140,6 +141,41 @@ def test_a_file_that_is_no_progress_file_is_refused(tmp_path: Path) -> None:
         (tmp_path / "p").write_bytes(content)
         with pytest.raises(DataError, match="is not a progress file of lab predict; give --restart"):
             finish(tmp_path / "p", Work())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"hello\n",
+        b"\xff\n",
+        b"[" * 5000,
+        b"[4]\n",
+        b'[1, {"0": ["0.png", "damaged"]}]\n',
+        b'[1, {"0": ["0.png", 5, false]}]\n',
+        b'[1, {"0": null}]\n',
+        b'[1, {"7": ["7.png", "damaged", false]}]\n' + bytes(12),
+        b"[1, [1]]\n" + bytes(12),
+        b'["1", {}]\n' + bytes(12),
+        b"[0, {}]\n",
+        b"[-1, {}]\n",
+        b"[1e999, {}]\n",
+        b"[24, {}]\n" + bytes(24 * 12),
+        b"[1000000000000000000000, {}]\n",
+        b"[2, {}]\n" + bytes(12),
+        b"[1, {}]\n" + bytes(16),
+        b"[1, {}]\n" + bytes(11),
+    ],
+)
+def test_a_block_that_lab_did_not_write_is_refused_although_its_checksum_is_right(
+    tmp_path: Path, content: bytes
+) -> None:
+    begin(tmp_path / "p", 8)
+    whole = (tmp_path / "p").read_bytes()
+    header = whole[: whole.index(b"\n") + 1]
+    (tmp_path / "p").write_bytes(header + BLOCK.pack(len(content), zlib.crc32(content)) + content)
+    with pytest.raises(DataError, match=r"is damaged .*; give --restart to discard it"):
+        finish(tmp_path / "p", Work())
 
 
 @pytest.mark.parametrize("content", [b"", b'{"began": 12'])
