@@ -85,6 +85,8 @@ STEPS: dict[str, type[Step]] = {
 }
 
 
+LARGEST_SIDE = 16_384
+"""Pixels of a side that a step, the canvas or the window may have; networks take 32 to 2,048."""
 LATER: dict[str, Any] = {"bits": FULL_BITS, "dicom_window": FILE}
 """Fields of a PixelSpec that older labs did not write, and the defaults that mean what these labs did."""
 
@@ -111,8 +113,9 @@ class PixelSpec:
     def __post_init__(self) -> None:
         sized = [step for step in self.steps if isinstance(step, AnyResize | CenterCrop)]  # the others check themselves
         sizes = [value for step in sized for value in asdict(step).values()]
-        if not all(isinstance(value, int) and value > 0 for value in (*sizes, *self.canvas, *self.window)):
-            raise ValueError(f"sizes must be whole numbers above 0, got {self}")
+        sides = (*sizes, *self.canvas, *self.window)
+        if not all(isinstance(side, int) and 0 < side <= LARGEST_SIDE for side in sides):
+            raise ValueError(f"sizes must be whole numbers above 0 and up to {LARGEST_SIDE}, got {self}")
         if self.window[0] > self.canvas[0] or self.window[1] > self.canvas[1]:
             raise ValueError(f"the window {self.window} is larger than the canvas {self.canvas}")
         if self.reduced_decode and not isinstance(self.steps[0] if self.steps else None, AnyResize):

@@ -14,6 +14,7 @@ from infer.core.errors import ModelError
 from infer.core.parse import parse_json
 from infer.images.colour import FULL_BITS
 from infer.images.preprocess import PixelSpec
+from infer.model.card_checks import check_matrix, check_provenance, check_text, is_number
 from infer.model.input_kinds import INPUT_KINDS, UINT8
 from infer.model.onnx_reader import read_header
 from infer.model.precision import PRECISIONS
@@ -30,6 +31,9 @@ class ClassName:
 
     name: str
     label: str
+
+    def __post_init__(self) -> None:
+        check_text("the name and the label of a class", self.name, self.label)
 
     def __str__(self) -> str:
         return self.name if self.name == self.label else f"{self.label} {self.name}"
@@ -53,6 +57,7 @@ class Normalization:
     def __post_init__(self) -> None:
         if not isinstance(self.per_image, bool):
             raise ValueError(f"per_image must be true or false, got {self.per_image}")
+        check_matrix("a normalization", (self.mean, *self.matrix), 3)
 
     @classmethod
     def per_channel(cls, mean: tuple[float, float, float], std: tuple[float, float, float]) -> "Normalization":
@@ -95,6 +100,8 @@ class OperatingPoint:
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"a threshold must be between 0 and 1, got {self.threshold}")
+        if not isinstance(self.images, int) or not isinstance(self.groups, int | None):
+            raise ValueError(f"a threshold's images and groups must be whole numbers, got {self.images}, {self.groups}")
 
     def __str__(self) -> str:
         patients = f" of {self.groups} patients" if self.groups else ""
@@ -133,11 +140,12 @@ class ModelCard:
             raise ValueError(f"a card's precision must be one of {', '.join(PRECISIONS)}, got {self.precision}")
         if self.input not in INPUT_KINDS:
             raise ValueError(f"a card's input must be one of {', '.join(INPUT_KINDS)}, got {self.input}")
-        parts = (self.provenance, *(self.provenance.get(name, {}) for name in ("data", "versions")))
-        if not all(isinstance(part, Mapping) for part in parts):
-            raise ValueError("a card's provenance, data and versions must be JSON objects")
-        if len(self.classes) < 2 or not self.temperature > 0:
+        check_text("a card's architecture", self.architecture)
+        check_provenance(self.provenance)
+        if len(self.classes) < 2 or not is_number(self.temperature) or self.temperature <= 0:
             raise ValueError("a card needs at least two classes and a temperature above 0")
+        if not isinstance(self.ordered, bool) or not isinstance(self.opset, int | None):
+            raise ValueError(f"a card's ordered must be true or false, its opset a number, got {self.opset}")
         if self.operating_point and len(self.classes) != 2:
             raise ValueError("only a card of two classes may have an operating point")
         for values in ([item.name for item in self.classes], [item.label for item in self.classes]):
