@@ -16,6 +16,7 @@ from infer.core.arrays import Pixels
 from infer.core.errors import ModelError
 from infer.core.files import atomic_write, sha256_of
 from infer.core.parse import parse_json
+from infer.model.evidence_checks import check_evidence
 from infer.model.graph_summary import summarize
 from infer.model.onnx_reader import metadata_entry, read_header
 from infer.model.outside_weights import outside_sha256
@@ -108,7 +109,7 @@ def read_evidence(path: Path) -> Evidence | None:
         text, start = header.metadata[EVIDENCE_KEY], header.starts[EVIDENCE_KEY]
         content = dict(parse_json(text))
         is_last = start + len(metadata_entry(EVIDENCE_KEY, text)) == path.stat().st_size
-        _check(content)
+        check_evidence(content)
         before, whole = _sha256(path, start)
         intact = is_last and before == content["sha256_before"] and _outside_intact(path, content)
         evidence = Evidence(content, intact, whole)
@@ -140,22 +141,6 @@ def view_digest(view: Pixels) -> bytes:
 def images_sha256(digests: Sequence[bytes]) -> str:
     """One digest of many images, from the sha256 of each view's bytes; the same in any order."""
     return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
-
-
-NUMERIC_KEYS = ("batch", "images", "labels_differ", "logit_difference", "logit_p999", "accuracy", "network_accuracy")
-
-
-def _check(content: Mapping[str, Any]) -> None:
-    """Raises KeyError, TypeError or ValueError for content that `lab export` would not have written."""
-    if content["passed"] is not True or not content["checks"]:
-        raise ValueError("it records no gate that was passed")
-    if not isinstance(content["rule"], Mapping) or not isinstance(content["images"], int):
-        raise TypeError("its rule or its number of images has a wrong type")
-    _ = content["images_sha256"], content["sha256_before"], dict(content.get("graph", {}))
-    for check in content["checks"]:
-        numbers = [check[name] for name in NUMERIC_KEYS]
-        if not isinstance(check["provider"], str) or not all(isinstance(number, int | float) for number in numbers):
-            raise TypeError("a check has a value of a wrong type")
 
 
 def _outside_intact(path: Path, content: Mapping[str, Any]) -> bool:

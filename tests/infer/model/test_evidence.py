@@ -11,13 +11,13 @@ from helpers.onnx_files import small_model
 from infer.core.errors import ModelError
 from infer.model.evidence import (
     EVIDENCE_KEY,
-    NUMERIC_KEYS,
     add_checks,
     attach_evidence,
     evidence_problem,
     images_sha256,
     read_evidence,
 )
+from infer.model.evidence_checks import NUMERIC_KEYS
 from infer.model.providers import CUDA, OPENVINO
 
 FIGURES = dict.fromkeys(NUMERIC_KEYS, 1)
