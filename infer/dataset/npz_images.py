@@ -4,6 +4,7 @@ An .npz is a zip file of .npy arrays. They are read image by image from there, s
 """
 
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,8 @@ SPLITS = {"train": TRAIN, "val": VALID, "test": TEST}
 """As MedMNIST names them."""
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 """Readers of the header of a .npy file, by its version."""
+BAD_HEADERS = (SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
+"""What they raise besides ValueError: they take the header for a literal of Python, perhaps of Python 2."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def _read_header(member: IO[bytes], name: str, path: Path) -> _Array:
     try:
         version = npy.read_magic(member)
         shape, fortran, dtype = HEADERS[version](member)
-    except (ValueError, KeyError) as error:
+    except (ValueError, LookupError, *BAD_HEADERS) as error:
         raise DataError(f"{path}: {name} is no array of numpy's versions 1 or 2; save it with numpy.savez") from error
     if dtype.hasobject:
         raise DataError(

@@ -148,6 +148,20 @@ def test_a_damaged_file_is_refused_and_leaves_nothing_in_the_cache(tmp_path: Pat
     assert sorted((cache / "unpacked").glob("*")) == before
 
 
+@pytest.mark.parametrize("header", ["{'descr': '|u1", "{'a': (", "  {\n 1", "(" * 300, "-" * 9000 + "1", "\0", "[]"])
+def test_a_header_that_is_no_literal_of_python_is_refused(tmp_path: Path, header: str) -> None:
+    save_npz(tmp_path / "m.npz")
+    with zipfile.ZipFile(tmp_path / "m.npz") as file:
+        contents = {name: file.read(name) for name in file.namelist()}
+    text = header.encode()
+    contents["train_images.npy"] = b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text
+    with zipfile.ZipFile(tmp_path / "m.npz", "w") as file:
+        for name, content in contents.items():
+            file.writestr(name, content)
+    with pytest.raises(DataError, match="is no array of numpy's versions 1 or 2"):
+        read(tmp_path / "m.npz")
+
+
 def test_a_negative_number_is_no_label(tmp_path: Path) -> None:
     labels = np.array([0, 1, -1])
     np.savez(tmp_path / "x.npz", test_images=pictures(3, 8, 8), test_labels=labels)
