@@ -9,6 +9,12 @@ from infer.core.errors import DataError
 from infer.core.formulas import guarded, unguarded
 
 
+def require_file(path: Path) -> None:
+    """Raise DataError for a device or a pipe, which may have no end; that nothing is there is not looked for."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DataError(f"{path} is a device or a pipe; write its content into a file, and give that")
+
+
 def read_csv(path: Path, strip: bool = True) -> list[list[str]]:
     """The rows of a CSV as text, without blank lines; a byte-order mark and CR LF are accepted.
 
@@ -19,6 +25,7 @@ def read_csv(path: Path, strip: bool = True) -> list[list[str]]:
         DataError: the file does not exist, cannot be read, or is not text.
     """
     try:
+        require_file(path)
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
             rows = [[unguarded(cell.strip() if strip else cell) for cell in row] for row in csv.reader(lines)]
     except OSError as error:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from infer.core.csv_files import require_file
 from infer.core.errors import DataError
 from infer.core.formulas import unguarded
 from infer.core.text import listed
@@ -22,6 +23,7 @@ def read_delimited(path: Path) -> list[list[str]]:
         DataError: there is no such file, it is no text, or a quote is not closed where it should be.
     """
     try:
+        require_file(path)
         with _open(path) as text:
             delimiter = _delimiter(path, text)
             reader = csv.reader(text, delimiter=delimiter, strict=True)

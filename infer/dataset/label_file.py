@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from infer.core.csv_files import require_file
 from infer.core.errors import DataError, MissingExtraError
 from infer.core.output_paths import FILE_SUFFIXES
 from infer.core.parse import parse_json
@@ -45,6 +46,7 @@ def read_label_file(path: Path) -> LabelFile:
             is not closed where it should be; the line is named.
         MissingExtraError: it is Parquet, and pyarrow is not installed.
     """
+    require_file(path)
     suffix = path.suffix.lower()
     if suffix in FILE_SUFFIXES.difference(SUFFIXES):
         raise DataError(f"{path} is not a table that lab reads; save it as CSV, TSV, JSON lines or Parquet")

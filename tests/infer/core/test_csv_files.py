@@ -6,6 +6,8 @@ import pytest
 from infer.core.csv_files import csv_line, csv_text, read_csv
 from infer.core.errors import DataError
 from infer.core.files import write_text
+from infer.dataset.delimited import read_delimited
+from infer.dataset.label_file import read_label_file
 
 
 def test_a_csv_with_a_byte_order_mark_windows_line_ends_and_blank_lines_reads_as_any_other(tmp_path: Path) -> None:
@@ -29,6 +31,16 @@ def test_a_cell_comes_back_from_a_csv_as_it_was(cell: str, tmp_path: Path) -> No
 def test_a_csv_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read .*none\.csv: No such file.*check the path"):
         read_csv(tmp_path / "none.csv")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no such devices")
+def test_devices_and_pipes_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "link.csv").symlink_to("/dev/zero")
+    for path in (Path("/dev/zero"), tmp_path / "pipe.csv", tmp_path / "link.csv"):
+        for read in (read_csv, read_delimited, read_label_file):
+            with pytest.raises(DataError, match="is a device or a pipe"):
+                read(path)
 
 
 @pytest.mark.parametrize(
