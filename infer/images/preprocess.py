@@ -85,7 +85,7 @@ STEPS: dict[str, type[Step]] = {
 }
 
 
-LARGEST_SIDE = 16_384
+LARGEST_SIDE = 8_192
 """Pixels of a side that a step, the canvas or the window may have; networks take 32 to 2,048."""
 LATER: dict[str, Any] = {"bits": FULL_BITS, "dicom_window": FILE}
 """Fields of a PixelSpec that older labs did not write, and the defaults that mean what these labs did."""
@@ -120,6 +120,8 @@ class PixelSpec:
             raise ValueError(f"the window {self.window} is larger than the canvas {self.canvas}")
         if self.reduced_decode and not isinstance(self.steps[0] if self.steps else None, AnyResize):
             raise ValueError("reduced_decode needs a resize as the first step: other steps work on source pixels")
+        if not isinstance(self.reduced_decode, bool):
+            raise ValueError(f"reduced_decode must be true or false, got {self.reduced_decode}")
         if self.bits not in BITS:
             raise ValueError(f"bits must be one of {', '.join(map(str, BITS))}, got {self.bits}")
         parse_window(self.dicom_window)

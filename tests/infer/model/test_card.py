@@ -117,6 +117,8 @@ def without(*keys: str) -> Callable[[dict], object]:
         lambda data: {**data, "ordered": "yes"},
         lambda data: {**data, "opset": "17"},
         lambda data: {**data, "pixels": {**data["pixels"], "canvas": [10**9, 10**9]}},
+        lambda data: {**data, "pixels": {**data["pixels"], "steps": [{"kind": "resize", "height": 9000, "width": 8}]}},
+        lambda data: {**data, "pixels": {**data["pixels"], "reduced_decode": []}},
         lambda data: {**data, "provenance": {**data["provenance"], "validation": [1]}},
         lambda data: {**data, "provenance": {**data["provenance"], "data": {"train": {"a": 1}}}},
         lambda data: {**data, "operating_point": {"threshold": 0.5, "images": None, "groups": None}},
