@@ -67,7 +67,7 @@ def read_report(folder: Path) -> EvaluationResult:
             operating_point=OperatingPoint(**point) if point else None,
             notes=tuple(content["given_notes"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise DataError(f"the report in {folder} is damaged ({reason}); make it again with lab evaluate") from error
 
@@ -81,7 +81,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         reason = error.strerror or error
         message = f"there is no report in {path.parent} ({reason}); give a folder that lab evaluate made"
         raise DataError(message) from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, OverflowError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is not a report ({error}); make it again with lab evaluate") from error
     if version != VERSION:
         remedy = "install a newer lab" if version > VERSION else "make it again with lab evaluate"

@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from infer.core.errors import DataError
-from infer.core.text import shown
+from infer.core.text import listed, shown
 from infer.model.card import read_card
 from infer.model.runs import CHECKPOINT, HISTORY
 from infer.reports.plot_style import LINES, new_figure, plain_style, plot_text, png
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+LATEST = 1e9
+"""No run has as many epochs."""
+SCORES = (("accuracy", "valid_accuracy"), ("balanced", "valid_balanced_accuracy"), ("macro F1", "valid_f1"))
+"""Columns of the table of figures by their titles there."""
 PANELS = (("loss", "train_loss", "valid_loss"), ("accuracy", "train_accuracy", "valid_accuracy"))
 
 
@@ -49,7 +53,11 @@ def read_run(run: Path) -> RunHistory:
         epochs = pd.read_csv(run / HISTORY)
         best = epochs[epochs["best"] == 1].iloc[-1]
         drawn = [column for panel in PANELS for column in panel[1:]]
-        epochs[["epoch", "monitored", "seconds", *drawn]]
+        numbers = ["epoch", "monitored", "seconds", *drawn, *(column for _, column in SCORES)]
+        numbers += [name for name in ("stage",) if name in epochs]
+        text = [name for name in numbers if epochs[name].dtype.kind not in "iuf"]
+        if text or not (epochs["epoch"].abs() < LATEST).all():
+            raise ValueError(f"{listed(text) or 'an epoch'} has other values than numbers")
     except OSError as error:
         raise DataError(f"{run} is not a run: it has no {HISTORY}; give folders that `lab train` made") from error
     except (KeyError, IndexError, ValueError) as error:
@@ -67,8 +75,7 @@ def figures_table(runs: list[RunHistory], last: int | None = None) -> RichTable:
     table.add_column("run", overflow="fold")
     table.add_column("recipe", overflow="fold")
     monitors = {run.monitor for run in runs}
-    scores = [("accuracy", "valid_accuracy"), ("balanced", "valid_balanced_accuracy"), ("macro F1", "valid_f1")]
-    scores += [] if monitors == {"accuracy"} else [("monitored", "monitored")]
+    scores = [*SCORES, *([] if monitors == {"accuracy"} else [("monitored", "monitored")])]
     means = [f"last {last}"] if last else []
     for name in ("epochs", "best", *(name for name, _ in scores), *means, "minutes"):
         table.add_column(name, justify="right", no_wrap=True)

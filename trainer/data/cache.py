@@ -156,7 +156,7 @@ def _open(path: Path, files: Sequence[str], spec: PixelSpec) -> Cached | None:
         checked = np.random.default_rng().permutation(len(checksums))[:CHECKED]  # different ones each time
         intact = len(checksums) + len(errors) == len(files)
         intact = intact and all(zlib.crc32(rows[row]) == checksums[row] for row in checked)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+    except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError, IndexError):
         return None
     return Cached(rows, errors, tuple(checksums)) if intact else None
 

@@ -66,7 +66,7 @@ def read_record(run: Path) -> RunRecord | None:
         return RunRecord(**{**content, "parts": tuple(_read_part(part) for part in content["parts"])})
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, OverflowError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path} cannot be read ({error}); delete it to do without what it records") from error
 
 

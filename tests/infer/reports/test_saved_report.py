@@ -70,6 +70,8 @@ def damage_json(change: Callable[[dict], None]) -> Callable[[Path], None]:
         (lambda folder: (folder / "report.json").unlink(), "there is no report in"),
         (lambda folder: (folder / "report.json").write_text("{"), "is not a report"),
         (lambda folder: (folder / "report.json").write_text("[1]"), "is not a report"),
+        (damage_json(lambda content: content.update(version=float("inf"))), "is not a report"),
+        (lambda folder: (folder / "report.json").write_text("[" * 100_000), "is not a report"),
         (lambda folder: (folder / "predictions.csv").unlink(), "cannot read"),
         (
             lambda folder: (folder / "predictions.csv").write_text("path,truth\n"),

@@ -50,6 +50,20 @@ def test_a_damaged_history_is_an_error(run: Path, tmp_path: Path, content: str) 
         read_run(copy)
 
 
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [("epoch", "inf"), ("epoch", "nan"), ("epoch", "9" * 400), ("seconds", "x"), ("valid_f1", "True"), ("stage", "a")],
+)
+def test_a_history_with_a_cell_that_is_no_number_is_an_error(run: Path, tmp_path: Path, column: str, cell: str) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    header, *rows = [line.split(",") for line in (run / "history.csv").read_text().splitlines()]
+    for row in rows:
+        row[header.index(column)] = cell
+    (copy / "history.csv").write_text("\n".join(map(",".join, [header, *rows])))
+    with pytest.raises(DataError, match=r"history\.csv is damaged"):
+        read_run(copy)
+
+
 def test_only_the_last_epochs_are_drawn_on_request() -> None:
     with plain_style():
         figure = curves_figure([history("a", 9), history("b", 4)], last=3)

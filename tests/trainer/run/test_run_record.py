@@ -39,7 +39,17 @@ def test_a_part_is_added_where_a_run_goes_on_elsewhere_and_replaces_what_is_repe
     assert record.parts == tuple(Part(*part) for part in expected)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"version": 1}', '{"version": 1, "parts": [1]}', '{"version": 2}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"version": 1}',
+        '{"version": 1, "parts": [1]}',
+        '{"version": 1, "parts": [{"first_epoch": 1e999, "environment": {}}]}',
+        '{"version": 2}',
+    ],
+)
 def test_a_damaged_record_and_that_of_a_later_version_are_errors(text: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(DataError, match=r"run\.json"):
