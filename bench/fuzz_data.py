@@ -94,7 +94,7 @@ def image_kinds(setting: Setting) -> list[Kind]:
     for name, seeds in image_seeds(folder).items():
         mutators = [mutated_bytes, mutated_bytes, mutated_bytes, spliced(list(seeds.values()))]
         mutators += [mutated_png] * 3 if name == "PNG" else []
-        kinds.append(Kind(name, dict(seeds), mutators, folder, read, setting.predict, 50))
+        kinds.append(Kind(name, dict(seeds), mutators, folder, read, setting.predict, 100))
     return kinds
 
 
@@ -150,7 +150,7 @@ def prediction_tables(setting: Setting) -> list[Kind]:
     lists = {"list.csv": truth, "list.txt": "\n".join(names).encode(), "list.jsonl": json_lines(truth)}
     return [
         Kind("truth", {"t.csv": truth, "t.tsv": truth.replace(b",", b"\t")}, LINES, setting.folder("truth"), read_truth,
-             lambda path: setting.predict(folder, "--truth", path, "--no-sample"), 50),
+             lambda path: setting.predict(folder, "--truth", path, "--no-sample"), 200),
         Kind("listing", lists, LINES, folder, lambda path: read_inputs(path, classes), setting.predict),
         Kind("sample", {"s.csv": sample, "chances.csv": chances}, LINES, setting.folder("sample"), read_sample,
              lambda path: setting.predict(folder, "--sample", path)),
@@ -203,7 +203,7 @@ def data_kinds(setting: Setting) -> list[Kind]:
         shutil.copy(path, sets)
     excluded = table(["path", "reason"], [[name, "copy"] for name in names])
     return [
-        Kind("labels table", {"l.csv": labels, "l.jsonl": json_lines(labels)}, LINES, folder, read, check, 100),
+        Kind("labels table", {"l.csv": labels, "l.jsonl": json_lines(labels)}, LINES, folder, read, check, 200),
         Kind("split tables", tables, LINES, inside, read_folder),
         Kind("exclusions", {"exclude.csv": excluded}, LINES, setting.folder("exclude"), read_exclusions),
         Kind("dataset card", {"d.toml": card.encode()}, (mutated_toml, mutated_toml, mutated_text), cards, read),

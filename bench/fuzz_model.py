@@ -19,6 +19,7 @@ from fuzz_values import mutated_json, mutated_toml
 import infer.predict
 from infer.core.errors import LabError
 from infer.core.files import sha256_of
+from infer.dataset.table import read_run_table
 from infer.inspect import describe
 from infer.model.card import CARD_KEY
 from infer.model.evidence import EVIDENCE_KEY, attach_evidence, read_evidence
@@ -27,7 +28,7 @@ from infer.model.seal import check_seal
 from infer.pipeline import resume
 from infer.prediction_record import read_record
 from infer.reports.saved_report import read_report
-from infer.reports.training_history import read_run
+from infer.reports.training_history import figures_table, read_run
 from trainer.model.checkpoint import load_checkpoint
 from trainer.model.network import build_network
 from trainer.model.weights import load_weights
@@ -88,11 +89,11 @@ def model_kinds(setting: Setting) -> list[Kind]:
     seeds = {"m.onnx": model}
     graph = sealed(mutated_protobuf)
     return [
-        Kind("ONNX file", seeds, (mutated_bytes, mutated_protobuf, graph, graph), folder, read, predict, 4),
-        Kind("card in ONNX", seeds, [sealed(with_card)], folder, read, predict, 4),
-        Kind("evidence", seeds, [with_evidence], folder, read, predict, 4),
+        Kind("ONNX file", seeds, (mutated_bytes, mutated_protobuf, graph, graph), folder, read, predict, 20),
+        Kind("card in ONNX", seeds, [sealed(with_card)], folder, read, predict, 20),
+        Kind("evidence", seeds, [with_evidence], folder, read, predict, 20),
         Kind("card in checkpoint", {"best.safetensors": checkpoint}, [card_of_checkpoint], folder, load_checkpoint,
-             inspect, 4),
+             inspect, 20),
     ]  # fmt: skip
 
 
@@ -119,7 +120,7 @@ def checkpoint_kinds(setting: Setting) -> list[Kind]:
         Kind("checkpoint", best, (mutated_safetensors, mutated_bytes), folder, load_checkpoint,
              lambda path: ["inspect", path]),
         Kind("snapshot", {"last.ckpt": (run / "last.ckpt").read_bytes()}, (inner, inner, mutated_bytes), run,
-             lambda path: load_snapshot(path.parent), lambda path: ["train", "--resume", path.parent], 100),
+             lambda path: load_snapshot(path.parent), lambda path: ["train", "--resume", path.parent], 1_000),
         Kind("weights", {**weights, "w.safetensors": best["best.safetensors"]},
              (lambda chance, content: (inner if content[:2] == b"PK" else mutated_safetensors)(chance, content),
               mutated_bytes),
@@ -212,10 +213,15 @@ def record_kinds(setting: Setting) -> list[Kind]:
         Kind("recipe", {"r.toml": recipe, "lab.toml": lab}, toml, recipes, lambda path: load_recipe(str(path)),
              lambda path: ["recipes", path]),
         Kind("report", named(run / "report", "report.json"), values, run / "report", lambda p: read_report(p.parent),
-             lambda path: ["compare", run / "report", setting.run / "report", "--out", compare], 200),
+             lambda path: ["compare", run / "report", setting.run / "report", "--out", compare], 500),
         Kind("report's predictions", named(run / "report", "predictions.csv"), LINES, run / "report",
-             lambda path: read_report(path.parent)),
-        Kind("history", named(run, "history.csv"), LINES, run, lambda path: read_run(path.parent)),
+             lambda path: read_report(path.parent),
+             lambda path: ["compare", run / "report", setting.run / "report", "--out", compare], 500),
+        Kind("history", named(run, "history.csv"), LINES, run,
+             lambda path: figures_table([read_run(path.parent)], 2),
+             lambda path: ["compare", run, setting.run, "--out", compare], 500),
+        Kind("run's table", named(run, "data.csv"), LINES, run,
+             lambda path: read_run_table(path, setting.cells, setting.card.classes)),
         Kind("run record", named(run, "run.json"), values, run, lambda path: read_run_record(path.parent)),
         Kind("prediction record", named(out, "s.prediction.json"), values, out,
              lambda path: read_record(out / "s.csv").config({}), lambda path: ["reproduce", out / "s.csv"]),

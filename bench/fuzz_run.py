@@ -57,7 +57,7 @@ class Kind:
     folder: Path
     read: Callable[[Path], object]
     command: Callable[[Path], Sequence[str | Path]] | None = None
-    share: int = 20
+    share: int = 50
 
 
 @dataclass(frozen=True)
