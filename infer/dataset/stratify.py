@@ -95,5 +95,5 @@ def stratified_splits(table: Table, shares: Mapping[str, float], seed: int) -> l
 def _keep_every_class_in_training(held_out: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Return the held-out positions without the groups of any class that would have no training images left."""
     trained = set(np.delete(labels, held_out))
-    exhausted = [position for position in held_out if labels[position] not in trained]
-    return np.array([p for p in held_out if groups[p] not in set(groups[exhausted])], dtype=np.int64)
+    exhausted = {groups[position] for position in held_out if labels[position] not in trained}
+    return np.array([position for position in held_out if groups[position] not in exhausted], dtype=np.int64)

@@ -84,8 +84,9 @@ class Table:
 
     def counts(self, split: str) -> list[int]:
         """Count the images of each class in a split, [K]."""
-        labels = self.split(split).labels
-        return [int((labels == index).sum()) for index in range(len(self.classes))]
+        labels = self.labels[self.rows(split)]
+        counts: list[int] = np.bincount(labels[labels != UNKNOWN], minlength=len(self.classes)).tolist()
+        return counts
 
     def crossing_groups(self) -> list[str]:
         """Return the groups with images in more than one split, in natural order."""
