@@ -80,27 +80,25 @@ class Limits:
         print(f"| {limit} | {title}{refused} | {step.seconds:.1f} | {step.megabytes:.0f} |", flush=True)
 
     def model(self) -> Path:
-        """A small network for two classes, trained for an epoch and exported."""
-        data, runs = self.folder / "small", self.folder / "small-runs"
-        if not runs.exists():
-            self.must("step", "draw_classes", data, 2, 24)
-            self.must("train", "resnet18", "--data", data, *options(1), "--out", runs)
-            self.must("export", only_run(runs), *CPU)
-        return only_run(runs) / "model.onnx"
+        """A tiny network with random weights."""
+        file = self.folder / "model.onnx"
+        if not file.exists():
+            self.must("step", "make_model", file)
+        return file
 
     def images(self, count: int) -> None:
         """A folder of images in two class folders."""
-        model, limit = self.model(), f"a folder of {count:,} images"
-        folder, out = self.folder / "images", self.folder / "images.csv"
+        folder, limit = self.folder / f"images-{count}", f"a folder of {count:,} images"
         if not folder.exists():
             self.must("step", "make_images", folder, count)
         self.step(limit, "`lab predict`: list", "step", "list_inputs", folder)
         self.step(limit, "`lab train`: read, check, split, fingerprint", "step", "prepare_training", folder)
-        self.step(limit, "`lab predict` in all", "predict", folder, *predicting(model, out))
+        words = ("predict", folder, *predicting(self.model(), self.folder / "images.csv"))
+        self.step(limit, "`lab predict` in all", *words)
 
     def rows(self, count: int, images: int) -> None:
         """A CSV whose rows name images, and their labels."""
-        folder, limit = self.folder / "images", f"a CSV of {count:,} rows for {images:,} images"
+        folder, limit = self.folder / f"images-{images}", f"a CSV of {count:,} rows for {images:,} images"
         if not folder.exists():
             self.must("step", "make_images", folder, images)
         table = folder / "train.csv"
@@ -198,14 +196,25 @@ def draw_blank(file: Path, width: int, height: int) -> None:
 
 def make_images(folder: Path, count: int) -> None:
     """Write so many small files in two class folders and folders of a thousand; no two are equal."""
-    content = io.BytesIO()
+    content, draft = io.BytesIO(), folder.with_suffix(".part")
     Image.new("RGB", (8, 8)).save(content, "PNG")
     for number in range(count):
         label = "ab"[number % 2]
-        target = folder / label / f"{label}{number // 2000}" / f"{number}.png"
+        target = draft / label / f"{label}{number // 2000}" / f"{number}.png"
         if number % 2000 < 2:
-            target.parent.mkdir(parents=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content.getvalue() + number.to_bytes(4))  # what follows an image's end is not read
+    draft.rename(folder)
+
+
+def make_model(file: Path) -> None:
+    """Write a tiny network for images of 32 pixels, with random weights."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from helpers.networks import make_card, tiny
+
+    from exporter.graph import build_graph
+
+    file.write_bytes(build_graph(tiny(), make_card()).SerializeToString())
 
 
 def write_rows(table: Path, count: int) -> None:
@@ -248,7 +257,16 @@ def prepare_training(folder: Path) -> None:
 
 STEPS: dict[str, Callable[..., None]] = {
     function.__name__: function
-    for function in (make_images, write_rows, draw_classes, draw_large, draw_blank, list_inputs, prepare_training)
+    for function in (
+        make_model,
+        make_images,
+        write_rows,
+        draw_classes,
+        draw_large,
+        draw_blank,
+        list_inputs,
+        prepare_training,
+    )
 }
 
 
