@@ -106,7 +106,7 @@ class Watch:
         """Print a line where it is time for one; returns the seconds since the start."""
         now = time.monotonic()
         if now >= self.due:
-            self.due += EVERY
+            self.due = now + EVERY
             self.line(count)
         return now - self.start
 
