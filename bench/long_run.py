@@ -56,6 +56,14 @@ class State(NamedTuple):
     threads: int
     """Those of libraries too."""
 
+    def most(self, other: "State") -> "State":
+        """The larger of each."""
+        return State(
+            max(self.megabytes, other.megabytes),
+            max(self.descriptors, other.descriptors),
+            max(self.threads, other.threads),
+        )
+
 
 def state() -> State:
     """What this process holds now."""
@@ -117,16 +125,17 @@ class Watch:
         if self.settled is None and time.process_time() - self.busy >= SETTLED:
             self.settled = self.most = held
         elif self.most is not None:
-            self.most = State(*map(max, self.most, held))
+            self.most = self.most.most(held)
 
     def summary(self) -> str:
         """How much more was held later than after the first minute."""
         if self.settled is None or self.most is None:
             return "it ended within its first minute on the processor"
-        more = State(*(later - first for first, later in zip(self.settled, self.most, strict=True)))
         return (
-            f"the most after the first minute on the processor: memory {more.megabytes:+.1f} MB, "
-            f"descriptors {more.descriptors:+d}, threads {more.threads:+d}"
+            "the most after the first minute on the processor: "
+            f"memory {self.most.megabytes - self.settled.megabytes:+.1f} MB, "
+            f"descriptors {self.most.descriptors - self.settled.descriptors:+d}, "
+            f"threads {self.most.threads - self.settled.threads:+d}"
         )
 
 
