@@ -27,6 +27,7 @@ def open_model(
     screen: Screen,
     say_device: bool = True,
     accept_changed: bool | None = None,
+    threads: int | None = None,
 ) -> Session:
     """Open the model at `path`, or the newest one, and print its file and device.
 
@@ -37,13 +38,14 @@ def open_model(
         screen: where the lines appear.
         say_device: whether one of them is about the device.
         accept_changed: open a file that was changed since its export, too; None where the command has no such option.
+        threads: as `Session` takes it.
 
     Raises:
         ModelError, DeviceError: as `Session`.
     """
     file = find_model(path) if path else newest_model()
     option = "" if accept_changed is None else ACCEPT_CHANGED
-    session = Session(file, device, runtime=runtime, accept_changed=bool(accept_changed), accept_option=option)
+    session = Session(file, device, threads, runtime, accept_changed=bool(accept_changed), accept_option=option)
     why = f" ({session.reason})" if session.reason else ""
     card = session.card
     screen.say(f"model: {session.path}, {card.architecture} {card.precision}, trained on {card.trained_on}")

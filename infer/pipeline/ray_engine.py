@@ -132,7 +132,7 @@ def classify_on_cluster(
     """
     if not files:  # all predictions were saved; Ray starts no workers for none
         return
-    _require_self_contained(ensemble.sessions)
+    require_self_contained(ensemble.sessions)
     runtime = without_auto(runtime)
     pool = start_pool(device if runtime == ONNXRUNTIME_LIBRARY else "cpu")
     wanted_gpu = device == "auto" and runtime == ONNXRUNTIME_LIBRARY
@@ -174,7 +174,7 @@ def classify_on_cluster(
         raise _cause(error) from error
 
 
-def _require_self_contained(sessions: Sequence[Session]) -> None:
+def require_self_contained(sessions: Sequence[Session]) -> None:
     """Raises ModelError for a model with weights in other files, which the workers would not get."""
     for session in sessions:
         if outside := locations(read_graph(session.path)):

@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 import infer.reports
 from infer.core.errors import DeviceError, LabError
@@ -33,8 +33,14 @@ PAGE = {
 """The page: for each path the package, the file, and its media type."""
 
 
-def make_app(service: Service, token: bytes | None) -> Starlette:
-    """The application of a service; `token` is that which clients must send, or None."""
+def make_app(service: Service, token: bytes | None, lifespan: Lifespan[Starlette] | None = None) -> Starlette:
+    """The application of a service.
+
+    Args:
+        service: what answers.
+        token: which clients must send, or None.
+        lifespan: starts and ends the service, where the server does not.
+    """
     middleware = [Middleware(Guard, service=service, token=token)]
     if origin := service.config.allow_origin:
         cors = Middleware(
@@ -54,6 +60,7 @@ def make_app(service: Service, token: bytes | None) -> Starlette:
             LabError: _failed,
             Exception: _failed,
         },
+        lifespan=lifespan,
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from infer.config import DEVICE_HELP, LARGEST_BATCH, MODEL, NEWEST, RUNTIME_HELP, Device, Runtime
+from infer.config import DEVICE_HELP, LARGEST_BATCH, MODEL, NEWEST, RUNTIME_HELP, Device, Engine, Runtime
 from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob
 from infer.model.providers import check_runtime
@@ -29,6 +29,11 @@ class ServeConfig:
     port: int = knob(8000, "Port; 0 for any that is free.", minimum=0, maximum=65_535)
     device: Device = knob("auto", DEVICE_HELP)
     runtime: Runtime = knob("auto", RUNTIME_HELP, panel=MODEL)
+    engine: Engine = knob(
+        "local",
+        "Answer from this process (local) or from Ray Serve's replicas (ray): at $RAY_ADDRESS, or started here.",
+        panel=MODEL,
+    )
     max_batch: int = knob(32, "Images that are run at once, at most.", panel=MODEL, above=0, maximum=LARGEST_BATCH)
     max_delay: float = knob(
         5.0, "Milliseconds that an image waits for others to share its batch.", panel=MODEL, minimum=0, maximum=10_000

@@ -112,16 +112,22 @@ def _sizes(most: int) -> list[int]:
 
 
 def open_engine(
-    paths: Sequence[Path | None], device: Device, runtime: Runtime, max_batch: int, screen: Screen
+    paths: Sequence[Path | None],
+    device: Device,
+    runtime: Runtime,
+    max_batch: int,
+    screen: Screen,
+    threads: int | None = None,
+    say_device: bool = True,
 ) -> Engine:
-    """Open models; a path of None is the newest exported file.
+    """Open models; a path of None is the newest exported file. Arguments are those of `open_model`.
 
     Raises:
         ModelError: a file cannot be used, has no evidence, or was changed since its export.
         ConfigError: the models have different classes.
         DeviceError: the device cannot run a model.
     """
-    sessions = [open_model(path, device, runtime, screen) for path in paths]
+    sessions = [open_model(path, device, runtime, screen, say_device, threads=threads) for path in paths]
     require_same_classes(sessions)
     for session in sessions:
         session.seal.require_evidence()

@@ -1,8 +1,8 @@
 """What a server measures of itself, as /metrics gives it to Prometheus."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -23,8 +23,18 @@ class Metrics:
         reloads: of the models' files, by outcome: loaded, unchanged, or failed.
     """
 
-    def __init__(self, waiting: Callable[[], int], seconds: Callable[[], float], nbytes: Callable[[], int]) -> None:
-        """The functions give the images that are held at the moment, the seconds that they will take, and the bytes."""
+    def __init__(
+        self, waiting: Callable[[], int], seconds: Callable[[], float], nbytes: Callable[[], int], replica: str = ""
+    ) -> None:
+        """Begin to count.
+
+        Args:
+            waiting: gives the number of images that are held at the moment.
+            seconds: gives the seconds that they will take.
+            nbytes: gives the bytes that are held at the moment.
+            replica: a label of each value, where several servers answer at one address; "": none.
+        """
+        self._replica = replica
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.requests = Histogram(
@@ -51,4 +61,12 @@ class Metrics:
 
     def text(self) -> bytes:
         """All values in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self if self._replica else self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """All values, with the label `replica`."""
+        for family in self._registry.collect():
+            family.samples = [
+                sample._replace(labels={**sample.labels, "replica": self._replica}) for sample in family.samples
+            ]
+            yield family

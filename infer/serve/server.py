@@ -39,6 +39,13 @@ def serve(config: ServeConfig, screen: Screen) -> None:
     from infer.serve.engine import open_engine
 
     token = read_token(config.token_file) if config.token_file else None
+    if config.engine == "ray":
+        from infer.serve.ray_replicas import serve_on_ray
+
+        with bind(config) as listener:
+            port = listener.getsockname()[1]
+        serve_on_ray(config, port, token, screen)
+        return
     with bombs_are_errors(), bind(config) as listener:
         paths = config.models or (None,)
         engine = open_engine(paths, config.device, config.runtime, config.max_batch, screen)

@@ -61,11 +61,11 @@ class Service:
         is_ready: whether the models have been warmed up, and the server is not about to end.
     """
 
-    def __init__(self, config: ServeConfig, engine: Engine, screen: Screen) -> None:
-        """Start the decoders for models that are open."""
+    def __init__(self, config: ServeConfig, engine: Engine, screen: Screen, replica: str = "") -> None:
+        """Start the decoders for models that are open; `replica` names this of several services, for its metrics."""
         self.config, self._engine, self._screen = config, engine, screen
         self.admission = admission = Admission(config.max_queue, config.max_memory * 10**6, config.longest_wait)
-        self.metrics = Metrics(lambda: admission.images, lambda: admission.wait, lambda: admission.nbytes)
+        self.metrics = Metrics(lambda: admission.images, lambda: admission.wait, lambda: admission.nbytes, replica)
         limit = None if config.max_megapixels == MOST_MEGAPIXELS else config.max_megapixels * 10**6
         self._decoders = Decoders(config.decoders, limit, config.timeout)
         self._device = ThreadPoolExecutor(engine.at_once, "device")

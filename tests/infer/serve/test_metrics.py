@@ -26,3 +26,12 @@ def test_two_servers_in_one_process_count_apart() -> None:
     first.refused.labels("503").inc()
     assert b'lab_refused_total{status="503"} 1.0' in first.text()
     assert b"lab_refused_total{" not in second.text()
+
+
+def test_of_several_servers_at_one_address_each_value_names_its_replica() -> None:
+    metrics = Metrics(lambda: 3, lambda: 0, lambda: 0, replica="a1")
+    metrics.requests.labels("/v1/predict", "200").observe(0.02)
+    families = list(text_string_to_metric_families(metrics.text().decode()))
+    assert all(sample.labels["replica"] == "a1" for family in families for sample in family.samples)
+    assert b'lab_queue_images{replica="a1"} 3.0' in metrics.text()
+    assert b'lab_request_seconds_count{replica="a1",route="/v1/predict",status="200"} 1.0' in metrics.text()
