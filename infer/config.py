@@ -40,6 +40,7 @@ _DEVICES_TEXT = joined(DEVICES, "or")
 MODEL_HELP = "ONNX file or run."
 NEWEST = "newest export in runs/"
 DEVICE_HELP = f"Device: {_DEVICES_TEXT}. Auto reports its choice; cuda never falls back to the CPU."
+TTA_HELP = "Test-time augmentation: none, flips, d4, five-crop or ten-crop views."
 BATCH_HELP = "Batch size, in images."
 LARGEST_BATCH = 65_536
 JSON_HELP = "Print one JSON object, and everything else to standard error."
@@ -122,7 +123,7 @@ class PredictConfig(ReportConfig):
     model: tuple[Path, ...] = knob(
         (), "ONNX file or run; repeat it to average several models.", short="-m", default_text=NEWEST
     )
-    tta: Tta = knob("none", "Test-time augmentation: none, flips, d4, five-crop or ten-crop views.", panel=MODEL)
+    tta: Tta = knob("none", TTA_HELP, panel=MODEL)
     device: Device = knob("auto", DEVICE_HELP)
     runtime: Runtime = knob("auto", RUNTIME_HELP, panel=MODEL)
     batch_size: int = knob(64, BATCH_HELP, above=0, maximum=LARGEST_BATCH, short="-b")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from infer.config import DEVICE_HELP, LARGEST_BATCH, MODEL, NEWEST, RUNTIME_HELP, Device, Engine, Runtime
+from infer.config import DEVICE_HELP, LARGEST_BATCH, MODEL, NEWEST, RUNTIME_HELP, TTA_HELP, Device, Engine, Runtime, Tta
 from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob
 from infer.model.providers import check_runtime
@@ -29,6 +29,7 @@ class ServeConfig:
     port: int = knob(8000, "Port; 0 for any that is free.", minimum=0, maximum=65_535)
     device: Device = knob("auto", DEVICE_HELP)
     runtime: Runtime = knob("auto", RUNTIME_HELP, panel=MODEL)
+    tta: Tta = knob("none", TTA_HELP, panel=MODEL)
     engine: Engine = knob(
         "local",
         "Answer from this process (local) or from Ray Serve's replicas (ray): at $RAY_ADDRESS, or started here.",

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
 
+from infer.config import Tta
 from infer.core.cpu import cores
 from infer.core.errors import ImageError, LabError
 from infer.images.dicom import open_dicom, read_header
@@ -56,9 +57,9 @@ class Decoders:
         """The ids of the processes."""
         return [process.pid for process in self._started]
 
-    def decode(self, specs: Sequence[PixelSpec], upload: Upload) -> Views | ImageError:
-        """Decode one image: for each spec uint8 [1, window H, window W, 3], or the reason why that cannot be done."""
-        function = partial(decode_upload, tuple(specs), self._max_pixels)
+    def decode(self, specs: Sequence[PixelSpec], upload: Upload, tta: Tta = "none") -> Views | ImageError:
+        """Decode one image: for each spec uint8 [views, window H, window W, 3], or the reason why it cannot be."""
+        function = partial(decode_upload, tuple(specs), self._max_pixels, tta=tta)
         if not self._in_processes:
             return function(upload)
         process = self._free.get()
@@ -129,12 +130,14 @@ class _Watch:
                     process.kill()
 
 
-def decode_upload(specs: Sequence[PixelSpec], max_pixels: int | None, upload: Upload) -> Views | ImageError:
+def decode_upload(
+    specs: Sequence[PixelSpec], max_pixels: int | None, upload: Upload, tta: Tta = "none"
+) -> Views | ImageError:
     """Decode one image for each spec, as `Decoders.decode` does; larger images than `max_pixels` are refused."""
     try:
         if max_pixels is not None:
             _require_small(upload, max_pixels)
-        return tuple(read_views(upload, spec) for spec in specs)
+        return tuple(read_views(upload, spec, tta) for spec in specs)
     except ImageError as error:
         return error
     except MemoryError:

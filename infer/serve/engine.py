@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from infer.config import Device, Runtime
+from infer.config import Device, Runtime, Tta
 from infer.core.arrays import Floats, Pixels
 from infer.core.console import Screen
 from infer.core.files import sha256_of
 from infer.images.preprocess import PixelSpec
+from infer.images.tta import COUNTS, check_tta
 from infer.model.card import ModelCard, OperatingPoint
 from infer.model.open_models import open_model, require_same_classes
 from infer.model.session import Session
@@ -25,7 +26,7 @@ class Work:
     """One image to run."""
 
     views: Views
-    """For each pixel spec of the models, uint8 [1, window H, window W, 3]."""
+    """For each pixel spec of the models, uint8 [views, window H, window W, 3]."""
     heatmap: bool = False
     """Whether the class activation map of its label is wanted; only where the engine has it."""
 
@@ -46,15 +47,18 @@ class Engine:
     Attributes:
         card: that of the (first) model; all have its classes.
         specs: the models' pixel specs, each once.
+        tta: the views of an image whose probabilities are averaged.
         sha256: of each model's file.
         at_once: the number of batches that the device runs at the same time.
     """
 
-    def __init__(self, sessions: Sequence[Session], sha256: Sequence[str], max_batch: int, screen: Screen) -> None:
-        self.sessions, self.sha256 = sessions, sha256
+    def __init__(
+        self, sessions: Sequence[Session], sha256: Sequence[str], max_batch: int, screen: Screen, tta: Tta = "none"
+    ) -> None:
+        self.sessions, self.sha256, self.tta = sessions, sha256, tta
         self.card: ModelCard = sessions[0].card
         sizes = _sizes(max_batch) if any(session.provider.pads_batches for session in sessions) else [max_batch]
-        self._ensembles = {size: Ensemble(sessions, size, size, say=screen.say) for size in sizes}
+        self._ensembles = {size: Ensemble(sessions, size, size, tta, screen.say) for size in sizes}
         self.specs: Sequence[PixelSpec] = self._ensembles[max_batch].specs
         self.at_once = max(session.provider.batches_in_flight for session in sessions)
 
@@ -70,8 +74,8 @@ class Engine:
 
     @property
     def threshold(self) -> OperatingPoint | None:
-        """The card's; None where models are averaged, whose probabilities it was not chosen on."""
-        return self.card.operating_point if len(self.sessions) == 1 else None
+        """The card's; None where models or views are averaged, whose probabilities it was not chosen on."""
+        return self.card.operating_point if len(self.sessions) == COUNTS[self.tta] == 1 else None
 
     def warm_up(self) -> float:
         """Run black images in all sizes of batches; the seconds of one image after that.
@@ -103,7 +107,7 @@ class Engine:
         return activation(self.sessions[0], self.view(work.views), int(probabilities.argmax()))
 
     def _black(self) -> Views:
-        return tuple(np.zeros((1, *spec.window, 3), dtype=np.uint8) for spec in self.specs)
+        return tuple(np.zeros((COUNTS[self.tta], *spec.window, 3), dtype=np.uint8) for spec in self.specs)
 
 
 def _sizes(most: int) -> list[int]:
@@ -119,19 +123,21 @@ def open_engine(
     screen: Screen,
     threads: int | None = None,
     say_device: bool = True,
+    tta: Tta = "none",
 ) -> Engine:
-    """Open models; a path of None is the newest exported file. Arguments are those of `open_model`.
+    """Open models; a path of None is the newest exported file. Arguments are those of `open_model` and `Engine`.
 
     Raises:
         ModelError: a file cannot be used, has no evidence, or was changed since its export.
-        ConfigError: the models have different classes.
+        ConfigError: the models have different classes, or the views do not suit a model's images.
         DeviceError: the device cannot run a model.
     """
     sessions = [open_model(path, device, runtime, screen, say_device, threads=threads) for path in paths]
     require_same_classes(sessions)
     for session in sessions:
         session.seal.require_evidence()
-    return Engine(sessions, [session.file_sha256 for session in sessions], max_batch, screen)
+        check_tta(tta, session.card.pixels)
+    return Engine(sessions, [session.file_sha256 for session in sessions], max_batch, screen, tta)
 
 
 def same_files(engine: Engine) -> bool:

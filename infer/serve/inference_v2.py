@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from infer.images.tta import COUNTS
 from infer.images.upload import Upload
 from infer.serve.bodies import MANY_BYTES, open_body, time_to_receive
 from infer.serve.errors import RequestError
@@ -69,8 +70,8 @@ def metadata(service: Service) -> dict[str, Any]:
 
 
 def _takes_pixels(service: Service) -> bool:
-    """Whether all models see the same pixels, so that a client can make them."""
-    return len(service.engine.specs) == 1
+    """Whether all models see the same pixels, in one view, so that a client can make them."""
+    return len(service.engine.specs) == COUNTS[service.engine.tta] == 1
 
 
 def _require_model(request: Request, service: Service) -> None:

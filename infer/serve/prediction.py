@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from infer.core.arrays import Floats, Pixels
 from infer.core.text import shown
+from infer.images.tta import averaging_text
 from infer.model.card import ClassName
 from infer.reports.provenance import Origin, intended_use, model_card
 from infer.serve.bodies import open_body, read_uploads
@@ -73,7 +74,7 @@ def _models(engine: Engine) -> list[dict[str, str]]:
 
 
 def _facts(engine: Engine) -> list[tuple[str, str]]:
-    averaged = f"{len(engine.sessions)} models, of which this is the first" if len(engine.sessions) > 1 else ""
+    averaged = averaging_text(len(engine.sessions), engine.tta)
     facts = model_card(Origin(card=engine.card, model=engine.files[0], averaged=averaged))
     return [*facts, ("trained on", engine.card.trained_on), ("file, sha256", ", ".join(engine.sha256))]
 

@@ -78,7 +78,7 @@ class Replicas:
             path.write_bytes(content)
         config, pool = self.config, self.pool
         device, threads = ("cuda", None) if pool.gpus else ("cpu", pool.cpus)
-        engine = open_engine(copies, device, config.runtime, config.max_batch, SILENT, threads)
+        engine = open_engine(copies, device, config.runtime, config.max_batch, SILENT, threads, tta=config.tta)
         for session, path in zip(engine.sessions, self.files, strict=True):
             session.path = path  # which answers and the page name
         return engine
@@ -100,7 +100,7 @@ def serve_on_ray(config: ServeConfig, port: int, token: bytes | None, screen: Sc
     """
     _require_ray_serve()
     runtime = without_auto(config.runtime)
-    engine = open_engine(config.models or (None,), "cpu", runtime, 1, screen, say_device=False)
+    engine = open_engine(config.models or (None,), "cpu", runtime, 1, screen, say_device=False, tta=config.tta)
     require_self_contained(engine.sessions)
     with _ray(config.device if runtime == ONNXRUNTIME_LIBRARY else "cpu") as pool:
         import ray

@@ -48,7 +48,7 @@ def serve(config: ServeConfig, screen: Screen) -> None:
         return
     with bombs_are_errors(), bind(config) as listener:
         paths = config.models or (None,)
-        engine = open_engine(paths, config.device, config.runtime, config.max_batch, screen)
+        engine = open_engine(paths, config.device, config.runtime, config.max_batch, screen, tta=config.tta)
         _allow_files(config.max_connections + OTHER_FILES)
         asyncio.run(run_server(config, engine, token, listener, screen))
 

@@ -162,7 +162,7 @@ class Service:
 
     def _decode(self, engine: Engine, upload: Upload) -> Views | ImageError:
         start = time.perf_counter()
-        views = self._decoders.decode(engine.specs, upload)
+        views = self._decoders.decode(engine.specs, upload, engine.tta)
         self.admission.pace.decoded(time.perf_counter() - start, self._decoders.count)
         return views
 
@@ -201,7 +201,7 @@ class Service:
                 self._screen.say("reload: the models' files are those that are loaded")
                 return "unchanged"
             files, batch = current.engine.files, config.max_batch
-            opened = partial(open_engine, files, config.device, config.runtime, batch, self._screen)
+            opened = partial(open_engine, files, config.device, config.runtime, batch, self._screen, tta=config.tta)
             engine = await asyncio.to_thread(opened)
             await self._warm_up(engine)
         except (LabError, OSError) as error:

@@ -62,7 +62,7 @@ def served(*models: Path, token: bytes | None = None, **values: object) -> Itera
         patch.setattr(infer.serve.server, "_make_server", keep_server)
         patch.setattr(Service, "start", keep_service)
         engine, url = (
-            open_engine(config.models, config.device, config.runtime, config.max_batch, screen),
+            open_engine(config.models, config.device, config.runtime, config.max_batch, screen, tta=config.tta),
             address_of(listener),
         )
         thread = threading.Thread(target=lambda: asyncio.run(run_server(config, engine, token, listener, screen)))

@@ -11,6 +11,7 @@ import pytest
 from helpers.serving import Served, form, served
 from PIL import Image
 
+from infer import load
 from infer.images.preprocess import read_window
 from infer.model.card import ClassName, OperatingPoint, read_card
 from infer.model.session import Session
@@ -38,6 +39,28 @@ def test_the_answers_are_those_of_the_predict_command(
     for item in found:
         assert list(item["probabilities"]) == header[1:]
         assert [str(np.float32(value)) for value in item["probabilities"].values()] == expected[item["name"]]
+
+
+@pytest.mark.parametrize(("tta", "max_batch"), [("flips", 8), ("ten-crop", 3)])
+def test_views_are_those_of_the_predict_command(
+    tta: str, max_batch: int, model: Path, cells: Path, images: list[Path]
+) -> None:
+    expected = load(model, device="cpu", tta=tta).predict(images[:5]).probabilities
+    with served(model, tta=tta, max_batch=max_batch, timeout=20) as running:
+        found = running.client.post("/v1/predict", files=form(*images[:5])).json()
+        described = running.client.get("/v1/model").json()
+        inputs = running.client.get("/v2/models/model").json()["inputs"]
+    rows = [list(item["probabilities"].values()) for item in found["predictions"]]
+    assert np.array(rows, np.float32).tobytes() == expected.tobytes()
+    assert found["threshold"] is None  # it was chosen on single views
+    assert f"views of each image ({tta})" in str(described["facts"])
+    assert [item["name"] for item in inputs] == ["files"]  # a client cannot send the pixels of all views
+
+
+def test_views_that_do_not_suit_the_model_are_refused_at_the_start(lab: Callable, model: Path) -> None:
+    ran = lab("serve", model, "--tta", "nine-crop", "--port", "0")
+    assert ran.code == 2
+    assert "nine-crop" in ran.err
 
 
 def test_one_bad_image_has_its_own_error_and_the_others_their_predictions(server: Served, images: list[Path]) -> None:
