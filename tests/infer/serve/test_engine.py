@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import infer.serve.engine
 from infer import load
 from infer.core.console import SILENT
 from infer.core.errors import ConfigError, ModelError
@@ -41,6 +42,16 @@ def test_several_models_are_averaged_and_have_no_threshold(
     assert result.probabilities.tobytes() == expected.tobytes()
     assert engine.threshold is None
     assert len(engine.sha256) == len(engine.files) == 2
+
+
+def test_views_that_do_not_suit_a_models_images_are_refused(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(model, "cpu")
+    pixels = session.card.pixels
+    session.card = replace(session.card, pixels=replace(pixels, canvas=pixels.window))
+    monkeypatch.setattr(infer.serve.engine, "open_model", lambda *_, **__: session)
+    assert open_engine([model], "cpu", "auto", 4, SILENT, tta="flips").tta == "flips"
+    with pytest.raises(ConfigError, match="--tta five-crop has no room"):
+        open_engine([model], "cpu", "auto", 4, SILENT, tta="five-crop")
 
 
 def test_a_heat_map_is_that_of_the_reports(with_cam: Path, images: list[Path]) -> None:

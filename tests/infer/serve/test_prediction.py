@@ -57,12 +57,6 @@ def test_views_are_those_of_the_predict_command(
     assert [item["name"] for item in inputs] == ["files"]  # a client cannot send the pixels of all views
 
 
-def test_views_that_do_not_suit_the_model_are_refused_at_the_start(lab: Callable, model: Path) -> None:
-    ran = lab("serve", model, "--tta", "nine-crop", "--port", "0")
-    assert ran.code == 2
-    assert "nine-crop" in ran.err
-
-
 def test_one_bad_image_has_its_own_error_and_the_others_their_predictions(server: Served, images: list[Path]) -> None:
     files = [*form(images[0]), ("images", ("b<b>.png", b"no image")), *form(images[1])]
     response = server.client.post("/v1/predict", files=files)
