@@ -114,6 +114,10 @@ def test_the_page_does_not_scroll_sideways(with_maps: Served, tab: Tab, images: 
     open_page(tab, with_maps, width)
     drop(tab, ("a_very_long_name_" * 12 + ".png", images[0].read_bytes()))
     assert tab.run("document.documentElement.scrollWidth") <= width
+    tab.run("document.getElementById('clear').click()")
+    drop(tab, *((path.name, path.read_bytes()) for path in images[:2]))
+    table = "document.getElementById('rows').closest('.wide')"
+    assert tab.run(f"{table}.scrollWidth <= {table}.clientWidth")  # usual names and two classes: all is seen at once
 
 
 def test_a_page_of_a_server_with_a_token_asks_for_it(model: Path, tab: Tab, images: list[Path]) -> None:
