@@ -84,7 +84,7 @@ def measure(predictors: dict[str, Predictor], files: list[str]) -> dict[str, lis
 
 def from_shell(model: Path, runtime: str, file: str, scratch: Path) -> float:
     """Seconds of `lab predict` of one image."""
-    command = [sys.executable, "-m", "cli", "predict", file, "--model", model.resolve(), "--modeltime", runtime]
+    command = [sys.executable, "-m", "cli", "predict", file, "--model", model.resolve(), "--runtime", runtime]
     start = time.perf_counter()
     subprocess.run(
         [*map(str, command), "--device", "cpu", "--no-sample", "--out", str(scratch / "out.csv")],
