@@ -123,6 +123,8 @@ def check_value(name: str, setting: Setting, value: object) -> None:
     for item in value if is_list else (value,):  # type: ignore[attr-defined]  # a tuple, as required above
         has_type = isinstance(item, (int, float) if item_type is float else item_type)
         require(has_type and isinstance(item, bool) is (item_type is bool), name, TYPE_TEXT[item_type], item)
+        has_nul = isinstance(item, str | Path) and "\0" in str(item)
+        require(not has_nul, name, "free of NUL characters, which no path may have", item)
         if item_type in (int, float):
             require(setting.knob.contains(item), name, setting.knob.range(), item)
 

@@ -34,6 +34,9 @@ class Settings:
     ("name", "value", "message"),
     [
         ("count", 0, "--count must be above 0, got 0"),
+        ("path", Path("a\0b"), "--path must be free of NUL characters"),
+        ("names", ("a", "b\0"), "--names must be free of NUL characters"),
+        ("text", "\0", "--text must be free of NUL characters"),
         ("count", 1.0, "--count must be a whole number, got 1.0"),
         ("count", True, "--count must be a whole number, got True"),
         ("count", "1", "--count must be a whole number, got 1"),
