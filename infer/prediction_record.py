@@ -25,6 +25,7 @@ from infer.core.parse import parse_json
 from infer.core.remote import Remote, uri_of
 from infer.images.archive import File, Member
 from infer.images.upload import Upload
+from infer.model.card_checks import check_text
 from infer.pipeline.fingerprint import devices, versions
 from infer.prediction_job import Job
 from infer.tables.inputs import STANDARD_INPUT, Inputs
@@ -169,6 +170,8 @@ def read_record(csv: Path) -> PredictionRecord:
         content = parse_json(path.read_text(encoding="utf-8"))
         if content.pop("version") != VERSION or set(content["options"]) - {item.name for item in fields(PredictConfig)}:
             raise DataError(f"{path} was written by a later version of lab; use that one")
+        if not all(isinstance(content[name], dict) for name in ("options", "environment")):
+            raise TypeError("its options and its environment must be objects")
         written = {name: _read_file(content[name]) for name in ("sample", "csv", "probabilities")}
         return PredictionRecord(**{**content, **written, "models": tuple(map(_read_file, content["models"]))})
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -178,4 +181,5 @@ def read_record(csv: Path) -> PredictionRecord:
 def _read_file(values: dict[str, Any] | None) -> RecordedFile | None:
     if values is None:
         return None
+    check_text("a path and a sha256", values["path"], values["sha256"])
     return RecordedFile(values["path"], values["sha256"], tuple(values["probability_columns"]))

@@ -60,6 +60,13 @@ def test_each_option_is_recorded_or_has_a_reason_not_to_be(predicted: Path) -> N
         ("{", "s.prediction.json cannot be read .*; predict again"),
         ("[]", "s.prediction.json cannot be read"),
         ('{"version": 1}', "s.prediction.json cannot be read"),
+        ('{"version": 1, "options": [], "environment": {}}', "its options and its environment must be objects"),
+        ('{"version": 1, "options": {}, "environment": 3}', "s.prediction.json cannot be read"),
+        (
+            '{"version": 1, "options": {}, "environment": {}, "sample": {"path": 1, "sha256": "", '
+            '"probability_columns": []}}',
+            r"s.prediction.json cannot be read \(a path and a sha256 must be text",
+        ),
         ('{"version": 2, "options": {}}', "written by a later version of lab"),
         ('{"version": 1, "options": {"psychic": true}}', "written by a later version of lab"),
     ],
