@@ -29,6 +29,8 @@ SPLITS = {"train": TRAIN, "val": VALID, "test": TEST}
 """As MedMNIST names them."""
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 """Readers of the header of a .npy file, by its version."""
+BAD_ZIP = (zipfile.BadZipFile, UnicodeDecodeError)
+"""What zipfile raises for a damaged file, and for a name that is not the UTF-8 that its flag says."""
 BAD_HEADERS = (SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
 """What they raise besides ValueError: they take the header for a literal of Python, perhaps of Python 2."""
 
@@ -47,7 +49,7 @@ def is_medmnist(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as file:
             names = set(file.namelist())
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, *BAD_ZIP):
         return False
     return any(f"{name}_images.npy" in names for name in SPLITS)
 
@@ -167,7 +169,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as file:
             yield file
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:  # encrypted: Runtime
+    except (*BAD_ZIP, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:  # encrypted: RuntimeError
         raise DataError(f"{path} is not an .npz file, or is damaged: {error}; download it again") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}; check the path") from error

@@ -142,7 +142,7 @@ def list_files(path: Path, skipped: Skipped | None = None) -> list[Member]:
         raise DataError(f"{path} is compressed as a whole, so its images cannot be reached one by one; make it a .tar")
     try:
         entries = _in_zip(path) if name.endswith(ZIP) else _in_tar(path)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError, UnicodeDecodeError) as error:
         raise DataError(
             f"{path} is not a {name.rpartition('.')[2]} file, or is damaged: {error}; make it again"
         ) from error

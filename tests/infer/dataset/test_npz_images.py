@@ -162,6 +162,28 @@ def test_a_header_that_is_no_literal_of_python_is_refused(tmp_path: Path, header
         read(tmp_path / "m.npz")
 
 
+@pytest.mark.parametrize("count", [1, 2], ids=["in front of the array", "in the directory too"])
+def test_a_name_that_is_not_the_utf_8_that_its_flag_says_is_refused(tmp_path: Path, count: int) -> None:
+    save_npz(tmp_path / "m.npz")
+    with zipfile.ZipFile(tmp_path / "m.npz") as file:
+        contents = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(tmp_path / "m.npz", "w") as file:
+        for name, content in contents.items():
+            info = zipfile.ZipInfo(name)
+            info.flag_bits |= 0x800
+            file.writestr(info, content)
+    content = (tmp_path / "m.npz").read_bytes()
+    at = [content.index(b"train_images.npy"), content.rindex(b"train_images.npy")][:count]
+    damaged = bytearray(content)
+    for start in at:
+        damaged[start] = 0xFF
+    for start, mark in ((content.index(b"PK\3\4"), 6), (content.index(b"PK\1\2"), 8)):
+        damaged[start + mark + 1] |= 0x08  # zipfile takes the flag away from names in ASCII
+    (tmp_path / "m.npz").write_bytes(damaged)
+    with pytest.raises(DataError, match=r"is not an \.npz file, or is damaged"):
+        read(tmp_path / "m.npz")
+
+
 def test_a_negative_number_is_no_label(tmp_path: Path) -> None:
     labels = np.array([0, 1, -1])
     np.savez(tmp_path / "x.npz", test_images=pictures(3, 8, 8), test_labels=labels)

@@ -174,6 +174,15 @@ def test_a_tar_with_a_damaged_header_in_it_is_not_read_as_if_it_ended_there(fold
         list_members(path)
 
 
+def test_a_zip_with_a_name_that_is_not_the_utf_8_that_it_says_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("é.png", b"x")
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xfe"))
+    with pytest.raises(DataError, match="is not a zip file, or is damaged"):
+        list_members(path)
+
+
 def test_an_encrypted_member_is_a_bad_image(lab: Callable, model: Path, folder: Path, tmp_path: Path) -> None:
     path = zipped(folder, tmp_path / "a.zip")
     content = bytearray(path.read_bytes())
