@@ -5,11 +5,11 @@ import signal
 import time
 
 
-def crash(*_: object) -> None:
+def crash(*_: object, **__: object) -> None:
     """End the process as a fault of a decoder would."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def hang(*_: object) -> None:
+def hang(*_: object, **__: object) -> None:
     """Never finish."""
     time.sleep(60)

@@ -262,7 +262,7 @@ STAGED = replace(
         replace(CONFIG, learning_rate=1e-7, weight_decay=1e20, fold=0, pretrained=True),
         replace(CONFIG, data='C:\\new "data"\\töö\n', monitor="recall:ALL, größer\t# 1"),
         replace(CONFIG, data="/data/\N{MICROSCOPE}", out="[[stages]]\r\nepochs = 1"),
-        replace(CONFIG, data="/data/a\x7fb\x00\x1f\u2028"),
+        replace(CONFIG, data="/data/a\x7fb\x01\x1f\u2028"),
     ],
     ids=["open", "resolved", "stages", "lists", "numbers", "quotes", "beyond 16 bits", "control"],
 )
