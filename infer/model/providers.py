@@ -191,7 +191,7 @@ OPENVINO_OPTIONS: Options = {
     "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
     "KV_CACHE_PRECISION": "f32",
     "CPU_DENORMALS_OPTIMIZATION": "NO",
-    # one stream over all cores answers soonest; two finish more batches where two are under way, which --tune measures
+    # one stream over all cores answers soonest; two gain only where other programs use the machine: --tune tries both
     "PERFORMANCE_HINT": "LATENCY",
     "NUM_STREAMS": "1",
     # threads that are bound to cores would wait behind those that decode
