@@ -2,7 +2,11 @@
 
 import json
 import tomllib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+A = TypeVar("A")
 
 MOST_LEVELS = 100
 """Objects and lists inside each other; lab writes fewer than ten, and Python fails at some hundreds."""
@@ -11,22 +15,21 @@ TOO_DEEP = f"more than {MOST_LEVELS} objects or lists inside each other"
 
 def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text. Raises ValueError where it is none, or has more than MOST_LEVELS levels."""
-    try:
-        value = json.loads(text)
-    except RecursionError as error:
-        raise ValueError(TOO_DEEP) from error
-    _check_levels(value)
-    return value
+    return _parse(json.loads, text)
 
 
 def parse_toml(text: str) -> dict[str, Any]:
     """The values of a TOML text. Raises ValueError where it is none, or has more than MOST_LEVELS levels."""
+    return _parse(tomllib.loads, text)
+
+
+def _parse(loads: Callable[[T], A], text: T) -> A:
     try:
-        values = tomllib.loads(text)
+        value = loads(text)
     except RecursionError as error:
         raise ValueError(TOO_DEEP) from error
-    _check_levels(values)
-    return values
+    _check_levels(value)
+    return value
 
 
 def _check_levels(value: Any) -> None:
