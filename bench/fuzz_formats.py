@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from fuzz_mutators import CELLS, NUMBERS, Mutator, mutated_bytes
 from fuzz_values import mutated_json
 
+from infer.model.protobuf import varint_bytes
+
 CHUNKS = (b"PLTE", b"tRNS", b"iCCP", b"eXIf", b"gAMA", b"acTL", b"fcTL", b"IDAT")
 """Chunks of PNG that change how its pixels are read."""
 LARGEST_PART = 20_000
@@ -57,12 +59,12 @@ def encode(fields: Sequence[Field]) -> bytes:
     """Inverse of `parse`."""
     parts = []
     for number, wire, value in fields:
-        parts.append(_varint_bytes(number << 3 | wire))
+        parts.append(varint_bytes(number << 3 | wire))
         if isinstance(value, int):
-            parts.append(_varint_bytes(value & 2**64 - 1))
+            parts.append(varint_bytes(value & 2**64 - 1))
             continue
         whole = encode(value) if isinstance(value, list) else value
-        parts += [_varint_bytes(len(whole)), whole] if wire == 2 else [whole]
+        parts += [varint_bytes(len(whole)), whole] if wire == 2 else [whole]
     return b"".join(parts)
 
 
@@ -104,14 +106,6 @@ def _varint(content: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
     return 0, len(content) + 1
-
-
-def _varint_bytes(value: int) -> bytes:
-    parts = []
-    while value >= 0x80:
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*parts, value])
 
 
 def mutated_safetensors(chance: random.Random, content: bytes) -> bytes:
