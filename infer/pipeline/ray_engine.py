@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infer.config import Device, Runtime, Tta
@@ -97,9 +98,7 @@ class Worker:
         contents = ray.get(models[0])
         self.pool, self.batch_size, self.tta = pool, batch_size, tta
         with temporary_folder() as folder:
-            paths = [folder / f"{number}.onnx" for number in range(len(contents))]
-            for path, content in zip(paths, contents, strict=True):
-                path.write_bytes(content)
+            paths = write_models(contents, folder)
             threads = None if pool.gpus else pool.cpus
             # the models were checked where they were first opened, by their own names
             self.sessions = [Session(path, device, threads, runtime, accept_changed=True) for path in paths]
@@ -172,6 +171,14 @@ def classify_on_cluster(
                 yield ImagePrediction(*pickle.loads(cell.as_py()))
     except Exception as error:  # Ray wraps what a worker raised several times
         raise _cause(error) from error
+
+
+def write_models(contents: Sequence[bytes], folder: Path) -> list[Path]:
+    """Write the content of ONNX files, which came from another node, into a folder; their paths."""
+    paths = [folder / f"{number}.onnx" for number in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    return paths
 
 
 def require_self_contained(sessions: Sequence[Session]) -> None:

@@ -9,7 +9,6 @@ import io
 import logging
 import re
 import signal
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
@@ -17,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infer.core.console import SILENT, Screen
+from infer.core.drafts import temporary_folder
 from infer.core.errors import ConfigError, DeviceError, MissingExtraError
 from infer.images.decode import bombs_are_errors
 from infer.model.open_models import without_auto
 from infer.model.providers import ONNXRUNTIME_LIBRARY
-from infer.pipeline.ray_engine import Pool, require_self_contained, start_pool
+from infer.pipeline.ray_engine import Pool, require_self_contained, start_pool, write_models
 from infer.serve.app import make_app
 from infer.serve.config import ServeConfig
 from infer.serve.engine import Engine, open_engine
@@ -52,8 +52,9 @@ class Replicas:
         """The application of one replica, which is ready when its lifespan has begun."""
         from ray import serve
 
-        folder = tempfile.TemporaryDirectory()  # kept until the service ends: runtimes may read a file again
-        engine = self._open(Path(folder.name))
+        kept = contextlib.ExitStack()
+        folder = kept.enter_context(temporary_folder())  # until the service ends: runtimes may read a file again
+        engine = self._open(folder)
         engine.warm_up()  # of an error here Ray Serve reports the reason, of one in the lifespan only that there is one
         service = Service(self.config, engine, SILENT, serve.get_replica_context().replica_id.unique_id)
 
@@ -65,17 +66,14 @@ class Replicas:
                     yield
                 finally:
                     await service.close()
-                    folder.cleanup()
+                    kept.close()
 
         return make_app(service, self.token, lifespan)
 
     def _open(self, folder: Path) -> Engine:
         import ray
 
-        contents: list[bytes] = ray.get(self.contents[0])
-        copies = [folder / f"{number}.onnx" for number in range(len(contents))]
-        for path, content in zip(copies, contents, strict=True):
-            path.write_bytes(content)
+        copies = write_models(ray.get(self.contents[0]), folder)
         config, pool = self.config, self.pool
         device, threads = ("cuda", None) if pool.gpus else ("cpu", pool.cpus)
         engine = open_engine(copies, device, config.runtime, config.max_batch, SILENT, threads, tta=config.tta)
