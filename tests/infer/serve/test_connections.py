@@ -92,7 +92,7 @@ def test_a_client_that_does_not_read_is_cut_off(hasty: Served) -> None:
         deadline = time.monotonic() + 20
         with contextlib.suppress(ConnectionError):  # once the server has waited long enough
             while time.monotonic() < deadline:
-                client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+                client.sendall(b"GET /page.js HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
                 time.sleep(0.02)
         assert time.monotonic() < deadline
 
