@@ -7,6 +7,7 @@ import numpy as np
 
 from infer.core.errors import DataError
 from infer.dataset.copies import find_copies
+from infer.dataset.group_folds import Ints, first_group_fold, number_groups
 from infer.dataset.table import TRAIN, VALID, Table
 
 FOLDS = 5
@@ -24,32 +25,24 @@ def with_validation(table: Table, seed: int) -> Table:
     """
     if VALID in table.splits:
         return table
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
-    rows = np.array([row for row, split in enumerate(table.splits) if split == TRAIN])
+    rows = table.rows(TRAIN)
     labels = table.labels[rows]
     copies = find_copies(table.take(rows))
-    groups = np.array([group or f"\0{row}" for row, group in zip(rows, copies.groups(), strict=True)])
+    groups = number_groups(copies.groups(), rows)
+    count = int(groups.max(initial=-1)) + 1
     too_few = DataError(
-        f"{len(rows)} training images in {len(set(groups))} groups are too few to split off a validation split; "
+        f"{len(rows)} training images in {count} groups are too few to split off a validation split; "
         "give a validation split of your own"
     )
-    if len(set(groups)) < FOLDS or max(table.counts(TRAIN)) < FOLDS:
+    if count < FOLDS or max(table.counts(TRAIN)) < FOLDS:
         raise too_few
-    grouped = len(set(groups)) < len(groups)
-    kind = StratifiedGroupKFold if grouped else StratifiedKFold
-    folds = kind(n_splits=FOLDS, shuffle=True, random_state=seed)
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class of fewer than FOLDS images: kept in training below
-        _, held_out = next(iter(folds.split(rows, labels, groups)))
-    held_out = _keep_every_class_in_training(held_out, labels, groups)
+    fold = first_group_fold if count < len(groups) else _first_fold
+    held_out = _keep_every_class_in_training(fold(labels, groups, FOLDS, seed), labels, groups)
     if not len(held_out):
         raise too_few
     splits = list(table.splits)
-    for position in held_out:
-        splits[rows[position]] = VALID
+    for row in rows[held_out].tolist():
+        splits[row] = VALID
     known = [group for group in copies.table.groups if group]
     method = "a fifth of training, stratified" + (" by group" if len(set(known)) < len(known) else "")
     method += ", copies together" if copies.rows else ""
@@ -92,8 +85,21 @@ def stratified_splits(table: Table, shares: Mapping[str, float], seed: int) -> l
     return [names[split] for split in split_of_group[group_of_row]]
 
 
-def _keep_every_class_in_training(held_out: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def _first_fold(labels: Ints, groups: Ints, folds: int, seed: int) -> Ints:
+    """Return the positions of the first of the folds, stratified by label; every image is a group of its own."""
+    import warnings
+
+    from sklearn.model_selection import StratifiedKFold
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class of fewer images than folds: kept in training afterwards
+        _, held_out = next(iter(StratifiedKFold(folds, shuffle=True, random_state=seed).split(groups, labels)))
+    positions: Ints = held_out
+    return positions
+
+
+def _keep_every_class_in_training(held_out: Ints, labels: Ints, groups: Ints) -> Ints:
     """Return the held-out positions without the groups of any class that would have no training images left."""
-    trained = set(np.delete(labels, held_out))
-    exhausted = {groups[position] for position in held_out if labels[position] not in trained}
-    return np.array([position for position in held_out if groups[position] not in exhausted], dtype=np.int64)
+    trained = np.unique(np.delete(labels, held_out))
+    exhausted = np.unique(groups[held_out[~np.isin(labels[held_out], trained)]])
+    return held_out[~np.isin(groups[held_out], exhausted)]
