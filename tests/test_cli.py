@@ -23,7 +23,7 @@ COMMANDS = (
     *("export", "verify", "predict", "evaluate", "compare", "inspect", "doctor", "demo", "reproduce"),
 )
 CONFIGS = (("train", TrainConfig), ("export", ExportConfig), ("predict", PredictConfig), ("evaluate", EvaluateConfig))
-HEAVY = {"torch", "torchvision", "onnxruntime", "onnx", "pandas", "sklearn", "matplotlib"}
+HEAVY = {"pydantic", "torch", "torchvision", "onnxruntime", "onnx", "pandas", "sklearn", "matplotlib"}
 
 
 def loaded_by(*arguments: str | Path, packages: Collection[str] = HEAVY) -> set[str]:
