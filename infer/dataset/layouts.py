@@ -201,9 +201,10 @@ def _read_labels(
     if labelled.is_finding:
         findings.columns.add(labelled.label_column)
     findings.in_cells = findings.in_cells or labelled.finding
+    usual = {"path", "label"} <= {name.lower() for name in table.header}
+    del table  # millions of rows take as much memory as the result
     paths = find_all(index, labelled.names, file, reading.missing)
     splits = labelled.splits or [split] * len(paths)
-    usual = {"path", "label"} <= {name.lower() for name in table.header}
     return (
         list(zip(paths, labelled.labels, labelled.groups, splits, strict=True)),
         f"{file.name} with Path and label" if usual else labelled.summary,

@@ -40,7 +40,7 @@ class ImageIndex:
             self._stems[stem].append(path)
             for known in {path, stem}:
                 self._by_name[known.rsplit("/", 1)[-1]].append(path)
-        self.known = frozenset(self.paths)
+        self.known = {path: path for path in self.paths}
         self.respelled = 0
         """How many names were found only under another spelling of their path."""
         self.example = ""
@@ -59,7 +59,7 @@ class ImageIndex:
             DataError: it may be several images.
         """
         if not folder and name in self.known:
-            return name
+            return self.known[name]  # one text for all rows that name the image
         path = self._find_as_written(name, folder)
         if path is None:
             path = self._only(name, self._other_spellings(name, folder))

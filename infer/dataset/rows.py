@@ -45,7 +45,7 @@ class Reading:
         """Note how many images of an index are not among the paths of a table, and how many are written otherwise."""
         if index.respelled:
             self.notes.append(f"note: {index.respelled} paths are written otherwise in the table: {index.example}")
-        if unlisted := index.known.difference(paths):
+        if unlisted := index.known.keys() - paths:
             self.skipped.add(UNLISTED, min(unlisted), len(unlisted))
 
 

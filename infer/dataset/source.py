@@ -164,6 +164,7 @@ def read_source(source: Source, fold: int | None = None, screen: Screen = SILENT
         raise DataError(f"the image folder {listed(lost)} does not exist; check --images")
     indices = [ImageIndex(folder, reading.skipped, source.labels) for folder in folders]
     labelled = read_labelled(table, source.columns, lambda name: any(index.has(name) for index in indices))
+    del table  # millions of rows take as much memory as the result
     prefixes = [_prefix(folder, source.root) for folder in folders]
     seen: list[set[str]] = [set() for _ in indices]
     rows: list[Row] = []

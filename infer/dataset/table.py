@@ -1,16 +1,17 @@
 """The table that every data set is read into: path, label, group and split of each image."""
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.core.csv_files import csv_text, read_csv
+from infer.core.csv_files import csv_line, read_csv
 from infer.core.errors import DataError
-from infer.core.files import write_text
+from infer.core.files import atomic_write
 from infer.core.text import listed
 from infer.images.listing import natural_key
 from infer.model.card import ClassName
@@ -18,6 +19,8 @@ from infer.model.card import ClassName
 TRAIN, VALID, TEST = "train", "valid", "test"
 UNKNOWN = -1
 """Class index of an image whose class is not known."""
+BLOCK = 100_000
+"""Rows that are hashed at once, so that their bytes are not in memory together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,16 +105,28 @@ class Table:
         It depends neither on the order of the rows nor on where root lies.
         """
         rows = sorted(
-            f"{path}\0{self.classes[label].label if label >= 0 else ''}\0{group}\0{split}\0{_size(self.root / path)}\n"
-            for path, label, group, split in zip(self.paths, self.labels, self.groups, self.splits, strict=True)
+            f"{path}\0{label}\0{group}\0{split}\0{_size(os.path.join(self.root, path))}\n"
+            for path, label, group, split in zip(self.paths, self._label_texts(), self.groups, self.splits, strict=True)
         )
-        return hashlib.sha256("".join(rows).encode("utf-8", "surrogateescape")).hexdigest()
+        digest = hashlib.sha256()
+        for first in range(0, len(rows), BLOCK):
+            digest.update("".join(rows[first : first + BLOCK]).encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
 
     def write(self, path: Path) -> None:
         """Write path, label, group and split as CSV, for `read_run_table`. Raises OutputError."""
-        labels = [self.classes[label].label if label >= 0 else "" for label in self.labels]
-        rows = zip(self.paths, labels, self.groups, self.splits, strict=True)
-        write_text(path, csv_text([("path", "label", "group", "split"), *rows]))
+        rows = zip(self.paths, self._label_texts(), self.groups, self.splits, strict=True)
+        with (
+            atomic_write(path) as draft,
+            draft.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        ):
+            file.write(csv_line(("path", "label", "group", "split")))
+            file.writelines(map(csv_line, rows))
+
+    def _label_texts(self) -> Iterator[str]:
+        """Yield the label of each image as text, "" where it is not known."""
+        texts = [*(item.label for item in self.classes), ""]  # UNKNOWN is the last
+        return (texts[label] for label in self.labels.tolist())
 
 
 def read_run_table(path: Path, root: Path, classes: tuple[ClassName, ...]) -> Table:
@@ -156,8 +171,8 @@ def _in_several_splits(names: Sequence[str], splits: Sequence[str]) -> list[str]
     return sorted(crossing, key=natural_key)
 
 
-def _size(path: Path) -> int:
+def _size(path: str) -> int:
     try:
-        return path.stat().st_size
+        return os.stat(path).st_size
     except OSError:
         return -1

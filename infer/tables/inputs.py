@@ -64,10 +64,10 @@ class Inputs:
 
 
 class FolderPaths(Sequence[str]):
-    """The paths of a folder's images, joined on access, so that a million of them take no memory."""
+    """The paths of images, joined with their folder on access, so that a million of them take no memory."""
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        """`names` are relative to `folder`, with `/` as their separator."""
+        """`names` are relative to `folder`, with `/` as their separator, or absolute."""
         self.folder, self.names = folder, names
         self.prefix = {".": "", "/": "/"}.get(str(folder), f"{folder}/")
 
@@ -76,7 +76,9 @@ class FolderPaths(Sequence[str]):
 
     def __getitem__(self, index: Any) -> Any:
         name = self.names[index]
-        return self.prefix + name if isinstance(name, str) else FolderPaths(self.folder, name)
+        if not isinstance(name, str):
+            return FolderPaths(self.folder, name)
+        return name if os.path.isabs(name) else self.prefix + name
 
 
 def read_inputs(
@@ -194,10 +196,11 @@ def _from_table(source: Path, image_column: str, label_column: str | None) -> In
     if not table.rows:
         raise DataError(f"no images found: {source} has a header and no rows; add a row for each image")
     has_labels = any(label is not None for label in read.labels)
+    paths = find_all(index, read.names, source)
     return Inputs(
         root=source.parent,
         names=read.names,
-        files=[str(source.parent / path) for path in find_all(index, read.names, source)],
+        files=FolderPaths(source.parent, paths),
         labels=[label or "" for label in read.labels] if has_labels else None,
         labels_from=(f"column {read.label_column}" if read.label_column else "one-hot columns") if has_labels else "",
         groups=read.groups if any(read.groups) else [],

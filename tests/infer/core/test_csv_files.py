@@ -1,3 +1,5 @@
+import csv
+import io
 import os
 from pathlib import Path
 
@@ -26,6 +28,16 @@ def test_bytes_that_are_not_utf_8_survive_a_csv(tmp_path: Path) -> None:
 def test_a_cell_comes_back_from_a_csv_as_it_was(cell: str, tmp_path: Path) -> None:
     write_text(tmp_path / "a.csv", csv_text([(cell, "next")]))
     assert read_csv(tmp_path / "a.csv") == [[cell, "next"]]
+
+
+@pytest.mark.parametrize(
+    "cell", ["", " ", "x;y", "\t", "\0", "\x85", "a,", '"', "\n", "\r", "é", 0.1, 1e-20, None, True]
+)
+def test_a_line_is_that_of_pythons_writer_but_for_its_end(cell: object) -> None:
+    for row in ([cell], [cell, "b"], ["a", cell], ["a", "b", cell, cell]):
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\r\n").writerow(row)
+        assert csv_line(row, raw=True) == text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def test_a_csv_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -21,6 +21,11 @@ def test_a_relative_path_means_that_file(tmp_path: Path) -> None:
     assert index.find("./test/../test/a.jpg") == "test/a.jpg"
 
 
+def test_all_rows_that_name_an_image_share_one_text(tmp_path: Path) -> None:
+    index = tree(tmp_path, "train/a.jpg")
+    assert index.find("".join(["train", "/a.jpg"])) is index.find("".join(["train", "/a.jpg"]))
+
+
 @pytest.mark.parametrize(
     ("names", "found"),
     [

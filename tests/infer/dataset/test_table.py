@@ -100,6 +100,14 @@ def test_the_fingerprint_changes_with_every_column_and_with_a_files_size(table: 
     assert len(prints) == 10
 
 
+def test_the_fingerprint_of_more_rows_than_a_block_is_the_sha256_of_all(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = table.fingerprint()
+    monkeypatch.setattr("infer.dataset.table.BLOCK", 2)
+    assert table.fingerprint() == before
+
+
 def test_the_fingerprint_of_one_image_is_the_sha256_of_its_row(table: Table) -> None:
     row = "b.png\x001\x00p2\x00train\x001\n"
     assert table.take([1]).fingerprint() == hashlib.sha256(row.encode()).hexdigest()

@@ -58,7 +58,7 @@ def test_a_csvs_image_column_gives_names_as_written_and_their_files(column: str,
     (tmp_path / "t.csv").write_text(f"age,{column}\n30,b.png\n40,a\n50,b.png\n")
     inputs = read_inputs(tmp_path / "t.csv", CLASSES)
     assert inputs.names == ["b.png", "a", "b.png"]
-    assert inputs.files == [str(tmp_path / name) for name in ("images/b.png", "a.jpeg", "images/b.png")]
+    assert list(inputs.files) == [str(tmp_path / name) for name in ("images/b.png", "a.jpeg", "images/b.png")]
     assert inputs.labels is None
 
 
@@ -281,6 +281,7 @@ def test_paths_of_a_folders_images_are_joined_on_access(touch: Touch, tmp_path: 
     assert isinstance(files[1:], FolderPaths)  # still joined on access
     assert list(FolderPaths(Path("/"), ["a.png"])) == ["/a.png"]
     assert list(FolderPaths(Path(), ["a.png"])) == ["a.png"]
+    assert list(FolderPaths(Path("cells"), ["/x/a.png", "b.png"])) == ["/x/a.png", "cells/b.png"]
 
 
 def test_inputs_can_be_put_in_another_order_with_all_that_belongs_to_them() -> None:
