@@ -1,9 +1,12 @@
 """The largest inputs that lab promises to take: what each step on them costs, and the errors for what exceeds them.
 
-    python bench/limits.py DIR [--only images rows classes pixels path] [--images 1000000] [--rows 10000000] ...
+    python bench/limits.py DIR [--only images resumed rows classes pixels path] [--images 1000000] [--rows 10000000] ...
 
-    images    a folder of so many images (4 kB of disk for each): listing, `lab predict`, reading for training
-    rows      a CSV of so many rows, which name these images in turn: listing, reading for training
+    images    a folder of so many images (4 kB of disk for each): listing, reading for training, `lab predict` with a
+              report, which must have a row for each image and leave no other file
+    resumed   `lab predict` and `lab data check` of some of these (--resumed), and `lab predict` again, which is killed
+              after the first write of its progress file and run again: its CSV must be the same, byte for byte
+    rows      a CSV of so many rows, which name these images in turn: listing, reading for training, `lab data split`
     classes   so many classes: `lab train` for an epoch, `lab export`, `lab predict` with a report
     pixels    an image of so many pixels as PNG, JPEG and TIFF: `lab predict`; one row more: refused
     path      a folder whose path has so many bytes: `lab train`, `lab export`, `lab predict`; one too long: refused
@@ -13,10 +16,10 @@ that starts it as its own. DIR's folders are made where they are not there yet, 
 """
 
 import argparse
-import io
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +50,10 @@ Run = Callable[[Sequence[str | Path | int]], Step]
 """Runs `lab` with arguments, or, after "step", a function of this file on a path and numbers."""
 
 
+Kill = Callable[[Sequence[str | Path | int], Path], None]
+"""Runs `lab predict`, and ends it when this progress file has content."""
+
+
 def run_process(words: Sequence[str | Path | int]) -> Step:
     """Run in a new process, whose working folder is the repository."""
     program = [__file__] if words[0] == "step" else ["-m", "cli"]
@@ -59,11 +66,22 @@ def run_process(words: Sequence[str | Path | int]) -> Step:
     return Step(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, process.returncode, errors.strip())
 
 
+def kill_at_first_progress(words: Sequence[str | Path | int], progress: Path) -> None:
+    """Run `lab`, and kill it when its progress file has content. Raises RuntimeError where it has ended before."""
+    process = subprocess.Popen([sys.executable, "-m", "cli", *map(str, words)], cwd=ROOT, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not (progress.exists() and progress.stat().st_size):
+        time.sleep(0.05)
+    if process.returncode is not None:
+        raise RuntimeError("lab predict has ended before its first progress was written; give more images")
+    process.kill()
+    process.wait()
+
+
 class Limits:
     """Makes the inputs in a folder, runs the steps and prints a row for each."""
 
-    def __init__(self, folder: Path, run: Run) -> None:
-        self.folder, self.run = folder, run
+    def __init__(self, folder: Path, run: Run, kill: Kill) -> None:
+        self.folder, self.run, self.kill = folder, run, kill
 
     def must(self, *words: str | Path | int, code: int = 0) -> Step:
         """Run a step that ends with an exit code. Raises RuntimeError where it ends with another."""
@@ -93,8 +111,32 @@ class Limits:
             self.must("step", "make_images", folder, count)
         self.step(limit, "`lab predict`: list", "step", "list_inputs", folder)
         self.step(limit, "`lab train`: read, check, split, fingerprint", "step", "prepare_training", folder)
-        words = ("predict", folder, *predicting(self.model(), self.folder / "images.csv"))
-        self.step(limit, "`lab predict` in all", *words)
+        out = self.folder / "images.csv"
+        self.step(limit, "`lab predict` with a report", "predict", folder, *predicting(self.model(), out))
+        self.require_whole(out, count)
+
+    def require_whole(self, out: Path, count: int) -> None:
+        """Check that a CSV has a row for each image, and nothing else is there. Raises RuntimeError."""
+        with out.open(encoding="utf-8") as lines:
+            rows = sum(1 for _ in lines) - 1
+        left = [path.name for path in self.folder.iterdir() if path.name.startswith(".lab-") or path == unfinished(out)]
+        if rows != count or left:
+            raise RuntimeError(f"{out} has {rows} rows for {count} images, and beside it are {left}")
+
+    def resumed(self, count: int) -> None:
+        """A folder of images whose prediction is killed once."""
+        folder, limit = self.folder / f"images-{count}", f"a folder of {count:,} images"
+        if not folder.exists():
+            self.must("step", "make_images", folder, count)
+        whole, out = self.folder / "whole.csv", self.folder / "resumed.csv"
+        self.step(limit, "`lab predict` with a report", "predict", folder, *predicting(self.model(), whole))
+        words = ("predict", folder, *predicting(self.model(), out))
+        self.kill(words, unfinished(out))
+        self.step(limit, "the same, killed and run again: what was left", *words)
+        self.require_whole(out, count)
+        if out.read_bytes() != whole.read_bytes():
+            raise RuntimeError(f"{out} is not {whole}")
+        self.step(limit, "`lab data check`", "data", "check", folder, "--out", self.folder / "checked")
 
     def rows(self, count: int, images: int) -> None:
         """A CSV whose rows name images, and their labels."""
@@ -106,6 +148,7 @@ class Limits:
         try:
             self.step(limit, "`lab predict`: list", "step", "list_inputs", table)
             self.step(limit, "`lab train`: read, check, split, fingerprint", "step", "prepare_training", folder)
+            self.step(limit, "`lab data split`", "data", "split", folder, "--out", self.folder / "split", "--force")
         finally:
             table.unlink()  # the folder is one of class folders again
 
@@ -153,6 +196,11 @@ class Limits:
         self.step(f"a path of {len(os.fsencode(too_long))} bytes", "`lab predict --out`", *words, code=1)
 
 
+def unfinished(out: Path) -> Path:
+    """The progress file of `lab predict --out`."""
+    return out.with_suffix(".progress")
+
+
 def options(epochs: int) -> tuple[str, ...]:
     """Options of `lab train` for small images."""
     return ("--epochs", str(epochs), "--image-size", str(SIDE), "--batch-size", "16", *CPU)
@@ -160,7 +208,7 @@ def options(epochs: int) -> tuple[str, ...]:
 
 def predicting(model: Path, out: Path) -> tuple[str | Path, ...]:
     """Options of `lab predict`."""
-    return ("--model", model, *CPU, "-b", "64", "--no-sample", "--out", out)
+    return ("--model", model, *CPU, "-b", "256", "--no-sample", "--out", out)
 
 
 def only_run(runs: Path) -> Path:
@@ -171,7 +219,7 @@ def only_run(runs: Path) -> Path:
 
 def draw(file: Path, number: int) -> None:
     """Draw one of many different images."""
-    pixels = np.random.default_rng(number).integers(0, 256, (SIDE // 4, SIDE // 4, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(number).integers(0, 256, (SIDE // 2, SIDE // 2, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(file)
 
 
@@ -195,26 +243,25 @@ def draw_blank(file: Path, width: int, height: int) -> None:
 
 
 def make_images(folder: Path, count: int) -> None:
-    """Write so many small files in two class folders and folders of a thousand; no two are equal."""
-    content, draft = io.BytesIO(), folder.with_suffix(".part")
-    Image.new("RGB", (8, 8)).save(content, "PNG")
+    """Draw so many different images in two class folders and folders of a thousand."""
+    draft = folder.with_suffix(".part")
     for number in range(count):
         label = "ab"[number % 2]
         target = draft / label / f"{label}{number // 2000}" / f"{number}.png"
         if number % 2000 < 2:
             target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content.getvalue() + number.to_bytes(4))  # what follows an image's end is not read
+        draw(target, number)
     draft.rename(folder)
 
 
 def make_model(file: Path) -> None:
-    """Write a tiny network for images of 32 pixels, with random weights."""
+    """Write a tiny network for images of 32 pixels, with random weights, that answers all of its classes."""
     sys.path.insert(0, str(ROOT / "tests"))
-    from helpers.networks import make_card, tiny
+    from helpers.networks import make_card, varied
 
     from exporter.graph import build_graph
 
-    file.write_bytes(build_graph(tiny(), make_card()).SerializeToString())
+    file.write_bytes(build_graph(varied(), make_card()).SerializeToString())
 
 
 def write_rows(table: Path, count: int) -> None:
@@ -283,8 +330,9 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument("--only", nargs="+", default=["images", "rows", "classes", "pixels", "path"])
+    parser.add_argument("--only", nargs="+", default=["images", "resumed", "rows", "classes", "pixels", "path"])
     parser.add_argument("--images", type=int, default=1_000_000)
+    parser.add_argument("--resumed", type=int, default=100_000, metavar="IMAGES")
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--pixels", type=int, default=80_000_000)
@@ -292,11 +340,13 @@ def main() -> None:
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("LAB_CACHE", str(args.folder.resolve() / "cache"))
-    limits = Limits(args.folder.resolve(), run_process)
+    limits = Limits(args.folder.resolve(), run_process, kill_at_first_progress)
     print(f"{machine()}, torch {installed('torch')}, onnxruntime {installed('onnxruntime-gpu')}, n = 1\n")
     print("| limit | step | seconds on the processor | MiB |\n|---|---|---|---|", flush=True)
     if "images" in args.only:
         limits.images(args.images)
+    if "resumed" in args.only:
+        limits.resumed(args.resumed)
     if "rows" in args.only:
         limits.rows(args.rows, args.images)
     if "classes" in args.only:

@@ -31,9 +31,20 @@ def steps(
         ran = lab(*words)
         return limits.Step(1.0, 2.0, ran.code, ran.err)
 
-    made = limits.Limits(tmp_path, run)
+    def kill(words: Sequence[str | Path | int], progress: Path) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr("infer.pipeline.resume.INTERVAL", 0.0)
+            patch.setattr("infer.predict.write_bad", interrupted)
+            assert lab(*words).code != 0
+        assert progress.stat().st_size
+
+    made = limits.Limits(tmp_path, run, kill)
     monkeypatch.setattr(made, "model", lambda: model)
     return made
+
+
+def interrupted(*arguments: object) -> None:
+    raise KeyboardInterrupt
 
 
 def rows_of(printed: str) -> list[list[str]]:
@@ -46,9 +57,22 @@ def test_many_images_and_rows(steps: Any, capsys: pytest.CaptureFixture[str]) ->
     rows = rows_of(capsys.readouterr().out)
     assert [row[1] for row in rows].count("`lab predict`: list") == 2
     assert {tuple(row[2:]) for row in rows} <= {("0.0", "0"), ("1.0", "2")}
-    assert len(rows) == 5
+    assert len(rows) == 6
     assert len((steps.folder / "images.csv").read_text().splitlines()) == 61
     assert len((steps.folder / "data.csv").read_text().splitlines()) == 151
+
+
+def test_a_killed_prediction_and_a_check(steps: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    steps.resumed(30)
+    rows = rows_of(capsys.readouterr().out)
+    assert [row[1].partition(":")[0] for row in rows] == [
+        "`lab predict` with a report",
+        "the same, killed and run again",
+        "`lab data check`",
+    ]
+    (steps.folder / "whole.progress").touch()
+    with pytest.raises(RuntimeError, match=r"30 rows for 30 images, and .*whole.progress"):
+        steps.require_whole(steps.folder / "whole.csv", 30)
 
 
 def test_large_images(steps: Any, capsys: pytest.CaptureFixture[str]) -> None:
