@@ -1,25 +1,16 @@
 """scikit-learn's StratifiedGroupKFold, the same folds in a small part of its time and memory."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+
+from infer.dataset.group_counts import Floats, GroupCounts, Ints, Part
 
 RTOL, ATOL = 1e-5, 1e-8
 """Within these of each other two scores are equal, as for `numpy.isclose`."""
 IN_ORDER = 8
 """Fewer numbers than these NumPy adds one after another."""
-BLOCK = 65_536
-"""Groups whose parts are Python objects at once."""
-CELLS = 4_000_000
-"""Cells of a table of groups and classes that is in memory at once."""
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
-Part = tuple[int, int]
-"""A class and how many images of it a group has."""
 
 
 def number_groups(names: Sequence[str], rows: Ints) -> Ints:
@@ -54,17 +45,14 @@ def first_group_fold(labels: Ints, group_of_row: Ints, folds: int, seed: int) ->
         folds: their number, 2 or more.
         seed: the seed of the order among groups whose classes are equally uneven.
     """
-    _, classes, per_class = np.unique(labels, return_inverse=True, return_counts=True)
-    cells, counts = np.unique(group_of_row * len(per_class) + classes, return_counts=True)
-    groups, classes = np.divmod(cells, len(per_class))
-    starts = np.searchsorted(groups, np.arange(groups[-1] + 2))
-    order = np.arange(len(starts) - 1)
+    present, classes = np.unique(labels, return_inverse=True)
+    counts = GroupCounts(classes, group_of_row, len(present))
+    order = np.arange(len(counts.images))
     np.random.RandomState(seed).shuffle(order)
-    uneven = _unevenness(groups, classes, counts, len(per_class))
-    order = order[np.argsort(-uneven[order], kind="stable")]
+    order = order[np.argsort(-counts.unevenness()[order], kind="stable")]
     held_out = np.zeros(len(order), dtype=bool)
-    filled = _Folds(folds, per_class.tolist())
-    for group, parts in zip(order.tolist(), _parts(order, starts, classes, counts), strict=True):
+    filled = _Folds(folds, counts.per_class.tolist())
+    for group, parts in zip(order.tolist(), counts.parts(order), strict=True):
         held_out[group] = filled.add(parts) == 0
     return np.flatnonzero(held_out[group_of_row])
 
@@ -150,27 +138,3 @@ def _order_of_texts(numbers: Ints) -> Ints:
         digits += numbers >= 10**power
     widest = digits.max(initial=1)
     return np.lexsort((digits, numbers * 10 ** (widest - digits)))
-
-
-def _unevenness(groups: Ints, classes: Ints, counts: Ints, class_count: int) -> Floats:
-    """Return the standard deviation of each group's images over all classes, [groups]."""
-    uneven = np.empty(groups[-1] + 1)
-    block = max(1, CELLS // class_count)
-    for first in range(0, len(uneven), block):
-        start, end = np.searchsorted(groups, (first, first + block))
-        table = np.zeros((min(block, len(uneven) - first), class_count))
-        table[groups[start:end] - first, classes[start:end]] = counts[start:end]
-        uneven[first : first + block] = table.std(axis=1)
-    return uneven
-
-
-def _parts(order: Ints, starts: Ints, classes: Ints, counts: Ints) -> Iterator[list[Part]]:
-    """Yield the parts of each group in `order`; those of group g are at starts[g] to starts[g + 1]."""
-    for first in range(0, len(order), BLOCK):
-        block = order[first : first + BLOCK]
-        lengths = starts[block + 1] - starts[block]
-        ends = np.cumsum(lengths)
-        indices = np.arange(ends[-1]) + np.repeat(starts[block] - (ends - lengths), lengths)
-        parts = list(zip(classes[indices].tolist(), counts[indices].tolist(), strict=True))
-        for length, end in zip(lengths.tolist(), ends.tolist(), strict=True):
-            yield parts[end - length : end]

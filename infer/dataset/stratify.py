@@ -1,13 +1,14 @@
 """Stratified random splits that keep patients together: a validation split, or splits of any shares."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from infer.core.errors import DataError
 from infer.dataset.copies import find_copies
-from infer.dataset.group_folds import Ints, first_group_fold, number_groups
+from infer.dataset.group_counts import GroupCounts, Ints
+from infer.dataset.group_folds import first_group_fold, number_groups
 from infer.dataset.table import TRAIN, VALID, Table
 
 FOLDS = 5
@@ -65,24 +66,35 @@ def stratified_splits(table: Table, shares: Mapping[str, float], seed: int) -> l
         seed: the seed of the order among equal groups.
     """
     names = list(shares)
-    group_names = [group or f"\0{row}" for row, group in enumerate(table.groups)]  # an image without a group is its own
-    group_indices = {name: index for index, name in enumerate(dict.fromkeys(group_names))}
-    group_of_row = np.array([group_indices[name] for name in group_names])
-    counts = np.zeros((len(group_indices), len(table.classes)))  # images of each group and class
-    np.add.at(counts, (group_of_row, table.labels), 1)
-    target = np.outer(list(shares.values()), counts.sum(axis=0))
+    group_of_row = _in_order_of_appearance(table.groups)
+    counts = GroupCounts(table.labels, group_of_row, len(table.classes))
+    target = np.outer(list(shares.values()), counts.per_class.astype(np.float64))
     scale = np.maximum(target, 1e-9)
     assigned = np.zeros_like(target)
-    split_of_group = np.zeros(len(group_indices), dtype=np.int64)
-    shuffled = np.random.default_rng(seed).permutation(len(group_indices))
-    for group in shuffled[np.lexsort((-counts[shuffled].std(axis=1), -counts[shuffled].sum(axis=1)))]:
+    split_of_group = np.zeros(len(counts.images), dtype=np.int64)
+    shuffled = np.random.default_rng(seed).permutation(len(counts.images))
+    order = shuffled[np.lexsort((-counts.unevenness()[shuffled], -counts.images[shuffled]))]
+    for group, parts in zip(order.tolist(), counts.parts(order), strict=True):
+        images = np.zeros(len(table.classes))
+        for label, count in parts:
+            images[label] = count
         # the change of sum (assigned - target)^2 / target
-        increase = counts[group] * (counts[group] + 2 * (assigned - target)) / scale
+        increase = images * (images + 2 * (assigned - target)) / scale
         split_of_group[group] = increase.sum(axis=1).argmin()
-        assigned[split_of_group[group]] += counts[group]
-    for label in np.flatnonzero((assigned[0] == 0) & (assigned.sum(axis=0) > 0)):
-        split_of_group[counts[:, label] > 0] = 0
-    return [names[split] for split in split_of_group[group_of_row]]
+        assigned[split_of_group[group]] += images
+    for label in np.flatnonzero((assigned[0] == 0) & (assigned.sum(axis=0) > 0)).tolist():
+        split_of_group[counts.groups_with(label)] = 0
+    return [names[split] for split in split_of_group[group_of_row].tolist()]
+
+
+def _in_order_of_appearance(groups: Sequence[str]) -> Ints:
+    """Number the groups of images, [n]; an image without a group ("") is one of its own."""
+    numbers, known, count = np.empty(len(groups), dtype=np.int64), dict[str, int](), 0
+    for row, group in enumerate(groups):
+        number = known.setdefault(group, count) if group else count
+        numbers[row] = number
+        count += number == count
+    return numbers
 
 
 def _first_fold(labels: Ints, groups: Ints, folds: int, seed: int) -> Ints:

@@ -58,12 +58,3 @@ def test_images_without_a_group_are_numbered_by_the_digits_of_their_rows() -> No
     rows = np.array([2, 10, 9, 100, 11, 1])
     assert number_groups(["", "", "b", "", "a", ""], rows).tolist() == [3, 1, 5, 2, 4, 0]
     assert number_groups([""] * 3, np.array([30, 4, 5])).tolist() == [0, 1, 2]
-
-
-def test_groups_beyond_the_blocks_in_memory_make_the_same_fold(monkeypatch: pytest.MonkeyPatch) -> None:
-    labels, names = drawn(3, 300, 100, 0.3, seed=5)
-    numbers = number_groups(names, np.arange(300))
-    whole = first_group_fold(labels, numbers, 5, 0)
-    monkeypatch.setattr("infer.dataset.group_folds.BLOCK", 7)
-    monkeypatch.setattr("infer.dataset.group_folds.CELLS", 30)
-    np.testing.assert_array_equal(first_group_fold(labels, numbers, 5, 0), whole)
