@@ -18,6 +18,8 @@ VERSION = 1
 """Version of `report.json`; any other is refused."""
 COLUMNS = ["path", "truth", "group", "predicted"]
 """Followed by a column of probabilities for each class, headed by its label."""
+LARGEST_PROBABILITY = 1.001
+"""Leaves room for the rounding of a mean of probabilities."""
 
 
 def write_predictions(result: EvaluationResult, files: FileSet, path: Path, raw: bool = False) -> None:
@@ -54,6 +56,9 @@ def read_report(folder: Path) -> EvaluationResult:
         known = {item.label: index for index, item in enumerate(classes)}
         if header != [*COLUMNS, *known] or any(len(row) != len(header) for row in rows) or not rows:
             raise ValueError("the columns of predictions.csv do not match report.json")
+        probabilities = np.array([row[4:] for row in rows]).astype(np.float32)
+        if not ((probabilities >= 0) & (probabilities <= LARGEST_PROBABILITY)).all():
+            raise ValueError("a probability in predictions.csv is not from 0 to 1")
         point = content["operating_point"]
         return EvaluationResult(
             title=content["title"],
@@ -62,7 +67,7 @@ def read_report(folder: Path) -> EvaluationResult:
             temperature=content["temperature"],
             paths=tuple(row[0] for row in rows),
             truth=np.array([known[row[1]] for row in rows], dtype=np.int64),
-            probabilities=np.array([row[4:] for row in rows]).astype(np.float32),
+            probabilities=probabilities,
             groups=tuple(row[2] for row in rows) if any(row[2] for row in rows) else (),
             operating_point=OperatingPoint(**point) if point else None,
             notes=tuple(content["given_notes"]),

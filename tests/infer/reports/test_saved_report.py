@@ -55,6 +55,15 @@ def test_the_predictions_can_be_read_without_lab(result: EvaluationResult, tmp_p
     assert first[3] == ("007", "path")[result.predicted[0]]
 
 
+def replace_probability(text: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        header, first, *others = (folder / "predictions.csv").read_text(errors="surrogateescape").splitlines()
+        changed = ",".join([*first.split(",")[:-1], text])
+        (folder / "predictions.csv").write_text("\n".join([header, changed, *others]), errors="surrogateescape")
+
+    return damage
+
+
 def damage_json(change: Callable[[dict], None]) -> Callable[[Path], None]:
     def damage(folder: Path) -> None:
         content = json.loads((folder / "report.json").read_text())
@@ -77,6 +86,7 @@ def damage_json(change: Callable[[dict], None]) -> Callable[[Path], None]:
             lambda folder: (folder / "predictions.csv").write_text("path,truth\n"),
             "is damaged.*columns of predictions.csv",
         ),
+        *((replace_probability(text), "is damaged.*not from 0 to 1") for text in ("inf", "nan", "-0.25", "1.5")),
         (damage_json(lambda content: content.pop("version")), "report version 0.*make it again"),
         (damage_json(lambda content: content.update(version=2)), "report version 2.*install a newer lab"),
         (damage_json(lambda content: content.pop("classes")), "is damaged"),
