@@ -8,12 +8,13 @@ these files carries out the rest (`finish_interrupted`).
 import contextlib
 import json
 import os
+import stat
 import time
 from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
 
-from infer.core.drafts import Draft, hidden_names
+from infer.core.drafts import READ_DRAFT, Draft, hidden_names
 from infer.core.errors import OutputError
 from infer.core.files import cannot_write, open_draft, publish, remove, sha256_of
 from infer.core.locks import is_at, try_lock
@@ -26,6 +27,8 @@ WITHOUT_LOCKS = 60.0
 """Seconds after which a journal counts as left behind where the file system has no locks."""
 MOST_DRAFTS = 64
 """Hidden names of one file that a journal may use."""
+LARGEST_JOURNAL = 1 << 20
+"""Bytes that are read of a journal; lab's have some hundreds."""
 
 
 class FileSet:
@@ -159,27 +162,30 @@ def _journal_path(main: Path) -> Path:
     return next(hidden_names(main)).with_suffix(".journal")
 
 
-def _content_if_left(journal: Path) -> str | None:
-    """The content of a journal whose process was killed; None once there is none. Raises OSError."""
+def _content_if_left(journal: Path) -> bytes | None:
+    """The content of a journal whose process was killed; None once there is none. Raises OSError, OutputError."""
     while True:
         try:
-            with journal.open(encoding="utf-8") as file:
+            if not stat.S_ISREG(os.lstat(journal).st_mode):  # a pipe or a link that came with a data set
+                raise OutputError(f"{journal} is not a file that lab wrote; delete it")
+            with os.fdopen(os.open(journal, READ_DRAFT), "rb") as file:
                 locked, age = try_lock(file.fileno()), time.time() - os.fstat(file.fileno()).st_mtime
                 if is_at(file.fileno(), journal) and (locked or (locked is None and age > WITHOUT_LOCKS)):
-                    return file.read()
+                    return file.read(LARGEST_JOURNAL)
         except FileNotFoundError:
             return None
         time.sleep(PAUSE)
 
 
-def _read_moves(journal: Path, content: str, names: Collection[str] | None) -> Moves:
+def _read_moves(journal: Path, content: bytes, names: Collection[str] | None) -> Moves:
     """Raises OutputError for anything that `_journal` would not have written for these files."""
     try:
         moves = [(str(old), str(new)) for old, new in parse_json(content)]
+        own = all(not new or _is_hidden_name(old, new) for old, new in moves)
     except (ValueError, TypeError) as error:
         raise OutputError(f"{journal} is damaged ({error}); delete it, and write the files beside it again") from error
     known = all((new or old) in names for old, new in moves) if names is not None else True
-    if not known or not all(not new or _is_hidden_name(old, new) for old, new in moves):
+    if not known or not own:
         raise OutputError(f"{journal} names files that lab did not write there; delete it")
     folder = journal.parent
     return [(folder / old, folder / new if new else None) for old, new in moves if new or names is not None]
@@ -187,7 +193,7 @@ def _read_moves(journal: Path, content: str, names: Collection[str] | None) -> M
 
 def _is_hidden_name(name: str, target: str) -> bool:
     """Whether a name is that of a draft of another, which is in the same folder."""
-    plain = Path(target).name == target
+    plain = Path(target).name == target and "\0" not in target
     return plain and any(name == path.name for path in islice(hidden_names(Path(target)), MOST_DRAFTS))
 
 

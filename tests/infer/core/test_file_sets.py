@@ -12,7 +12,7 @@ import pytest
 import infer.core.drafts
 from infer.core.drafts import hidden_names
 from infer.core.errors import OutputError
-from infer.core.file_sets import file_set, finish_interrupted
+from infer.core.file_sets import LARGEST_JOURNAL, file_set, finish_interrupted
 
 NAMES = ("main.json", "a.csv", "b.csv", "gone.csv")
 
@@ -208,11 +208,47 @@ def test_a_journal_that_lab_did_not_write_is_not_followed(moves: list[list[str]]
     journal.write_text(json.dumps(moves))
     with pytest.raises(OutputError, match="names files that lab did not write there; delete it"):
         finish_interrupted(old / "main.json", NAMES)
-    journal.write_text("[1")
-    with pytest.raises(OutputError, match="is damaged"):
-        finish_interrupted(old / "main.json", NAMES)
     journal.unlink()
     assert contents(old) == {**OLD, "notes.txt": "mine"}
+
+
+@pytest.mark.parametrize("names", [NAMES, None])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[1",
+        b"",
+        b"\xff",
+        b'[["a", 3, 4]]',
+        b"3",
+        b"[" * 9999,
+        b'[["a", "\\ud800"]]',
+        b" " * 2 * LARGEST_JOURNAL + b"[]",
+    ],
+)
+def test_a_damaged_journal_is_refused(content: bytes, names: tuple[str, ...] | None, old: Path) -> None:
+    journal = next(hidden_names(old / "main.json")).with_suffix(".journal")
+    journal.write_bytes(content)
+    with pytest.raises(OutputError, match=r"is damaged|names files that lab did not write there"):
+        finish_interrupted(old / "main.json", names)
+    journal.unlink()
+    assert contents(old) == OLD
+
+
+def test_a_name_that_no_file_can_have_is_not_moved_to(old: Path) -> None:
+    draft = next(hidden_names(Path("a\0b")))
+    journal = next(hidden_names(old / "main.json")).with_suffix(".journal")
+    journal.write_text(json.dumps([[draft.name, "a\0b"]]))
+    with pytest.raises(OutputError, match="names files that lab did not write there"):
+        finish_interrupted(old / "main.json", None)
+
+
+@pytest.mark.parametrize("make", [lambda path: os.mkfifo(path), lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+def test_a_journal_that_is_no_file_is_neither_read_nor_waited_for(make: Callable[[Path], None], old: Path) -> None:
+    journal = next(hidden_names(old / "main.json")).with_suffix(".journal")
+    make(journal)
+    with pytest.raises(OutputError, match="is not a file that lab wrote; delete it"):
+        finish_interrupted(old / "main.json", NAMES)
 
 
 def test_without_a_journal_there_is_nothing_to_finish(tmp_path: Path) -> None:
