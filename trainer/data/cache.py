@@ -1,6 +1,7 @@
 """The cache of decoded images: all canvases of a data set in one memory-mapped file that later runs reuse."""
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -139,10 +140,16 @@ def _close_gaps(out: BinaryIO, offset: int, spec: PixelSpec, good: list[int], co
 
 def _write_header(out: BinaryIO, rows: int, spec: PixelSpec) -> int:
     """Write the header of a .npy file, and return its length in bytes."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": (rows, *spec.canvas, 3)}
-    np.lib.format.write_array_header_1_0(out, header)
+    out.write(_header((rows, *spec.canvas, 3)))
     out.flush()
     return out.tell()
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """The header of a .npy file that holds uint8 values of this shape."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return header.getvalue()
 
 
 def _open(path: Path, files: Sequence[str], spec: PixelSpec) -> Cached | None:
@@ -150,7 +157,7 @@ def _open(path: Path, files: Sequence[str], spec: PixelSpec) -> Cached | None:
     finish_interrupted(path, (path.name, path.with_suffix(".json").name))
     try:
         notes = parse_json(path.with_suffix(".json").read_text(encoding="utf-8"))
-        errors = {int(index): ImageError(files[int(index)], *values) for index, values in notes["bad"].items()}
+        errors = dict(_read_error(files, int(index), *values) for index, values in notes["bad"].items())
         checksums = notes["crc32"]
         rows = _map(path, (len(checksums), *spec.canvas, 3))
         checked = np.random.default_rng().permutation(len(checksums))[:CHECKED]  # different ones each time
@@ -161,15 +168,22 @@ def _open(path: Path, files: Sequence[str], spec: PixelSpec) -> Cached | None:
     return Cached(rows, errors, tuple(checksums)) if intact else None
 
 
+def _read_error(files: Sequence[str], index: int, reason: object, transient: object) -> tuple[int, ImageError]:
+    """The error of an image, and its index. Raises ValueError for values that `_decode` would not have written."""
+    if not (0 <= index < len(files) and isinstance(reason, str) and isinstance(transient, bool)):
+        raise ValueError("the error of an image has another type")
+    return index, ImageError(files[index], reason, transient)
+
+
 def _map(path: Path, shape: tuple[int, ...]) -> Pixels:
     """Map the rows of a cache into memory. Raises OSError, or ValueError where it has another shape."""
     with path.open("rb") as file:
         lock_shared(file)  # until the mapping is closed, which has its own copy of the file descriptor
-        np.lib.format.read_magic(file)
-        header = np.lib.format.read_array_header_1_0(file)
-        if header != (shape, False, np.dtype(np.uint8)) or path.stat().st_size != file.tell() + math.prod(shape):
+        header = _header(shape)
+        # numpy's reader evaluates the header, and fails in as many ways as there are expressions
+        if file.read(len(header)) != header or path.stat().st_size != len(header) + math.prod(shape):
             raise ValueError("the file has another shape")
-        return np.memmap(file, np.uint8, "r", file.tell(), shape)
+        return np.memmap(file, np.uint8, "r", len(header), shape)
 
 
 def _usable(path: Path, files: Sequence[str], spec: PixelSpec, screen: Screen) -> Cached | None:

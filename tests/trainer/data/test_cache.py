@@ -264,6 +264,24 @@ def name_a_row_too_many(path: Path) -> None:
     path.write_text(json.dumps({**notes, "bad": {"5": ["no such file", False]}}))
 
 
+def give_a_reason_that_is_no_text(path: Path) -> None:
+    notes = json.loads(path.read_text())
+    path.write_text(json.dumps({"bad": {"4": [[3.5], False]}, "crc32": notes["crc32"][:-1]}))
+
+
+def count_from_the_end(path: Path) -> None:
+    notes = json.loads(path.read_text())
+    path.write_text(json.dumps({"bad": {"-1": ["no such file", False]}, "crc32": notes["crc32"][:-1]}))
+
+
+def quote_the_header(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"False", b'"("1e', 1))
+
+
+def close_no_bracket(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b")", b"(", 1))
+
+
 def other_json(path: Path) -> None:
     path.write_text("[1, 2]")
 
@@ -272,7 +290,9 @@ def other_json(path: Path) -> None:
     ("suffix", "damage"),
     [
         *(("npy", damage) for damage in (shorten, lengthen, change_last_pixel, empty)),
+        *(("npy", damage) for damage in (quote_the_header, close_no_bracket)),
         *(("json", damage) for damage in (shorten, empty, lose, forget_a_row, name_a_row_too_many, other_json)),
+        *(("json", damage) for damage in (give_a_reason_that_is_no_text, count_from_the_end)),
     ],
 )
 def test_a_damaged_cache_is_reported_and_decoded_again(
