@@ -9,10 +9,15 @@ from infer.core.parse import parse_json
 from infer.model.providers import Options, Provider
 
 
-def saved_options(model: Path, provider: Provider) -> Options | None:
-    """The options that were measured as fastest for this file on this device; None where none were measured."""
+def saved_options(model: Path, provider: Provider, precision: str) -> Options | None:
+    """The options that were measured as fastest for this file on this device.
+
+    None where none were measured, or the file that holds them is damaged or has an option that is not measured now.
+    """
     saved = _read()
-    return saved.get(_key(model, provider)) if saved else None
+    options = saved.get(_key(model, provider)) if saved else None
+    known = {pair for candidate in provider.tuning_candidates(precision) for pair in candidate.items()}
+    return options if options and known.issuperset(options.items()) else None
 
 
 def save_options(model: Path, provider: Provider, options: Options) -> Path:

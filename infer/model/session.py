@@ -118,7 +118,7 @@ class Session:
             try:
                 if problem:
                     raise DeviceError(f"{row.option}: {problem}; or choose {row.instead}")
-                self._open(row, saved_options(self.path, row) or row.default_options(precision))
+                self._open(row, saved_options(self.path, row, precision) or row.default_options(precision))
                 break
             except DeviceError as error:
                 if is_last:

@@ -34,7 +34,7 @@ def test_the_fastest_options_are_used_by_every_later_session(
     monkeypatch.setattr(infer.model.autotune, "_rates", rates_of(100, 120, 150))
     chosen = tune(session, 4, heard[0])
     assert chosen["session.intra_op.allow_spinning"] == "0"
-    assert saved_options(session.path, CPU) == chosen
+    assert saved_options(session.path, CPU, "fp32") == chosen
     later = Session(session.path, "cpu")
     assert later.options == chosen
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)

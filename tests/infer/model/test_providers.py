@@ -185,7 +185,8 @@ def test_a_row_added_to_the_table_is_exported_for_predicted_on_tuned_and_examine
     ran = lab(*command, tmp_path / "a.csv", "--tune")
     assert ran.code == 0, ran.err
     assert "device: AcmeExecutionProvider (Acme is available)" in ran.out
-    assert saved_options(Path(file), ACME) in ({"lanes": "1", "session.acme": "1"}, {"lanes": "2", "session.acme": "1"})
+    saved = saved_options(Path(file), ACME, "fp32")
+    assert saved in ({"lanes": "1", "session.acme": "1"}, {"lanes": "2", "session.acme": "1"})
     assert lab(*command, tmp_path / "b.csv", "--device", "cpu").code == 0
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     rows = {
