@@ -189,12 +189,19 @@ def _signature(packed: Packed) -> dict[str, Any]:
     }
 
 
+def _are_names(class_names: object) -> bool:
+    """Whether these are columns, each with the names of its classes."""
+    lists = list(class_names.values()) if isinstance(class_names, dict) else [None]
+    return all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists)
+
+
 def _size_if_complete(folder: Path, signature: Mapping[str, Any]) -> int | None:
     """The size in bytes of a folder that was made from these files and has lost none of its own; otherwise None."""
     try:
         marker = parse_json((folder / MARKER).read_text(encoding="utf-8"))
         files, size = _extent(folder)
         complete = (marker["signature"], marker["files"], marker["bytes"]) == (signature, files, size)
+        complete = complete and _are_names(marker["class_names"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return size if complete else None

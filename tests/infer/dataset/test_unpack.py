@@ -89,6 +89,15 @@ def test_a_folder_with_a_damaged_file_or_marker_is_made_again(npz: Path) -> None
         assert [image.tolist() for image in pixels_of(read(npz))] == pixels
 
 
+@pytest.mark.parametrize("class_names", [None, [], {"label": "ab"}, {"label": ["a", 3]}, {"label": None}])
+def test_a_folder_whose_marker_names_no_classes_as_it_should_is_made_again(npz: Path, class_names: object) -> None:
+    marker = read(npz).root / "unpacked.json"
+    content = marker.read_text()
+    marker.write_text(json.dumps({**json.loads(content), "class_names": class_names}))
+    read(npz)
+    assert marker.read_text() == content
+
+
 def test_what_fails_on_the_way_leaves_the_folder_as_it_was(
     npz: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
