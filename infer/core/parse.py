@@ -3,7 +3,7 @@
 import json
 import tomllib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -21,6 +21,11 @@ def parse_json(text: str | bytes) -> Any:
 def parse_toml(text: str) -> dict[str, Any]:
     """The values of a TOML text. Raises ValueError where it is none, or has more than MOST_LEVELS levels."""
     return _parse(tomllib.loads, text)
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether a parsed value is a whole number, which Python also takes `true` and `false` for."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _parse(loads: Callable[[T], A], text: T) -> A:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from infer.core.parse import is_whole
+
 Plane = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
@@ -34,7 +36,7 @@ class Clahe:
 
     def __post_init__(self) -> None:
         _in_range("clip", self.clip, most=256)
-        if not _whole(self.tiles) or not 1 <= self.tiles <= MAX_TILES:
+        if not is_whole(self.tiles) or not 1 <= self.tiles <= MAX_TILES:
             raise ValueError(f"tiles must be a whole number from 1 to {MAX_TILES}, got {self.tiles}")
 
     def __call__(self, image: Image.Image) -> Image.Image:
@@ -85,7 +87,7 @@ class MeanFilter:
     """Odd, 3 to 999 pixels."""
 
     def __post_init__(self) -> None:
-        if not _whole(self.size) or not 3 <= self.size <= 999 or self.size % 2 == 0:
+        if not is_whole(self.size) or not 3 <= self.size <= 999 or self.size % 2 == 0:
             raise ValueError(f"size must be an odd number from 3 to 999, got {self.size}")
 
     def __call__(self, image: Image.Image) -> Image.Image:
@@ -99,10 +101,6 @@ ENHANCEMENTS: dict[str, type[Enhancement]] = {
     "white_balance": WhiteBalance,
     "mean_filter": MeanFilter,
 }
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _in_range(name: str, value: object, most: float) -> None:

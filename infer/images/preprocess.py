@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from infer.core.arrays import Pixels
+from infer.core.parse import is_whole
 from infer.images.archive import File
 from infer.images.colour import BITS, FULL_BITS
 from infer.images.decode import Box, decode
@@ -114,7 +115,7 @@ class PixelSpec:
         sized = [step for step in self.steps if isinstance(step, AnyResize | CenterCrop)]  # the others check themselves
         sizes = [value for step in sized for value in asdict(step).values()]
         sides = (*sizes, *self.canvas, *self.window)
-        if not all(isinstance(side, int) and 0 < side <= LARGEST_SIDE for side in sides):
+        if not all(is_whole(side) and 0 < side <= LARGEST_SIDE for side in sides):
             raise ValueError(f"sizes must be whole numbers above 0 and up to {LARGEST_SIDE}, got {self}")
         if self.window[0] > self.canvas[0] or self.window[1] > self.canvas[1]:
             raise ValueError(f"the window {self.window} is larger than the canvas {self.canvas}")
@@ -122,7 +123,7 @@ class PixelSpec:
             raise ValueError("reduced_decode needs a resize as the first step: other steps work on source pixels")
         if not isinstance(self.reduced_decode, bool):
             raise ValueError(f"reduced_decode must be true or false, got {self.reduced_decode}")
-        if self.bits not in BITS:
+        if not is_whole(self.bits) or self.bits not in BITS:
             raise ValueError(f"bits must be one of {', '.join(map(str, BITS))}, got {self.bits}")
         parse_window(self.dicom_window)
 

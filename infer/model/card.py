@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infer.core.errors import ModelError
-from infer.core.parse import parse_json
+from infer.core.parse import is_whole, parse_json
 from infer.images.colour import FULL_BITS
 from infer.images.preprocess import PixelSpec
 from infer.model.card_checks import check_matrix, check_provenance, check_text, is_number
@@ -100,7 +100,7 @@ class OperatingPoint:
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"a threshold must be between 0 and 1, got {self.threshold}")
-        if not isinstance(self.images, int) or not isinstance(self.groups, int | None):
+        if not is_whole(self.images) or not (self.groups is None or is_whole(self.groups)):
             raise ValueError(f"a threshold's images and groups must be whole numbers, got {self.images}, {self.groups}")
 
     def __str__(self) -> str:
@@ -144,7 +144,7 @@ class ModelCard:
         check_provenance(self.provenance)
         if len(self.classes) < 2 or not is_number(self.temperature) or self.temperature <= 0:
             raise ValueError("a card needs at least two classes and a temperature above 0")
-        if not isinstance(self.ordered, bool) or not isinstance(self.opset, int | None):
+        if not isinstance(self.ordered, bool) or not (self.opset is None or is_whole(self.opset)):
             raise ValueError(f"a card's ordered must be true or false, its opset a number, got {self.opset}")
         if self.operating_point and len(self.classes) != 2:
             raise ValueError("only a card of two classes may have an operating point")

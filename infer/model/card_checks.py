@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infer.core.parse import is_whole
+
 LARGEST = 1e30
 """Largest magnitude of a number in a card; a float32 holds it."""
 OBJECTS = ("data", "versions", "validation", "temperature_fit", "exported_with")
@@ -32,7 +34,7 @@ def check_provenance(provenance: Mapping[str, Any]) -> None:
     if not all(isinstance(entry, Mapping) for entry in entries):
         raise ValueError(f"a card's provenance, and {', '.join(OBJECTS)} in it, must be JSON objects")
     counts = provenance.get("data", {}).get("train") or []
-    if not isinstance(counts, list | tuple) or not all(isinstance(count, int) and count >= 0 for count in counts):
+    if not isinstance(counts, list | tuple) or not all(is_whole(count) and count >= 0 for count in counts):
         raise ValueError(f"a card's numbers of training images must be a list of whole numbers, got {counts}")
     if not is_number(accuracy := provenance.get("validation", {}).get("accuracy", 0)):
         raise ValueError(f"a card's validation accuracy must be a number, got {accuracy}")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from infer.core.parse import is_whole
 from infer.model.card_checks import check_matrix, check_text, is_number
 from infer.model.pixel_parity import PixelParity
 
@@ -16,7 +17,7 @@ def check_evidence(content: Mapping[str, Any]) -> None:
     """Raise KeyError, TypeError, ValueError or AttributeError for content that `lab export` would not have written."""
     if content["passed"] is not True or not content["checks"]:
         raise ValueError("it records no gate that was passed")
-    if not isinstance(content["images"], int) or not all(map(is_number, content["rule"].values())):
+    if not is_whole(content["images"]) or not all(map(is_number, content["rule"].values())):
         raise TypeError("its rule or its number of images has a wrong type")
     check_text("its sha256", content["images_sha256"], content["sha256_before"])
     _ = dict(content.get("graph", {}))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infer.core.parse import MOST_LEVELS, parse_json, parse_toml
+from infer.core.parse import MOST_LEVELS, is_whole, parse_json, parse_toml
 
 
 @pytest.mark.parametrize("text", ['{"a": [1, {"b": null}], "é": 1e5}', "[]", "3", '"x"'])
@@ -41,3 +41,8 @@ def test_as_many_levels_as_are_allowed_are_read() -> None:
     text = "[" * MOST_LEVELS + "1" + "]" * MOST_LEVELS
     assert parse_json(text) == json.loads(text)
     assert parse_toml(f"a = {text[1:-1]}") == {"a": json.loads(text[1:-1])}
+
+
+def test_true_and_false_and_fractions_are_no_whole_numbers() -> None:
+    values = parse_json('[0, -3, 100000000000000000000, true, false, 1.0, "1", null, [1]]')
+    assert [value for value in values if is_whole(value)] == [0, -3, 10**20]

@@ -36,6 +36,7 @@ def test_text_and_rows_of_numbers_are_told_from_other_values() -> None:
         {"data": {"train": "ab"}},
         {"data": {"train": [1, "2"]}},
         {"data": {"train": [-1]}},
+        {"data": {"train": [3, True]}},
         {"validation": {"accuracy": "high"}},
         {"validation": {"accuracy": math.nan}},
     ],

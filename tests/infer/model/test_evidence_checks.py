@@ -33,6 +33,7 @@ def test_what_lab_writes_is_accepted() -> None:
         {"checks": []},
         {"checks": [3]},
         {"images": "12"},
+        {"images": True},
         {"rule": {"logits": "small"}},
         {"rule": [1]},
         {"sha256_before": 5},
