@@ -18,7 +18,7 @@ from typing import Any
 from infer.core.errors import LabError, OutputError
 from infer.core.files import cache_folder
 from infer.core.locks import is_at, try_lock
-from infer.core.parse import parse_json
+from infer.core.parse import is_whole, parse_json
 from infer.core.remote import display_path, uri_of
 
 PAUSE = 0.1
@@ -73,7 +73,8 @@ def reserved(folder: Path) -> int:
     locks = _folder()
     notes = [_read(path) for path in locks.glob("*.lock") if _is_held(path)] if locks else []
     others = [note for note in notes if note.get("pid") != os.getpid() and note.get("folder") == str(folder)]
-    return sum(int(note.get("size", 0)) for note in others)
+    sizes = [note.get("size") for note in others]
+    return sum(max(0, size) for size in sizes if is_whole(size))
 
 
 class _Lock:

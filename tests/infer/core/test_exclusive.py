@@ -1,5 +1,6 @@
 """Two processes do not write the same outputs, and a killed one keeps no other waiting."""
 
+import json
 import os
 import signal
 import subprocess
@@ -113,3 +114,12 @@ def test_what_other_processes_are_writing_counts_as_reserved_until_they_end(tmp_
         assert reserved(tmp_path / "elsewhere") == 0
     kill(first)
     assert reserved(part.parent) == 0
+
+
+@pytest.mark.parametrize("size", ['"many"', "[1]", "NaN", "1e999", "-5", "true", "null"])
+def test_a_lock_whose_note_is_damaged_reserves_nothing(tmp_path: Path, own_cache: Path, size: str) -> None:
+    part = tmp_path / "canvases" / "a.npy"
+    with one_at_a_time(part, size=1234):
+        (lock,) = (own_cache / "locks").iterdir()
+        lock.write_text(f'{{"pid": 1, "folder": {json.dumps(str(part.parent))}, "size": {size}}}')
+        assert reserved(part.parent) == 0
