@@ -1,6 +1,6 @@
 """Mutated inputs of each kind that lab reads from outside, and how it ends: read, refused in one line, or broken.
 
-    python bench/fuzz.py DIR [--inputs 10000] [--kind zip truth] [--seed 0]
+    python bench/fuzz.py DIR [--inputs 10000] [--kind zip truth] [--seed 0] [--share 10]
 
 Each input is a valid file that a seeded mutator has changed: bytes flipped, cut, repeated, exchanged; cells, columns,
 JSON and TOML values replaced; fields of protobuf, entries of zip and tar files, chunks of PNG changed with checksums
@@ -38,6 +38,7 @@ import pytest
 import torch
 import typer.main
 from fuzz_data import Setting, archive_kinds, data_kinds, image_kinds, prediction_tables
+from fuzz_kept import kept_kinds
 from fuzz_model import checkpoint_kinds, model_kinds, progress_kind, record_kinds
 from fuzz_run import BROKEN, READ, REFUSED, Kind, Outcome, attempts
 from helpers.exports import reuse_exports
@@ -54,7 +55,14 @@ SMALL = ("--epochs", "2", "--batch-size", "8", "--image-size", "32", "--device",
 def kinds(setting: Setting) -> list[Kind]:
     """All kinds of inputs."""
     found = [*image_kinds(setting), *archive_kinds(setting), *prediction_tables(setting), *data_kinds(setting)]
-    return [*found, *model_kinds(setting), *checkpoint_kinds(setting), progress_kind(setting), *record_kinds(setting)]
+    return [
+        *found,
+        *model_kinds(setting),
+        *checkpoint_kinds(setting),
+        progress_kind(setting),
+        *record_kinds(setting),
+        *kept_kinds(setting),
+    ]
 
 
 def make_setting(base: Path) -> Setting:
@@ -121,6 +129,7 @@ def main() -> None:
     parser.add_argument("--inputs", type=int, default=10_000, help="of each kind")
     parser.add_argument("--kind", nargs="+", help="all without it")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--share", type=int, help="one input in so many goes through the command, where there is one")
     parser.add_argument("--indices", action="store_true", help="print which inputs broke something")
     options = parser.parse_args()
     base = options.folder.resolve()
@@ -136,9 +145,9 @@ def main() -> None:
     for kind in known:
         if not options.kind or kind.name in options.kind:
             require_read(kind)
-            show(
-                kind, list(attempts([(kind, index) for index in range(options.inputs)], options.seed)), options.indices
-            )
+            chosen = replace(kind, share=options.share or kind.share)
+            inputs = [(chosen, index) for index in range(options.inputs)]
+            show(chosen, list(attempts(inputs, options.seed)), options.indices)
     print(f"\n{time.monotonic() - start:.0f} s")
 
 

@@ -15,6 +15,7 @@ from fuzz_formats import encode, mutated_protobuf, mutated_safetensors, mutated_
 from fuzz_mutators import Mutator, mutated_bytes, mutated_text
 from fuzz_run import Kind
 from fuzz_values import mutated_json, mutated_toml
+from safetensors.torch import save_file
 
 import infer.predict
 from infer.core.errors import LabError
@@ -90,10 +91,10 @@ def model_kinds(setting: Setting) -> list[Kind]:
     graph = sealed(mutated_protobuf)
     return [
         Kind("ONNX file", seeds, (mutated_bytes, mutated_protobuf, graph, graph), folder, read, predict, 20),
-        Kind("card in ONNX", seeds, [sealed(with_card)], folder, read, predict, 20),
-        Kind("evidence", seeds, [with_evidence], folder, read, predict, 20),
+        Kind("card in ONNX", seeds, [sealed(with_card)], folder, read, predict, 4),
+        Kind("evidence", seeds, [with_evidence], folder, read, predict, 4),
         Kind("card in checkpoint", {"best.safetensors": checkpoint}, [card_of_checkpoint], folder, load_checkpoint,
-             inspect, 20),
+             inspect, 4),
     ]  # fmt: skip
 
 
@@ -113,18 +114,25 @@ def checkpoint_kinds(setting: Setting) -> list[Kind]:
     shutil.copytree(setting.run, run)
     network = build_network(setting.card)
     torch.save(network.backbone.state_dict(), folder / "w.pth")
-    weights = {"w.pth": (folder / "w.pth").read_bytes()}
+    save_file(network.backbone.state_dict(), folder / "w.safetensors")
+    weights = {name: (folder / name).read_bytes() for name in ("w.pth", "w.safetensors")}
     best = {"best.safetensors": (run / "best.safetensors").read_bytes()}
     inner = mutated_zip(mutated_bytes)
+    classes = ",".join(f"{item.label}={item.name}" for item in setting.card.classes)
+
+    def export(path: Path) -> list[str | Path]:
+        options = ["--arch", "resnet18", "--classes", classes, "--image-size", "32", "--device", "cpu"]
+        return ["export", path, *options, "--data", setting.cells, "--out", setting.base / "out" / "w.onnx"]
+
     return [
         Kind("checkpoint", best, (mutated_safetensors, mutated_bytes), folder, load_checkpoint,
-             lambda path: ["inspect", path]),
+             lambda path: ["inspect", path], 4),
         Kind("snapshot", {"last.ckpt": (run / "last.ckpt").read_bytes()}, (inner, inner, mutated_bytes), run,
-             lambda path: load_snapshot(path.parent), lambda path: ["train", "--resume", path.parent], 1_000),
-        Kind("weights", {**weights, "w.safetensors": best["best.safetensors"]},
+             lambda path: load_snapshot(path.parent), lambda path: ["train", "--resume", path.parent], 100),
+        Kind("weights", weights,
              (lambda chance, content: (inner if content[:2] == b"PK" else mutated_safetensors)(chance, content),
               mutated_bytes),
-             folder, lambda path: load_weights(network.backbone, path)),
+             folder, lambda path: load_weights(network.backbone, path), export),
     ]  # fmt: skip
 
 
@@ -173,7 +181,7 @@ def progress_kind(setting: Setting) -> Kind:
         list(progress.saved())
 
     name = first.path.name
-    return Kind("progress", {name: content}, (blocks, blocks, header, mutated_bytes), out, read, lambda _: command)
+    return Kind("progress", {name: content}, (blocks, blocks, header, mutated_bytes), out, read, lambda _: command, 4)
 
 
 @contextlib.contextmanager
@@ -204,25 +212,27 @@ def record_kinds(setting: Setting) -> list[Kind]:
     cli.app([str(a) for a in [*setting.predict(setting.base / "few")[:4], "--out", out / "s.csv", "--device", "cpu",
                               "--no-sample"]], standalone_mode=False)  # fmt: skip
     values = (mutated_json, mutated_json, mutated_bytes)
-    compare = setting.base / "out" / "compared"
+    compare, evaluated = setting.base / "out" / "compared", setting.base / "out" / "evaluated"
 
     def named(folder: Path, *names: str) -> dict[str, bytes]:
         return {name: (folder / name).read_bytes() for name in names}
 
     return [
         Kind("recipe", {"r.toml": recipe, "lab.toml": lab}, toml, recipes, lambda path: load_recipe(str(path)),
-             lambda path: ["recipes", path]),
+             lambda path: ["recipes", path], 4),
         Kind("report", named(run / "report", "report.json"), values, run / "report", lambda p: read_report(p.parent),
-             lambda path: ["compare", run / "report", setting.run / "report", "--out", compare], 500),
+             lambda path: ["compare", run / "report", setting.run / "report", "--out", compare]),
         Kind("report's predictions", named(run / "report", "predictions.csv"), LINES, run / "report",
              lambda path: read_report(path.parent),
-             lambda path: ["compare", run / "report", setting.run / "report", "--out", compare], 500),
+             lambda path: ["compare", run / "report", setting.run / "report", "--out", compare]),
         Kind("history", named(run, "history.csv"), LINES, run,
              lambda path: figures_table([read_run(path.parent)], 2),
-             lambda path: ["compare", run, setting.run, "--out", compare], 500),
+             lambda path: ["compare", run, setting.run, "--out", compare]),
         Kind("run's table", named(run, "data.csv"), LINES, run,
-             lambda path: read_run_table(path, setting.cells, setting.card.classes)),
-        Kind("run record", named(run, "run.json"), values, run, lambda path: read_run_record(path.parent)),
+             lambda path: read_run_table(path, setting.cells, setting.card.classes),
+             lambda path: ["evaluate", "--model", run / "model.onnx", "--device", "cpu", "--out", evaluated]),
+        Kind("run record", named(run, "run.json"), values, run, lambda path: read_run_record(path.parent),
+             lambda path: ["reproduce", run], 100),
         Kind("prediction record", named(out, "s.prediction.json"), values, out,
-             lambda path: read_record(out / "s.csv").config({}), lambda path: ["reproduce", out / "s.csv"]),
+             lambda path: read_record(out / "s.csv").config({}), lambda path: ["reproduce", out / "s.csv"], 10),
     ]  # fmt: skip

@@ -20,8 +20,9 @@ def fuzz(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_mutated_inputs_of_every_kind_are_read_or_refused_in_one_line(
-    fuzz: ModuleType, cells: Path, run: Path, model: Path, tmp_path: Path
+    fuzz: ModuleType, cells: Path, run: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
     setting = fuzz.Setting(tmp_path, cells, run, model)
     setting.folder("out")
     kinds = [replace(kind, share=1_000) for kind in fuzz.kinds(setting)]
