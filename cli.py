@@ -1,6 +1,7 @@
 """The commands of lab: each gets its config, imports what is heavy, makes one call and prints. No logic in here."""
 
 import contextlib
+import gc
 import io
 import signal
 import sys
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from infer.core.console import Screen
     from infer.metrics.metrics import Metrics
     from infer.metrics.result import EvaluationResult
+
+NEW_OBJECTS = 50_000
+"""Objects after which Python looks for cycles that nothing refers to. Imports and tables make as many that stay: with
+Python's 700 it looks at them again and again, a twentieth of the time of a short command."""
 
 app = App(name="lab")
 data_app = App(help="Check, split and preview data sets.")
@@ -293,6 +298,7 @@ def main(arguments: list[str] | None = None) -> None:
             stream.reconfigure(errors="replace")  # a character that the terminal cannot show must not stop the work
     with contextlib.suppress(ValueError):  # only the main thread can set it; temporary files are removed as on Ctrl-C
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    gc.set_threshold(NEW_OBJECTS)
     try:
         app(arguments, prog_name="lab")
     except LabError as error:

@@ -1,5 +1,6 @@
 """The commands as a shell runs them: exit codes, one-line errors, imports, help."""
 
+import gc
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import cli
 import trainer.options
 from exporter.config import ExportConfig
 from infer.config import EvaluateConfig, PredictConfig
@@ -38,6 +40,16 @@ def loaded_by(*arguments: str | Path, packages: Collection[str] = HEAVY) -> set[
         [sys.executable, "-c", script, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=True
     )
     return set(process.stdout.rpartition("LOADED")[2].split())
+
+
+def test_a_command_has_python_look_for_cycles_seldom(lab: Callable) -> None:
+    before = gc.get_threshold()
+    try:
+        gc.set_threshold(700)
+        lab("recipes")
+        assert gc.get_threshold()[0] == cli.NEW_OBJECTS
+    finally:
+        gc.set_threshold(*before)
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
