@@ -1,6 +1,6 @@
 """An earlier lab and this one: whole commands, in turns.
 
-    python bench/against.py DIR --old OLD/bin/lab [--arch resnet18] [--model FILE ...] [--images 200]
+    python bench/against.py DIR --old OLD/bin/lab [--arch resnet18] [--model FILE ...] [--images 200] [--only one]
     python bench/against.py DIR --old OLD/bin/lab --train [--image-size 64] [--lab-precision bf16]
     python bench/against.py DIR --old OLD/bin/lab --export RUN
 
@@ -35,6 +35,8 @@ sys.path.insert(0, str(ROOT))
 from infer.core.cpu import instructions  # noqa: E402
 from infer.images.listing import list_images  # noqa: E402
 
+PREDICTIONS = ("many", "busy", "one")
+"""The rows of prediction: many images, the same beside a busy core, and one image."""
 Measure = Callable[[Sequence[str]], float]
 """From the words of a lab's command to seconds, or to images/s."""
 
@@ -53,6 +55,7 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", default=PREDICTIONS, choices=PREDICTIONS, help="rows of prediction")
     parser.add_argument("--train", action="store_true", help="measure training instead")
     parser.add_argument("--export", type=Path, metavar="RUN", help="measure the export of this run of DIR instead")
     parser.add_argument("--epochs", type=int, default=3)
@@ -79,9 +82,14 @@ def predict_rows(args: argparse.Namespace, scratch: Path) -> Iterator[tuple[str,
     ]
     for model in models:
         run = partial(seconds, model=model.resolve(), scratch=scratch)
-        yield f"{model.name}, {args.images} images", partial(run, source=many), "s"
-        yield f"{model.name}, {args.images} images, one core busy", partial(beside_another, run, source=many), "s"
-        yield f"{model.name}, one image", partial(run, source=single), "s"
+        rows: dict[str, tuple[str, Measure]] = {
+            "many": (f"{args.images} images", partial(run, source=many)),
+            "busy": (f"{args.images} images, one core busy", partial(beside_another, run, source=many)),
+            "one": ("one image", partial(run, source=single)),
+        }
+        yield from (
+            (f"{model.name}, {title}", measure, "s") for name, (title, measure) in rows.items() if name in args.only
+        )
 
 
 def linked(folder: Path, count: int, target: Path) -> Path:
