@@ -10,7 +10,7 @@ LitServe and FastAPI run in interpreters of their own environments:
 In turns, each server alone, with the load from this process on the same cores:
 
     closed loop   clients that each send one image (JSON, base64) as soon as they have the last answer
-    open loop     `lab serve` alone, with --open-options such as max-wait 130: one client, then --open-clients, which
+    open loop     `lab serve` alone, with --open-options such as max-wait auto: one client, then --open-clients, which
                   should be no more than it accepts at once, then a fixed rate of 0.2 and of 3 times what these reach.
                   The p99 of the answers at 3 times is compared with twice that of one client plus --max-delay
 
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=256, help="of the folder, again and again if it has fewer")
-    parser.add_argument("--open-options", nargs="*", default=[], metavar="WORD", help="of lab serve, without dashes")
+    parser.add_argument("--open-options", nargs="*", default=[], metavar="WORD", help="of lab serve: NAME VALUE ...")
     parser.add_argument("--open-clients", type=int, metavar="N", help="as many as --clients if not given")
     parser.add_argument("--nice", type=int, default=0, help="of this process while it is the load of the open loops")
     parser.add_argument("--only-open", action="store_true", help="measure the open loops alone")
@@ -82,7 +82,7 @@ def main() -> None:
                 loads[name].append((closed_loop(port, requests, args.clients, args.seconds), memory_of(pid)))
     if not args.only_open:
         print_closed(loads, statistics.median(rates))
-    options = [word if word.isdigit() else f"--{word}" for word in args.open_options]
+    options = [f"--{word}" if index % 2 == 0 else word for index, word in enumerate(args.open_options)]
     clients = args.open_clients or args.clients
     print_open(servers["lab serve"] + options, requests_for("lab serve", bodies), clients, args.seconds, args.nice)
 

@@ -1,12 +1,13 @@
 """The config of `lab serve`. Light to import: the command line reads it at start-up."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from infer.config import DEVICE_HELP, LARGEST_BATCH, MODEL, NEWEST, RUNTIME_HELP, TTA_HELP, Device, Engine, Runtime, Tta
 from infer.core.errors import ConfigError
-from infer.core.knob import argument, check, knob
-from infer.model.providers import check_runtime
+from infer.core.knob import argument, check, knob, require
+from infer.model.providers import AUTO, check_runtime
 
 LIMITS, ACCESS = "Limits", "Access"
 """Panels of the options in help, beside the first one."""
@@ -50,11 +51,12 @@ class ServeConfig:
     max_queue: int = knob(
         256, "Images that may wait or run; further requests get 503.", panel=LIMITS, above=0, maximum=1_000_000
     )
-    max_wait: float | None = knob(
+    max_wait: str | None = knob(
         None,
-        "Milliseconds that an answer may take, as far as can be foreseen; further requests get 503.",
+        "Milliseconds that an answer may take, as far as can be foreseen, or auto: twice those on an idle server; "
+        "further requests get 503.",
         panel=LIMITS,
-        above=0,
+        metavar="<number|auto>",
         default_text="as --timeout",
     )
     max_images: int = knob(64, "Images in one request.", panel=LIMITS, above=0, maximum=100_000)
@@ -81,13 +83,16 @@ class ServeConfig:
     )
 
     @property
-    def longest_wait(self) -> float:
-        """Seconds that an answer may be expected to take."""
-        return self.timeout if self.max_wait is None else self.max_wait / 1000
+    def longest_wait(self) -> float | None:
+        """Seconds that an answer may be expected to take; None: what follows from those on an idle server."""
+        if self.max_wait == AUTO:
+            return None
+        return self.timeout if self.max_wait is None else float(self.max_wait) / 1000
 
     def __post_init__(self) -> None:
         check(self, ServeConfig)
         check_runtime(self.device, self.runtime)
+        _check_wait(self.max_wait)
         if len({path.resolve() for path in self.models}) < len(self.models):
             raise ConfigError("MODEL names one file twice; name each once")
         if self.max_images > self.max_queue:
@@ -104,3 +109,14 @@ class ServeConfig:
                 f"--allow-origin must begin with http:// or https://, got {self.allow_origin}; a page's origin is its "
                 "scheme, host and port"
             )
+
+
+def _check_wait(text: str | None) -> None:
+    """Raises ConfigError unless it is a number of milliseconds, `auto`, or not given."""
+    if text in (None, AUTO):
+        return
+    try:
+        milliseconds = float(text)
+    except ValueError:
+        milliseconds = 0.0
+    require(0 < milliseconds < math.inf, "--max-wait", "a number of milliseconds above 0, or auto", text)

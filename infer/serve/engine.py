@@ -29,6 +29,8 @@ class Work:
     """For each pixel spec of the models, uint8 [views, window H, window W, 3]."""
     heatmap: bool = False
     """Whether the class activation map of its label is wanted; only where the engine has it."""
+    accepted: float = 0.0
+    """When the image was accepted, by `time.perf_counter`."""
 
 
 @dataclass(frozen=True)

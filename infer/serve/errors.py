@@ -1,8 +1,12 @@
 """Requests that are not answered: the HTTP status, what is wrong, and the remedy."""
 
+import math
 from collections.abc import Mapping
 
 from infer.core.text import shown
+
+LONGEST_RETRY = 60
+"""Seconds after which a refused client is asked to come back, at most: until then much may change."""
 
 
 class RequestError(Exception):
@@ -25,9 +29,10 @@ class RequestError(Exception):
         return {"error": shown(self.reason), "remedy": shown(self.remedy)}
 
 
-def busy(reason: str) -> RequestError:
-    """The refusal of a request for which there is no room now."""
-    return RequestError(503, reason, "send it again after the seconds in Retry-After", {"Retry-After": "1"})
+def busy(reason: str, wait: float = 0.0) -> RequestError:
+    """The refusal of a request for which there is no room now, and is likely to be after `wait` seconds."""
+    seconds = max(1, math.ceil(min(wait, LONGEST_RETRY)))
+    return RequestError(503, reason, "send it again after the seconds in Retry-After", {"Retry-After": str(seconds)})
 
 
 def with_remedy(message: str, remedy: str) -> tuple[str, str]:

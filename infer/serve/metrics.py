@@ -1,9 +1,11 @@
 """What a server measures of itself, as /metrics gives it to Prometheus."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from infer.serve.admission import Admission
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
@@ -23,15 +25,11 @@ class Metrics:
         reloads: of the models' files, by outcome: loaded, unchanged, or failed.
     """
 
-    def __init__(
-        self, waiting: Callable[[], int], seconds: Callable[[], float], nbytes: Callable[[], int], replica: str = ""
-    ) -> None:
+    def __init__(self, admission: Admission, replica: str = "") -> None:
         """Begin to count.
 
         Args:
-            waiting: gives the number of images that are held at the moment.
-            seconds: gives the seconds that they will take.
-            nbytes: gives the bytes that are held at the moment.
+            admission: what is accepted and not answered at the moment.
             replica: a label of each value, where several servers answer at one address; "": none.
         """
         self._replica = replica
@@ -53,11 +51,13 @@ class Metrics:
         self.refused = Counter("lab_refused", "Refused requests", ("status",), registry=registry)
         self.reloads = Counter("lab_reloads", "Reloads of the models' files", ("outcome",), registry=registry)
         queue = Gauge("lab_queue_images", "Images that wait or run", registry=registry)
-        queue.set_function(waiting)
+        queue.set_function(lambda: admission.images)
         wait = Gauge("lab_queue_seconds", "Seconds that the images that wait or run will take", registry=registry)
-        wait.set_function(seconds)
+        wait.set_function(lambda: admission.wait)
+        longest = Gauge("lab_max_wait_seconds", "Seconds that an answer may be expected to take", registry=registry)
+        longest.set_function(admission.max_wait)
         memory = Gauge("lab_request_bytes", "Bytes of requests that are received or answered", registry=registry)
-        memory.set_function(nbytes)
+        memory.set_function(lambda: admission.nbytes)
 
     def text(self) -> bytes:
         """All values in Prometheus' text format."""

@@ -1,4 +1,4 @@
-"""How long an image takes at the moment, as measured of the last ones: what the wait in a queue is estimated from."""
+"""How long an image takes at the moment, as measured of the last ones: what waits in a queue are estimated from."""
 
 import threading
 
@@ -7,29 +7,43 @@ WEIGHT = 0.2
 
 
 class Pace:
-    """Moving averages of the seconds that an image takes to be decoded and to be run. Any thread may add to them."""
+    """Moving averages of the seconds that an image takes, in a queue and alone. Any thread may add to them.
+
+    Attributes:
+        seconds: per image while images wait; 0 before the first measurement.
+    """
 
     def __init__(self) -> None:
-        self._decoding = self._running = 0.0
+        self.seconds = self._alone = self._ended = 0.0
         self._lock = threading.Lock()
 
     @property
-    def seconds(self) -> float:
-        """Seconds per image while images wait; 0 before the first measurement.
+    def alone(self) -> float:
+        """Seconds from the acceptance of one image to its answer on an idle server; never less than `seconds`.
 
-        It is the sum of both stages, which share the cores where there is no GPU; elsewhere the wait is shorter.
+        Where images have become slower since the server was last idle, one alone takes at least its share of a batch.
         """
-        return self._decoding + self._running
+        return max(self._alone, self.seconds)
 
-    def decoded(self, seconds: float, at_once: int) -> None:
-        """Add that an image took so long to be decoded, beside others in `at_once` decoders."""
+    def warmed_up(self, running: float, delay: float) -> None:
+        """Begin anew with what a warm-up shows: the seconds of one image on the device, and those that it waits."""
         with self._lock:
-            self._decoding = _average(self._decoding, seconds / at_once)
+            self.seconds, self._alone = running, running + delay
 
-    def ran(self, seconds: float, images: int, at_once: int) -> None:
-        """Add that a batch of images took so long to be run, beside others: `at_once` together."""
+    def answered_alone(self, seconds: float) -> None:
+        """Add that one image, beside which no other was asked for, took so long."""
         with self._lock:
-            self._running = _average(self._running, seconds / (images * at_once))
+            self._alone = _average(self._alone, seconds)
+
+    def ran(self, images: int, accepted: float, now: float) -> None:
+        """Add that a batch has been run, the first of whose images was accepted at a time of the same clock.
+
+        Of images that wait, the time from one batch's end to the next counts: all stages are in it, what they take from
+        each other on the same cores, and that of several batches on a device at the same time.
+        """
+        with self._lock:
+            interval, self._ended = now - max(accepted, self._ended), now
+            self.seconds = _average(self.seconds, max(0.0, interval) / images)
 
 
 def _average(before: float, new: float) -> float:

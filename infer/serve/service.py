@@ -12,7 +12,6 @@ from infer.core.arrays import Pixels
 from infer.core.console import Screen
 from infer.core.errors import ImageError, LabError, ModelError
 from infer.images.upload import Upload
-from infer.pipeline.batches import Views
 from infer.serve.admission import Admission
 from infer.serve.batcher import Batcher
 from infer.serve.config import MOST_MEGAPIXELS, ServeConfig
@@ -65,7 +64,7 @@ class Service:
         """Start the decoders for models that are open; `replica` names this of several services, for its metrics."""
         self.config, self._engine, self._screen = config, engine, screen
         self.admission = admission = Admission(config.max_queue, config.max_memory * 10**6, config.longest_wait)
-        self.metrics = Metrics(lambda: admission.images, lambda: admission.wait, lambda: admission.nbytes, replica)
+        self.metrics = Metrics(admission, replica)
         limit = None if config.max_megapixels == MOST_MEGAPIXELS else config.max_megapixels * 10**6
         self._decoders = Decoders(config.decoders, limit, config.timeout)
         self._device = ThreadPoolExecutor(engine.at_once, "device")
@@ -116,7 +115,8 @@ class Service:
     async def run(self, windows: Sequence[Pixels]) -> list[Answer]:
         """Answer images that the client has preprocessed, uint8 [window H, window W, 3] each. Raises as `predict`."""
         running = self._ready()
-        works = [Work((window[None],)) for window in windows]
+        now = time.perf_counter()
+        works = [Work((window[None],), accepted=now) for window in windows]
         return await self._hold(running, [self._run_work(running, "", work) for work in works])
 
     async def reload(self) -> None:
@@ -133,15 +133,17 @@ class Service:
     async def _hold(self, running: _Running, jobs: Sequence[Coroutine[None, None, Answer]]) -> list[Answer]:
         """The answers of jobs, which count as accepted meanwhile."""
         try:
-            with self.admission.hold_images(len(jobs)):
+            with self.admission.hold_images(len(jobs)) as held:
                 running.images += len(jobs)
                 try:
                     async with asyncio.timeout(self.config.timeout):
                         answers = await asyncio.gather(*jobs, return_exceptions=True)
                 except TimeoutError:
-                    raise busy(f"the answer took longer than {self.config.timeout:g} s") from None
+                    raise busy(f"the answer took longer than {self.config.timeout:g} s", self.admission.wait) from None
                 finally:
                     running.images -= len(jobs)
+                if all(isinstance(answer, Answer) and answer.result for answer in answers):
+                    held.predicted()
         finally:
             for job in jobs:
                 job.close()  # where it was refused it has not begun
@@ -152,19 +154,14 @@ class Service:
 
     async def _predict(self, running: _Running, upload: Upload, heatmap: bool) -> Answer:
         start = time.perf_counter()
-        decode = partial(self._decode, running.engine, upload)
+        engine = running.engine
+        decode = partial(self._decoders.decode, engine.specs, upload, engine.tta)
         views = await asyncio.get_running_loop().run_in_executor(self._decoders.threads, decode)
         self.metrics.decoding.observe(time.perf_counter() - start)
         if isinstance(views, ImageError):
             self.metrics.images.labels("unreadable").inc()
             return Answer(upload.name, error=views)
-        return await self._run_work(running, upload.name, Work(views, heatmap))
-
-    def _decode(self, engine: Engine, upload: Upload) -> Views | ImageError:
-        start = time.perf_counter()
-        views = self._decoders.decode(engine.specs, upload, engine.tta)
-        self.admission.pace.decoded(time.perf_counter() - start, self._decoders.count)
-        return views
+        return await self._run_work(running, upload.name, Work(views, heatmap, start))
 
     async def _run_work(self, running: _Running, name: str, work: Work) -> Answer:
         result = await running.batcher.submit(work)
@@ -179,14 +176,14 @@ class Service:
     def _run_batch(self, engine: Engine, batch: Sequence[Work]) -> list[Result]:
         start = time.perf_counter()
         results = engine.run(batch)
-        seconds = time.perf_counter() - start
+        end = time.perf_counter()
         self.metrics.batches.observe(len(batch))
-        self.metrics.running.observe(seconds)
-        self.admission.pace.ran(seconds, len(batch), engine.at_once)
+        self.metrics.running.observe(end - start)
+        self.admission.pace.ran(len(batch), min(work.accepted for work in batch), end)
         return results
 
     async def _warm_up(self, engine: Engine) -> None:
-        self.admission.pace.ran(await self._on_device(engine.warm_up), 1, engine.at_once)
+        self.admission.pace.warmed_up(await self._on_device(engine.warm_up), self.config.max_delay / 1000)
 
     async def _on_device(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._device, function)

@@ -21,7 +21,8 @@ def test_an_image_may_have_as_many_pixels_as_for_predict() -> None:
 
 def test_an_answer_may_be_expected_to_take_as_long_as_it_may_take_unless_less_is_wanted() -> None:
     assert ServeConfig(timeout=7).longest_wait == 7
-    assert ServeConfig(timeout=7, max_wait=250).longest_wait == 0.25
+    assert ServeConfig(timeout=7, max_wait="250").longest_wait == 0.25
+    assert ServeConfig(timeout=7, max_wait="auto").longest_wait is None
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,10 @@ def test_an_answer_may_be_expected_to_take_as_long_as_it_may_take_unless_less_is
         ({"allow_origin": "*"}, "must begin with http:// or https://"),
         ({"port": 70_000}, "--port must be from 0 to 65535"),
         ({"max_delay": -1.0}, "--max-delay must be from 0"),
+        ({"max_wait": "soon"}, "--max-wait must be a number of milliseconds above 0, or auto, got soon"),
+        ({"max_wait": "0"}, "above 0, or auto, got 0"),
+        ({"max_wait": "nan"}, "above 0, or auto, got nan"),
+        ({"max_wait": "1e999"}, "above 0, or auto, got 1e999"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_refused_with_its_remedy(values: dict[str, object], message: str) -> None:

@@ -59,7 +59,7 @@ def test_what_does_not_fit_the_queue_is_refused_at_once_and_what_waits_is_answer
 def test_what_would_wait_for_longer_than_max_wait_is_refused_by_the_pace_of_the_last_images(
     model: Path, images: list[Path]
 ) -> None:
-    with served(model, max_wait=2000) as running:
+    with served(model, max_wait="2000") as running:
         admission = running.service.admission
         after_warm_up = admission.pace.seconds
         assert 0 < after_warm_up < 1
@@ -68,12 +68,31 @@ def test_what_would_wait_for_longer_than_max_wait_is_refused_by_the_pace_of_the_
         assert len(predict(running, *images[:4])["predictions"]) == 4
         with admission.hold_images(1):
             assert running.client.post("/v1/predict", files=form(images[0])).status_code == 200
-            for _ in range(20):
-                admission.pace.ran(60, images=2, at_once=1)
+            start = time.perf_counter()
+            for minute in range(1, 41):
+                admission.pace.ran(images=2, accepted=start, now=start + 60 * minute)
             response = running.client.post("/v1/predict", files=form(images[0]))
-            assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+            assert (response.status_code, response.headers["Retry-After"]) == (503, "30")
             assert response.json()["error"].endswith("and it may take 2 s")
         predict(running, images[0])  # an idle server accepts, and so finds its pace again
+
+
+def test_with_max_wait_auto_an_answer_may_take_twice_what_the_server_has_measured_of_one_alone(
+    model: Path, images: list[Path], tmp_path: Path
+) -> None:
+    broken = tmp_path / "x.png"
+    broken.write_bytes(b"no image")
+    with served(model, max_wait="auto") as running:
+        pace = running.service.admission.pace
+        after_warm_up = pace.alone
+        assert after_warm_up == pytest.approx(pace.seconds + 0.005)
+        assert running.client.post("/v1/predict", files=form(broken)).status_code == 422
+        assert running.client.post("/v1/predict", files=form(images[0], images[1])).status_code == 200
+        assert pace._alone == after_warm_up
+        predict(running, images[0])
+        assert pace._alone != after_warm_up
+        samples = dict(line.rsplit(" ", 1) for line in running.client.get("/metrics").text.splitlines())
+        assert float(samples["lab_max_wait_seconds"]) == pytest.approx(2 * pace.alone)
 
 
 def test_an_answer_that_takes_too_long_is_given_up(
