@@ -239,6 +239,8 @@ CPU = Provider(
     machine_options=lambda: {SPINNING: "0" if is_limited() else "1"},  # a spinning thread uses up a quota
     # kernels whose 16-bit sums cannot overflow on AVX2 without VNNI; elsewhere it changes nothing
     precision_options={"int8": {"session.x64quantprecision": "1"}},
+    # threads that spin on after a run would take the cores on which the next images are decoded
+    session_entries={"session.force_spinning_stop": "1"},
     tuned={DIVIDED: ("0",), SPINNING: ("1", "0")},  # the default divides
     runs_anywhere=True,
 )

@@ -53,10 +53,9 @@ class ServeConfig:
     )
     max_wait: str | None = knob(
         None,
-        "Milliseconds that an answer may take, as far as can be foreseen, or auto: twice those on an idle server; "
-        "further requests get 503.",
+        "Milliseconds that an answer may be expected to take, or auto: twice those on an idle server.",
         panel=LIMITS,
-        metavar="<number|auto>",
+        metavar="<ms>",
         default_text="as --timeout",
     )
     max_images: int = knob(64, "Images in one request.", panel=LIMITS, above=0, maximum=100_000)

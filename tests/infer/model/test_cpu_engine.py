@@ -1,3 +1,6 @@
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,7 @@ import infer.model.cpu_engine
 from infer.core.errors import ModelError
 from infer.model.cpu_engine import CpuEngine
 from infer.model.onnx_session import OnnxEngine
-from infer.model.providers import CPU, DIVIDED
+from infer.model.providers import CPU, DIVIDED, SPINNING
 
 LEGACY = Path(__file__).parents[2] / "data" / "legacy" / "finished"
 OUTPUTS = ["logits", "probabilities"]
@@ -53,6 +56,21 @@ def test_a_divided_batch_gives_the_same_bytes(precision: str, count: int) -> Non
     whole = CpuEngine(file, CPU, 1, options).run(OUTPUTS, noise(count))
     for ours, theirs in zip(divided, whole, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def seconds_after(run: Callable[[], object]) -> float:
+    """Processor time that this process takes while it sleeps after a run."""
+    run()
+    start = time.process_time()
+    time.sleep(0.05)
+    return time.process_time() - start
+
+
+def test_threads_leave_the_cores_to_others_when_a_run_is_over() -> None:
+    engine = open_engine(**{SPINNING: "1"})
+    assert min(seconds_after(lambda: engine.run(OUTPUTS, noise(1))) for _ in range(5)) < 0.01
+    spins_on = OnnxEngine(LEGACY / "fp32.onnx", replace(CPU, session_entries={}), 2, {SPINNING: "1"})
+    assert min(seconds_after(lambda: spins_on.run(OUTPUTS, noise(1))) for _ in range(5)) > 0.01
 
 
 def test_large_batches_and_the_rest_of_them_are_run_by_single_threads(recorder: type[Recorder]) -> None:
