@@ -1,6 +1,7 @@
 """Images/s and latency of `lab serve` beside LitServe and a plain FastAPI app, with one ONNX file and one load.
 
-    python bench/serve.py MODEL DIR [--litserve PYTHON] [--fastapi PYTHON] [--clients 64] [--seconds 15] [--rounds 3]
+    python bench/serve.py MODEL DIR [--litserve PYTHON] [--fastapi PYTHON] [--runtime auto]
+                           [--clients 64] [--seconds 15] [--rounds 3]
 
 LitServe and FastAPI run in interpreters of their own environments:
 
@@ -40,8 +41,10 @@ from serve_load import Load, closed_loop, open_loop, percentile, request_bytes
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from infer.config import RUNTIMES, Runtime  # noqa: E402
 from infer.core.cpu import processor  # noqa: E402
 from infer.images.listing import list_images  # noqa: E402
+from infer.model.providers import AUTO  # noqa: E402
 from infer.model.session import Session  # noqa: E402
 from infer.pipeline.classify import Ensemble, classify  # noqa: E402
 from infer.serve.config import ServeConfig  # noqa: E402
@@ -58,6 +61,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of images")
     parser.add_argument("--litserve", metavar="PYTHON", help="an interpreter that has LitServe")
     parser.add_argument("--fastapi", metavar="PYTHON", help="an interpreter that has FastAPI")
+    parser.add_argument("--runtime", choices=RUNTIMES, default=AUTO, help="of lab serve and lab predict")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--rounds", type=int, default=3)
@@ -74,7 +78,7 @@ def main() -> None:
     servers = commands(args)
     rates, loads = [], {name: list[tuple[Load, float]]() for name in servers}
     for _ in range(0 if args.only_open else args.rounds):
-        rates.append(predict_rate(args.model, files))
+        rates.append(predict_rate(args.model, files, args.runtime))
         for name, command in servers.items():
             requests = requests_for(name, bodies)
             with running(command) as (port, pid):
@@ -90,10 +94,9 @@ def main() -> None:
 def commands(args: argparse.Namespace) -> dict[str, list[str]]:
     """The command of each server, which is given a port."""
     here, model = Path(__file__).parent, str(args.model.resolve())
-    batch, queue = ["--max-batch", str(BATCH)], ["--max-queue", str(max(256, args.clients))]
-    found = {
-        "lab serve": [sys.executable, "-m", "cli", "serve", model, "--device", "cpu", *batch, *queue, "--port", "PORT"]
-    }
+    options = ["--device", "cpu", "--runtime", args.runtime, "--max-batch", str(BATCH)]
+    queue = ["--max-queue", str(max(256, args.clients))]
+    found = {"lab serve": [sys.executable, "-m", "cli", "serve", model, *options, *queue, "--port", "PORT"]}
     if args.litserve:
         found["LitServe"] = [args.litserve, str(here / "serve_litserve.py"), model, "PORT", str(BATCH)]
     if args.fastapi:
@@ -160,9 +163,9 @@ def memory_of(pid: int) -> float:
     return sum(pages.get(member, 0) for member in family) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def predict_rate(model: Path, files: Sequence[str]) -> float:
+def predict_rate(model: Path, files: Sequence[str], runtime: Runtime) -> float:
     """Images/s of `lab predict`."""
-    ensemble = Ensemble([Session(model, "cpu")], len(files), 64)
+    ensemble = Ensemble([Session(model, "cpu", runtime=runtime)], len(files), 64)
     sum(1 for _ in classify(ensemble, files[:64]))
     start = time.perf_counter()
     return sum(1 for _ in classify(ensemble, files)) / (time.perf_counter() - start)

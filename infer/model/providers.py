@@ -194,8 +194,7 @@ OPENVINO_OPTIONS: Options = {
     # one stream over all cores answers soonest; two gain only where other programs use the machine: --tune tries both
     "PERFORMANCE_HINT": "LATENCY",
     "NUM_STREAMS": "1",
-    # threads that are bound to cores would wait behind those that decode
-    "ENABLE_CPU_PINNING": "NO",
+    "ENABLE_CPU_PINNING": "NO",  # threads bound to cores would wait behind those that decode
 }
 
 OPENVINO = Provider(
@@ -239,8 +238,7 @@ CPU = Provider(
     machine_options=lambda: {SPINNING: "0" if is_limited() else "1"},  # a spinning thread uses up a quota
     # kernels whose 16-bit sums cannot overflow on AVX2 without VNNI; elsewhere it changes nothing
     precision_options={"int8": {"session.x64quantprecision": "1"}},
-    # threads that spin on after a run would take the cores on which the next images are decoded
-    session_entries={"session.force_spinning_stop": "1"},
+    session_entries={"session.force_spinning_stop": "1"},  # after a run, the cores are for decoding
     tuned={DIVIDED: ("0",), SPINNING: ("1", "0")},  # the default divides
     runs_anywhere=True,
 )

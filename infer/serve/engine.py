@@ -15,6 +15,7 @@ from infer.images.preprocess import PixelSpec
 from infer.images.tta import COUNTS, check_tta
 from infer.model.card import ModelCard, OperatingPoint
 from infer.model.open_models import open_model, require_same_classes
+from infer.model.providers import CPU, Provider
 from infer.model.session import Session
 from infer.pipeline.batches import Views
 from infer.pipeline.classify import Ensemble
@@ -62,7 +63,7 @@ class Engine:
         sizes = _sizes(max_batch) if any(session.provider.pads_batches for session in sessions) else [max_batch]
         self._ensembles = {size: Ensemble(sessions, size, size, tta, screen.say) for size in sizes}
         self.specs: Sequence[PixelSpec] = self._ensembles[max_batch].specs
-        self.at_once = max(session.provider.batches_in_flight for session in sessions)
+        self.at_once = max(_batches_at_once(session.provider) for session in sessions)
 
     @property
     def files(self) -> list[Path]:
@@ -110,6 +111,11 @@ class Engine:
 
     def _black(self) -> Views:
         return tuple(np.zeros((COUNTS[self.tta], *spec.window, 3), dtype=np.uint8) for spec in self.specs)
+
+
+def _batches_at_once(provider: Provider) -> int:
+    """The batches that a provider runs at the same time: on the CPU's cores two would be half as large, and slower."""
+    return 1 if provider.memory == CPU.memory else provider.batches_in_flight
 
 
 def _sizes(most: int) -> list[int]:

@@ -15,6 +15,7 @@ from infer.core.errors import ConfigError, ModelError
 from infer.images.tta import read_views
 from infer.model.evidence import EVIDENCE_KEY
 from infer.model.onnx_reader import read_header
+from infer.model.providers import CPU, CUDA, OPENVINO, Provider
 from infer.model.session import Session
 from infer.reports.heatmap import activation
 from infer.serve.engine import Engine, Work, _sizes, open_engine, same_files
@@ -31,6 +32,31 @@ def test_a_batch_of_any_size_has_the_probabilities_of_predict(model: Path, image
     for count in (1, 3, 8):
         results = engine.run([work_of(engine, path) for path in images[:count]])
         assert np.stack([item.probabilities for item in results]).tobytes() == expected.probabilities[:count].tobytes()
+
+
+@pytest.mark.parametrize(("provider", "batches"), [(CPU, 1), (OPENVINO, 1), (CUDA, 2)])
+def test_batches_run_at_the_same_time_only_where_they_do_not_share_the_cores_with_each_other(
+    model: Path, provider: Provider, batches: int
+) -> None:
+    session = Session(model, "cpu")
+    session.provider = provider
+    assert Engine([session], [""], 4, SILENT).at_once == batches
+    assert Engine([Session(model, "cpu"), session], ["", ""], 4, SILENT).at_once == batches
+
+
+def test_the_runtime_is_chosen_as_predict_does(
+    model: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def open_session(path: Path, *options: object, **more: object) -> Session:
+        asked.append(options[:2])
+        return Session(path, "cpu")
+
+    monkeypatch.setattr(infer.serve.engine, "open_model", open_session)
+    for runtime in ("auto", "onnxruntime", "openvino"):
+        open_engine([model], "auto", runtime, 4, SILENT)
+    assert asked == [("auto", "auto"), ("auto", "onnxruntime"), ("auto", "openvino")]
 
 
 def test_several_models_are_averaged_and_have_no_threshold(
