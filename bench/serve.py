@@ -86,7 +86,7 @@ def main() -> None:
                 loads[name].append((closed_loop(port, requests, args.clients, args.seconds), memory_of(pid)))
     if not args.only_open:
         print_closed(loads, statistics.median(rates))
-    options = [f"--{word}" if index % 2 == 0 else word for index, word in enumerate(args.open_options)]
+    options = as_options(args.open_options)
     clients = args.open_clients or args.clients
     print_open(servers["lab serve"] + options, requests_for("lab serve", bodies), clients, args.seconds, args.nice)
 
@@ -102,6 +102,11 @@ def commands(args: argparse.Namespace) -> dict[str, list[str]]:
     if args.fastapi:
         found["FastAPI"] = [args.fastapi, str(here / "serve_fastapi.py"), model, "PORT"]
     return found
+
+
+def as_options(words: Sequence[str]) -> list[str]:
+    """NAME VALUE ... as options of a command line."""
+    return [f"--{word}" if index % 2 == 0 else word for index, word in enumerate(words)]
 
 
 def requests_for(name: str, bodies: Sequence[str]) -> list[bytes]:

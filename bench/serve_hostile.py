@@ -1,6 +1,6 @@
 """Hostile requests to `lab serve`, and whether anything breaks, leaks or gets stuck.
 
-    python bench/serve_hostile.py MODEL DIR [--requests 10000] [--connections 1000] [--seed 0]
+    python bench/serve_hostile.py MODEL DIR [--requests 10000] [--connections 1000] [--seed 0] [--options tta flips]
 
 Images with changed, lost or repeated bytes; bodies that end early, come a byte at a time, or have another length than
 they say; forms, JSON and tensors that are nonsense; heads that are not HTTP; and all the while connections that send
@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from machine import machine
-from serve import ROOT, memory_of, wait_for
+from serve import ROOT, as_options, memory_of, wait_for
 from serve_load import exchange, request_bytes
 
 sys.path.insert(0, str(ROOT))
@@ -174,9 +174,10 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--connections", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--options", nargs="*", default=[], metavar="WORD", help="of lab serve: NAME VALUE ...")
     args = parser.parse_args()
     images = [(args.folder / name).read_bytes() for name in list_images(args.folder)[:16]]
-    options = ["--device", "cpu", "--timeout", str(TIMEOUT), "--port", "8765"]
+    options = ["--device", "cpu", "--timeout", str(TIMEOUT), "--port", "8765", *as_options(args.options)]
     with tempfile.TemporaryFile("w+") as errors:
         command = [sys.executable, "-m", "cli", "serve", str(args.model.resolve()), *options]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=errors)

@@ -9,6 +9,7 @@ import os
 import pickle
 import signal
 import socket
+import weakref
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,11 +98,12 @@ class Worker:
 
         contents = ray.get(models[0])
         self.pool, self.batch_size, self.tta = pool, batch_size, tta
-        with temporary_folder() as folder:
-            paths = write_models(contents, folder)
-            threads = None if pool.gpus else pool.cpus
-            # the models were checked where they were first opened, by their own names
-            self.sessions = [Session(path, device, threads, runtime, accept_changed=True) for path in paths]
+        kept = contextlib.ExitStack()
+        paths = write_models(contents, kept.enter_context(temporary_folder()))
+        weakref.finalize(self, kept.close)  # not before the worker ends: CUDA graphs open a file again
+        threads = None if pool.gpus else pool.cpus
+        # the models were checked where they were first opened, by their own names
+        self.sessions = [Session(path, device, threads, runtime, accept_changed=True) for path in paths]
 
     def __call__(self, rows: "pyarrow.Table") -> "pyarrow.Table":
         """Predict a table of pickled files; the table of pickled probabilities and errors."""

@@ -88,6 +88,7 @@ async function add(files) {
       drawRow(at);
     });
     if (done === 0) choose(first);
+    else if (chosen >= 0 && answers.some((_, index) => first + done + index === chosen)) choose(chosen);
     done += part.length;
   }
   const failed = results.slice(first, first + files.length).filter((item) => item.error).length;
@@ -162,7 +163,20 @@ function choose(index, byUser = false) {
   element("label").textContent = item.error || (item.waiting ? "…" : nameOf(item.label));
   element("bars").replaceChildren(...(item.probabilities ? bars(item) : []));
   element("threshold").textContent = thresholdText(item);
+  showSteps();
   if (byUser) element("chosen-title").focus();
+}
+
+/** The way from the chosen image to the ones before and after it; the focus stays on a button that can be pressed. */
+function showSteps() {
+  const [previous, next] = [element("previous"), element("next")];
+  const focused = document.activeElement;
+  element("steps").hidden = results.length < 2;
+  element("position").textContent = `${chosen + 1} of ${results.length}`;
+  previous.disabled = chosen <= 0;
+  next.disabled = chosen === results.length - 1;
+  if (focused === previous && previous.disabled) next.focus();
+  if (focused === next && next.disabled) previous.focus();
 }
 
 function showPicture(item) {
@@ -291,6 +305,8 @@ element("files").addEventListener("change", (event) => {
 });
 element("download").addEventListener("click", download);
 element("clear").addEventListener("click", clear);
+element("previous").addEventListener("click", () => choose(chosen - 1));
+element("next").addEventListener("click", () => choose(chosen + 1));
 element("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   token = element("token").value.trim();

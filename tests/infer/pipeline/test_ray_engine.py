@@ -1,5 +1,6 @@
 """The workers fit the cluster, and Ray's workers give the rows of one machine."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -82,6 +83,19 @@ def ray_here() -> Iterator[None]:
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
     yield
     ray.shutdown()
+
+
+def test_a_worker_has_its_models_files_until_it_ends(
+    model: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
+    monkeypatch.setattr(ray, "get", lambda content: content)
+    worker = infer.pipeline.ray_engine.Worker([[model.read_bytes()] * 2], "cpu", "auto", Pool(1, 1, 0), 4, "none")
+    paths = [session.path for session in worker.sessions]
+    assert [path.read_bytes() for path in paths] == [model.read_bytes()] * 2
+    del worker
+    gc.collect()
+    assert not any(path.parent.exists() for path in paths)
 
 
 @pytest.mark.usefixtures("ray_here")

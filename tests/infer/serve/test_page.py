@@ -103,6 +103,29 @@ def test_files_are_chosen_and_looked_at_by_keyboard_alone(with_maps: Served, tab
     assert tab.run("document.querySelectorAll('#rows tr')[1].getAttribute('aria-selected')") == "true"
 
 
+def test_images_are_looked_at_one_after_another_without_leaving_the_picture(
+    with_maps: Served, tab: Tab, images: list[Path]
+) -> None:
+    open_page(tab, with_maps)
+    drop(tab, (images[0].name, images[0].read_bytes()))
+    assert tab.run("document.getElementById('steps').hidden")
+    tab.run("document.getElementById('clear').click()")
+    drop(tab, *((path.name, path.read_bytes()) for path in images[:3]))
+    tab.run("document.getElementById('next').focus()")
+    seen = []
+    for _ in range(3):
+        state = "['chosen-title', 'position'].map((id) => document.getElementById(id).textContent)"
+        seen.append([*tab.run(state), tab.run("document.activeElement.id")])
+        press(tab, "Enter", "\r")
+    assert seen == [
+        [images[0].name, "1 of 3", "next"],
+        [images[1].name, "2 of 3", "next"],
+        [images[2].name, "3 of 3", "previous"],  # there is no next one
+    ]
+    assert tab.run("document.getElementById('chosen-title').textContent") == images[1].name
+    assert tab.run("document.querySelectorAll('#rows tr')[1].getAttribute('aria-selected')") == "true"
+
+
 def press(tab: Tab, key: str, text: str = "") -> None:
     code = {"Tab": 9, "Enter": 13}[key]
     for kind in ("keyDown", "keyUp"):
