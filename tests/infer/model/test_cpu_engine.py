@@ -68,9 +68,9 @@ def seconds_after(run: Callable[[], object]) -> float:
 
 def test_threads_leave_the_cores_to_others_when_a_run_is_over() -> None:
     engine = open_engine(**{SPINNING: "1"})
-    assert min(seconds_after(lambda: engine.run(OUTPUTS, noise(1))) for _ in range(5)) < 0.01
+    after = min(seconds_after(lambda: engine.run(OUTPUTS, noise(1))) for _ in range(5))
     spins_on = OnnxEngine(LEGACY / "fp32.onnx", replace(CPU, session_entries={}), 2, {SPINNING: "1"})
-    assert min(seconds_after(lambda: spins_on.run(OUTPUTS, noise(1))) for _ in range(5)) > 0.01
+    assert after < 0.2 * max(seconds_after(lambda: spins_on.run(OUTPUTS, noise(1))) for _ in range(5))
 
 
 def test_large_batches_and_the_rest_of_them_are_run_by_single_threads(recorder: type[Recorder]) -> None:
