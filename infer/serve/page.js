@@ -43,10 +43,11 @@ function showModel() {
       return row;
     }),
   );
-  const heads = ["image", "label", ...model.classes.map(className), ...(model.threshold ? ["positive"] : [])];
+  const classes = model.classes.map((entry) => [className(entry), "number"]);
+  const heads = [["image"], ["label"], ...classes, ...(model.threshold ? [["positive"]] : [])];
   element("head").replaceChildren(
-    ...heads.map((text) => {
-      const head = make("th", text);
+    ...heads.map(([text, kind]) => {
+      const head = make("th", text, kind);
       head.scope = "col";
       return head;
     }),

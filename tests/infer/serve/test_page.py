@@ -51,6 +51,9 @@ def test_dropped_images_are_listed_with_the_servers_answers_and_loaded_from_nowh
         assert row[1].startswith(item["label"])
         assert row[2 : 2 + len(item["probabilities"])] == [f"{100 * p:.1f}%" for p in item["probabilities"].values()]
     assert found[-1][1] == "cannot identify image file"
+    aligned = "[...document.querySelectorAll('%s')].map((cell) => getComputedStyle(cell).textAlign)"
+    numbers = tab.run(aligned % "#head th.number, #rows tr:first-child td.number")
+    assert numbers == ["right"] * 2 * len(expected[0]["probabilities"])
     assert "1 of them could not be classified" in tab.run("document.getElementById('status').textContent")
     assert tab.problems == []
     assert all(url.startswith((with_maps.url, "data:", f"blob:{with_maps.url}")) for url in tab.requests)
