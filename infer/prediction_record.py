@@ -172,14 +172,15 @@ def read_record(csv: Path) -> PredictionRecord:
             raise DataError(f"{path} was written by a later version of lab; use that one")
         if not all(isinstance(content[name], dict) for name in ("options", "environment")):
             raise TypeError("its options and its environment must be objects")
-        written = {name: _read_file(content[name]) for name in ("sample", "csv", "probabilities")}
-        return PredictionRecord(**{**content, **written, "models": tuple(map(_read_file, content["models"]))})
+        written = {name: _read_file(content[name]) for name in ("sample", "probabilities") if content[name] is not None}
+        required = {"csv": _read_file(content["csv"]), "models": tuple(map(_read_file, content["models"]))}
+        check_text("its source", content["options"]["source"])
+        os.fsencode(json.dumps(content, ensure_ascii=False))  # a ValueError where a text cannot be a path
+        return PredictionRecord(**{**content, **written, **required})
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path} cannot be read ({error}); predict again") from error
 
 
-def _read_file(values: dict[str, Any] | None) -> RecordedFile | None:
-    if values is None:
-        return None
+def _read_file(values: dict[str, Any]) -> RecordedFile:
     check_text("a path and a sha256", values["path"], values["sha256"])
     return RecordedFile(values["path"], values["sha256"], tuple(values["probability_columns"]))

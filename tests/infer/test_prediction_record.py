@@ -83,6 +83,27 @@ def test_a_record_that_is_missing_damaged_or_of_a_later_version_is_an_error(
 
 def test_a_record_with_values_of_another_kind_is_an_error(predicted: Path) -> None:
     path = predicted.with_suffix(".prediction.json")
-    path.write_text(json.dumps({**json.loads(path.read_text()), "models": ["model.onnx"]}))
-    with pytest.raises(DataError, match="cannot be read"):
-        read_record(predicted)
+    content = json.loads(path.read_text())
+    (model,) = content["models"]
+    options = content["options"]
+    damaged = [
+        {"models": ["model.onnx"]},
+        {"models": [None]},
+        {"models": [{**model, "path": "\ud800.onnx"}]},
+        {"csv": None},
+        {"options": {name: value for name, value in options.items() if name != "source"}},
+        {"options": {**options, "source": ["cells"]}},
+        {"options": {**options, "truth": "\udfff"}},
+    ]
+    for change in damaged:
+        path.write_text(json.dumps({**content, **change}))
+        with pytest.raises(DataError, match="cannot be read"):
+            read_record(predicted)
+
+
+def test_a_record_may_name_files_whose_names_are_no_utf_8(predicted: Path) -> None:
+    path = predicted.with_suffix(".prediction.json")
+    content = json.loads(path.read_text())
+    content["options"]["source"] = "/data/\udcff"
+    path.write_text(json.dumps(content))
+    assert read_record(predicted).options["source"] == "/data/\udcff"
