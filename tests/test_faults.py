@@ -5,20 +5,25 @@ Some of the steps of each command are tried here; `bench/faults.py` tries all.
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers.faults import Command, contents, hidden
+from helpers.rewriters import HARMLESS, rewrite
+from PIL import Image
 from safetensors.numpy import load_file
 
 import infer.pipeline.resume
+import trainer.find_rate
 from infer.model.evidence import read_evidence
 
 Lab = Callable[..., Any]
-TRIED = int(os.environ.get("LAB_FAULT_STEPS", "6"))
-"""The most steps that are tried of each command, evenly spread; `bench/faults.py` sets it."""
+TRIED = int(os.environ.get("LAB_FAULT_STEPS", "0"))
+"""The most steps that are tried of each command, evenly spread; `bench/faults.py` sets it. 0: as each test says."""
 SMALL = ("--epochs", "1", "--batch-size", "8", "--image-size", "32", "--device", "cpu")
 
 
@@ -35,9 +40,10 @@ def emptied(folder: Path) -> Path:
     return folder
 
 
-def try_some(command: Command) -> None:
+def try_some(command: Command, most: int = 6) -> None:
     count, _ = command.undisturbed
-    numbers = sorted({turn * (count - 1) // (TRIED - 1) for turn in range(TRIED)})
+    turns = TRIED or most
+    numbers = sorted({turn * (count - 1) // (turns - 1) for turn in range(turns)})
     problems = []
     for tried, number in enumerate(numbers, 1):
         try:
@@ -126,3 +132,111 @@ def test_train_one_epoch(lab: Lab, cells: Path, tmp_path: Path, own_cache: Path)
     )
     try_some(command)
     assert hidden((runs, own_cache)) == []
+
+
+def with_old_report(folder: Path) -> None:
+    emptied(folder)
+    for name in ("report.json", "confusion.png"):
+        (folder / name).write_text("old")
+
+
+def test_evaluate(lab: Lab, model: Path, cells: Path, tmp_path: Path, own_cache: Path) -> None:
+    out = tmp_path / "out"
+    evaluate = lambda: lab("evaluate", cells, "--model", model, "--device", "cpu", "--out", out / "report")  # noqa: E731
+
+    def prepare() -> None:
+        emptied(out)
+        with_old_report(out / "report")
+
+    try_some(Command(evaluate, prepare, lambda: contents(out), (out, own_cache)), 3)
+
+
+def test_compare(lab: Lab, run: Path, tmp_path: Path, own_cache: Path) -> None:
+    out, reports = tmp_path / "out", tmp_path / "reports"
+    shutil.copytree(run / "report", reports / "other.report")
+
+    def prepare() -> None:
+        emptied(out)
+        for name in ("curves.png", "curves.svg", "confusions.svg"):
+            (out / name).write_text("old")
+
+    compare = lambda: lab("compare", run / "report", reports / "other.report", "--out", out)  # noqa: E731
+    try_some(Command(compare, prepare, lambda: contents(out), (out, reports, own_cache)), 3)
+
+
+def test_data_preview(lab: Lab, cells: Path, tmp_path: Path, own_cache: Path) -> None:
+    out = tmp_path / "out"
+
+    def prepare() -> None:
+        emptied(out)
+        Image.new("RGB", (3, 3)).save(out / "0-0.png")
+
+    def result() -> object:
+        """The pictures, each of which is whole."""
+        return {path.name: np.asarray(Image.open(path)).tobytes() for path in out.glob("*.png")}
+
+    options = ("--image-size", "32", "--per-class", "1", "--draws", "1")
+    preview = lambda: lab("data", "preview", cells, *options, "--out", out)  # noqa: E731
+    try_some(Command(preview, prepare, result, (out, own_cache), resumes=True), 3)
+
+
+def test_find_rate(lab: Lab, cells: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer.find_rate, "STEPS", 6)
+    out = tmp_path / "out"
+
+    def prepare() -> None:
+        emptied(own_cache)
+        emptied(out)
+        for name in ("rate.png", "rate.csv"):
+            (out / name).write_text("old")
+
+    options = ("--data", cells, *SMALL[2:], "--out", out / "rate.png")
+    find_rate = lambda: lab("find-rate", "resnet18", *options)  # noqa: E731
+    try_some(Command(find_rate, prepare, lambda: contents(out), (out, own_cache)), 3)
+
+
+def test_reproduce_a_prediction(
+    lab: Lab, model: Path, cells: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, temporary = tmp_path / "out", emptied(tmp_path / "temporary")
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    first = tmp_path / "first" / "s.csv"
+    chosen = ("--model", model, "--no-sample", "--probabilities", first.with_name("p.csv"), "--out", first)
+    assert lab("predict", cells / "test", *chosen).code == 0
+
+    def prepare() -> None:
+        (emptied(out) / "again.csv").write_text("old")
+
+    reproduce = lambda: lab("reproduce", first, "--out", out / "again.csv")  # noqa: E731
+    try_some(Command(reproduce, prepare, lambda: contents(out), (out, temporary, own_cache)), 4)
+
+
+def test_seal_a_changed_file_again(lab: Lab, run: Path, model: Path, tmp_path: Path, own_cache: Path) -> None:
+    out = tmp_path / "out"
+    change, _ = HARMLESS["annotated"]
+
+    def prepare() -> None:
+        rewrite(model, change, emptied(out) / "model.onnx")
+
+    def result() -> object:
+        """What the file is sealed for; a changed one has evidence that is not of its bytes."""
+        evidence = read_evidence(out / "model.onnx")
+        assert evidence
+        return evidence.intact, evidence.content.get("resealed", {}).get("changes")
+
+    verify = lambda: lab("verify", out / "model.onnx", "--run", run, "--reseal", "--device", "cpu")  # noqa: E731
+    try_some(Command(verify, prepare, result, (out, own_cache)), 3)
+
+
+@pytest.mark.parametrize("option", ["--web", "--triton"])
+def test_export_a_folder_of_a_finished_file(
+    lab: Lab, model: Path, tmp_path: Path, own_cache: Path, option: str
+) -> None:
+    out = tmp_path / "out"
+
+    def export() -> Any:
+        """A folder that is finished must be deleted first: it is not replaced."""
+        shutil.rmtree(out / "folder", ignore_errors=True)
+        return lab("export", model, option, out / "folder")
+
+    try_some(Command(export, lambda: emptied(out) and None, lambda: contents(out), (out, own_cache)), 4)
