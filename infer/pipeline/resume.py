@@ -8,6 +8,7 @@ dropped.
 
 import contextlib
 import json
+import math
 import os
 import struct
 import time
@@ -221,7 +222,9 @@ def _read_header(path: Path, file: BinaryIO, fingerprint: Fingerprint) -> float:
     try:
         header = parse_json(file.readline(HEADER_LIMIT))
         began = float(header.pop("began"))
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        if not math.isfinite(began):  # no file would have changed since
+            raise ValueError(f"it began at {began}")
+    except (ValueError, OverflowError, KeyError, AttributeError, TypeError) as error:
         raise DataError(f"{path} is not a progress file of lab predict; {RESTART}, or give another --out") from error
     if differing := [name for name in {**expected, **header} if expected.get(name) != header.get(name)]:
         raise DataError(

@@ -137,7 +137,8 @@ def test_the_file_of_another_prediction_is_refused_by_what_differs(tmp_path: Pat
 
 
 def test_a_file_that_is_no_progress_file_is_refused(tmp_path: Path) -> None:
-    for content in (b"hello\n", b"[1]\n", b'{"models": "a"}\n'):
+    began = (b'{"began": %s}\n' % number for number in (b"1" + b"0" * 400, b"Infinity", b"NaN", b"[]"))
+    for content in (b"hello\n", b"[1]\n", b'{"models": "a"}\n', *began):
         (tmp_path / "p").write_bytes(content)
         with pytest.raises(DataError, match="is not a progress file of lab predict; give --restart"):
             finish(tmp_path / "p", Work())
