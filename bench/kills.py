@@ -1,6 +1,6 @@
 """Kills small commands at each change to their files and at random moments, runs them again, and compares the results.
 
-    python bench/kills.py DIR [--kills 1000] [--command predict train export split] [--seed 0]
+    python bench/kills.py DIR [--kills 1000] [--command predict train compare web] [--seed 0]
 
 Half of the kills of a command strike before one of its changes to files (see steps.py), spread over all of them; the
 others at random moments. After each:
@@ -46,10 +46,14 @@ from helpers.networks import FULL_SIZE, small_resnet
 from safetensors.numpy import load_file
 
 import cli
+import exporter.deploy
 import exporter.export
+import infer.dataset.check
 import infer.pipeline.resume
 import infer.predict
+import infer.reports.compare
 import infer.reports.report
+import trainer.preview
 import trainer.train
 from infer.core.errors import LabError
 from infer.core.file_sets import finish_interrupted
@@ -64,6 +68,7 @@ from trainer.run.snapshot import load_snapshot
 SMALL = ("--epochs", "2", "--batch-size", "8", "--image-size", "32", "--device", "cpu")
 LONGEST = 600.0
 """Seconds after which a command counts as hung, also on a machine that does other work for minutes."""
+COMMANDS = ("predict", "train", "export", "split", "compare", "check", "preview", "web", "triton")
 COLUMNS = ("steps", "killed", "whole", "left", "same", "litter")
 
 
@@ -236,7 +241,54 @@ def cases(base: Path, cells: Path, model: Path, cache: Path) -> list[Case]:
         Case("train", train, start_training, weights, (runs, cache)),
         Case("export", lambda: export, lambda: with_old("model.onnx"), export_result, (out, cache)),
         Case("split", lambda: split, lambda: with_old(*SPLIT_FILES), split_result, (out, cache)),
+        *other_cases(base, cells, model, cache),
     ]
+
+
+def other_cases(base: Path, cells: Path, model: Path, cache: Path) -> list[Case]:
+    """Commands that write pictures, or a folder that nothing replaces."""
+    out, report = base / "out-other", model.parent / "report"
+    second = shutil.copytree(report, base / "second.report", dirs_exist_ok=True)
+    compared = ("confusions.png", "confusions.svg", "disagreements.csv")
+    checked = ("data-check.json", "data-check.html", "exclude.csv")
+    sheets = ("0-0.png", "1-1.png")
+    drawn = ["--image-size", "32", "--per-class", "2", "--draws", "2"]
+    commands = {
+        "compare": ["compare", str(report), str(second)],
+        "check": ["data", "check", str(cells)],
+        "preview": ["data", "preview", str(cells), *drawn],
+    }
+
+    def with_old(*files: str) -> None:
+        emptied(out)
+        for name in files:
+            (out / name).write_text("old")
+
+    def set_of(*names: str) -> tuple[object, ...]:
+        finish_interrupted(out / names[0], names)  # as the next command that writes them
+        return (visible(out),)
+
+    def each_sheet() -> tuple[object, ...]:
+        return tuple(visible(out).get(name) for name in sheets)
+
+    def folder(option: str) -> list[str]:
+        shutil.rmtree(out / "folder", ignore_errors=True)  # one that is finished is not replaced
+        return ["export", str(model), option, str(out / "folder")]
+
+    results: dict[str, tuple[tuple[str, ...], Callable[[], tuple[object, ...]]]] = {
+        "compare": (compared, partial(set_of, *compared)),
+        "check": (checked, partial(set_of, *checked)),
+        "preview": (sheets, each_sheet),
+    }
+    written = [
+        Case(name, partial(list, [*commands[name], "--out", str(out)]), partial(with_old, *old), result, (out, cache))
+        for name, (old, result) in results.items()
+    ]
+    folders = [
+        Case(option[2:], partial(folder, option), with_old, lambda: (visible(out),), (out, cache))
+        for option in ("--web", "--triton")
+    ]
+    return [*written, *folders]
 
 
 def visible(folder: Path) -> dict[str, bytes]:
@@ -249,7 +301,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kills", type=int, default=1000, help="of all commands together")
-    parser.add_argument("--command", nargs="+", default=["predict", "train", "export", "split"])
+    parser.add_argument("--command", nargs="+", choices=COMMANDS, default=COMMANDS[:4])
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     base = emptied(options.folder.resolve())
