@@ -292,8 +292,9 @@ def other_cases(base: Path, cells: Path, model: Path, cache: Path) -> list[Case]
 
 
 def visible(folder: Path) -> dict[str, bytes]:
-    """The files that a user sees."""
-    return {name: content for name, content in contents(folder).items() if not Path(name).name.startswith(".")}
+    """The files that a user sees, which are not in a folder in the making either."""
+    files = contents(folder).items()
+    return {name: content for name, content in files if not any(part.startswith(".") for part in Path(name).parts)}
 
 
 def main() -> None:
