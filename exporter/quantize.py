@@ -2,7 +2,8 @@
 
 Pairs of quantize and dequantize operators surround what is computed in 8 bits (QDQ), so the file stays plain ONNX.
 Ranges of activations are measured on training images, read by the pixel path of prediction. uint8 activations with int8
-weights are what VNNI multiplies.
+weights are what VNNI multiplies. Weights take 7 of their 8 bits: processors with AVX2 but without VNNI add two products
+in 16 bits, which overflow with 8, so that answers would depend on the processor, the runtime and its options.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import TensorProto, numpy_helper
 
 from exporter.capture import captured_output, first_and_last
 from exporter.parity import relative_error
@@ -22,6 +24,7 @@ from infer.core.drafts import temporary_folder
 from infer.core.errors import DataError, ExportError, ImageError
 from infer.images.parallel_map import read_ahead
 from infer.images.preprocess import PixelSpec, read_window
+from infer.model.precision import NARROW_BITS
 from infer.model.providers import CPU
 from infer.model.session import Session
 
@@ -80,8 +83,20 @@ def to_int8(
         f"int8: calibrated on {count} training images, logits off by {quantized.noise:.1%} on {held_out} others; "
         f"in float: {', '.join(quantized.float_layers)}"
     )
-    noise, layers = round(quantized.noise, 6), list(quantized.float_layers)
-    return quantized.model, {"calibrated_on": count, "noise": noise, "in_float": layers}
+    record = {
+        "calibrated_on": count,
+        "noise": round(quantized.noise, 6),
+        "in_float": list(quantized.float_layers),
+        "weight_bits": weight_bits(quantized.model),
+    }
+    return quantized.model, record
+
+
+def weight_bits(model: onnx.ModelProto) -> int:
+    """The bits that a graph's int8 weights take: NARROW_BITS, or 8 where one is too large for that."""
+    weights = [numpy_helper.to_array(item) for item in model.graph.initializer if item.data_type == TensorProto.INT8]
+    largest = max((int(np.abs(values.astype(np.int16)).max(initial=0)) for values in weights), default=0)
+    return NARROW_BITS if largest <= 1 << (NARROW_BITS - 1) else 8
 
 
 def quantize(model: onnx.ModelProto, pixels_nhwc: Pixels, say: Callable[[str], None] = lambda text: None) -> Quantized:
@@ -165,6 +180,7 @@ class _Trial:
                     per_channel=True,
                     activation_type=QuantType.QUInt8,
                     weight_type=QuantType.QInt8,
+                    reduce_range=True,  # 7 bits
                     nodes_to_exclude=[*self.before, *in_float],
                     calibration_cache_path=self.folder / "ranges.json",
                 )

@@ -192,7 +192,9 @@ def _int8() -> str:
     suitable = [name for name in instructions() if name in INT8_INSTRUCTIONS]
     if suitable:
         return f"this processor multiplies 8-bit numbers without overflow ({', '.join(suitable)})"
-    return int8_problem() or "not known for this processor: check int8 files with lab verify"
+    if problem := int8_problem():
+        return f"{problem}: int8 gains less, and files of earlier labs, with 8-bit weights, take slower kernels"
+    return "not known for this processor: check int8 files with lab verify"
 
 
 def _bf16() -> str:

@@ -16,6 +16,7 @@ import onnxruntime
 import PIL
 import pytest
 import torch
+from onnx import numpy_helper
 from safetensors.torch import load_file
 from torch import nn
 
@@ -110,10 +111,39 @@ def test_a_run_is_exported_to_the_same_graph_and_card(precision: str, run_lab: C
         if precision == "fp16":  # its last layer was a Gemm, which not every runtime opens in half precision
             assert before_pooling(new) == before_pooling(old)
             assert all(map(np.array_equal, last_layer(new), last_layer(old)))
+        elif precision == "int8":  # its weights took all 8 bits
+            assert list(new.graph.node) == list(old.graph.node)
+            assert_same_constants_but_for_a_bit_of_the_weights(new, old)
         else:
             assert new.graph.SerializeToString(deterministic=True) == old.graph.SerializeToString(deterministic=True)
-        cards = [[item.value for item in model.metadata_props if item.key == "lab.card"] for model in (old, new)]
+        cards = [
+            [json.loads(item.value) for item in model.metadata_props if item.key == "lab.card"] for model in (old, new)
+        ]
+        if precision == "int8":
+            records = [card["provenance"]["int8"] for (card,) in cards]
+            assert records[1].pop("weight_bits") == 7
+            assert all(0 < record.pop("noise") < 0.1 for record in records)
         assert cards[0] == cards[1] != []
+
+
+def assert_same_constants_but_for_a_bit_of_the_weights(new: onnx.ModelProto, old: onnx.ModelProto) -> None:
+    """Weights differ by at most half a step of each, activations' scales and all floats not at all."""
+    ours, theirs = (
+        {item.name: numpy_helper.to_array(item) for item in model.graph.initializer} for model in (new, old)
+    )
+    makers = [node for node in new.graph.node if node.op_type == "DequantizeLinear"]
+    weights = [node.input for node in makers if ours.get(node.input[0], np.uint8(0)).dtype == np.int8]
+    assert len(weights) > 1
+    for values, scale, _zero in weights:
+        steps = [constants.pop(scale).reshape(-1, 1) for constants in (ours, theirs)]
+        flat = [constants.pop(values).reshape(len(steps[0]), -1).astype(float) for constants in (ours, theirs)]
+        difference = np.abs(flat[0] * steps[0] - flat[1] * steps[1])
+        assert (difference <= 0.51 * (steps[0] + steps[1])).all()
+    biases = [node.input for node in makers if ours.get(node.input[0], np.uint8(0)).dtype == np.int32]
+    for name in {name for names in biases for name in names[:2]}:
+        del ours[name], theirs[name]
+    assert ours.keys() == theirs.keys()
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -58,7 +58,7 @@ def _candidates(session: Session, count: int, screen: Screen) -> list[Session]:
     warm_up, pixels = _noise(session, count, 0), _noise(session, count, 1)
     candidates: list[Session] = []
     reference: Floats | None = None
-    for options in session.provider.tuning_candidates(session.card.precision):
+    for options in session.provider.tuning_candidates(session.card.precision, session.card.may_overflow):
         if options.get(CUDA_GRAPH) == "1" and count > MAX_IMAGES:
             continue
         try:

@@ -6,7 +6,7 @@ The card is JSON under the key `lab.card`: in a checkpoint's safetensors metadat
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from infer.images.preprocess import PixelSpec
 from infer.model.card_checks import check_matrix, check_provenance, check_text, is_number
 from infer.model.input_kinds import INPUT_KINDS, UINT8
 from infer.model.onnx_reader import read_header
-from infer.model.precision import PRECISIONS
+from infer.model.precision import NARROW_BITS, PRECISIONS
 
 CARD_KEY = "lab.card"
 VERSION = 3
@@ -190,6 +190,19 @@ class ModelCard:
         weights = self.provenance.get("weights")
         unknown = f"data unknown ({weights})" if weights is not None else "unknown data"
         return str(self.provenance.get("data", {}).get("name", unknown))
+
+    @property
+    def may_overflow(self) -> bool:
+        """Whether 16-bit sums of two 8-bit products may overflow: int8 files of earlier labs have weights of 8 bits."""
+        weight_bits = self.provenance.get("int8", {}).get("weight_bits", 8)
+        return self.precision == "int8" and bool(weight_bits > NARROW_BITS)
+
+    def with_wide_weights(self) -> "ModelCard":
+        """The card of a file whose int8 weights are not known to have the bits that this one says."""
+        if "int8" not in self.provenance:
+            return self
+        record = {**self.provenance["int8"], "weight_bits": 8}
+        return replace(self, provenance={**self.provenance, "int8": record})
 
     @property
     def most_frequent(self) -> int:

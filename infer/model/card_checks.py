@@ -7,7 +7,7 @@ from infer.core.parse import is_whole
 
 LARGEST = 1e30
 """Largest magnitude of a number in a card; a float32 holds it."""
-OBJECTS = ("data", "versions", "validation", "temperature_fit", "exported_with")
+OBJECTS = ("data", "versions", "validation", "temperature_fit", "exported_with", "int8")
 """Entries of a provenance that are JSON objects, where there are any."""
 
 
@@ -36,5 +36,7 @@ def check_provenance(provenance: Mapping[str, Any]) -> None:
     counts = provenance.get("data", {}).get("train") or []
     if not isinstance(counts, list | tuple) or not all(is_whole(count) and count >= 0 for count in counts):
         raise ValueError(f"a card's numbers of training images must be a list of whole numbers, got {counts}")
+    if not is_number(bits := provenance.get("int8", {}).get("weight_bits", 8)):
+        raise ValueError(f"a card's bits of the weights must be a number, got {bits}")
     if not is_number(accuracy := provenance.get("validation", {}).get("accuracy", 0)):
         raise ValueError(f"a card's validation accuracy must be a number, got {accuracy}")

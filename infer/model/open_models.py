@@ -7,12 +7,11 @@ import PIL
 
 from infer.config import Device, PredictConfig, Runtime
 from infer.core.console import Screen
-from infer.core.cpu import is_limited, usable_cores
+from infer.core.cpu import int8_problem, is_limited, usable_cores
 from infer.core.errors import ConfigError
 from infer.core.text import listed
 from infer.images.listing import is_image_file
 from infer.images.tta import check_tta
-from infer.model.precision import PRECISIONS
 from infer.model.providers import AUTO, CPU, ONNXRUNTIME_LIBRARY
 from infer.model.runs import find_model, newest_model
 from infer.model.session import Session
@@ -50,15 +49,18 @@ def open_model(
     card = session.card
     screen.say(f"model: {session.path}, {card.architecture} {card.precision}, trained on {card.trained_on}")
     if say_device:
-        tuned = session.options != session.provider.default_options(card.precision)
+        tuned = session.options != session.default_options(session.provider)
         granted = f"; {usable_cores()}" if session.provider.memory == CPU.memory and is_limited() else ""
         screen.say(f"device: {session.provider}{why}{', with options that --tune chose' if tuned else ''}{granted}")
     if session.seal.changes:
         screen.say(f"warning: {session.seal.note}; no gate has seen it so, and it is used as {ACCEPT_CHANGED} asks")
     if session.seal.evidence is None:
         screen.say(f"note: {session.path} has no evidence: no gate has compared it with its network")
-    if problem := PRECISIONS[card.precision].find_problem():
-        screen.say(f"note: {problem}")
+    if card.may_overflow and (problem := int8_problem()):
+        screen.say(
+            f"note: {problem}, and {session.path} has 8-bit weights: ONNX Runtime takes slower kernels, which cannot "
+            "overflow; export it again with this lab for weights that need none"
+        )
     trained_with, here = str(card.provenance.get("versions", {}).get("pillow", "")), PIL.__version__
     if trained_with and trained_with.partition(".")[0] != here.partition(".")[0]:
         screen.say(

@@ -1,9 +1,6 @@
 """The precisions of a model file: one table of what prediction needs; exporter/precisions.py builds and judges them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-
-from infer.core.cpu import int8_problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,19 +13,19 @@ class Precision:
     """What it is for, in the help of --precision; "" where it runs well everywhere."""
     for_gpus: bool = False
     """Whether a file that no GPU can run is of no use."""
-    find_problem: Callable[[], str | None] = lambda: None
-    """Returns what it lacks on this machine's CPU; None where nothing is known."""
     calibrated: bool = False
     """Whether its export measures ranges of activations on training images (--calibration-images)."""
 
+
+NARROW_BITS = 7
+"""int8 weights of so few bits, at most 64, cannot overflow: the sum of two products with uint8 is below 2 ** 15."""
 
 PRECISIONS: dict[str, Precision] = {
     "fp32": Precision(file_name="model.onnx"),
     "fp16": Precision(file_name="model.fp16.onnx", suits="for GPUs", for_gpus=True),
     "int8": Precision(
         file_name="model.int8.onnx",
-        suits="for CPUs with VNNI or AMX",
-        find_problem=int8_problem,
+        suits="for CPUs",
         calibrated=True,
     ),
 }

@@ -9,15 +9,17 @@ from infer.core.parse import parse_json
 from infer.model.providers import Options, Provider
 
 
-def saved_options(model: Path, provider: Provider, precision: str) -> Options | None:
-    """The options that were measured as fastest for this file on this device.
+def saved_options(model: Path, provider: Provider, precision: str, may_overflow: bool = False) -> Options | None:
+    """The options that were measured as fastest for this file on this device; the last two arguments are its card's.
 
     None where none were measured, or the file that holds them is damaged or has an option that is not measured now.
     """
     saved = _read()
     options = saved.get(_key(model, provider)) if saved else None
-    known = {pair for candidate in provider.tuning_candidates(precision) for pair in candidate.items()}
-    return options if options and known.issuperset(options.items()) else None
+    candidates = provider.tuning_candidates(precision, may_overflow)
+    known = {pair for candidate in candidates for pair in candidate.items()}
+    exact = provider.exact_options.items() if may_overflow else ()
+    return options if options and known.issuperset(options.items()) and options.items() >= set(exact) else None
 
 
 def save_options(model: Path, provider: Provider, options: Options) -> Path:

@@ -17,6 +17,7 @@ CUDA_GRAPH = "enable_cuda_graph"
 SPINNING, DIVIDED = "session.intra_op.allow_spinning", "divide_batches"
 """Options on the CPU: "1" keeps a core while a thread waits; "0" leaves batches whole, see `infer.model.cpu_engine`."""
 
+AUTO = "auto"
 ONNXRUNTIME_LIBRARY, OPENVINO_LIBRARY = "onnxruntime", "openvino"
 """Names of the packages that open and run a file."""
 
@@ -50,8 +51,8 @@ class Provider:
     """Whether it is an extra: only files whose evidence names it run on it, and `auto` does not report its absence."""
     preferred: Mapping[str, str] | None = None
     """Precisions of files for which `auto` takes it rather than a later row, each with the reason; None: all."""
-    doubts: Mapping[str, Callable[[], str | None]] = field(default_factory=dict)
-    """Precisions for which `auto` leaves it aside where the function says why its results may be wrong here."""
+    overflow_problem: Callable[[], str | None] | None = None
+    """Returns why sums of 8-bit products may overflow here: `auto` leaves it aside for files in which they can."""
     newest_opset: int | None = None
     """The newest opset whose graphs it is known to run whole; None: every one that ONNX Runtime reads."""
     options: Options = field(default_factory=dict)
@@ -60,6 +61,8 @@ class Provider:
     """Returns options that depend on what this machine grants, in place of those of every session."""
     precision_options: Mapping[str, Options] = field(default_factory=dict)
     """Options by precision, in addition to or in place of those of every session."""
+    exact_options: Options = field(default_factory=dict)
+    """In place of those by precision, for a file whose 8-bit sums may overflow: kernels in which they cannot."""
     tuned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Values that --tune measures, by option; none of them changes the arithmetic's precision."""
     precision_tuned: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
@@ -97,21 +100,21 @@ class Provider:
         """Why a file of this precision cannot run on it here, with the remedy; None where no reason is known."""
         return self.unsupported.get(precision) or self.find_problem()
 
-    def is_preferred(self, precision: str) -> bool:
-        """Whether `auto` takes it for such files, rather than a row after it."""
-        doubt = self.doubts.get(precision)
+    def is_preferred(self, precision: str, may_overflow: bool = False) -> bool:
+        """Whether `auto` takes it for such files, rather than a row after it; both arguments are the card's."""
+        doubt = self.overflow_problem if may_overflow else None
         return self.preferred is None or (precision in self.preferred and not (doubt and doubt()))
 
-    def default_options(self, precision: str) -> Options:
-        """The options of a session that was not tuned."""
-        return {**self.options, **self.machine_options(), **self.precision_options.get(precision, {})}
+    def default_options(self, precision: str, may_overflow: bool = False) -> Options:
+        """The options of a session that was not tuned; both arguments are the card's."""
+        own = self.exact_options if may_overflow else self.precision_options.get(precision, {})
+        return {**self.options, **self.machine_options(), **own}
 
-    def tuning_candidates(self, precision: str) -> list[Options]:
+    def tuning_candidates(self, precision: str, may_overflow: bool = False) -> list[Options]:
         """The options that --tune measures: every combination of the values of `tuned`, the default ones first."""
-        default = self.default_options(precision)
+        default = self.default_options(precision, may_overflow)
         tuned = {**self.tuned, **self.precision_tuned.get(precision, {})}
-        combinations = [dict(zip(tuned, values, strict=True)) for values in product(*tuned.values())]
-        candidates = [{**default, **combination} for combination in combinations]
+        candidates = [{**default, **dict(zip(tuned, values, strict=True))} for values in product(*tuned.values())]
         return [default, *(options for options in candidates if options != default)]
 
 
@@ -208,7 +211,7 @@ OPENVINO = Provider(
     computes={"fp32": "f32", "fp16": "f32", "int8": "int8"},
     optional=True,
     preferred={"int8": "OpenVINO runs int8 faster than ONNX Runtime"},  # not float32: docs/performance.md
-    doubts={"int8": int8_problem},
+    overflow_problem=int8_problem,
     options=OPENVINO_OPTIONS,
     tuned={"NUM_STREAMS": ("1", "2")},
     batches_in_flight=2,
@@ -236,8 +239,7 @@ CPU = Provider(
     device_name=_cpu_name,
     computes={"fp32": "f32", "fp16": "f32", "int8": "int8"},
     machine_options=lambda: {SPINNING: "0" if is_limited() else "1"},  # a spinning thread uses up a quota
-    # kernels whose 16-bit sums cannot overflow on AVX2 without VNNI; elsewhere it changes nothing
-    precision_options={"int8": {"session.x64quantprecision": "1"}},
+    exact_options={"session.x64quantprecision": "1"},  # where there is VNNI it changes nothing
     session_entries={"session.force_spinning_stop": "1"},  # after a run, the cores are for decoding
     tuned={DIVIDED: ("0",), SPINNING: ("1", "0")},  # the default divides
     runs_anywhere=True,
@@ -245,8 +247,6 @@ CPU = Provider(
 
 PROVIDERS: tuple[Provider, ...] = (CUDA, OPENVINO_BF16, OPENVINO, CPU)
 """In the order in which `--device auto` and `--runtime auto` try them."""
-
-AUTO = "auto"
 
 
 def providers_for(device: str, runtime: str = AUTO) -> tuple[Provider, ...]:

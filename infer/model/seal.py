@@ -51,11 +51,12 @@ class Seal:
         return self.evidence
 
     def true_card(self, card: ModelCard) -> ModelCard:
-        """The file's card; of a changed file with the precision and the opset of its graph in place of the card's."""
+        """The file's card; of a changed file with its graph's precision and opset, and weights of unknown bits."""
         if not self.changes:
             return card
         versions = [version for domain, version in read_header(self.path).opsets.items() if domain in ONNX_DOMAINS]
-        return replace(card, precision=precision_of(read_graph(self.path)), opset=max(versions, default=card.opset))
+        precision, opset = precision_of(read_graph(self.path)), max(versions, default=card.opset)
+        return replace(card.with_wide_weights(), precision=precision, opset=opset)
 
 
 def read_seal(path: Path) -> Seal:

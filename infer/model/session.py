@@ -81,7 +81,7 @@ class Session:
         self._threads = threads
         self.reason = ""
         if provider is not None:
-            self._open(provider, provider.default_options(self.card.precision))
+            self._open(provider, self.default_options(provider))
         else:
             self.reason = self._open_first(device, runtime)
         self.batch: int | None = self._engine.batch
@@ -98,6 +98,10 @@ class Session:
         """The sha256 of the file; it was computed when the seal was checked, if there is one."""
         return self.seal.evidence.file_sha256 if self.seal.evidence else sha256_of(self.path)
 
+    def default_options(self, provider: Provider) -> Options:
+        """The options for this file on a provider where --tune has chosen none."""
+        return provider.default_options(self.card.precision, self.card.may_overflow)
+
     def with_options(self, options: Options) -> "Session":
         """The same file on the same provider with other options. Raises DeviceError, ModelError."""
         other = copy.copy(self)
@@ -109,7 +113,7 @@ class Session:
         rows, precision, reasons = providers_for(device, runtime), self.card.precision, list[str]()
         for row in rows:
             is_last = row is rows[-1]
-            if not (is_last or row.is_preferred(precision)):
+            if not (is_last or row.is_preferred(precision, self.card.may_overflow)):
                 continue
             problem = file_problem(row, precision, self.card.opset)
             if problem and row.optional and not is_last:
@@ -118,7 +122,8 @@ class Session:
             try:
                 if problem:
                     raise DeviceError(f"{row.option}: {problem}; or choose {row.instead}")
-                self._open(row, saved_options(self.path, row, precision) or row.default_options(precision))
+                saved = saved_options(self.path, row, precision, self.card.may_overflow)
+                self._open(row, saved or self.default_options(row))
                 break
             except DeviceError as error:
                 if is_last:

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 import exporter.quantize
 from exporter.graph import at_precision, build_graph, finish
 from exporter.opsets import newest_opset
-from exporter.quantize import MIN_IMAGES, SENSITIVE, quantize, read_calibration
+from exporter.quantize import MIN_IMAGES, SENSITIVE, quantize, read_calibration, weight_bits
 from infer.core.errors import DataError
 from infer.images.preprocess import PixelSpec
 from infer.model.card import Normalization
@@ -22,6 +22,7 @@ from trainer.model.network import PixelNet
 from trainer.model.resnet import BasicBlock, Bottleneck
 
 CARD = make_card(opset=17)
+LEGACY = Path(__file__).parents[1] / "data" / "legacy" / "finished"
 
 
 def graph_of(network: PixelNet, opset: int = 17) -> onnx.ModelProto:
@@ -50,9 +51,16 @@ def test_every_convolution_multiplies_8_bit_numbers_with_a_scale_per_channel(qua
         assert kind_of_input(quantized, node, 0) == "DequantizeLinear"
         weights, scales, _ = (constants[name] for name in makers[node.input[1]].input)
         assert weights.dtype == np.int8
+        assert np.abs(weights.astype(int)).max() in (63, 64)  # no sum of two products with uint8 overflows 16 bits
         assert scales.shape == (weights.shape[0],)
     pairs = [node for node in quantized.graph.node if node.op_type == "QuantizeLinear"]
     assert {constants[node.input[2]].dtype for node in pairs} == {np.dtype(np.uint8)}
+
+
+def test_the_bits_of_weights_are_those_that_the_largest_one_takes(quantized: onnx.ModelProto) -> None:
+    assert weight_bits(quantized) == 7
+    assert weight_bits(onnx.load(LEGACY / "int8.onnx")) == 8
+    assert weight_bits(graph_of(varied())) == 7  # there is none that is too large
 
 
 def test_the_last_layer_pooling_and_softmax_are_in_float(quantized: onnx.ModelProto) -> None:

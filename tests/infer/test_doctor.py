@@ -77,7 +77,7 @@ def test_what_is_not_installed_is_named_with_the_extra_that_brings_it(monkeypatc
     ("flags", "message"),
     [
         (("avx2", "avx512_vnni"), "without overflow (avx512_vnni)"),
-        (("avx2",), "slower 8-bit kernels, which cannot overflow"),
+        (("avx2",), "files of earlier labs, with 8-bit weights, take slower kernels"),
         ((), "not known for this processor"),
     ],
 )

@@ -36,7 +36,7 @@ def test_predicting_with_int8_on_a_processor_without_its_instructions_says_so(
     without_evidence(int8, relabel)
     arguments = ("predict", cells / "test", "--no-sample", "--out", tmp_path / "o.csv", "--model")
     monkeypatch.setattr(cpu, "instructions", lambda: ("avx2",))
-    assert "note: this processor has AVX2 without VNNI" in lab(*arguments, int8).out
+    assert f"note: this processor has AVX2 without VNNI, and {int8} has 8-bit weights" in lab(*arguments, int8).out
     assert "VNNI" not in lab(*arguments, model).out
     monkeypatch.setattr(cpu, "instructions", lambda: ("avx2", "avx_vnni"))
     assert "VNNI" not in lab(*arguments, int8).out

@@ -121,6 +121,7 @@ def without(*keys: str) -> Callable[[dict], object]:
         lambda data: {**data, "pixels": {**data["pixels"], "steps": [{"kind": "resize", "height": 9000, "width": 8}]}},
         lambda data: {**data, "pixels": {**data["pixels"], "reduced_decode": []}},
         lambda data: {**data, "provenance": {**data["provenance"], "validation": [1]}},
+        lambda data: {**data, "provenance": {**data["provenance"], "int8": 7}},
         lambda data: {**data, "provenance": {**data["provenance"], "data": {"train": {"a": 1}}}},
         lambda data: {**data, "operating_point": {"threshold": 0.5, "images": None, "groups": None}},
         lambda data: {**data, "operating_point": {"threshold": 0.5, "images": 3, "groups": False}},
@@ -185,6 +186,18 @@ def test_the_most_frequent_class_is_that_of_the_training_images_and_the_first_wh
     assert (card.most_frequent, card.trained_on) == (1, "cells")
     unknown = replace(card, provenance={})
     assert (unknown.most_frequent, unknown.trained_on) == (0, "unknown data")
+
+
+def test_sums_may_overflow_in_int8_where_weights_are_not_known_to_have_7_bits(card: ModelCard) -> None:
+    def made(precision: str, record: dict) -> ModelCard:
+        return replace(card, precision=precision, provenance={"int8": record})
+
+    assert made("int8", {}).may_overflow  # as earlier labs wrote it
+    assert made("int8", {"weight_bits": 8}).may_overflow
+    assert not made("int8", {"weight_bits": 7}).may_overflow
+    assert made("int8", {"weight_bits": 7}).with_wide_weights().may_overflow
+    assert not made("fp32", {}).may_overflow
+    assert card.with_wide_weights() == card
 
 
 def test_checkpoint_and_onnx_file_carry_one_card(run: Path, model: Path) -> None:

@@ -38,6 +38,8 @@ def test_text_and_rows_of_numbers_are_told_from_other_values() -> None:
         {"data": {"train": [-1]}},
         {"data": {"train": [3, True]}},
         {"validation": {"accuracy": "high"}},
+        {"int8": [7]},
+        {"int8": {"weight_bits": "7"}},
         {"validation": {"accuracy": math.nan}},
     ],
 )

@@ -51,7 +51,7 @@ def open_engine(threads: int = 2, **options: str) -> CpuEngine:
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("count", [1, 3, 4, 17])
 def test_a_divided_batch_gives_the_same_bytes(precision: str, count: int) -> None:
-    file, options = LEGACY / f"{precision}.onnx", CPU.default_options(precision)
+    file, options = LEGACY / f"{precision}.onnx", CPU.default_options(precision, precision == "int8")
     divided = CpuEngine(file, CPU, 2, options).run(OUTPUTS, noise(count))
     whole = CpuEngine(file, CPU, 1, options).run(OUTPUTS, noise(count))
     for ours, theirs in zip(divided, whole, strict=True):

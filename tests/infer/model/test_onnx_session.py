@@ -96,12 +96,13 @@ def test_exhausted_memory_is_distinguished_from_other_failures(message: str, is_
     assert is_out_of_memory(RuntimeError(message)) is is_it
 
 
-def test_sums_of_8_bit_products_do_not_overflow_on_any_processor() -> None:
+@pytest.mark.parametrize(("largest", "may_overflow"), [(127, True), (64, False), (-64, False)])
+def test_sums_of_8_bit_products_do_not_overflow_on_any_processor(largest: int, may_overflow: bool) -> None:
     pixels = np.full((1, 16, 3, 3), 255, np.uint8)
-    weights = np.full((1, 16, 3, 3), 127, np.int8)
+    weights = np.full((1, 16, 3, 3), largest, np.int8)
     constants = {
         "scale": np.float32(1), "zero": np.uint8(0), "weights": weights, "weight_scale": np.float32(1),
-        "weight_zero": np.int8(0), "out_scale": np.float32(2 * 127 * 144),
+        "weight_zero": np.int8(0), "out_scale": np.float32(2 * largest * 144),
     }  # fmt: skip
     inputs = ["x", "scale", "zero", "weights", "weight_scale", "weight_zero", "out_scale", "zero"]
     graph = helper.make_graph(
@@ -112,6 +113,6 @@ def test_sums_of_8_bit_products_do_not_overflow_on_any_processor() -> None:
         [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    session = open_onnx(model.SerializeToString(), CPU, 1, CPU.default_options("int8"))
+    session = open_onnx(model.SerializeToString(), CPU, 1, CPU.default_options("int8", may_overflow))
     (sums,) = session.run(None, {"x": pixels})
     assert sums.item() == 128  # 255 / 2, which rounds to even; a sum that overflows is far smaller

@@ -32,7 +32,7 @@ def noise(count: int, seed: int = 0) -> np.ndarray:
 def engines(file: Path, precision: str) -> tuple[OpenVinoEngine, OnnxEngine]:
     return (
         OpenVinoEngine(file, OPENVINO, 1, OPENVINO.default_options(precision)),
-        OnnxEngine(file, CPU, 1, CPU.default_options(precision)),
+        OnnxEngine(file, CPU, 1, CPU.default_options(precision, precision == "int8")),
     )
 
 

@@ -2,8 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -37,12 +35,3 @@ def test_a_precision_may_be_requested_as_soon_as_the_table_has_its_row() -> None
 def test_an_option_of_calibration_without_a_calibrated_precision_is_refused() -> None:
     with pytest.raises(ConfigError, match="--calibration-images has no effect here: it needs --precision int8"):
         ExportConfig(precision="fp16", calibration_images=9)
-
-
-def test_a_file_that_may_be_wrong_on_this_cpu_is_opened_with_a_note(
-    lab: Callable, model: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    row = replace(PRECISIONS["fp32"], find_problem=lambda: "this CPU may compute wrongly")
-    monkeypatch.setitem(PRECISIONS, "fp32", row)
-    ran = lab("predict", cells / "test", "--model", model, "--no-sample", "--out", tmp_path / "out.csv")
-    assert "note: this CPU may compute wrongly" in ran.out

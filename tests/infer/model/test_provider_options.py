@@ -61,6 +61,13 @@ def test_options_that_are_not_measured_are_not_used(file: Path, options: dict[st
     assert saved_options(file, CPU, precision) is None
 
 
-def test_an_option_of_one_precision_alone_is_used_for_its_files(file: Path) -> None:
+def test_an_option_of_some_files_alone_is_used_for_them(file: Path) -> None:
     save_options(file, CPU, {**FAST, "session.x64quantprecision": "1"})
-    assert saved_options(file, CPU, "int8") == {**FAST, "session.x64quantprecision": "1"}
+    assert saved_options(file, CPU, "int8", may_overflow=True) == {**FAST, "session.x64quantprecision": "1"}
+    assert saved_options(file, CPU, "int8") is None
+
+
+def test_options_without_the_exact_kernels_are_not_used_for_a_file_that_needs_them(file: Path) -> None:
+    save_options(file, CPU, FAST)
+    assert saved_options(file, CPU, "int8", may_overflow=True) is None
+    assert saved_options(file, CPU, "int8") == FAST

@@ -1,6 +1,7 @@
 """A session runs on the device that was chosen, or says why not."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from helpers.providers import pretend_cuda
 import infer.model.session
 from infer.core.errors import DeviceError, ModelError
 from infer.model import openvino_runtime
-from infer.model.card import CARD_KEY
+from infer.model.card import CARD_KEY, read_card
 from infer.model.providers import CPU, CUDA, OPENVINO, OPENVINO_BF16
 from infer.model.session import Session
 
@@ -124,8 +125,22 @@ def test_auto_leaves_openvino_aside_for_int8_where_its_sums_may_overflow(
 ) -> None:
     monkeypatch.setattr("infer.core.cpu.instructions", lambda: ("avx2",))
     named = name_in_evidence(int8, OPENVINO)
-    assert Session(named, "cpu").provider == CPU
+    session = Session(named, "cpu")
+    assert session.provider == CPU
+    assert session.options["session.x64quantprecision"] == "1"
     assert Session(named, "cpu", runtime="openvino").provider == OPENVINO
+
+
+@pytest.mark.usefixtures("openvino")
+def test_weights_of_7_bits_need_neither_slower_kernels_nor_another_runtime(
+    int8: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infer.core.cpu.instructions", lambda: ("avx2",))
+    narrow = replace(read_card(int8), provenance={"int8": {"weight_bits": 7}})
+    monkeypatch.setattr("infer.model.session.read_card", lambda path: narrow)
+    named = name_in_evidence(int8, OPENVINO)
+    assert Session(named, "cpu").provider == OPENVINO
+    assert "session.x64quantprecision" not in Session(named, "cpu", runtime="onnxruntime").options
 
 
 @pytest.mark.usefixtures("openvino")
