@@ -103,7 +103,7 @@ def make_network(arch: str, size: int) -> "tuple[PixelNet, ModelCard]":
 def make_models(arch: str, size: int, folder: Path, precisions: Sequence[str] = ("fp32", "int8")) -> list[Path]:
     """A network with random weights as a file of each precision."""
     from exporter.graph import at_precision, build_graph, finish
-    from exporter.quantize import quantize
+    from exporter.quantize import to_int8
 
     network, card = make_network(arch, size)
     made = []
@@ -111,8 +111,8 @@ def make_models(arch: str, size: int, folder: Path, precisions: Sequence[str] = 
         own = replace(card, precision=precision)
         if precision == "int8":
             images = np.random.default_rng(1).integers(0, 256, (20, size, size, 3), dtype=np.uint8)
-            plain = build_graph(at_precision(network, "fp32"), card)
-            model = finish(quantize(plain, images).model, own)
+            graph, record = to_int8(build_graph(at_precision(network, "fp32"), card), images, lambda text: None)
+            model = finish(graph, replace(own, provenance={"int8": record}))
         else:
             model = build_graph(at_precision(network, precision), own)
         made.append(folder / f"{arch}.{precision}.onnx")
