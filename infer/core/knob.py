@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from infer.core.errors import ConfigError
+from infer.core.parse import is_whole
 
 TYPE_TEXT = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
 COMMON = "Options"
@@ -185,7 +186,7 @@ def _as_path(value: object) -> object:
 
 
 def _as_float(value: object) -> object:
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not is_whole(value):
         return value
     try:
         return float(value)

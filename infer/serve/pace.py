@@ -1,4 +1,4 @@
-"""How long an image takes at the moment, as measured of the last ones: what waits in a queue are estimated from."""
+"""How long an image takes at the moment, as measured of the last ones: what the wait in a queue is estimated from."""
 
 import threading
 

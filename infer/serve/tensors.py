@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from infer.core.parse import is_whole
 from infer.serve.bodies import decode_base64, read_json
 from infer.serve.errors import RequestError
 
@@ -70,7 +71,7 @@ def parse_request(body: bytes, header_size: int | None) -> InferRequest:
         if length is None:
             tensor = _tensor(item, None)
         else:
-            if not isinstance(length, int) or not 0 <= length <= len(binary):
+            if not is_whole(length) or not 0 <= length <= len(binary):
                 raise RequestError(400, f"a tensor has {length} binary bytes, the body has {len(binary)} for it", FORM)
             tensor, binary = _tensor(item, binary[:length]), binary[length:]
         inputs[tensor.name] = tensor

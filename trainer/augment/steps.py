@@ -8,6 +8,8 @@ listed lies on top; for mixing the order makes no difference.
 from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, get_type_hints
 
+from infer.core.parse import is_whole
+
 Degrees = Annotated[float, 0, 180]
 Share = Annotated[float, 0, 1]
 Amount = Annotated[float, 0, 100]
@@ -28,7 +30,7 @@ class _Step:
             low, high = hints[field.name].__metadata__
             value = getattr(self, field.name)
             integer = "a whole number " if hints[field.name].__origin__ is int else ""
-            if not low <= value <= high or (integer and not isinstance(value, int)):
+            if not low <= value <= high or (integer and not is_whole(value)):
                 raise ValueError(f"{field.name} must be {integer}from {low:g} to {high:g}, got {value}")
 
 

@@ -20,6 +20,9 @@ def entry(**changes: object) -> dict[str, object]:
     return {"name": "images", "datatype": "UINT8", "shape": list(PIXELS.shape), "data": PIXELS.tolist(), **changes}
 
 
+LENGTH_IS_TRUE = json_body(entry(shape=[1], parameters={"binary_data_size": True}))
+
+
 def test_flat_nested_and_binary_numbers_are_the_same() -> None:
     header = json_body(entry(parameters={"binary_data_size": PIXELS.nbytes}))
     requests = (
@@ -62,6 +65,7 @@ def test_bytes_are_base64_in_json_and_have_their_length_in_binary() -> None:
         (json_body(entry(data=None)), None, "has no data"),
         (json_body(entry(datatype="FP64")), None, "is FP64"),
         (json_body(entry(parameters={"binary_data_size": 9})), None, "9 binary bytes"),
+        (LENGTH_IS_TRUE + b"\0", len(LENGTH_IS_TRUE), "True binary bytes"),
         (json_body(entry(parameters=[1])), None, "parameters are not an object"),
         (json_body(entry(datatype="BYTES", shape=[1], data=[1])), None, "not texts"),
         (json_body(entry(datatype="BYTES", shape=[2], data=["QQ=="])), None, "1 elements"),
