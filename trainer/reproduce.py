@@ -15,7 +15,7 @@ from infer.core.console import Screen
 from infer.core.csv_files import read_csv
 from infer.core.drafts import temporary_folder
 from infer.core.environment import differences
-from infer.core.errors import ModelError, ReproductionError
+from infer.core.errors import DataError, ModelError, ReproductionError
 from infer.core.text import listed
 from infer.model.card import ModelCard, read_card
 from infer.model.runs import CHECKPOINT, HISTORY, SNAPSHOT, find_checkpoint, read_recipe
@@ -90,6 +90,10 @@ def _read_saved(run: Path) -> _Saved:
 
 def _read_history(run: Path) -> list[dict[str, str]]:
     header, *rows = read_csv(run / HISTORY) or [[]]
+    if short := next((row for row in rows if len(row) < len(header)), None):
+        raise DataError(
+            f"{run / HISTORY} is damaged (a row of {len(short)} columns for {len(header)}); name another run"
+        )
     kept = [column for column, name in enumerate(header) if name not in MEASURED]
     return [{header[column]: row[column] for column in kept} for row in rows]
 

@@ -62,6 +62,16 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> pytest.MonkeyPat
     return monkeypatch
 
 
+@pytest.mark.parametrize("row", ["3", "3,0.5,0.5"])
+def test_a_history_with_a_row_that_is_too_short_is_refused_in_one_line(row: str, copy: Path, lab: Lab) -> None:
+    with (copy / "history.csv").open("a") as file:
+        file.write(f"{row}\n")
+    ran = lab("reproduce", copy)
+    assert ran.code == 1
+    assert f"history.csv is damaged (a row of {row.count(',') + 1} columns for " in ran.err
+    assert ran.err.count("\n") == 1
+
+
 def test_a_run_is_reproduced_bit_for_bit_and_is_not_touched(run: Path, lab: Lab, temporary: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     ran = lab("reproduce", run)
