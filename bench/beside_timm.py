@@ -1,11 +1,13 @@
 """timm's inference.py and `lab predict`: whole commands over the same images, in turns.
 
     python bench/beside_timm.py DIR --script inference.py [--python PYTHON] [--arch resnet18] [--images 400]
+    python bench/beside_timm.py DIR --script inference.py --model model.onnx [--bf16]
 
 The script is a file of timm's repository, not of its package; --python runs it, with timm and pandas installed there.
-Both commands start, read and prepare every image, run a network of the same architecture with random weights, and
-write a CSV. The script computes in float32 with channels last and two loader processes, which is its fastest
-setting on a CPU without bfloat16. Medians, and the median of the rounds' ratios.
+Both commands start, read and prepare every image, run a network of the same architecture and write a CSV. The script
+has random weights and computes with channels last and two loader processes: in float32, or with --bf16 under autocast,
+which is faster where the processor multiplies bfloat16 numbers. Files that lab runs in OpenVINO must say in their
+evidence that they were gated there: give them by --model. Medians, and the median of the rounds' ratios.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from machine import installed, machine
 from precision import make_models
 
 from infer.core.cpu import instructions
+from infer.model.session import Session
 
 LAB = (sys.executable, "-m", "cli")
 
@@ -36,7 +39,9 @@ def main() -> None:
     parser.add_argument("--python", type=shlex.split, default=[sys.executable], help="Python that has timm")
     parser.add_argument("--arch", nargs="+", default=["resnet18", "resnet50"])
     parser.add_argument("--precision", nargs="+", default=["fp32", "int8"], choices=["fp32", "int8"], help="of lab")
+    parser.add_argument("--model", type=Path, nargs="*", default=[], metavar="FILE", help="exported files instead")
     parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--bf16", action="store_true", help="let the script compute in bfloat16")
     parser.add_argument("--batch-size", type=int, default=64, help="of the script")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="of the script")
     parser.add_argument("--images", type=int, default=400)
@@ -49,23 +54,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         images = linked(args.folder, args.images, scratch / "images")
-        for arch in args.arch:
-            for model in make_models(arch, args.image_size, scratch, args.precision):
-                pairs = [
-                    (script_seconds(args, arch, images, scratch), seconds(LAB, images, model, scratch))
-                    for _ in range(args.rounds)
-                ]
-                script, lab = (statistics.median(column) for column in zip(*pairs, strict=True))
-                ratio = statistics.median(theirs / ours for theirs, ours in pairs)
-                precision = model.suffixes[-2].removeprefix(".")
-                print(f"| {arch} | {precision} | {script:.2f} s | {lab:.2f} s | {ratio:.2f} |", flush=True)
+        made = (
+            file.resolve() for arch in args.arch for file in make_models(arch, args.image_size, scratch, args.precision)
+        )
+        for model in [file.resolve() for file in args.model] or made:
+            card = Session(model, "cpu").card
+            size, arch = card.pixels.window[0], card.architecture
+            pairs = [
+                (script_seconds(args, arch, size, images, scratch), seconds(LAB, images, model, scratch))
+                for _ in range(args.rounds)
+            ]
+            script, lab = (statistics.median(column) for column in zip(*pairs, strict=True))
+            ratio = statistics.median(theirs / ours for theirs, ours in pairs)
+            print(f"| {arch} | {card.precision} | {script:.2f} s | {lab:.2f} s | {ratio:.2f} |", flush=True)
 
 
-def script_seconds(args: argparse.Namespace, arch: str, images: Path, scratch: Path) -> float:
+def script_seconds(args: argparse.Namespace, arch: str, size: int, images: Path, scratch: Path) -> float:
     """Seconds of timm's script over the folder, start-up included."""
-    size, workers, batch = str(args.image_size), str(args.workers), str(args.batch_size)
+    workers, batch, side = str(args.workers), str(args.batch_size), str(size)
     command = [*args.python, str(args.script.resolve()), "--data-dir", str(images), "--model", arch]
-    command += ["--num-classes", "2", "--img-size", size, "--topk", "1", "--batch-size", batch, "--workers", workers]
+    command += ["--amp", "--amp-dtype", "bfloat16"] if args.bf16 else []
+    command += ["--num-classes", "2", "--img-size", side, "--topk", "1", "--batch-size", batch, "--workers", workers]
     command += ["--device", "cpu", "--channels-last", "--results-dir", str(scratch), "--results-file", "timm"]
     command += ["--results-format", "csv", "--no-console-results"]
     command += ["--checkpoint", str(make_checkpoint(tuple(args.python), arch, scratch / f"{arch}.pth"))]
