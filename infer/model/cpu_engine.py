@@ -1,7 +1,8 @@
-"""ONNX Runtime on the CPU: each thread runs images of a batch alone, so that no thread waits for another.
+"""A runtime on the CPU: each thread runs images of a batch alone, so that no thread waits for another.
 
-Threads that share the work on one batch meet after each layer, and spin until the last has come. Where another process
-takes a core, or images are decoded meanwhile, all of them wait for the slowest. The results are the same bytes.
+Threads that share the work on one batch meet after each layer, and the first of them wait, or spin, until the last has
+come. Where another process takes a core, or images are decoded meanwhile, all of them wait for the slowest. The results
+are the same bytes.
 """
 
 import threading
@@ -20,16 +21,19 @@ from infer.core.arrays import Floats
 from infer.core.cpu import cores, is_limited
 from infer.core.errors import LabError
 from infer.model.onnx_session import OnnxEngine
-from infer.model.providers import DIVIDED, Options, Provider
+from infer.model.openvino_session import STREAMS, OpenVinoEngine
+from infer.model.providers import DIVIDED, OPENVINO_LIBRARY, Options, Provider
 
 LARGE = 2
 """Images per thread from which a batch is divided; with fewer, threads would be idle at its end."""
 SHARES = 4
 """Parts per thread: a thread on a busy core runs fewer of them. Smaller parts also need less memory."""
+TOGETHER, APART = False, True
+"""The ways to open a model: all threads run each batch, or each thread runs batches of its own."""
 
 
 class CpuEngine:
-    """A model opened by ONNX Runtime on the CPU. A batch of few images is run by all threads together.
+    """A model opened for the CPU, in the way that a batch is best run; in the other as soon as a batch asks for it.
 
     Attributes:
         batch: the only batch size that the model takes; None where it takes any.
@@ -37,27 +41,30 @@ class CpuEngine:
     """
 
     def __init__(self, model: Path | bytes, provider: Provider, threads: int | None, options: Options) -> None:
-        """Arguments and errors are those of `open_onnx`."""
+        """Arguments and errors are those of `open_onnx` and `OpenVinoEngine`."""
         own = {name: value for name, value in options.items() if name != DIVIDED}
         self._threads = threads or cores()
-        # ONNX Runtime's own number, where there is no quota, is that of physical cores
-        self._shared_threads = threads or (cores() if is_limited() else None)
-        self._open = partial(OnnxEngine, provider=provider, options=own)
+        is_openvino = provider.library == OPENVINO_LIBRARY
+        opener = _open_openvino if is_openvino else _open_onnx
+        self._open = partial(opener, provider=provider, threads=threads, options=own)
         self._content = partial(bytes, model) if isinstance(model, bytes) else _keep_open(self, model)
-        self._together: OnnxEngine | None = self._open(model, threads=self._shared_threads)
-        self._apart: OnnxEngine | None = None
-        self._has_run_together = self._follows_large = False
+        divides = options.get(DIVIDED, "1") == "1" and self._threads > 1
+        # OpenVINO compiles for longer than ONNX Runtime opens a file, and `auto` gives it no single image
+        first = APART if divides and is_openvino else TOGETHER
+        self._engines = {first: self._open(model, first)}
+        self._ran: set[bool] = set()
+        self._follows_large, self._may_open = False, True
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(self._threads, "network")
-        self.batch: int | None = self._together.batch
-        self.outputs: tuple[str, ...] = self._together.outputs
-        self._divides = options.get(DIVIDED, "1") == "1" and self._threads > 1 and self.batch is None
+        self.batch: int | None = self._engines[first].batch
+        self.outputs: tuple[str, ...] = self._engines[first].outputs
+        self._divides = divides and self.batch is None
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[Floats]:
-        """The named outputs for named inputs. Raises what ONNX Runtime raises, and what `open_onnx` does."""
+        """The named outputs for named inputs. Raises what the runtime raises, and what opening the model does."""
         count = len(next(iter(inputs.values())))
-        engine, apart = self._choose(count)
-        if not apart or count == 1:
+        engine, way = self._choose(count)
+        if way is TOGETHER or count == 1 or self.batch is not None:
             return engine.run(outputs, inputs)
         size = ceil(count / (SHARES * self._threads))
         starts = range(0, count, size)
@@ -65,36 +72,45 @@ class CpuEngine:
         results = list(self._pool.map(partial(engine.run, outputs), parts))
         return [np.concatenate(of_output) for of_output in zip(*results, strict=True)]
 
-    def _choose(self, count: int) -> tuple[OnnxEngine, bool]:
-        """What runs a batch of this size, and whether threads run its images apart; opened when first needed.
+    def _choose(self, count: int) -> tuple[OnnxEngine | OpenVinoEngine, bool]:
+        """What runs a batch of this size, and the way in which it was opened; opened when first needed.
 
-        The batch after a large one may be the rest of the same images: it is not worth another session.
+        The batch after a large one may be the rest of the same images: it is not worth opening the model once more. A
+        model that was opened in one way and has not run in it is closed: its copy of the weights is not needed.
         """
         with self._lock:
             large = self._divides and count >= LARGE * self._threads
-            if self._apart is not None and (large or self._follows_large):
-                self._follows_large = large
-                return self._apart, True
-            if large and (apart := self._try_open(1)):
-                if not self._has_run_together:
-                    self._together = None  # its copy of the weights is not needed
-                self._apart, self._follows_large = apart, True
-                return apart, True
-            self._together = self._together or self._try_open(self._shared_threads)
-            self._has_run_together = True
-            return self._together or self._existing_apart(), self._together is None
+            way = large or (self._follows_large and APART in self._engines)
+            self._follows_large = large
+            if way not in self._engines and (opened := self._try_open(way)):
+                self._engines = {way: opened, **{other: self._engines[other] for other in self._ran}}
+            way = way if way in self._engines else not way
+            self._ran.add(way)
+            return self._engines[way], way
 
-    def _try_open(self, threads: int | None) -> OnnxEngine | None:
-        """The model once more with another number of threads; None where that fails, as for want of memory."""
+    def _try_open(self, way: bool) -> OnnxEngine | OpenVinoEngine | None:
+        """The model opened in the other way as well; None where that fails, as for want of memory."""
         try:
-            return self._open(self._content(), threads=threads)
+            return self._open(self._content(), way) if self._may_open else None
         except (LabError, MemoryError, OSError):
-            self._divides = False
+            self._may_open = False
             return None
 
-    def _existing_apart(self) -> OnnxEngine:
-        assert self._apart is not None  # one of the two is always open
-        return self._apart
+
+def _open_onnx(model: Path | bytes, way: bool, provider: Provider, threads: int | None, options: Options) -> OnnxEngine:
+    """A session; of threads that work apart, several may run it at once."""
+    # ONNX Runtime's own number, where there is no quota, is that of physical cores
+    together = threads or (cores() if is_limited() else None)
+    return OnnxEngine(model, provider=provider, threads=1 if way is APART else together, options=options)
+
+
+def _open_openvino(
+    model: Path | bytes, way: bool, provider: Provider, threads: int | None, options: Options
+) -> OpenVinoEngine:
+    """A compiled model; of threads that work apart, each has a stream of its own."""
+    number = threads or cores()
+    own = {**options, STREAMS: str(number)} if way is APART else options
+    return OpenVinoEngine(model, provider, number, own)
 
 
 def _keep_open(owner: object, path: Path) -> Callable[[], bytes]:

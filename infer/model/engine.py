@@ -10,8 +10,7 @@ from infer.core.arrays import Floats
 from infer.model.cpu_engine import CpuEngine
 from infer.model.onnx_session import OnnxEngine, runtime_version
 from infer.model.openvino_runtime import openvino_version
-from infer.model.openvino_session import OpenVinoEngine
-from infer.model.providers import CPU, OPENVINO_LIBRARY, Options, Provider
+from infer.model.providers import OPENVINO_LIBRARY, Options, Provider
 
 
 class Engine(Protocol):
@@ -39,9 +38,7 @@ def open_engine(model: Path | bytes, provider: Provider, threads: int | None, op
         ModelError: the runtime cannot read the model.
         DeviceError: the provider is not available, or cannot run the model.
     """
-    if provider.library == OPENVINO_LIBRARY:
-        return OpenVinoEngine(model, provider, threads, options)
-    kind = CpuEngine if provider is CPU else OnnxEngine
+    kind = CpuEngine if provider.device == "cpu" else OnnxEngine
     return kind(model, provider, threads, options)
 
 

@@ -5,6 +5,7 @@ computes it, without a word. A precision that the processor lacks is replaced as
 change the arithmetic is set, and read back from the compiled model.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,6 +21,9 @@ from infer.model.openvino_runtime import DEVICE, core
 from infer.model.providers import Options, Provider
 
 THREADS, STREAMS = "INFERENCE_NUM_THREADS", "NUM_STREAMS"
+_FIRST = threading.Lock()
+_is_ready = threading.Event()
+"""Set after the first run of this process, which is alone: OpenVINO's binding prepares itself in it."""
 
 
 class OpenVinoEngine:
@@ -71,6 +75,14 @@ class OpenVinoEngine:
     def run(self, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[Floats]:
         """The named outputs for named inputs. Raises what OpenVINO raises."""
         arrays = {name: np.ascontiguousarray(values) for name, values in inputs.items()}
+        if not _is_ready.is_set():
+            with _FIRST:
+                results = self._infer(outputs, arrays)
+                _is_ready.set()
+                return results
+        return self._infer(outputs, arrays)
+
+    def _infer(self, outputs: Sequence[str], arrays: Mapping[str, NDArray[Any]]) -> list[Floats]:
         request = self._idle.get()
         try:
             results = request.infer(arrays, share_inputs=True)

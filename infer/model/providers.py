@@ -194,9 +194,8 @@ OPENVINO_OPTIONS: Options = {
     "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
     "KV_CACHE_PRECISION": "f32",
     "CPU_DENORMALS_OPTIMIZATION": "NO",
-    # one stream over all cores answers soonest; two gain only where other programs use the machine: --tune tries both
     "PERFORMANCE_HINT": "LATENCY",
-    "NUM_STREAMS": "1",
+    "NUM_STREAMS": "1",  # for a batch that is not divided
     "ENABLE_CPU_PINNING": "NO",  # threads bound to cores would wait behind those that decode
 }
 
@@ -213,7 +212,7 @@ OPENVINO = Provider(
     preferred={"int8": "OpenVINO runs int8 faster than ONNX Runtime"},  # not float32: docs/performance.md
     overflow_problem=int8_problem,
     options=OPENVINO_OPTIONS,
-    tuned={"NUM_STREAMS": ("1", "2")},
+    tuned={DIVIDED: ("0",)},  # the default divides
     batches_in_flight=2,
 )
 

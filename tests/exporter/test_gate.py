@@ -351,7 +351,7 @@ def test_a_file_that_an_optional_runtime_cannot_open_fails_there_alone(
     def refuse(*_: object) -> None:
         raise DeviceError("OpenVINO cannot run it")
 
-    monkeypatch.setattr("infer.model.engine.OpenVinoEngine", refuse)
+    monkeypatch.setattr("infer.model.cpu_engine.OpenVinoEngine", refuse)
     found = run_gate(tmp_path / "draft.onnx", reference, 16, [CPU, OPENVINO])
     assert found.failures == ["OpenVINO, batch 0: OpenVINO cannot run it"]
     assert found.without({"OpenVINO"}).failures == []

@@ -11,7 +11,8 @@ import infer.model.cpu_engine
 from infer.core.errors import ModelError
 from infer.model.cpu_engine import CpuEngine
 from infer.model.onnx_session import OnnxEngine
-from infer.model.providers import CPU, DIVIDED, SPINNING
+from infer.model.openvino_session import STREAMS, OpenVinoEngine
+from infer.model.providers import CPU, DIVIDED, OPENVINO, SPINNING, Provider
 
 LEGACY = Path(__file__).parents[2] / "data" / "legacy" / "finished"
 OUTPUTS = ["logits", "probabilities"]
@@ -48,12 +49,14 @@ def open_engine(threads: int = 2, **options: str) -> CpuEngine:
     return CpuEngine(LEGACY / "fp32.onnx", CPU, threads, {**CPU.default_options("fp32"), **options})
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("count", [1, 3, 4, 17])
-def test_a_divided_batch_gives_the_same_bytes(precision: str, count: int) -> None:
-    file, options = LEGACY / f"{precision}.onnx", CPU.default_options(precision, precision == "int8")
-    divided = CpuEngine(file, CPU, 2, options).run(OUTPUTS, noise(count))
-    whole = CpuEngine(file, CPU, 1, options).run(OUTPUTS, noise(count))
+# not OpenVINO in int8: its threads need more channels than this file has, see test_openvino_session.py
+@pytest.mark.parametrize(("provider", "precision"), [(CPU, "fp32"), (CPU, "int8"), (OPENVINO, "fp32")], ids=str)
+@pytest.mark.usefixtures("openvino")
+def test_a_divided_batch_gives_the_same_bytes(provider: Provider, precision: str, count: int) -> None:
+    file, options = LEGACY / f"{precision}.onnx", provider.default_options(precision, precision == "int8")
+    divided = CpuEngine(file, provider, 2, options).run(OUTPUTS, noise(count))
+    whole = CpuEngine(file, provider, 1, options).run(OUTPUTS, noise(count))
     for ours, theirs in zip(divided, whole, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -103,6 +106,32 @@ def test_a_batch_is_whole_where_it_is_not_to_be_divided(
 ) -> None:
     open_engine(threads, **options).run(OUTPUTS, noise(16))
     assert recorder.ran == [(threads, 16)]
+
+
+@pytest.mark.usefixtures("openvino")
+def test_openvino_is_compiled_once_for_large_batches_and_again_for_single_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened, ran = list[str](), list[tuple[str, int]]()
+
+    class Recorded(OpenVinoEngine):
+        def __init__(self, model: Any, provider: Provider, threads: int, options: dict[str, str]) -> None:
+            super().__init__(model, provider, threads, options)
+            self.streams = options[STREAMS]
+            opened.append(self.streams)
+
+        def run(self, outputs: Any, inputs: Any) -> Any:
+            ran.append((self.streams, len(inputs["images"])))
+            return super().run(outputs, inputs)
+
+    monkeypatch.setattr(infer.model.cpu_engine, "OpenVinoEngine", Recorded)
+    engine = CpuEngine(LEGACY / "fp32.onnx", OPENVINO, 2, OPENVINO.default_options("fp32"))
+    for count in (16, 3):
+        engine.run(OUTPUTS, noise(count))
+    assert opened == ["2"]
+    assert ran == [("2", 2)] * 8 + [("2", 1)] * 3
+    engine.run(OUTPUTS, noise(1))
+    assert (opened, ran[-1]) == (["2", "1"], ("1", 1))
 
 
 def test_a_model_whose_file_is_gone_or_replaced_still_runs_as_it_was_opened(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """Models opened by OpenVINO: in the precision that was asked for, with the outputs of ONNX Runtime."""
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,9 +17,10 @@ from exporter.graph import at_precision, build_graph, finish
 from exporter.inputs import take_input
 from infer.core.cpu import cores
 from infer.core.errors import DeviceError
+from infer.model import openvino_session
 from infer.model.onnx_session import OnnxEngine
 from infer.model.onnx_writer import Node, Value, small_model
-from infer.model.openvino_session import THREADS, OpenVinoEngine, first_reason, property_text
+from infer.model.openvino_session import STREAMS, THREADS, OpenVinoEngine, first_reason, property_text
 from infer.model.providers import CPU, OPENVINO, OPENVINO_BF16
 from infer.model.session import Session
 
@@ -150,6 +154,30 @@ def test_it_runs_newer_opsets_and_both_kinds_of_input(opset: int, kind: str, tmp
     onnx.save(finish(model, card), file := tmp_path / "m.onnx")
     one, other = (Session(file, provider=provider).run(noise(3))[0] for provider in (OPENVINO, CPU))
     np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_the_first_run_of_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino_session, "_is_ready", threading.Event())
+    running, most, infer = list[int](), list[int](), OpenVinoEngine._infer
+
+    def observed(self: OpenVinoEngine, *given: Any) -> Any:
+        running.append(1)
+        time.sleep(0.05)  # so that others come meanwhile, if they may
+        most.append(len(running))
+        running.pop()
+        return infer(self, *given)
+
+    monkeypatch.setattr(OpenVinoEngine, "_infer", observed)
+    engine = OpenVinoEngine(LEGACY / "fp32.onnx", OPENVINO, 2, {**OPENVINO.default_options("fp32"), STREAMS: "2"})
+    barrier = threading.Barrier(4)
+
+    def start(_: int) -> None:
+        barrier.wait()
+        engine.run(OUTPUTS, {"images": noise(1)})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(start, range(4)))
+    assert most[0] == 1
 
 
 def test_every_property_that_was_set_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
