@@ -1,6 +1,7 @@
 """What tests share: a small data set, a run trained on it, and its exported model, each made once."""
 
 import contextlib
+import functools
 import gc
 import io
 import os
@@ -16,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+import typer.main
 from filelock import FileLock
 from helpers import idle_cuda as idle_libraries
 from helpers import pictures
@@ -136,6 +138,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("LAB_CACHE", str(folder))
         patch.setenv("COLUMNS", "100")
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def command_line_built_once() -> Iterator[None]:
+    """Build the tree of commands and options once: a thousand commands run in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
