@@ -40,7 +40,7 @@ def emptied(folder: Path) -> Path:
     return folder
 
 
-def try_some(command: Command, most: int = 6) -> None:
+def try_some(command: Command, most: int = 4) -> None:
     count, _ = command.undisturbed
     turns = TRIED or most
     numbers = sorted({turn * (count - 1) // (turns - 1) for turn in range(turns)})
