@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import models, transforms
 
+from trainer.run.precision import has_bf16
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 LOG_INTERVAL = 50  # steps between two lines of progress; timm's default
@@ -101,8 +103,8 @@ def timm_loop(
     Its loader with the device prefetcher (random resized crop, horizontal flip, colour jitter 0.4, random choice of
     bilinear and bicubic), Nesterov SGD without weight decay on biases and normalisation, cosine schedule with warm-up,
     label smoothing 0.1, cuDNN's search for kernels. From train.py's options, the ones that make it fast: `--amp
-    --amp-dtype bfloat16` and `--pin-mem` (both on CUDA only), `--channels-last`. Kinder than train.py in one point: the
-    loss is read back only where it would be shown.
+    --amp-dtype bfloat16` (on CUDA, and on CPUs that multiply bfloat16 numbers), `--pin-mem` (on CUDA),
+    `--channels-last`. Kinder than train.py in one point: the loss is read back only where it would be shown.
 
     Args and ValueError: as `lab_report_loop`; `architecture` is timm's name.
 
@@ -128,7 +130,7 @@ def timm_loop(
         images_seen = 0
         for step, (batch, targets) in enumerate(loader):
             inputs = batch.contiguous(memory_format=torch.channels_last)
-            with _mixed_on_cuda(device):
+            with _mixed(device):
                 loss = criterion(network(inputs), targets)
             loss.backward()
             optimizer.step()
@@ -193,7 +195,7 @@ def timm_prediction(
     network = timm.create_model(architecture, num_classes=2).to(device, memory_format=torch.channels_last).eval()
 
     def run(batch: Tensor) -> Tensor:
-        with _mixed_on_cuda(device):
+        with _mixed(device):
             answer: Tensor = network(batch.to(device, memory_format=torch.channels_last))
         return answer
 
@@ -305,9 +307,10 @@ def _wait_for(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _mixed_on_cuda(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 autocast on CUDA, nothing elsewhere."""
-    return torch.autocast("cuda", dtype=torch.bfloat16) if device.type == "cuda" else nullcontext()
+def _mixed(device: torch.device) -> AbstractContextManager[object]:
+    """bfloat16 autocast on CUDA and on CPUs that multiply bfloat16 numbers, nothing elsewhere."""
+    mixed = device.type == "cuda" or has_bf16(device)
+    return torch.autocast(device.type, dtype=torch.bfloat16) if mixed else nullcontext()
 
 
 @contextmanager

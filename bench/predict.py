@@ -1,7 +1,7 @@
 """Prediction speed, images/s: lab end to end beside its two ceilings, and beside what people run instead.
 
     python bench/predict.py DIR [--arch resnet18 resnet50] [--precision fp32 int8] [--decode cpu gpu] [--device auto]
-        [--runtime openvino]
+        [--runtime openvino] [--no-peers]
 
 In one process and in turns, over the same image files:
 
@@ -34,12 +34,13 @@ from types import MappingProxyType
 import numpy as np
 import torch
 from machine import installed, machine
-from peers import lab_report_prediction, timm_prediction
 from precision import make_models
 from startup import run as seconds_of
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from peers import lab_report_prediction, timm_prediction  # noqa: E402
 
 from infer.config import RUNTIMES  # noqa: E402
 from infer.images.listing import list_images  # noqa: E402
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument("--runtime", default="onnxruntime", choices=RUNTIMES[1:])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="of the peers' loaders")
+    parser.add_argument("--no-peers", action="store_true", help="measure lab alone")
     args = parser.parse_args()
     names = list_images(args.folder)
     files = list(islice(cycle(str(args.folder / name) for name in names), args.images))
@@ -98,16 +100,18 @@ def row(arch: str, file: Path, files: Sequence[str], decode: str, args: argparse
     provider = None if args.runtime == "onnxruntime" else providers_for("cpu", args.runtime)[0]
     session = Session(file, args.device, provider=provider)  # these files have no evidence
     peer = (files, arch, args.image_size, args.batch_size, torch.device(session.provider.memory), args.workers)
-    peers: dict[str, Callable[[], float]] = {"lab report": partial(lab_report_prediction, *peer)}
-    with contextlib.suppress(ModuleNotFoundError):
-        import timm  # type: ignore[import-not-found, unused-ignore]  # noqa: F401
+    peers: dict[str, Callable[[], float]] = {}
+    if not args.no_peers:
+        peers["lab report"] = partial(lab_report_prediction, *peer)
+        with contextlib.suppress(ModuleNotFoundError):
+            import timm  # type: ignore[import-not-found, unused-ignore]  # noqa: F401
 
-        peers["timm"] = partial(timm_prediction, *peer)
+            peers["timm"] = partial(timm_prediction, *peer)
     middle = median_rates(
         session, open_decoder(session, decode, len(files)), files, args.batch_size, args.rounds, peers
     )
     rates = [f"{middle[name]:.0f}" for name in ("decode", "network", "bound", "lab")]
-    others = [f"{middle[name]:.0f}" if name in middle else "not installed" for name in ("lab report", "timm")]
+    others = [f"{middle[name]:.0f}" if name in middle else "-" for name in ("lab report", "timm")]
     return [*rates, f"{middle['share']:.0%}", *others]
 
 

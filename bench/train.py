@@ -50,11 +50,15 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, nargs="+", default=[256], help="one, or one for each --arch")
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--precision", default="auto", choices=["auto", "fp32", "bf16"], help="of lab and the bare step"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="of a bare step's measurement")
     parser.add_argument("--compile", action="store_true", help="measure compiled steps too")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="of the peers' loaders")
     parser.add_argument("--peer-steps", type=int, default=20)
+    parser.add_argument("--no-peers", action="store_true", help="measure lab alone")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     device = pick_device(args.device)
@@ -67,11 +71,16 @@ def main() -> None:
         table = linked(source(args.data, Path(scratch)), Path(scratch) / "links", args.repeat)
         sizes = args.batch_size * len(args.arch) if len(args.batch_size) == 1 else args.batch_size
         for arch, size in zip(args.arch, sizes, strict=True):
-            options = {"image_size": args.image_size, "batch_size": size, "device": device.type}
+            options = {
+                "image_size": args.image_size,
+                "batch_size": size,
+                "device": device.type,
+                "precision": args.precision,
+            }
             settings = apply_recipe(arch, load_recipe("lab"), options).resolved(device.type)[0]
             results[f"{arch}, batch {size}"] = {
                 **lab_rows(settings, table, device, args),
-                **peer_rows(settings, table, device, args),
+                **({} if args.no_peers else peer_rows(settings, table, device, args)),
             }
             print(json.dumps({arch: results[f"{arch}, batch {size}"]}), flush=True)
     print(f"\n{sum(table.counts(TRAIN))} training images, images/s:\n\n{as_markdown(results)}")
