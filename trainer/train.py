@@ -67,7 +67,8 @@ def _train(
     if config.tensorboard:
         require_tensorboard()
     snapshot = load_snapshot(resume) if resume else None
-    config = replace(config, precision=choose_precision(config.precision, device, screen))
+    is_begun = resume is not None or repeat is not None
+    config = replace(config, precision=choose_precision(config.precision, device, screen, is_begun))
     stages = config.resolved(device.type)
     for settings in stages:  # errors of any stage come before the work
         stage_spec(settings)

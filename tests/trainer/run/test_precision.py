@@ -37,6 +37,14 @@ def test_bfloat16_that_a_device_would_emulate_is_refused(monkeypatch: pytest.Mon
         assert resolve_precision("auto", device) == resolve_precision("fp32", device) == "fp32"
 
 
+def test_a_run_that_was_begun_goes_on_in_its_precision_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, "avx2")
+    message = "the run trains in bfloat16, and this processor has neither .*; go on with it where it has"
+    with pytest.raises(DeviceError, match=message):
+        resolve_precision("bf16", CPU, is_begun=True)
+    assert resolve_precision("fp32", CPU, is_begun=True) == "fp32"
+
+
 def test_auto_is_bfloat16_on_a_gpu_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, gpu=True)
     assert [resolve_precision(wanted, CUDA) for wanted in ("auto", "fp32", "bf16")] == ["bf16", "fp32", "bf16"]

@@ -21,6 +21,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import trainer.run.precision
 import trainer.run.run_folder
 from infer.core.console import Screen
 from infer.core.errors import DataError, ModelError, TrainingError
@@ -50,9 +51,17 @@ SMALL_AND_STUCK = textwrap.dedent(
 )
 """A `lab` with small networks that stays in the second epoch."""
 
-PLAIN = {"epochs": 3, "batch_size": 8, "image_size": 32, "schedule": "cosine", "learning_rate": 0.05}
+PLAIN = {
+    "precision": "fp32",
+    "epochs": 3,
+    "batch_size": 8,
+    "image_size": 32,
+    "schedule": "cosine",
+    "learning_rate": 0.05,
+}
 EVERYTHING = {
     "batch_size": 8,
+    "precision": "bf16",
     "accumulate": 2,
     "optimizer": "adamw",
     "learning_rate": 0.002,
@@ -75,6 +84,14 @@ EVERYTHING = {
 
 class Killed(BaseException):
     """Nothing in lab knows it, so nothing is tidied up."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bf16() -> Iterator[None]:
+    """Take this processor for one that multiplies bfloat16 numbers: torch computes the same, if slowly."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer.run.precision, "instructions", lambda: ("amx_bf16",))
+        yield
 
 
 @pytest.fixture
