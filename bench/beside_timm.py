@@ -26,7 +26,7 @@ from machine import installed, machine
 from precision import make_models
 
 from infer.core.cpu import instructions
-from infer.model.session import Session
+from infer.model.card import read_card
 
 LAB = (sys.executable, "-m", "cli")
 
@@ -58,7 +58,7 @@ def main() -> None:
             file.resolve() for arch in args.arch for file in make_models(arch, args.image_size, scratch, args.precision)
         )
         for model in [file.resolve() for file in args.model] or made:
-            card = Session(model, "cpu").card
+            card = read_card(model)
             size, arch = card.pixels.window[0], card.architecture
             pairs = [
                 (script_seconds(args, arch, size, images, scratch), seconds(LAB, images, model, scratch))

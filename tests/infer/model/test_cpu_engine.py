@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import infer.model.cpu_engine
@@ -52,8 +53,11 @@ def open_engine(threads: int = 2, **options: str) -> CpuEngine:
 @pytest.mark.parametrize("count", [1, 3, 4, 17])
 # not OpenVINO in int8: its threads need more channels than this file has, see test_openvino_session.py
 @pytest.mark.parametrize(("provider", "precision"), [(CPU, "fp32"), (CPU, "int8"), (OPENVINO, "fp32")], ids=str)
-@pytest.mark.usefixtures("openvino")
-def test_a_divided_batch_gives_the_same_bytes(provider: Provider, precision: str, count: int) -> None:
+def test_a_divided_batch_gives_the_same_bytes(
+    provider: Provider, precision: str, count: int, request: pytest.FixtureRequest
+) -> None:
+    if provider is OPENVINO:
+        request.getfixturevalue("openvino")
     file, options = LEGACY / f"{precision}.onnx", provider.default_options(precision, precision == "int8")
     divided = CpuEngine(file, provider, 2, options).run(OUTPUTS, noise(count))
     whole = CpuEngine(file, provider, 1, options).run(OUTPUTS, noise(count))
@@ -132,6 +136,18 @@ def test_openvino_is_compiled_once_for_large_batches_and_again_for_single_images
     assert ran == [("2", 2)] * 8 + [("2", 1)] * 3
     engine.run(OUTPUTS, noise(1))
     assert (opened, ran[-1]) == (["2", "1"], ("1", 1))
+
+
+@pytest.mark.usefixtures("openvino")
+def test_openvino_runs_the_only_batch_of_a_file_that_has_one_whole(tmp_path: Path) -> None:
+    changed = onnx.load(LEGACY / "fp32.onnx")
+    for item in (*changed.graph.input, *changed.graph.output):
+        item.type.tensor_type.shape.dim[0].dim_value = 8
+    onnx.save(changed, tmp_path / "eight.onnx")
+    engine = CpuEngine(tmp_path / "eight.onnx", OPENVINO, 2, OPENVINO.default_options("fp32"))
+    assert engine.batch == 8
+    for ours, theirs in zip(engine.run(OUTPUTS, noise(8)), open_engine(1).run(OUTPUTS, noise(8)), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 def test_a_model_whose_file_is_gone_or_replaced_still_runs_as_it_was_opened(tmp_path: Path) -> None:
