@@ -20,8 +20,8 @@ from onnx import TensorProto, numpy_helper
 from exporter.capture import captured_output, first_and_last
 from exporter.parity import relative_error
 from infer.core.arrays import Floats, Pixels
-from infer.core.drafts import temporary_folder
 from infer.core.errors import DataError, ExportError, ImageError
+from infer.core.temporary import temporary_folder
 from infer.images.parallel_map import read_ahead
 from infer.images.preprocess import PixelSpec, read_window
 from infer.model.precision import NARROW_BITS

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from infer.core.console import Screen
-from infer.core.drafts import temporary_folder
 from infer.core.environment import differences
 from infer.core.errors import ConfigError, ReproductionError
 from infer.core.files import sha256_of
 from infer.core.output_paths import record_file
+from infer.core.temporary import temporary_folder
 from infer.model.providers import AUTO
 from infer.predict import predict
 from infer.prediction_record import PredictionRecord, RecordedFile, read_record

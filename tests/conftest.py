@@ -30,7 +30,7 @@ import cli
 import exporter.graph
 from infer.config import Device
 from infer.core.console import Screen
-from infer.core.drafts import temporary_folder
+from infer.core.temporary import temporary_folder
 from infer.model import openvino_runtime
 from infer.model.cuda import find_problem
 from infer.model.session import Session

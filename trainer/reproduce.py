@@ -13,9 +13,9 @@ from torch import Tensor
 
 from infer.core.console import Screen
 from infer.core.csv_files import read_csv
-from infer.core.drafts import temporary_folder
 from infer.core.environment import differences
 from infer.core.errors import DataError, ModelError, ReproductionError
+from infer.core.temporary import temporary_folder
 from infer.core.text import listed
 from infer.model.card import ModelCard, read_card
 from infer.model.runs import CHECKPOINT, HISTORY, SNAPSHOT, find_checkpoint, read_recipe

@@ -11,7 +11,6 @@ import hashlib
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from itertools import count
@@ -148,25 +147,15 @@ def draft_folder(target: Path, mode: int = 0o777) -> Iterator[Path]:
             os.close(descriptor)
 
 
-@contextlib.contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """Yield a new folder of this user alone in the system's folder for temporary files; it is deleted at the end.
-
-    What killed processes of this user left there is deleted by the next one that calls this.
-
-    Raises:
-        OSError: it cannot be created.
-    """
-    user = os.getuid() if hasattr(os, "getuid") else "temporary"
-    with draft_folder(Path(tempfile.gettempdir()) / f"lab-{user}", mode=0o700) as folder:
-        yield folder
-
-
 def hidden_names(target: Path) -> Iterator[Path]:
     """The hidden names for drafts of a file or a folder, without end."""
-    key = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]
-    suffix = target.suffix if len(target.suffix) <= LONGEST_SUFFIX else ""
-    return (target.with_name(f".lab-{key}-{number}{suffix}") for number in count())
+    prefix, suffix = hidden_prefix(target), target.suffix if len(target.suffix) <= LONGEST_SUFFIX else ""
+    return (target.with_name(f"{prefix}{number}{suffix}") for number in count())
+
+
+def hidden_prefix(target: Path) -> str:
+    """What the hidden names for drafts of a file or a folder begin with."""
+    return f".lab-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]}-"
 
 
 def delete_abandoned(target: Path) -> None:

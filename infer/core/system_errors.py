@@ -3,6 +3,8 @@
 import errno
 import os
 
+from infer.core.temporary import is_temporary
+
 REMEDIES = {
     errno.ENOSPC: "free some space on its disk",
     errno.EDQUOT: "free some space of your quota",
@@ -22,7 +24,8 @@ def system_error(error: OSError) -> str:
     if error.errno == errno.ENAMETOOLONG and error.filename is not None:
         return f"{what}: {_too_long(os.fsdecode(error.filename))}; use shorter names, or a folder nearer to the root"
     path = error.filename or "the standard output"
-    return f"{what}: {path}; {REMEDIES.get(error.errno or 0, 'check the path')}"
+    elsewhere = ", or name another folder in TMPDIR" if is_temporary(os.fsdecode(path)) else ""
+    return f"{what}: {path}; {REMEDIES.get(error.errno or 0, 'check the path')}{elsewhere}"
 
 
 def _too_long(path: str) -> str:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from infer.config import Device, Runtime, Tta
 from infer.core.console import captured_stderr
 from infer.core.cpu import cores
-from infer.core.drafts import temporary_folder
 from infer.core.errors import DeviceError, LabError, MissingExtraError, ModelError
+from infer.core.temporary import temporary_folder
 from infer.core.text import listed
 from infer.images.archive import File
 from infer.model.onnx_reader import read_graph

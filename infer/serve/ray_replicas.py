@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infer.core.console import SILENT, Screen
-from infer.core.drafts import temporary_folder
 from infer.core.errors import ConfigError, DeviceError, MissingExtraError
+from infer.core.temporary import temporary_folder
 from infer.images.decode import bombs_are_errors
 from infer.model.open_models import without_auto
 from infer.model.providers import ONNXRUNTIME_LIBRARY

@@ -12,7 +12,7 @@ from bench.steps import FAILING, Step, steps
 
 ERRORS = tuple(getattr(errno, name) for name in os.environ.get("LAB_FAULT_ERRORS", "ENOSPC EIO EACCES").split())
 """What the steps fail with, in turn; `bench/faults.py` sets it, to let each step fail with each."""
-REMEDIES = ("--out", "--web", "--triton", "LAB_CACHE", "free some space")
+REMEDIES = ("--out", "--web", "--triton", "LAB_CACHE", "TMPDIR", "free some space")
 KEPT = (".progress",)
 """Endings of files that are to be there after a failure, so that the same command resumes."""
 

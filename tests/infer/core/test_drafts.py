@@ -1,7 +1,6 @@
 """A draft is invisible or hidden until it is published; the next writer deletes what a killed process left."""
 
 import os
-import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import infer.core.drafts
-from infer.core.drafts import ABANDONED, SLOTS, Draft, delete_abandoned, draft_folder, hidden_names, temporary_folder
+from infer.core.drafts import ABANDONED, SLOTS, Draft, delete_abandoned, draft_folder, hidden_names
 
 ROOT = Path(__file__).parents[3]
 KILLED = """
@@ -168,19 +167,6 @@ def test_the_folder_that_a_killed_process_left_is_deleted_and_a_living_ones_is_n
         assert names_in(tmp_path) == sorted([first.name, second.name])
         assert names_in(first) == []
     assert names_in(tmp_path) == []
-
-
-def test_a_temporary_folder_is_of_this_user_alone_and_the_next_one_deletes_what_a_killed_process_left(
-    temporary: Path,
-) -> None:
-    assert len(names_in(temporary)) == 1
-    with temporary_folder() as first, temporary_folder() as second:
-        assert first != second
-        assert names_in(temporary) == sorted([first.name, second.name])
-        assert names_in(first) == []
-        if os.name == "posix":
-            assert stat.S_IMODE(first.stat().st_mode) == 0o700
-    assert names_in(temporary) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")

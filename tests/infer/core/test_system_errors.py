@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from infer.core.system_errors import system_error
+from infer.core.temporary import temporary_folder
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,17 @@ from infer.core.system_errors import system_error
 def test_an_error_has_what_is_wrong_the_path_and_the_remedy(number: int, remedy: str) -> None:
     error = OSError(number, os.strerror(number), "a/b.csv")
     assert system_error(error) == f"{os.strerror(number)}: a/b.csv; {remedy}"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])
+def test_an_error_in_the_folder_for_temporary_files_names_the_variable_that_moves_it(
+    number: int, temporary: Path
+) -> None:
+    with temporary_folder() as folder:
+        for path in (folder, folder / "a.onnx"):
+            error = OSError(number, os.strerror(number), str(path))
+            assert system_error(error).endswith(", or name another folder in TMPDIR")
+    assert "TMPDIR" not in system_error(OSError(number, os.strerror(number), str(temporary / "a.onnx")))
 
 
 def test_an_error_without_a_path_is_of_the_standard_output() -> None:
