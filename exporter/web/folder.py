@@ -19,6 +19,7 @@ from infer.images.enhance import Enhancement
 from infer.images.preprocess import PixelSpec, read_window
 from infer.model.card import ModelCard, read_card
 from infer.model.input_kinds import UINT8
+from infer.model.providers import ONNXRUNTIME_LIBRARY
 from infer.model.seal import require_sealed
 from infer.model.session import Session
 from infer.reports.provenance import Origin, intended_use, model_card
@@ -94,7 +95,9 @@ def package_content() -> dict[str, Any]:
 
 def description(file: Path, model: Path, folder: Path) -> dict[str, Any]:
     """model.json: what the page shows and needs. Writes the pictures with which the page checks its browser."""
-    session = Session(file, "cpu")
+    session = Session(
+        file, "cpu", runtime=ONNXRUNTIME_LIBRARY
+    )  # which the page runs; others answer a little differently
     card, point = session.card, session.card.operating_point
     limits = [PRIVATE, *intended_use(card)]
     return {

@@ -5,6 +5,7 @@ import functools
 import http.server
 import json
 import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,15 +15,19 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.browser import BROWSER, Tab, open_tab
+from helpers.onnx_files import name_in_evidence
 from helpers.pages import DROP, IS_DONE, rows, wait
 from PIL import Image
 
 from exporter.web.folder import RUNTIME_VERSION, check_picture, check_web, package_content
 from infer import load
+from infer.core.cpu import BF16_INSTRUCTIONS, instructions
 from infer.core.errors import ConfigError
 from infer.images.enhance import MeanFilter
 from infer.images.preprocess import PixelSpec, read_window
 from infer.model.card import ModelCard, read_card
+from infer.model.providers import OPENVINO_BF16
+from infer.model.session import Session
 
 ROOT = Path(__file__).parents[3]
 RUNTIME = ROOT / "docs" / "examples" / "node_modules" / "onnxruntime-web"
@@ -48,6 +53,22 @@ def test_a_folder_has_the_page_the_model_and_nothing_to_be_loaded_from_elsewhere
     assert "unsafe-inline" not in text
     assert (page / "model.onnx").read_bytes() == (page.parent / "cells.onnx").read_bytes()
     assert not [path for path in page.parent.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.usefixtures("openvino")
+@pytest.mark.skipif(not set(instructions()) & set(BF16_INSTRUCTIONS), reason="no bfloat16: auto takes ONNX Runtime")
+def test_the_page_checks_its_answers_with_onnx_runtimes_where_lab_itself_predicts_by_openvino_in_bfloat16(
+    lab: Callable, model: Path, tmp_path: Path
+) -> None:
+    shutil.copy(model, tmp_path / "a.onnx")
+    named = name_in_evidence(tmp_path / "a.onnx", OPENVINO_BF16)
+    assert Session(named, "cpu").provider == OPENVINO_BF16
+    ran = lab("export", named, "--web", tmp_path / "page")
+    assert ran.code == 0, ran.err
+    session = Session(named, "cpu", runtime="onnxruntime")
+    window = read_window(str(tmp_path / "page" / "check.png"), session.card.pixels)
+    expected = session.run(window[None])[1][0].tolist()
+    assert json.loads((tmp_path / "page" / "model.json").read_text())["check"] == expected
 
 
 def test_the_version_of_the_runtime_is_pinned_and_that_of_the_tests(page: Path) -> None:
