@@ -17,7 +17,14 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from infer.core.arrays import Floats
-from infer.core.cpu import BF16_INSTRUCTIONS, INT8_INSTRUCTIONS, instructions, int8_problem, usable_cores
+from infer.core.cpu import (
+    BF16_INSTRUCTIONS,
+    INT8_INSTRUCTIONS,
+    bf16_problem,
+    instructions,
+    int8_problem,
+    usable_cores,
+)
 from infer.core.errors import LabError
 from infer.core.files import cache_folder
 from infer.core.text import shown
@@ -200,7 +207,8 @@ def _int8() -> str:
 def _bf16() -> str:
     suitable = [name for name in instructions() if name in BF16_INSTRUCTIONS]
     if suitable:
-        return f"this processor multiplies bfloat16 numbers ({', '.join(suitable)}): lab train --precision bf16"
+        use = "lab train --precision bf16, slower than float32" if bf16_problem() else "lab train computes in them"
+        return f"this processor multiplies bfloat16 numbers ({', '.join(suitable)}): {use}"
     return "not known of this processor: lab train computes in float32 on it"
 
 

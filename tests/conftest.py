@@ -28,6 +28,7 @@ from rich.console import Console
 
 import cli
 import exporter.graph
+import trainer.run.precision
 from infer.config import Device
 from infer.core.console import Screen
 from infer.core.temporary import temporary_folder
@@ -116,6 +117,14 @@ def openvino(monkeypatch: pytest.MonkeyPatch) -> None:
     """Show OpenVINO to a test that is about it; skip the test where it is not installed."""
     pytest.importorskip("openvino", reason="openvino is not installed")
     monkeypatch.setattr(openvino_runtime, "find_problem", FIND_OPENVINO_PROBLEM)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def bfloat16_hidden() -> Iterator[None]:
+    """Hide a processor's bfloat16 from training: its results are not those that other processors give."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer.run.precision, "instructions", lambda: ())
+        yield
 
 
 @pytest.fixture

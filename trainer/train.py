@@ -26,7 +26,7 @@ from trainer.run.distributed import ProcessGroup, check_processes, process_group
 from trainer.run.epoch_metrics import monitored_metric
 from trainer.run.loop import Trainer
 from trainer.run.open_run import open_run
-from trainer.run.precision import choose_precision, has_bf16
+from trainer.run.precision import has_bf16, resolve_precision, tell_precision
 from trainer.run.progress import Progress
 from trainer.run.run_folder import RunFolder, TrainResult
 from trainer.run.run_record import record_start
@@ -68,7 +68,9 @@ def _train(
         require_tensorboard()
     snapshot = load_snapshot(resume) if resume else None
     is_begun = resume is not None or repeat is not None
-    config = replace(config, precision=choose_precision(config.precision, device, screen, is_begun))
+    wanted = config.precision
+    precision = group.broadcast(resolve_precision(wanted, device, is_begun))
+    config = replace(config, precision=resolve_precision(precision, device, is_begun))
     stages = config.resolved(device.type)
     for settings in stages:  # errors of any stage come before the work
         stage_spec(settings)
@@ -85,6 +87,7 @@ def _train(
         repeat.check(canvases.table)
     with open_run(config, stages, canvases, device, snapshot, resume, group) as folder:
         screen.say(f"run: {folder.path}" + (f", resumed after epoch {folder.epochs}" if snapshot else ""))
+        tell_precision(wanted, device, screen, is_begun)
         tell_formulas(screen, canvases.table.names)
         last_epoch = repeat.epochs if repeat else None
         run = _Run(stages, folder, screen, device, group, canvases.table, canvases, stages[0], last_epoch)
@@ -203,8 +206,6 @@ class _Run:
             why = "" if has_bf16(self.device) else ", since this GPU has no bfloat16"
             where = "kept on the GPU" if trainer.loader.resident else "streamed from the cache, since they do not fit"
             self.screen.say(f"training in {trainer.arithmetic}{why}; images are {where}")
-        elif trainer.mixed:
-            self.screen.say("training in bfloat16")
 
     def _say_left_out(self, trainer: Trainer) -> None:
         images, size = len(trainer.train_rows), self.settings.batch_size

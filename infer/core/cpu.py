@@ -11,6 +11,8 @@ INT8_INSTRUCTIONS = ("avx_vnni", "avx512_vnni", "amx_int8")
 """Instructions that multiply 8-bit numbers without overflow."""
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 """Instructions that multiply bfloat16 numbers."""
+AMX_BF16 = "amx_bf16"
+"""Those with which bfloat16 is faster than float32; AVX-512 BF16 alone makes it slower (docs/performance.md)."""
 INSTRUCTIONS = ("avx2", "avx512f", *INT8_INSTRUCTIONS, *BF16_INSTRUCTIONS)
 
 
@@ -106,4 +108,12 @@ def int8_problem() -> str | None:
     available = instructions()
     if "avx2" in available and not set(available) & set(INT8_INSTRUCTIONS):
         return "this processor has AVX2 without VNNI"
+    return None
+
+
+def bf16_problem() -> str | None:
+    """Why bfloat16 gains nothing over float32 on this processor; None where it gains, or where that is not known."""
+    known = instructions()
+    if known and AMX_BF16 not in known:
+        return "this processor has no AMX, without which bfloat16 is slower than float32"
     return None

@@ -3,7 +3,7 @@
 import torch
 
 from infer.core.console import Screen
-from infer.core.cpu import BF16_INSTRUCTIONS, instructions
+from infer.core.cpu import AMX_BF16, BF16_INSTRUCTIONS, instructions
 from infer.core.errors import DeviceError
 from trainer.choices import Precision
 
@@ -20,26 +20,41 @@ def resolve_precision(wanted: Precision, device: torch.device, is_begun: bool = 
         DeviceError: bfloat16 is wanted, and the device would only emulate it, which is slower than float32.
     """
     if wanted == "bf16" and not has_bf16(device):
-        lack = "this GPU has none" if device.type == "cuda" else "this processor has neither AMX nor AVX-512 for it"
         if is_begun:
             raise DeviceError(
-                f"the run trains in bfloat16, and {lack}; go on with it where it has, or train a new run with "
+                f"the run trains in bfloat16, and {_lack(device)}; go on with it where it has, or train a new run with "
                 "--precision fp32"
             )
-        raise DeviceError(f"--precision bf16: {lack}, and emulating it is slower than float32; choose fp32")
+        raise DeviceError(f"--precision bf16: {_lack(device)}, and emulating it is slower than float32; choose fp32")
     if wanted == "auto":
-        return "bf16" if device.type == "cuda" and has_bf16(device) else "fp32"
+        if device.type == "cuda":
+            return "bf16" if has_bf16(device) else "fp32"
+        # a run that does not record its choice is an earlier lab's, which trained in float32 on CPUs
+        return "bf16" if AMX_BF16 in instructions() and not is_begun else "fp32"
     return wanted
 
 
-def choose_precision(wanted: Precision, device: torch.device, screen: Screen, is_begun: bool = False) -> Precision:
-    """The precision of a run; where `auto` leaves a CPU's bfloat16 unused, the screen names the option that uses it.
+def tell_precision(wanted: Precision, device: torch.device, screen: Screen, is_begun: bool = False) -> None:
+    """Say what a run on a CPU computes in, with the reason where `auto` chose it; arguments as `resolve_precision`."""
+    chosen = resolve_precision(wanted, device, is_begun)
+    if device.type == "cpu" and (wanted == "auto" or chosen == "bf16"):
+        reason = _reason(chosen, device) if wanted == "auto" and not is_begun else ""
+        screen.say(f"training in {'bfloat16' if chosen == 'bf16' else 'float32'}{reason}")
 
-    Arguments and errors are those of `resolve_precision`.
-    """
-    if wanted == "auto" and device.type == "cpu" and has_bf16(device):
-        screen.say("training in float32: auto uses bfloat16 on GPUs alone; --precision bf16 uses this processor's")
-    return resolve_precision(wanted, device, is_begun)
+
+def _reason(chosen: Precision, device: torch.device) -> str:
+    """Why `auto` chose a precision on a CPU."""
+    if chosen == "bf16":
+        return f", which this processor multiplies ({AMX_BF16}); --precision fp32 trains in float32"
+    if has_bf16(device):
+        return ", since this processor has bfloat16 without AMX, which is slower"
+    return f", since {_lack(device)}"
+
+
+def _lack(device: torch.device) -> str:
+    if device.type == "cuda":
+        return "this GPU has no bfloat16"
+    return "this processor has neither AMX nor AVX-512 for bfloat16"
 
 
 def has_bf16(device: torch.device) -> bool:

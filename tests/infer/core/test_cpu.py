@@ -5,7 +5,7 @@ import pytest
 from helpers.onnx_files import without_evidence
 
 from infer.core import cpu
-from infer.core.cpu import instructions, int8_problem
+from infer.core.cpu import bf16_problem, instructions, int8_problem
 from infer.doctor import examine
 
 
@@ -22,6 +22,12 @@ def test_avx2_alone_is_a_problem_for_int8_and_vnni_or_amx_is_none(last: str, mon
     for flags, good in ((("avx2",), False), (("avx2", "avx512f"), False), (("avx2", last), True), ((), True)):
         monkeypatch.setattr(cpu, "instructions", lambda flags=flags: flags)
         assert (int8_problem() is None) is good
+
+
+def test_bfloat16_gains_with_amx_and_avx_512_alone_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    for flags, good in ((("avx2",), False), (("avx512_bf16",), False), (("avx512_bf16", "amx_bf16"), True), ((), True)):
+        monkeypatch.setattr(cpu, "instructions", lambda flags=flags: flags)
+        assert (bf16_problem() is None) is good
 
 
 def test_predicting_with_int8_on_a_processor_without_its_instructions_says_so(

@@ -171,6 +171,7 @@ def test_auto_computes_in_bfloat16_where_the_processor_and_the_evidence_allow_it
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = name_in_evidence(Path(shutil.copy(model, tmp_path / "m.onnx")), OPENVINO_BF16)
+    monkeypatch.setattr("infer.core.cpu.instructions", lambda: ("avx512_bf16", "amx_bf16"))
     monkeypatch.setattr(openvino_runtime, "find_bf16_problem", lambda: "this processor does not compute in bfloat16")
     assert Session(copy, "cpu").provider == CPU
     with pytest.raises(DeviceError, match=r"--runtime openvino-bf16: this processor does not .* --runtime onnxruntime"):
@@ -185,6 +186,9 @@ def test_auto_computes_in_bfloat16_where_the_processor_and_the_evidence_allow_it
     assert session.provider == OPENVINO_BF16
     assert session.reason == "OpenVINO computes in bfloat16 faster than in float32"
     assert opened[0]["INFERENCE_PRECISION_HINT"] == "bf16"
+    monkeypatch.setattr("infer.core.cpu.instructions", lambda: ("avx512_bf16",))  # with which float32 is faster
+    assert Session(copy, "cpu").provider == CPU
+    assert Session(copy, "cpu", runtime="openvino-bf16").provider == OPENVINO_BF16
 
 
 def test_a_runtime_that_is_not_installed_is_an_error_where_it_is_named_and_else_nothing_is_said_of_it(

@@ -53,7 +53,7 @@ SMALL = textwrap.dedent(
 """A `lab` with small networks that writes down the gradients of every step, for each process."""
 STEPS = 6
 OPTIONS = ("--epochs", "2", "--batch-size", "8", "--image-size", "64", "--augment", "hflip, mixup(0.4)")
-MORE = ("--ema", "0.5", "--freeze", "1", "--schedule", "cosine", "--device", "cpu")
+MORE = ("--ema", "0.5", "--freeze", "1", "--schedule", "cosine", "--device", "cpu", "--precision", "fp32")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from rich.console import Console
 import trainer.run.precision
 from infer.core.console import Screen
 from infer.core.errors import DeviceError
-from trainer.run.precision import choose_precision, has_bf16, resolve_precision
+from trainer.choices import Precision
+from trainer.run.precision import has_bf16, resolve_precision, tell_precision
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -19,19 +20,19 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *instructions: str, gpu: bool = Fal
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: gpu or including_emulation)
 
 
-@pytest.mark.parametrize("instruction", ["avx512_bf16", "amx_bf16"])
-def test_a_cpu_computes_in_bfloat16_on_request_where_it_has_the_instructions(
-    monkeypatch: pytest.MonkeyPatch, instruction: str
+@pytest.mark.parametrize(("instruction", "chosen"), [("avx512_bf16", "fp32"), ("amx_bf16", "bf16")])
+def test_auto_is_bfloat16_on_a_cpu_with_amx_and_on_request_without(
+    monkeypatch: pytest.MonkeyPatch, instruction: str, chosen: Precision
 ) -> None:
     pretend(monkeypatch, "avx2", instruction)
     assert has_bf16(CPU)
-    assert [resolve_precision(wanted, CPU) for wanted in ("auto", "fp32", "bf16")] == ["fp32", "fp32", "bf16"]
+    assert [resolve_precision(wanted, CPU) for wanted in ("auto", "fp32", "bf16")] == [chosen, "fp32", "bf16"]
 
 
 def test_bfloat16_that_a_device_would_emulate_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, "avx2", "avx512f", "amx_int8")
     assert not has_bf16(CPU)
-    for device, reason in ((CPU, "neither AMX nor AVX-512"), (CUDA, "this GPU has none")):
+    for device, reason in ((CPU, "neither AMX nor AVX-512"), (CUDA, "this GPU has no bfloat16")):
         with pytest.raises(DeviceError, match=f"--precision bf16: .*{reason}.*; choose fp32"):
             resolve_precision("bf16", device)
         assert resolve_precision("auto", device) == resolve_precision("fp32", device) == "fp32"
@@ -50,16 +51,31 @@ def test_auto_is_bfloat16_on_a_gpu_that_has_it(monkeypatch: pytest.MonkeyPatch) 
     assert [resolve_precision(wanted, CUDA) for wanted in ("auto", "fp32", "bf16")] == ["bf16", "fp32", "bf16"]
 
 
-def test_auto_names_the_option_that_uses_a_cpus_bfloat16_and_is_silent_where_there_is_none(
+def test_a_cpus_run_that_records_no_precision_goes_on_in_float32_as_an_earlier_lab_began_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    pretend(monkeypatch, "amx_bf16", gpu=True)
+    assert resolve_precision("auto", CPU, is_begun=True) == "fp32"
+    assert resolve_precision("auto", CUDA, is_begun=True) == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_begun", "instruction", "line"),
+    [
+        ("auto", False, "amx_bf16", "training in bfloat16, which this processor multiplies (amx_bf16); --precision"),
+        ("auto", False, "avx2", "training in float32, since this processor has neither AMX nor AVX-512 for bfloat16\n"),
+        ("auto", False, "avx512_bf16", "training in float32, since this processor has bfloat16 without AMX"),
+        ("auto", True, "amx_bf16", "training in float32\n"),
+        ("bf16", False, "amx_bf16", "training in bfloat16\n"),
+        ("bf16", True, "amx_bf16", "training in bfloat16\n"),
+        ("fp32", False, "amx_bf16", ""),
+    ],
+)
+def test_what_auto_chose_on_a_cpu_is_told_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch, wanted: Precision, is_begun: bool, instruction: str, line: str
+) -> None:
+    pretend(monkeypatch, instruction)
     text = io.StringIO()
-    screen = Screen(Console(file=text, width=200))
-    pretend(monkeypatch, "avx2")
-    assert choose_precision("auto", CPU, screen) == "fp32"
-    pretend(monkeypatch, "avx2", "amx_bf16")
-    assert choose_precision("fp32", CPU, screen) == "fp32"
-    assert choose_precision("bf16", CPU, screen) == "bf16"
-    assert text.getvalue() == ""
-    assert choose_precision("auto", CPU, screen) == "fp32"
-    assert "--precision bf16 uses this processor's" in text.getvalue()
+    tell_precision(wanted, CPU, Screen(Console(file=text, width=200)), is_begun)
+    assert text.getvalue().startswith(line)
+    assert bool(text.getvalue()) == bool(line)
