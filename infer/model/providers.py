@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import product
 
-from infer.core.cpu import bf16_problem, cores, int8_problem, is_limited, processor
+from infer.core.cpu import bf16_doubt, cores, int8_doubt, is_limited, processor
 from infer.core.errors import ConfigError
 
 CUDA_GRAPH = "enable_cuda_graph"
@@ -51,7 +51,7 @@ class Provider:
     """Whether it is an extra: only files whose evidence names it run on it, and `auto` does not report its absence."""
     preferred: Mapping[str, str] | None = None
     """Precisions of files for which `auto` takes it rather than a later row, each with the reason; None: all."""
-    doubt: Callable[[bool], str | None] = lambda may_overflow: None
+    doubt: Callable[[bool], str | None] | None = None
     """Given whether a file's 8-bit sums may overflow, returns why `auto` leaves it aside on this machine, or None."""
     newest_opset: int | None = None
     """The newest opset whose graphs it is known to run whole; None: every one that ONNX Runtime reads."""
@@ -102,7 +102,8 @@ class Provider:
 
     def is_preferred(self, precision: str, may_overflow: bool = False) -> bool:
         """Whether `auto` takes it for such files, rather than a row after it; both arguments are the card's."""
-        return self.preferred is None or (precision in self.preferred and not self.doubt(may_overflow))
+        doubt = self.doubt(may_overflow) if self.doubt else None
+        return self.preferred is None or (precision in self.preferred and not doubt)
 
     def default_options(self, precision: str, may_overflow: bool = False) -> Options:
         """The options of a session that was not tuned; both arguments are the card's."""
@@ -209,7 +210,7 @@ OPENVINO = Provider(
     computes={"fp32": "f32", "fp16": "f32", "int8": "int8"},
     optional=True,
     preferred={"int8": "OpenVINO runs int8 faster than ONNX Runtime"},  # not float32: docs/performance.md
-    doubt=lambda may_overflow: int8_problem() if may_overflow else None,
+    doubt=int8_doubt,
     options=OPENVINO_OPTIONS,
     tuned={DIVIDED: ("0",)},  # the default divides
     batches_in_flight=2,
@@ -226,7 +227,7 @@ OPENVINO_BF16 = replace(
     },
     computes={"fp32": "bf16"},
     preferred={"fp32": "OpenVINO computes in bfloat16 faster than in float32"},
-    doubt=lambda may_overflow: bf16_problem(),
+    doubt=bf16_doubt,
     # in the mode ACCURACY OpenVINO keeps to the file's own precision
     options={**OPENVINO_OPTIONS, "INFERENCE_PRECISION_HINT": "bf16", "EXECUTION_MODE_HINT": "PERFORMANCE"},
 )
