@@ -69,7 +69,7 @@ def _train(
     snapshot = load_snapshot(resume) if resume else None
     is_begun = resume is not None or repeat is not None
     wanted = config.precision
-    precision = group.broadcast(resolve_precision(wanted, device, is_begun))
+    precision = group.broadcast(resolve_precision(wanted, device, is_begun))  # all processes compute in that of one
     config = replace(config, precision=resolve_precision(precision, device, is_begun))
     stages = config.resolved(device.type)
     for settings in stages:  # errors of any stage come before the work

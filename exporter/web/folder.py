@@ -95,9 +95,7 @@ def package_content() -> dict[str, Any]:
 
 def description(file: Path, model: Path, folder: Path) -> dict[str, Any]:
     """model.json: what the page shows and needs. Writes the pictures with which the page checks its browser."""
-    session = Session(
-        file, "cpu", runtime=ONNXRUNTIME_LIBRARY
-    )  # which the page runs; others answer a little differently
+    session = Session(file, "cpu", runtime=ONNXRUNTIME_LIBRARY)  # which the page runs; OpenVINO may round more
     card, point = session.card, session.card.operating_point
     limits = [PRIVATE, *intended_use(card)]
     return {

@@ -117,13 +117,3 @@ def bf16_problem() -> str | None:
     if known and AMX_BF16 not in known:
         return "this processor has no AMX, without which bfloat16 is slower than float32"
     return None
-
-
-def int8_doubt(may_overflow: bool) -> str | None:
-    """Why a runtime with kernels that add in 16 bits is not for files whose sums `may_overflow` here, if it is not."""
-    return int8_problem() if may_overflow else None
-
-
-def bf16_doubt(may_overflow: bool) -> str | None:
-    """Why a runtime that computes in bfloat16 is not the fastest here, whatever the file's 8-bit sums may do."""
-    return bf16_problem()

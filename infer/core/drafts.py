@@ -149,7 +149,8 @@ def draft_folder(target: Path, mode: int = 0o777) -> Iterator[Path]:
 
 def hidden_names(target: Path) -> Iterator[Path]:
     """The hidden names for drafts of a file or a folder, without end."""
-    prefix, suffix = hidden_prefix(target), target.suffix if len(target.suffix) <= LONGEST_SUFFIX else ""
+    prefix = hidden_prefix(target)
+    suffix = target.suffix if len(target.suffix) <= LONGEST_SUFFIX else ""
     return (target.with_name(f"{prefix}{number}{suffix}") for number in count())
 
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import product
 
-from infer.core.cpu import bf16_doubt, cores, int8_doubt, is_limited, processor
+from infer.core.cpu import bf16_problem, cores, int8_problem, is_limited, processor
 from infer.core.errors import ConfigError
 
 CUDA_GRAPH = "enable_cuda_graph"
@@ -51,8 +51,8 @@ class Provider:
     """Whether it is an extra: only files whose evidence names it run on it, and `auto` does not report its absence."""
     preferred: Mapping[str, str] | None = None
     """Precisions of files for which `auto` takes it rather than a later row, each with the reason; None: all."""
-    doubt: Callable[[bool], str | None] | None = None
-    """Given whether a file's 8-bit sums may overflow, returns why `auto` leaves it aside on this machine, or None."""
+    doubt: Callable[[], str | None] | None = None
+    """Returns why `auto` leaves it aside on this machine, or None; of int8 files only those whose sums may overflow."""
     newest_opset: int | None = None
     """The newest opset whose graphs it is known to run whole; None: every one that ONNX Runtime reads."""
     options: Options = field(default_factory=dict)
@@ -102,8 +102,8 @@ class Provider:
 
     def is_preferred(self, precision: str, may_overflow: bool = False) -> bool:
         """Whether `auto` takes it for such files, rather than a row after it; both arguments are the card's."""
-        doubt = self.doubt(may_overflow) if self.doubt else None
-        return self.preferred is None or (precision in self.preferred and not doubt)
+        doubt = self.doubt if may_overflow or precision != "int8" else None
+        return self.preferred is None or (precision in self.preferred and not (doubt and doubt()))
 
     def default_options(self, precision: str, may_overflow: bool = False) -> Options:
         """The options of a session that was not tuned; both arguments are the card's."""
@@ -210,7 +210,7 @@ OPENVINO = Provider(
     computes={"fp32": "f32", "fp16": "f32", "int8": "int8"},
     optional=True,
     preferred={"int8": "OpenVINO runs int8 faster than ONNX Runtime"},  # not float32: docs/performance.md
-    doubt=int8_doubt,
+    doubt=int8_problem,
     options=OPENVINO_OPTIONS,
     tuned={DIVIDED: ("0",)},  # the default divides
     batches_in_flight=2,
@@ -227,7 +227,7 @@ OPENVINO_BF16 = replace(
     },
     computes={"fp32": "bf16"},
     preferred={"fp32": "OpenVINO computes in bfloat16 faster than in float32"},
-    doubt=bf16_doubt,
+    doubt=bf16_problem,
     # in the mode ACCURACY OpenVINO keeps to the file's own precision
     options={**OPENVINO_OPTIONS, "INFERENCE_PRECISION_HINT": "bf16", "EXECUTION_MODE_HINT": "PERFORMANCE"},
 )
