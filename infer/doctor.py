@@ -18,9 +18,9 @@ from rich.text import Text
 
 from infer.core.arrays import Floats
 from infer.core.cpu import (
-    BF16_INSTRUCTIONS,
     INT8_INSTRUCTIONS,
-    bf16_problem,
+    bf16_instructions,
+    fast_bf16,
     instructions,
     int8_problem,
     usable_cores,
@@ -205,9 +205,8 @@ def _int8() -> str:
 
 
 def _bf16() -> str:
-    suitable = [name for name in instructions() if name in BF16_INSTRUCTIONS]
-    if suitable:
-        use = "lab train --precision bf16, slower than float32" if bf16_problem() else "lab train computes in them"
+    if suitable := bf16_instructions():
+        use = "lab train computes in them" if fast_bf16() else "lab train --precision bf16, slower than float32"
         return f"this processor multiplies bfloat16 numbers ({', '.join(suitable)}): {use}"
     return "not known of this processor: lab train computes in float32 on it"
 

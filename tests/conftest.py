@@ -123,7 +123,8 @@ def openvino(monkeypatch: pytest.MonkeyPatch) -> None:
 def bfloat16_hidden() -> Iterator[None]:
     """Hide a processor's bfloat16 from training: its results are not those that other processors give."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer.run.precision, "instructions", lambda: ())
+        patch.setattr(trainer.run.precision, "bf16_instructions", tuple)
+        patch.setattr(trainer.run.precision, "fast_bf16", lambda: None)
         yield
 
 

@@ -171,7 +171,7 @@ class TrainConfig(LabelOptions):
     workers: int | None = run_knob(None, "Processes that decode images.", panel=RUN, above=0, default_text="all cores")
     compile: Compile = knob("auto", "Use torch.compile: on, off, or auto (on CUDA, if it pays off).", panel=RUN)
     precision: Precision = run_knob(
-        "auto", "Precision of training: fp32, bf16, or auto (bf16 on GPUs that have it and CPUs with AMX).", panel=RUN
+        "auto", "Precision of training: fp32, bf16, or auto (bf16 on GPUs and CPUs that gain from it).", panel=RUN
     )
     sync_bn: bool = run_knob(False, "Batch normalisation over all GPUs.", panel=RUN)
     tensorboard: bool = run_knob(False, "Log to TensorBoard; needs that extra.", panel=RUN)

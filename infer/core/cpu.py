@@ -11,8 +11,6 @@ INT8_INSTRUCTIONS = ("avx_vnni", "avx512_vnni", "amx_int8")
 """Instructions that multiply 8-bit numbers without overflow."""
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 """Instructions that multiply bfloat16 numbers."""
-AMX_BF16 = "amx_bf16"
-"""Those with which bfloat16 is faster than float32; AVX-512 BF16 alone makes it slower (docs/performance.md)."""
 INSTRUCTIONS = ("avx2", "avx512f", *INT8_INSTRUCTIONS, *BF16_INSTRUCTIONS)
 
 
@@ -90,14 +88,40 @@ def instructions() -> tuple[str, ...]:
     return tuple(name for name in INSTRUCTIONS if name in flags)
 
 
+def bf16_instructions() -> tuple[str, ...]:
+    """The BF16_INSTRUCTIONS that the processor has."""
+    return tuple(name for name in instructions() if name in BF16_INSTRUCTIONS)
+
+
+def fast_bf16() -> str | None:
+    """The instructions with which bfloat16 is faster than float32 here; None without, or where they are not known.
+
+    These are AMX, and AVX-512 BF16 on AMD's processors; on Intel's, AVX-512 BF16 alone is slower than float32
+    (docs/performance.md).
+    """
+    known = bf16_instructions()
+    if "amx_bf16" in known:
+        return "amx_bf16"
+    return "avx512_bf16" if "avx512_bf16" in known and vendor() == "AuthenticAMD" else None
+
+
+def vendor() -> str | None:
+    """Who made the processor, as x86 processors say: `GenuineIntel`, `AuthenticAMD`; None if it is not reported."""
+    return _reported("vendor_id")
+
+
 def processor() -> str:
     """Name of the processor, or its architecture if the system does not report a name."""
+    return _reported("model name") or platform.processor() or platform.machine()
+
+
+def _reported(key: str) -> str | None:
+    """What Linux reports of the first core under a name."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
+        return None
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key), None)
 
 
 def int8_problem() -> str | None:
@@ -113,7 +137,6 @@ def int8_problem() -> str | None:
 
 def bf16_problem() -> str | None:
     """Why bfloat16 gains nothing over float32 on this processor; None where it gains, or where that is not known."""
-    known = instructions()
-    if known and AMX_BF16 not in known:
-        return "this processor has no AMX, without which bfloat16 is slower than float32"
+    if instructions() and not fast_bf16():
+        return "this processor has neither AMX nor AMD's AVX-512 BF16, without which bfloat16 is slower than float32"
     return None

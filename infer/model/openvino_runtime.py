@@ -7,7 +7,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-from infer.core.cpu import BF16_INSTRUCTIONS, instructions
+from infer.core.cpu import bf16_instructions, instructions
 from infer.core.errors import DeviceError
 from infer.version import installed_version
 
@@ -32,8 +32,7 @@ def find_bf16_problem() -> str | None:
     """
     if problem := find_problem():
         return problem
-    known = instructions()
-    lacks = bool(known) and not set(known) & set(BF16_INSTRUCTIONS)
+    lacks = bool(instructions()) and not bf16_instructions()
     if lacks or "BF16" not in capabilities():
         return "this processor does not compute in bfloat16, which OpenVINO would silently replace by float32"
     return None

@@ -517,7 +517,7 @@ def test_an_error_in_a_later_stage_keeps_the_finished_epochs_and_says_how_to_go_
 def test_training_in_bfloat16_is_repeatable_and_the_kept_epochs_figures_are_those_of_the_exported_file(
     train_small: Train, cells: Path, heard: tuple[Screen, io.StringIO], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer.run.precision, "instructions", lambda: ("amx_bf16",))
+    monkeypatch.setattr(trainer.run.precision, "bf16_instructions", lambda: ("amx_bf16",))
     screen, text = heard
     first, second = (train_small(screen, precision="bf16", epochs=2) for _ in range(2))
     plain = train_small(precision="fp32", epochs=2)

@@ -3,7 +3,7 @@
 import torch
 
 from infer.core.console import Screen
-from infer.core.cpu import AMX_BF16, BF16_INSTRUCTIONS, instructions
+from infer.core.cpu import bf16_instructions, fast_bf16
 from infer.core.errors import DeviceError
 from trainer.choices import Precision
 
@@ -30,7 +30,7 @@ def resolve_precision(wanted: Precision, device: torch.device, is_begun: bool = 
         if device.type == "cuda":
             return "bf16" if has_bf16(device) else "fp32"
         # a run that does not record its choice is an earlier lab's, which trained in float32 on CPUs
-        return "bf16" if AMX_BF16 in instructions() and not is_begun else "fp32"
+        return "bf16" if fast_bf16() and not is_begun else "fp32"
     return wanted
 
 
@@ -45,9 +45,9 @@ def tell_precision(wanted: Precision, device: torch.device, screen: Screen, is_b
 def _reason(chosen: Precision, device: torch.device) -> str:
     """Why `auto` chose a precision on a CPU."""
     if chosen == "bf16":
-        return f", which this processor multiplies ({AMX_BF16}); --precision fp32 trains in float32"
+        return f", which this processor multiplies ({fast_bf16()}); --precision fp32 trains in float32"
     if has_bf16(device):
-        return ", since this processor has bfloat16 without AMX, which is slower"
+        return ", since this processor has bfloat16 by AVX-512 alone, which is slower"
     return f", since {_lack(device)}"
 
 
@@ -61,4 +61,4 @@ def has_bf16(device: torch.device) -> bool:
     """Whether a device computes bfloat16 in hardware: GPUs since Ampere, processors with AMX or AVX-512 BF16."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(set(instructions()) & set(BF16_INSTRUCTIONS))
+    return bool(bf16_instructions())

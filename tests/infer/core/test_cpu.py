@@ -5,7 +5,7 @@ import pytest
 from helpers.onnx_files import without_evidence
 
 from infer.core import cpu
-from infer.core.cpu import bf16_problem, instructions, int8_problem
+from infer.core.cpu import bf16_problem, fast_bf16, instructions, int8_problem, processor, vendor
 from infer.doctor import examine
 
 
@@ -24,10 +24,31 @@ def test_avx2_alone_is_a_problem_for_int8_and_vnni_or_amx_is_none(last: str, mon
         assert (int8_problem() is None) is good
 
 
-def test_bfloat16_gains_with_amx_and_avx_512_alone_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    for flags, good in ((("avx2",), False), (("avx512_bf16",), False), (("avx512_bf16", "amx_bf16"), True), ((), True)):
-        monkeypatch.setattr(cpu, "instructions", lambda flags=flags: flags)
-        assert (bf16_problem() is None) is good
+@pytest.mark.parametrize(
+    ("maker", "flags", "fast"),
+    [
+        ("GenuineIntel", "avx2", None),
+        ("GenuineIntel", "avx512f avx512_bf16", None),
+        ("GenuineIntel", "avx512f avx512_bf16 amx_bf16", "amx_bf16"),
+        ("AuthenticAMD", "avx2 avx512f", None),
+        ("AuthenticAMD", "avx512f avx512_bf16", "avx512_bf16"),
+    ],
+)
+def test_bfloat16_gains_with_amx_and_with_amds_avx_512_and_with_no_other(
+    maker: str, flags: str, fast: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nvendor_id\t: {maker}\nmodel name\t: X\nflags\t: {flags}\n")
+    monkeypatch.setattr(cpu, "Path", lambda name: tmp_path / "cpuinfo")
+    assert (fast_bf16(), processor(), vendor()) == (fast, "X", maker)
+    assert (bf16_problem() is None) is bool(fast)
+
+
+def test_a_system_that_reports_no_instructions_is_not_known_to_lose_by_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cpu, "Path", lambda name: tmp_path / "none")
+    assert (bf16_problem(), fast_bf16(), vendor()) == (None, None, None)
+    assert processor()
 
 
 def test_predicting_with_int8_on_a_processor_without_its_instructions_says_so(

@@ -62,6 +62,7 @@ def test_bfloat16_needs_the_processor_and_the_plugin(
 ) -> None:
     assert set(flags) <= set(cpu.INSTRUCTIONS)
     monkeypatch.setattr(openvino_runtime, "find_problem", lambda: None)
+    monkeypatch.setattr(cpu, "instructions", lambda: flags)
     monkeypatch.setattr(openvino_runtime, "instructions", lambda: flags)
     monkeypatch.setattr(openvino_runtime, "capabilities", lambda: computed)
     found = find_bf16_problem()

@@ -186,7 +186,10 @@ def test_auto_computes_in_bfloat16_where_the_processor_and_the_evidence_allow_it
     assert session.provider == OPENVINO_BF16
     assert session.reason == "OpenVINO computes in bfloat16 faster than in float32"
     assert opened[0]["INFERENCE_PRECISION_HINT"] == "bf16"
-    monkeypatch.setattr("infer.core.cpu.instructions", lambda: ("avx512_bf16",))  # with which float32 is faster
+    monkeypatch.setattr("infer.core.cpu.instructions", lambda: ("avx512_bf16",))
+    monkeypatch.setattr("infer.core.cpu.vendor", lambda: "AuthenticAMD")
+    assert Session(copy, "cpu").provider == OPENVINO_BF16
+    monkeypatch.setattr("infer.core.cpu.vendor", lambda: "GenuineIntel")  # with which float32 is faster
     assert Session(copy, "cpu").provider == CPU
     assert Session(copy, "cpu", runtime="openvino-bf16").provider == OPENVINO_BF16
 

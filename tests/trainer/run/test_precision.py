@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 
 import trainer.run.precision
+from infer.core import cpu
 from infer.core.console import Screen
 from infer.core.errors import DeviceError
 from trainer.choices import Precision
@@ -15,16 +16,28 @@ from trainer.run.precision import has_bf16, resolve_precision, tell_precision
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
-def pretend(monkeypatch: pytest.MonkeyPatch, *instructions: str, gpu: bool = False) -> None:
-    monkeypatch.setattr(trainer.run.precision, "instructions", lambda: instructions)
+def pretend(
+    monkeypatch: pytest.MonkeyPatch, *instructions: str, gpu: bool = False, vendor: str = "GenuineIntel"
+) -> None:
+    monkeypatch.setattr(cpu, "instructions", lambda: instructions)
+    monkeypatch.setattr(cpu, "vendor", lambda: vendor)
+    for name in ("bf16_instructions", "fast_bf16"):  # which the other tests have hidden
+        monkeypatch.setattr(trainer.run.precision, name, getattr(cpu, name))
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: gpu or including_emulation)
 
 
-@pytest.mark.parametrize(("instruction", "chosen"), [("avx512_bf16", "fp32"), ("amx_bf16", "bf16")])
-def test_auto_is_bfloat16_on_a_cpu_with_amx_and_on_request_without(
-    monkeypatch: pytest.MonkeyPatch, instruction: str, chosen: Precision
+@pytest.mark.parametrize(
+    ("vendor", "instruction", "chosen"),
+    [
+        ("GenuineIntel", "avx512_bf16", "fp32"),
+        ("GenuineIntel", "amx_bf16", "bf16"),
+        ("AuthenticAMD", "avx512_bf16", "bf16"),
+    ],
+)
+def test_auto_is_bfloat16_on_a_cpu_that_gains_from_it_and_on_request_on_one_that_has_it(
+    monkeypatch: pytest.MonkeyPatch, vendor: str, instruction: str, chosen: Precision
 ) -> None:
-    pretend(monkeypatch, "avx2", instruction)
+    pretend(monkeypatch, "avx2", instruction, vendor=vendor)
     assert has_bf16(CPU)
     assert [resolve_precision(wanted, CPU) for wanted in ("auto", "fp32", "bf16")] == [chosen, "fp32", "bf16"]
 
@@ -64,7 +77,7 @@ def test_a_cpus_run_that_records_no_precision_goes_on_in_float32_as_an_earlier_l
     [
         ("auto", False, "amx_bf16", "training in bfloat16, which this processor multiplies (amx_bf16); --precision"),
         ("auto", False, "avx2", "training in float32, since this processor has neither AMX nor AVX-512 for bfloat16\n"),
-        ("auto", False, "avx512_bf16", "training in float32, since this processor has bfloat16 without AMX"),
+        ("auto", False, "avx512_bf16", "training in float32, since this processor has bfloat16 by AVX-512 alone"),
         ("auto", True, "amx_bf16", "training in float32\n"),
         ("bf16", False, "amx_bf16", "training in bfloat16\n"),
         ("bf16", True, "amx_bf16", "training in bfloat16\n"),

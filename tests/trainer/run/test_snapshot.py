@@ -90,7 +90,7 @@ class Killed(BaseException):
 def bf16() -> Iterator[None]:
     """Take this processor for one that multiplies bfloat16 numbers: torch computes the same, if slowly."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer.run.precision, "instructions", lambda: ("amx_bf16",))
+        patch.setattr(trainer.run.precision, "bf16_instructions", lambda: ("amx_bf16",))
         yield
 
 
