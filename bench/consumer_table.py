@@ -62,7 +62,7 @@ CONSUMERS: tuple[Consumer, ...] = (
         name="OpenVINO",
         packages=("openvino==2026.4.1", "numpy==2.4.6"),
         runner="openvino",
-        note="computes in bfloat16 on processors with AMX unless told otherwise, as in the next row",
+        note="computes in bfloat16 on processors with AMX or AVX-512 BF16 unless told otherwise, as in the next row",
     ),
     Consumer(
         name="OpenVINO, INFERENCE_PRECISION_HINT=f32",

@@ -53,7 +53,7 @@ class ServeConfig:
     )
     max_wait: str | None = knob(
         None,
-        "Milliseconds that an answer may be expected to take, or auto: twice those on an idle server.",
+        "Milliseconds that an answer may be expected to take, or auto: up to twice those on an idle server.",
         panel=LIMITS,
         metavar="<ms>",
         default_text="as --timeout",

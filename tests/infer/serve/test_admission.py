@@ -148,6 +148,28 @@ def test_without_a_limit_given_answers_under_overload_take_at_most_twice_those_o
     assert len(device.times) >= 0.95 * count / 3
 
 
+@pytest.mark.parametrize(
+    ("seconds_per_image", "alone", "most"),
+    [
+        (0.1, 0.1, 2),  # the network takes nearly all of the time: less would leave it idle between two images
+        (0.0118, 0.018, 2),  # three would be answered in twice the time of one on average, and half of them later
+        (0.01, 0.02, 3),
+        (0.001, 0.02, 30),
+    ],
+)
+def test_without_a_limit_given_so_many_images_are_in_the_server_that_one_in_a_hundred_is_in_time_too(
+    seconds_per_image: float, alone: float, most: int
+) -> None:
+    admission = Admission(1000, 100, None)
+    admission.pace.warmed_up(seconds_per_image, delay=alone - seconds_per_image)
+    accepted = 0
+    with contextlib.ExitStack() as held, contextlib.suppress(RequestError):
+        while True:
+            held.enter_context(admission.hold_images(1))
+            accepted += 1
+    assert accepted == most
+
+
 def test_without_a_limit_given_it_follows_a_device_that_becomes_slower_and_fast_again() -> None:
     clock, delay = Clock(), 0.005
     admission = Admission(1000, 100, None, clock)
