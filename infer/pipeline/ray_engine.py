@@ -1,84 +1,32 @@
-"""`--engine ray`: Ray Data runs the pipeline of one machine on each worker of a cluster; predictions come in order.
-
-Ray joins the cluster at $RAY_ADDRESS, whose nodes need lab installed, or starts on this machine alone.
-"""
+"""`--engine ray`: Ray Data runs the pipeline of one machine on each worker of a cluster; predictions come in order."""
 
 import contextlib
-import logging
-import os
 import pickle
-import signal
-import socket
 import weakref
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from infer.config import Device, Runtime, Tta
-from infer.core.console import captured_stderr
-from infer.core.cpu import cores
-from infer.core.errors import DeviceError, LabError, MissingExtraError, ModelError
+from infer.core.errors import DeviceError, LabError, ModelError
 from infer.core.temporary import temporary_folder
 from infer.core.text import listed
 from infer.images.archive import File
 from infer.model.onnx_reader import read_graph
 from infer.model.open_models import without_auto
 from infer.model.outside_weights import locations
-from infer.model.providers import AUTO, CPU, CUDA, ONNXRUNTIME_LIBRARY, providers_for
+from infer.model.providers import AUTO, ONNXRUNTIME_LIBRARY
 from infer.model.session import Session
 from infer.pipeline.batches import CpuDecoder
 from infer.pipeline.classify import Ensemble, ImagePrediction, classify
+from infer.pipeline.ray_cluster import Pool, start_pool
 
 if TYPE_CHECKING:
     import pyarrow
     import ray
 
-MAX_CORES = 4
-"""The most cores of a worker without a GPU: with more of them, another worker gains as much as a larger one."""
 BATCHES = 8
 """Batches that a worker takes at once; within these, decoding runs ahead of the network."""
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Workers of one size, for which the cluster has room."""
-
-    workers: int
-    cpus: int
-    """CPUs of each worker."""
-    gpus: int
-    """GPUs of each worker: 1 or 0."""
-
-    def text(self, runtime: Runtime) -> str:
-        """The workers and what runs the models on them, for people."""
-        provider = CUDA if self.gpus else providers_for(CPU.device, runtime)[0]
-        resources = f"{provider}, a GPU and {self.cpus} CPUs" if self.gpus else f"{provider}, {self.cpus} CPUs"
-        return f"{self.workers} of Ray's workers, each with {resources}"
-
-
-def plan(nodes: Sequence[Mapping[str, float]], device: Device) -> Pool:
-    """The number and size of workers that a cluster has room for.
-
-    Args:
-        nodes: for each living node its resources, `CPU` and `GPU`.
-        device: "auto" uses the nodes with a GPU alone, if there are any.
-
-    Raises:
-        DeviceError: `device` is cuda and there is no GPU, or no node has a CPU for a worker.
-    """
-    counts = [(int(node.get("GPU", 0)), int(node.get("CPU", 0))) for node in nodes]
-    with_gpu = [(gpus, cpus) for gpus, cpus in counts if gpus and cpus] if device != "cpu" else []
-    if device == "cuda" and not with_gpu:
-        raise DeviceError("--device cuda: no node of the cluster has a GPU; choose --device cpu")
-    if with_gpu:
-        per_worker = max(1, min(cpus // gpus for gpus, cpus in with_gpu))
-        return Pool(sum(min(gpus, cpus // per_worker) for gpus, cpus in with_gpu), per_worker, 1)
-    with_cpu = [cpus for _, cpus in counts if cpus]
-    if not with_cpu:
-        raise DeviceError("--engine ray: no node of the cluster has a free CPU; start one with `ray start --num-cpus`")
-    per_worker = min([MAX_CORES, *with_cpu])
-    return Pool(sum(cpus // per_worker for cpus in with_cpu), per_worker, 0)
 
 
 class Worker:
@@ -191,55 +139,6 @@ def require_self_contained(sessions: Sequence[Session]) -> None:
                 f"--engine ray sends {session.path} alone to its workers, but it keeps weights in {listed(outside)}; "
                 "export it again, or predict on this machine"
             )
-
-
-def start_pool(device: Device) -> Pool:
-    """Join the cluster, or start Ray here, and plan the workers.
-
-    Raises:
-        MissingExtraError: Ray is not installed.
-        DeviceError: the cluster cannot be joined, or has no room for a worker.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors that matter are raised
-    try:
-        import ray.data
-    except ImportError as error:
-        raise MissingExtraError(
-            f"--engine ray needs {error.name}, which is not installed; run pip install '.[ray]' in lab's folder"
-        ) from error
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    joins = "RAY_ADDRESS" in os.environ
-    _require_reachable(os.environ.get("RAY_ADDRESS", ""))
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    try:
-        if not ray.is_initialized():
-            with captured_stderr():  # Ray reports the log level set above
-                ray.init(
-                    num_cpus=None if joins else cores(),
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
-            with contextlib.suppress(ValueError):  # only the main thread may; Ray has replaced cli's handler
-                signal.signal(signal.SIGTERM, on_sigterm)
-        nodes: list[Any] = ray.nodes()  # type: ignore[no-untyped-call]
-        return plan([node["Resources"] for node in nodes if node["Alive"]], device)
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DeviceError(f"--engine ray: Ray does not start: {reason}; check RAY_ADDRESS, or leave it out") from error
-
-
-def _require_reachable(address: str) -> None:
-    """Raises DeviceError where nothing listens at host:port; Ray itself would retry for minutes."""
-    host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdigit():
-        return  # `auto`, or a client's ray://
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except OSError as error:
-        raise DeviceError(f"--engine ray: no cluster answers at RAY_ADDRESS {address}: {error}; check it") from error
 
 
 def _cause(error: BaseException) -> LabError:

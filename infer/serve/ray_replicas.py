@@ -21,7 +21,8 @@ from infer.core.temporary import temporary_folder
 from infer.images.decode import bombs_are_errors
 from infer.model.open_models import without_auto
 from infer.model.providers import ONNXRUNTIME_LIBRARY
-from infer.pipeline.ray_engine import Pool, require_self_contained, start_pool, write_models
+from infer.pipeline.ray_cluster import Pool, start_pool
+from infer.pipeline.ray_engine import require_self_contained, write_models
 from infer.serve.app import make_app
 from infer.serve.config import ServeConfig
 from infer.serve.engine import Engine, open_engine

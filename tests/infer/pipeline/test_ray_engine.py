@@ -1,4 +1,4 @@
-"""The workers fit the cluster, and Ray's workers give the rows of one machine."""
+"""Ray's workers give the rows of one machine."""
 
 import gc
 import os
@@ -12,47 +12,10 @@ from helpers.rewriters import OUTSIDE, move_outside, rewrite
 from PIL import Image
 
 import infer.pipeline.ray_engine
-from infer.core.errors import DeviceError, ImageError, LabError, ModelError
+from infer.core.errors import ImageError, LabError, ModelError
 from infer.model.session import Session
 from infer.pipeline.classify import Ensemble
-from infer.pipeline.ray_engine import Pool, plan
-
-
-def node(cpus: float, gpus: float = 0) -> dict[str, float]:
-    return {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}
-
-
-@pytest.mark.parametrize(
-    ("nodes", "device", "pool"),
-    [
-        ([node(2)], "auto", Pool(1, 2, 0)),
-        ([node(1)], "cpu", Pool(1, 1, 0)),
-        ([node(16)], "auto", Pool(4, 4, 0)),
-        ([node(16), node(6), node(2)], "auto", Pool(12, 2, 0)),
-        ([node(16), {}], "auto", Pool(4, 4, 0)),
-        ([node(16, 1)], "auto", Pool(1, 16, 1)),
-        ([node(16, 2), node(8, 4), node(64)], "cuda", Pool(6, 2, 1)),
-        ([node(2, 4)], "cuda", Pool(2, 1, 1)),
-        ([node(16, 2)], "cpu", Pool(4, 4, 0)),
-    ],
-)
-def test_a_plan_fits_every_node(nodes: list[dict[str, float]], device: str, pool: Pool) -> None:
-    assert plan(nodes, device) == pool  # type: ignore[arg-type]
-    assert pool.workers * pool.cpus <= sum(item.get("CPU", 0) for item in nodes)
-    assert pool.workers * pool.gpus <= sum(item.get("GPU", 0) for item in nodes)
-
-
-def test_a_plan_names_what_runs_the_models() -> None:
-    assert Pool(3, 4, 0).text("onnxruntime") == "3 of Ray's workers, each with CPUExecutionProvider, 4 CPUs"
-    assert Pool(1, 2, 0).text("openvino") == "1 of Ray's workers, each with OpenVINO, 2 CPUs"
-    gpus = "2 of Ray's workers, each with CUDAExecutionProvider, a GPU and 8 CPUs"
-    assert Pool(2, 8, 1).text("onnxruntime") == gpus
-
-
-@pytest.mark.parametrize(("nodes", "device"), [([node(16)], "cuda"), ([{}], "auto"), ([], "cpu"), ([node(0.5)], "cpu")])
-def test_a_cluster_without_room_is_refused(nodes: list[dict[str, float]], device: str) -> None:
-    with pytest.raises(DeviceError, match="no node of the cluster has a"):
-        plan(nodes, device)  # type: ignore[arg-type]
+from infer.pipeline.ray_cluster import Pool
 
 
 def test_the_error_of_a_worker_is_found_inside_those_of_ray() -> None:
@@ -63,13 +26,6 @@ def test_the_error_of_a_worker_is_found_inside_those_of_ray() -> None:
     outer.__cause__ = WrappedError()
     assert str(infer.pipeline.ray_engine._cause(outer)) == "damaged"
     assert "a worker failed: and more" in str(infer.pipeline.ray_engine._cause(ValueError("ray says much\nand more")))
-
-
-def test_a_cluster_that_does_not_answer_is_an_error_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    with pytest.raises(DeviceError, match=r"no cluster answers at RAY_ADDRESS 127\.0\.0\.1:1"):
-        infer.pipeline.ray_engine.start_pool("cpu")
 
 
 def test_a_finished_prediction_that_is_resumed_starts_no_cluster(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from infer.core.console import SILENT, Screen
 from infer.core.errors import ConfigError
-from infer.pipeline.ray_engine import Pool
+from infer.pipeline.ray_cluster import Pool
 from infer.serve import ray_replicas
 from infer.serve.ray_replicas import NO_RELOAD, serve_on_ray
 
