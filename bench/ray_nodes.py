@@ -204,6 +204,7 @@ def cluster(count: int, cpus: int, hidden: Path) -> Iterator[list[Node]]:
     """Nodes on a bridge of this machine, until the block ends."""
     nodes = [Node(f"{BRIDGE}{number}", f"{NETWORK}.{number}") for number in range(1, count + 1)]
     ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", "--num-cpus", cpus]
+    files = hidden.parent / "ray"
     started = []
     try:
         run(["ip", "link", "add", BRIDGE, "type", "bridge"])
@@ -211,11 +212,11 @@ def cluster(count: int, cpus: int, hidden: Path) -> Iterator[list[Node]]:
         run(["ip", "link", "set", BRIDGE, "up"])
         for number, node in enumerate(nodes):
             connect(node)
-            role = ["--address", f"{nodes[0].address}:{PORT}"] if number else ["--head", "--port", PORT]
-            words = [*ray, "--include-dashboard", "false", *role] if not number else [*ray, *role]
-            mounts = f"mount -t tmpfs none /tmp/ray && mount -t tmpfs none {hidden} &&" if number else ""
+            head = ["--head", "--port", PORT, "--include-dashboard", "false", "--temp-dir", files]
+            words = [*ray, "--address", f"{nodes[0].address}:{PORT}"] if number else [*ray, *head]
+            mounts = f"mount -t tmpfs none {files} && mount -t tmpfs none {hidden} &&" if number else ""
             command = node.command("sh", "-c", f'{mounts} exec "$@"', "sh", *words, "--node-ip-address", node.address)
-            os.makedirs("/tmp/ray", exist_ok=True)
+            files.mkdir(exist_ok=True)
             started.append(subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL))
             time.sleep(15 if not number else 5)
         yield nodes

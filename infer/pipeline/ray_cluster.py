@@ -104,6 +104,7 @@ def _join(address: str | None) -> None:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     with captured_stderr():  # Ray reports the log level that start_pool has set
         ray.init(
+            address="local" if address is None else None,  # left to itself, Ray joins a cluster that it finds here
             num_cpus=cores() if address is None else None,
             include_dashboard=False,
             log_to_driver=False,

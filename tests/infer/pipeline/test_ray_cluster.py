@@ -65,6 +65,21 @@ def test_a_machine_that_is_no_node_of_the_cluster_is_an_error_although_ray_would
         start_pool("cpu")
 
 
+def test_ray_joins_no_cluster_that_it_finds_on_this_machine_unless_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
+    begun: list[tuple[object, object]] = []
+    monkeypatch.setattr(ray, "init", lambda address, num_cpus, **_: begun.append((address, num_cpus)))
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Resources": node(2), "Alive": True}])
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray_cluster, "cores", lambda: 3)
+    assert start_pool("cpu") == Pool(1, 2, 0)
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    monkeypatch.setattr(ray_cluster, "TRIAL", "pass")
+    assert start_pool("cpu") == Pool(1, 2, 0)
+    assert begun == [("local", 3), (None, None)]
+
+
 def test_what_ray_raises_when_it_joins_a_cluster_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
 
