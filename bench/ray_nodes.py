@@ -14,6 +14,7 @@ import contextlib
 import http.client
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -37,6 +38,8 @@ from infer.images.listing import list_images  # noqa: E402
 
 NETWORK, BRIDGE, PORT, SERVED = "10.77.0", "labray", 6379, 8123
 CLIENTS = 8
+TOKEN = secrets.token_hex(32)
+"""Which Ray asks every process of the cluster for."""
 CPU = ("--device", "cpu", "--runtime", "onnxruntime")
 WORKERS = ("ray::MapWorker", "ray::ServeReplica")
 """How the titles of the processes begin that hold models."""
@@ -256,7 +259,8 @@ def lab(*words: object) -> list[str]:
 
 def environment() -> dict[str, str]:
     """That of every process here."""
-    return {**os.environ, "RAY_ADDRESS": f"{NETWORK}.1:{PORT}", "PYTHONUNBUFFERED": "1"}
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+    return {**os.environ, **token, "RAY_ADDRESS": f"{NETWORK}.1:{PORT}", "PYTHONUNBUFFERED": "1"}
 
 
 def run(command: Sequence[object]) -> str:

@@ -6,6 +6,7 @@ Ray joins the cluster at $RAY_ADDRESS, whose nodes need lab installed, or starts
 import contextlib
 import logging
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -22,8 +23,15 @@ from infer.model.providers import CPU, CUDA, providers_for
 
 MAX_CORES = 4
 """The most cores of a worker without a GPU: with more of them, another worker gains as much as a larger one."""
-TRIAL = "import ray; ray.init(log_to_driver=False)"
-"""Joins the cluster."""
+RAISED = "Ray raised: "
+TRIAL = f"""
+import ray, sys
+try:
+    ray.init(log_to_driver=False)
+except Exception as error:
+    sys.exit(f"{RAISED}{{error}}")
+"""
+"""Joins the cluster, and says what Ray raises."""
 
 
 @dataclass(frozen=True)
@@ -90,17 +98,19 @@ def start_pool(device: Device) -> Pool:
         nodes: list[Any] = ray.nodes()  # type: ignore[no-untyped-call]
         return plan([node["Resources"] for node in nodes if node["Alive"]], device)
     except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DeviceError(f"--engine ray: Ray does not start: {reason}; check RAY_ADDRESS, or leave it out") from error
+        raise DeviceError(_not_started(str(error))) from error
 
 
 def _join(address: str | None) -> None:
     """Join the cluster at an address, or start Ray on this machine. Raises DeviceError and what Ray raises."""
     import ray
 
-    if address is not None:
+    if address is None:
+        # without one, Ray leaves a token in ~/.ray, which later clusters of this user then ask for
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    else:
         _require_reachable(address)
-        _require_node(address)
+        _require_joinable(address)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     with captured_stderr():  # Ray reports the log level that start_pool has set
         ray.init(
@@ -125,14 +135,29 @@ def _require_reachable(address: str) -> None:
         raise DeviceError(f"--engine ray: no cluster answers at RAY_ADDRESS {address}: {error}; check it") from error
 
 
-def _require_node(address: str) -> None:
-    """Raises DeviceError where no node of the cluster runs on this machine: Ray would end this process without a word.
+def _require_joinable(address: str) -> None:
+    """Raises DeviceError where the cluster cannot be joined from here.
 
-    Another process tries it. An exception there comes again here, where it becomes a message.
+    Another process tries it: on a machine that is no node of the cluster Ray ends its process without a word.
     """
-    done = subprocess.run([sys.executable, "-c", TRIAL], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if done.returncode and "Traceback" not in done.stderr:
+    environment = {**os.environ, "RAY_BACKEND_LOG_LEVEL": "warning"}
+    done = subprocess.run(
+        [sys.executable, "-c", TRIAL], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    if done.returncode and "Unauthenticated" in done.stderr:
+        raise DeviceError(
+            f"--engine ray: the cluster at RAY_ADDRESS {address} asks for its token; set RAY_AUTH_MODE=token, and "
+            "RAY_AUTH_TOKEN to what `ray get-auth-token` prints on its head"
+        )
+    _, raised, reason = done.stderr.rpartition(RAISED)
+    if raised:
+        raise DeviceError(_not_started(reason))
+    if done.returncode:
         raise DeviceError(
             f"--engine ray: no node of the cluster at RAY_ADDRESS {address} runs on this machine; run lab on one of "
             f"its nodes, or make this machine one: ray start --address {address}"
         )
+
+
+def _not_started(reason: str) -> str:
+    return f"--engine ray: Ray does not start: {reason.partition(chr(10))[0]}; check RAY_ADDRESS, or leave it out"

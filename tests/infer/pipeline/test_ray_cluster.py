@@ -1,5 +1,8 @@
 """The workers fit the cluster; one that cannot be joined is an error with the remedy."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from infer.core.errors import DeviceError
@@ -51,17 +54,28 @@ def test_a_cluster_that_does_not_answer_is_an_error_at_once(monkeypatch: pytest.
         start_pool("cpu")
 
 
-def test_a_machine_that_is_no_node_of_the_cluster_is_an_error_although_ray_would_end_the_process(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("joining", "message"),
+    [
+        ("os._exit(1)", "no node of the cluster at RAY_ADDRESS head:6379 runs on this machine; .*: ray start"),
+        ("raise RuntimeError('another version\\nand more')", "Ray does not start: another version; check RAY_ADDRESS"),
+        (
+            "print('Unauthenticated: RPC error', file=sys.stderr); raise ConnectionError('failed')",
+            "asks for its token; set RAY_AUTH_MODE=token",
+        ),
+    ],
+)
+def test_a_cluster_that_cannot_be_joined_is_an_error_also_where_ray_would_end_the_process(
+    joining: str, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
+    (tmp_path / "ray.py").write_text(f"import os, sys\ndef init(**_):\n    {joining}\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(ray_cluster, "_require_reachable", lambda address: None)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("it would end this process"))
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
-    monkeypatch.setattr(ray_cluster, "TRIAL", "import os; os._exit(1)")
-    with pytest.raises(
-        DeviceError, match=r"no node of the cluster at RAY_ADDRESS head:6379 runs on this .*: ray start"
-    ):
+    with pytest.raises(DeviceError, match=message):
         start_pool("cpu")
 
 
@@ -72,23 +86,12 @@ def test_ray_joins_no_cluster_that_it_finds_on_this_machine_unless_it_is_named(m
     monkeypatch.setattr(ray, "nodes", lambda: [{"Resources": node(2), "Alive": True}])
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "of the user")
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
     monkeypatch.setattr(ray_cluster, "cores", lambda: 3)
     assert start_pool("cpu") == Pool(1, 2, 0)
+    assert os.environ["RAY_AUTH_TOKEN"]  # with which Ray leaves none in the user's folder
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     monkeypatch.setattr(ray_cluster, "TRIAL", "pass")
     assert start_pool("cpu") == Pool(1, 2, 0)
     assert begun == [("local", 3), (None, None)]
-
-
-def test_what_ray_raises_when_it_joins_a_cluster_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
-
-    def fail(**_: object) -> None:
-        raise RuntimeError("another version\nand more")
-
-    monkeypatch.setattr(ray_cluster, "_require_reachable", lambda address: None)
-    monkeypatch.setattr(ray, "init", fail)
-    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
-    monkeypatch.setattr(ray_cluster, "TRIAL", "raise RuntimeError('another version')")
-    with pytest.raises(DeviceError, match="Ray does not start: another version; check RAY_ADDRESS"):
-        start_pool("cpu")
