@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test node c-header clean
+.PHONY: demo test audit node c-header clean
 
 demo: .venv/ready
 	$(BIN)/lab demo
@@ -30,6 +30,13 @@ c-header:
 	npm pack --silent --pack-destination docs/examples/include com.github.asus4.onnxruntime@0.4.9
 	tar xzf docs/examples/include/*.tgz -C docs/examples/include --strip-components=7 'package/$(HEADER)'
 	rm docs/examples/include/*.tgz
+
+# --strict: a version that the database does not know is an error, not a pass
+audit: .venv/ready
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet pip-audit==2.10.1
+	$(BIN)/python -m pip freeze --exclude-editable > build/audit/installed.txt
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement build/audit/installed.txt
 
 clean:
 	rm -rf docs/examples/node_modules docs/examples/include .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
