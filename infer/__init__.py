@@ -3,12 +3,16 @@
 From a program: `from lab import load; load("model.onnx").predict("cells/")`.
 """
 
+import os
 from os import PathLike
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from infer.config import Decode, Device, Runtime, Tta
     from infer.predictor import Predictor
+
+# before anything loads ONNX Runtime, whose packages report machine, models and runs to Microsoft (since 1.29 on Linux)
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def load(

@@ -1,5 +1,8 @@
 """Sessions of ONNX Runtime: opened on the provider that was chosen, and its errors as lab's."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,8 @@ from infer.model.onnx_writer import Node, Value, small_model
 from infer.model.providers import CPU, CUDA
 from infer.model.session import Session
 
+ROOT = Path(__file__).parents[3]
+
 
 def doubling_model() -> bytes:
     return small_model([Node("Add", ["x", "x"], "y")], [Value("x", "float32", [1])], [Value("y", "float32", [1])])
@@ -25,6 +30,20 @@ def test_a_model_is_opened_from_its_content_and_runs() -> None:
     session = open_onnx(doubling_model(), CPU, 1, CPU.default_options("fp32"))
     (result,) = session.run(None, {"x": np.array([21], dtype=np.float32)})
     assert result.tolist() == [42]
+
+
+def test_predicting_leaves_no_identifier_of_the_machine_and_no_events_to_be_reported(
+    model: Path, cells: Path, tmp_path: Path
+) -> None:
+    silencing = ("ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "CI", "XDG_CACHE_HOME")
+    environment = {name: value for name, value in os.environ.items() if name not in silencing}
+    folders = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    program = "import sys; from lab import load; print(load(sys.argv[1], device='cpu').predict(sys.argv[2]).labels)"
+    command = [sys.executable, "-c", program, str(model), str(cells / "test")]
+    ran = subprocess.run(command, cwd=ROOT, env=environment | folders, capture_output=True, text=True, check=True)
+    assert ran.stdout
+    left = [path for path in tmp_path.rglob("*") if path.name == ".ses" or "Microsoft" in path.parts]
+    assert left == []
 
 
 def test_options_that_begin_with_session_are_the_sessions_and_others_the_providers(
