@@ -54,8 +54,9 @@ def test_a_worker_has_its_models_files_until_it_ends(
     assert not any(path.parent.exists() for path in paths)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("ray_here")
-def test_ray_gives_the_files_of_one_machine_by_path_and_by_uri(
+def test_ray_gives_the_files_of_one_machine_by_uri(
     lab: Callable,
     model: Path,
     cells: Path,
@@ -66,12 +67,12 @@ def test_ray_gives_the_files_of_one_machine_by_path_and_by_uri(
     monkeypatch.setattr(infer.pipeline.ray_engine, "BATCHES", 1)  # so that blocks could come in another order
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     images = tmp_path / "images"
-    for turn in range(4):
+    for turn in range(2):
         for file in sorted((cells / "test").iterdir()):
             images.mkdir(exist_ok=True)
             with Image.open(file) as image:
                 image.rotate(90 * turn).save(images / f"{turn}-{file.stem}.png")
-    (images / "2-bad.png").write_bytes(b"no image")
+    (images / "1-bad.png").write_bytes(b"no image")
 
     def predicted(source: str, out: str, engine: str) -> list[bytes]:
         outputs = ("--out", f"{out}/s.csv", "--probabilities", f"{out}/p.csv")
@@ -82,11 +83,10 @@ def test_ray_gives_the_files_of_one_machine_by_path_and_by_uri(
         return [Path(out.removeprefix("file://"), name).read_bytes() for name in ("s.csv", "p.csv")]
 
     alone = predicted(str(images), str(tmp_path / "alone"), "local")
-    assert alone[0].count(b"\n") == 49
-    assert predicted(str(images), str(tmp_path / "ray"), "ray") == alone
+    assert alone[0].count(b"\n") == 25
     assert predicted(f"file://{images}", f"file://{tmp_path}/uri", "ray") == alone
     assert "no image" not in (tmp_path / "uri" / "s.bad.csv").read_text()
-    assert (tmp_path / "uri" / "s.bad.csv").read_text().count("2-bad.png") == 2
+    assert (tmp_path / "uri" / "s.bad.csv").read_text().count("1-bad.png") == 2
     assert "logging.cc" not in capfd.readouterr().err  # Ray's own messages
 
 
@@ -98,7 +98,7 @@ def test_a_model_with_weights_in_another_file_is_not_sent_to_workers(model: Path
 
 
 @pytest.mark.usefixtures("ray_here")
-def test_the_rows_are_those_of_one_machine_although_a_worker_process_is_killed(
+def test_the_rows_by_path_are_those_of_one_machine_although_a_worker_process_is_killed(
     lab: Callable, model: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(infer.pipeline.ray_engine, "BATCHES", 1)
