@@ -8,19 +8,18 @@ machine's own, which are none; name servers count. Exits with 1 where there is o
 """
 
 import argparse
-import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from machine import installed, machine
+from serve import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
 ADDRESS = re.compile(r"AF_INET6?, .*?(?:inet_addr\(|inet_pton\(AF_INET6, )\"([^\"]+)\"")
@@ -83,11 +82,9 @@ def traced(words: Sequence[object], folder: Path) -> tuple[int, set[str]]:
 
 def ask_and_end(process: "subprocess.Popen[bytes]") -> None:
     """Ask a service for its page and metrics when it is ready, and end it."""
-    for path in ("ready", "", "metrics"):
-        for _ in range(300):
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{PORT}/{path}"):
-                break
-            time.sleep(0.2)
+    wait_for(PORT, "/ready", process)
+    for path in ("", "metrics"):
+        urllib.request.urlopen(f"http://127.0.0.1:{PORT}/{path}").close()
     os.killpg(process.pid, signal.SIGTERM)
 
 

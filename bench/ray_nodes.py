@@ -17,6 +17,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -51,11 +52,6 @@ class Node(NamedTuple):
     name: str
     """Of its network namespace."""
     address: str
-
-    @property
-    def outer(self) -> str:
-        """The end of its link that is on the bridge."""
-        return f"{self.name}o"
 
     def command(self, *words: object) -> list[str]:
         """A command that runs on it."""
@@ -208,40 +204,50 @@ def cluster(count: int, cpus: int, hidden: Path) -> Iterator[list[Node]]:
     nodes = [Node(f"{BRIDGE}{number}", f"{NETWORK}.{number}") for number in range(1, count + 1)]
     ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", "--num-cpus", cpus]
     files = hidden.parent / "ray"
-    started = []
-    try:
+    files.mkdir(exist_ok=True)
+    with contextlib.ExitStack() as left:
         run(["ip", "link", "add", BRIDGE, "type", "bridge"])
+        left.callback(run, ["ip", "link", "delete", BRIDGE])
         run(["ip", "address", "add", f"{NETWORK}.254/24", "dev", BRIDGE])
         run(["ip", "link", "set", BRIDGE, "up"])
         for number, node in enumerate(nodes):
-            connect(node)
+            left.enter_context(connected(node))
             head = ["--head", "--port", PORT, "--include-dashboard", "false", "--temp-dir", files]
             words = [*ray, "--address", f"{nodes[0].address}:{PORT}"] if number else [*ray, *head]
             mounts = f"mount -t tmpfs none {files} && mount -t tmpfs none {hidden} &&" if number else ""
             command = node.command("sh", "-c", f'{mounts} exec "$@"', "sh", *words, "--node-ip-address", node.address)
-            files.mkdir(exist_ok=True)
-            started.append(subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL))
-            time.sleep(15 if not number else 5)
+            left.enter_context(subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL))
+            left.callback(node.kill)
+            wait_until_up(nodes[0])
         yield nodes
-    finally:
-        for node, process in zip(nodes, started, strict=False):
-            node.kill()
-            process.wait()
-            run(["ip", "link", "delete", node.outer])
-            run(["ip", "netns", "delete", node.name])
-        run(["ip", "link", "delete", BRIDGE])
 
 
-def connect(node: Node) -> None:
-    """Make a node's namespace, with an address on the bridge."""
-    inner = f"{node.name}i"
-    run(["ip", "netns", "add", node.name])
-    run(["ip", "link", "add", node.outer, "type", "veth", "peer", "name", inner, "netns", node.name])
-    run(["ip", "link", "set", node.outer, "master", BRIDGE, "up"])
-    for words in (["address", "add", f"{node.address}/24", "dev", inner], ["link", "set", inner, "up"]):
-        run(node.command("ip", *words))
-    run(node.command("ip", "link", "set", "lo", "up"))
-    run(node.command("ip", "route", "add", "default", "via", f"{NETWORK}.254"))
+@contextlib.contextmanager
+def connected(node: Node) -> Iterator[None]:
+    """A node's namespace, with an address on the bridge, until the block ends."""
+    outer, inner = f"{node.name}o", f"{node.name}i"
+    with contextlib.ExitStack() as left:
+        run(["ip", "netns", "add", node.name])
+        left.callback(run, ["ip", "netns", "delete", node.name])
+        run(["ip", "link", "add", outer, "type", "veth", "peer", "name", inner, "netns", node.name])
+        left.callback(run, ["ip", "link", "delete", outer])
+        run(["ip", "link", "set", outer, "master", BRIDGE, "up"])
+        for words in (["address", "add", f"{node.address}/24", "dev", inner], ["link", "set", inner, "up"]):
+            run(node.command("ip", *words))
+        run(node.command("ip", "link", "set", "lo", "up"))
+        run(node.command("ip", "route", "add", "default", "via", f"{NETWORK}.254"))
+        yield
+
+
+def wait_until_up(head: Node) -> None:
+    """Wait until the cluster listens, and a while for what joins it. Raises RuntimeError."""
+    for _ in range(60):
+        with contextlib.suppress(OSError):
+            socket.create_connection((head.address, PORT), timeout=1).close()
+            time.sleep(8)
+            return
+        time.sleep(1)
+    raise RuntimeError(f"Ray does not listen at {head.address}:{PORT}")
 
 
 def predicted(command: Sequence[str], model: Path, out: Path) -> bytes:

@@ -81,10 +81,7 @@ def _quota_v1(folder: Path) -> float | None:
 
 def instructions() -> tuple[str, ...]:
     """The INSTRUCTIONS that the processor has; empty if the system does not report them."""
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
-    except OSError:
-        return ()
+    flags = set(_cpuinfo().split())
     return tuple(name for name in INSTRUCTIONS if name in flags)
 
 
@@ -117,11 +114,15 @@ def processor() -> str:
 
 def _reported(key: str) -> str | None:
     """What Linux reports of the first core under a name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key), None)
+    pairs = (line.partition(":") for line in _cpuinfo().splitlines())
+    return next((value.strip() for name, _, value in pairs if name.strip() == key), None)
+
+
+def _cpuinfo() -> str:
+    """What Linux reports of the cores; "" on other systems."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    return ""
 
 
 def int8_problem() -> str | None:

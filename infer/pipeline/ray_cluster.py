@@ -94,7 +94,7 @@ def start_pool(device: Device) -> Pool:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         if not ray.is_initialized():
-            _join(os.environ.get("RAY_ADDRESS"))
+            _join(os.environ.get("RAY_ADDRESS") or None)
         nodes: list[Any] = ray.nodes()  # type: ignore[no-untyped-call]
         return plan([node["Resources"] for node in nodes if node["Alive"]], device)
     except (OSError, RuntimeError, ValueError) as error:
@@ -159,5 +159,7 @@ def _require_joinable(address: str) -> None:
         )
 
 
-def _not_started(reason: str) -> str:
-    return f"--engine ray: Ray does not start: {reason.partition(chr(10))[0]}; check RAY_ADDRESS, or leave it out"
+def _not_started(report: str) -> str:
+    """The message for what Ray raised, of which the first line says why."""
+    reason = report.partition("\n")[0]
+    return f"--engine ray: Ray does not start: {reason}; check RAY_ADDRESS, or leave it out"

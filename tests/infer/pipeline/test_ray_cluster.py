@@ -91,7 +91,9 @@ def test_ray_joins_no_cluster_that_it_finds_on_this_machine_unless_it_is_named(m
     monkeypatch.setattr(ray_cluster, "cores", lambda: 3)
     assert start_pool("cpu") == Pool(1, 2, 0)
     assert os.environ["RAY_AUTH_TOKEN"]  # with which Ray leaves none in the user's folder
+    monkeypatch.setenv("RAY_ADDRESS", "")
+    assert start_pool("cpu") == Pool(1, 2, 0)
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     monkeypatch.setattr(ray_cluster, "TRIAL", "pass")
     assert start_pool("cpu") == Pool(1, 2, 0)
-    assert begun == [("local", 3), (None, None)]
+    assert begun == [("local", 3), ("local", 3), (None, None)]
