@@ -46,6 +46,7 @@ def test_a_command_in_the_docs_runs(
     monkeypatch.setitem(trainer.config.BY_DEVICE, "cpu", {"epochs": 1, "batch_size": 8, "image_size": 32})
     monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))  # what --tune remembers must not reach other tests
     monkeypatch.setattr("trainer.find_rate.STEPS", 6)
+    monkeypatch.setattr("infer.model.autotune.SECONDS", 0)
     ran = lab(*lab_arguments(line))
     assert ran.code == 0, f"{page}: {line}: {ran.err}"
 

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,16 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("exporter", "infer", "lab", "trainer")
 MOVED = ("cli", "exporter", "infer", "trainer")
 DATA = (".css", ".js", ".toml", ".html")
+PROGRAM = """
+import json, sys
+from lab.cli import main
+for arguments in json.loads(sys.argv[1]):
+    try:
+        main(arguments)
+    except SystemExit as end:
+        assert not end.code
+"""
+"""Runs commands of an installed lab one after the other: each process would load torch anew."""
 
 
 def load_setup() -> object:
@@ -129,23 +140,25 @@ def test_an_installed_module_refers_to_no_other_by_its_name_in_the_repository(si
         assert not [name for name in names if name.startswith(outdated)], file
 
 
-def test_an_installed_lab_predicts_beside_a_users_own_modules_of_the_same_names(
+def test_an_installed_lab_trains_and_predicts_beside_a_users_own_modules_of_the_same_names(
     run_python: Callable[..., str], lab: Callable, model: Path, cells: Path, tmp_path: Path
 ) -> None:
-    assert run_python("-m", "lab", "--version") == f"lab {__version__}\n"
+    small = ("--epochs", "1", "--batch-size", "8", "--image-size", "32", "--device", "cpu")
     options = ("--model", model, "--no-sample", "--device", "cpu", "--truth", cells / "test_labels.csv")
-    run_python("-m", "lab", "predict", cells / "test", *options, "--out", "installed.csv")
+    commands = (
+        ("train", "resnet18", "--data", cells, *small),
+        ("predict", cells / "test", *options, "--out", "installed.csv"),
+    )
+    (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
+    run_python("program.py", json.dumps(commands, default=str))
+    assert len(list(tmp_path.glob("runs/*/best.safetensors"))) == 1
     assert lab("predict", cells / "test", *options, "--out", tmp_path / "source.csv").code == 0
     assert (tmp_path / "installed.csv").read_bytes() == (tmp_path / "source.csv").read_bytes()
     assert "<style>" in (tmp_path / report_folder(Path("installed.csv")) / "report.html").read_text(encoding="utf-8")
 
 
-def test_an_installed_lab_trains_beside_a_users_own_modules_of_the_same_names(
-    run_python: Callable[..., str], cells: Path, tmp_path: Path
-) -> None:
-    small = ("--epochs", "1", "--batch-size", "8", "--image-size", "32", "--device", "cpu")
-    run_python("-m", "lab", "train", "resnet18", "--data", cells, *small)
-    assert len(list(tmp_path.glob("runs/*/best.safetensors"))) == 1
+def test_an_installed_lab_is_run_as_a_module(run_python: Callable[..., str]) -> None:
+    assert run_python("-m", "lab", "--version") == f"lab {__version__}\n"
 
 
 def test_a_program_imports_load_from_an_installed_lab(

@@ -131,9 +131,10 @@ class _Run:
             network = trainer.validated
             if self._is_stopped:
                 break
-            del trainer  # before the next stage asks how much memory and disk is free
-            gc.collect()
-            torch.cuda.empty_cache()
+            del trainer
+            if index + 1 < len(self.stages):  # the next stage asks how much memory and disk is free
+                gc.collect()
+                torch.cuda.empty_cache()
         self.folder.flush()
 
     def _start_stage(self, index: int, before: PixelNet | None, snapshot: Snapshot | None) -> tuple[Trainer, ModelCard]:

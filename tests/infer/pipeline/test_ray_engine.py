@@ -34,13 +34,6 @@ def test_a_finished_prediction_that_is_resumed_starts_no_cluster(model: Path, mo
     assert list(infer.pipeline.ray_engine.classify_on_cluster(ensemble, [], "cpu")) == []
 
 
-@pytest.fixture(scope="module")
-def ray_here() -> Iterator[None]:
-    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
-    yield
-    ray.shutdown()
-
-
 def test_a_worker_has_its_models_files_until_it_ends(
     model: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,9 +47,19 @@ def test_a_worker_has_its_models_files_until_it_ends(
     assert not any(path.parent.exists() for path in paths)
 
 
+@pytest.fixture
+def ray_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Ray on this machine, which the first prediction starts, and blocks that could come in another order."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
+    monkeypatch.setattr(infer.pipeline.ray_engine, "BATCHES", 1)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    yield
+    ray.shutdown()
+
+
 @pytest.mark.long
 @pytest.mark.usefixtures("ray_here")
-def test_ray_gives_the_files_of_one_machine_by_uri(
+def test_the_files_are_those_of_one_machine_by_uri_and_by_path_although_a_worker_process_is_killed(
     lab: Callable,
     model: Path,
     cells: Path,
@@ -64,15 +67,25 @@ def test_ray_gives_the_files_of_one_machine_by_uri(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(infer.pipeline.ray_engine, "BATCHES", 1)  # so that blocks could come in another order
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    images = tmp_path / "images"
+    images, killed = tmp_path / "images", tmp_path / "killed"
+    images.mkdir()
     for turn in range(2):
         for file in sorted((cells / "test").iterdir()):
-            images.mkdir(exist_ok=True)
             with Image.open(file) as image:
                 image.rotate(90 * turn).save(images / f"{turn}-{file.stem}.png")
     (images / "1-bad.png").write_bytes(b"no image")
+
+    class MortalWorker(infer.pipeline.ray_engine.Worker):
+        """Ends its process in the middle of the second block, once."""
+
+        def __call__(self, rows: Any) -> Any:
+            answer = super().__call__(rows)
+            turns = tmp_path / "turns"
+            turns.write_text(turns.read_text() + "x" if turns.exists() else "x")
+            if turns.read_text() == "xx" and not killed.exists():
+                killed.write_text(str(os.getpid()))
+                os.kill(os.getpid(), signal.SIGKILL)
+            return answer
 
     def predicted(source: str, out: str, engine: str) -> list[bytes]:
         outputs = ("--out", f"{out}/s.csv", "--probabilities", f"{out}/p.csv")
@@ -87,6 +100,9 @@ def test_ray_gives_the_files_of_one_machine_by_uri(
     assert predicted(f"file://{images}", f"file://{tmp_path}/uri", "ray") == alone
     assert "no image" not in (tmp_path / "uri" / "s.bad.csv").read_text()
     assert (tmp_path / "uri" / "s.bad.csv").read_text().count("1-bad.png") == 2
+    monkeypatch.setattr(infer.pipeline.ray_engine, "Worker", MortalWorker)
+    assert predicted(str(images), str(tmp_path / "path"), "ray") == alone
+    assert int(killed.read_text()) != os.getpid()
     assert "logging.cc" not in capfd.readouterr().err  # Ray's own messages
 
 
@@ -95,38 +111,6 @@ def test_a_model_with_weights_in_another_file_is_not_sent_to_workers(model: Path
     ensemble = Ensemble([Session(path, "cpu", accept_changed=True)], 1, 1)
     with pytest.raises(ModelError, match=rf"--engine ray sends .* alone .*keeps weights in {OUTSIDE}"):
         next(infer.pipeline.ray_engine.classify_on_cluster(ensemble, ["a.png"], "cpu"))
-
-
-@pytest.mark.usefixtures("ray_here")
-def test_the_rows_by_path_are_those_of_one_machine_although_a_worker_process_is_killed(
-    lab: Callable, model: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(infer.pipeline.ray_engine, "BATCHES", 1)
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    killed = tmp_path / "killed"
-
-    class MortalWorker(infer.pipeline.ray_engine.Worker):
-        """Ends its process in the middle of the second block, once."""
-
-        def __call__(self, rows: Any) -> Any:
-            answer = super().__call__(rows)
-            turns = tmp_path / "turns"
-            turns.write_text(turns.read_text() + "x" if turns.exists() else "x")
-            if turns.read_text() == "xx" and not killed.exists():
-                killed.write_text(str(os.getpid()))
-                os.kill(os.getpid(), signal.SIGKILL)
-            return answer
-
-    def predicted(name: str, engine: str) -> bytes:
-        options = ("--model", model, "-b", "4", "--no-sample", "--engine", engine, "--out", tmp_path / f"{name}.csv")
-        ran = lab("predict", cells / "test", *options, "--probabilities", tmp_path / f"{name}-p.csv")
-        assert ran.code == 0, ran.err
-        return (tmp_path / f"{name}.csv").read_bytes() + (tmp_path / f"{name}-p.csv").read_bytes()
-
-    alone = predicted("alone", "local")
-    monkeypatch.setattr(infer.pipeline.ray_engine, "Worker", MortalWorker)
-    assert predicted("ray", "ray") == alone
-    assert int(killed.read_text()) != os.getpid()
 
 
 def test_an_image_error_can_be_sent_from_a_worker() -> None:
