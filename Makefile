@@ -7,12 +7,13 @@ BIN = .venv/bin
 demo: .venv/ready
 	$(BIN)/lab demo
 
-# the tests start lab dozens of times, and each start would compile all of lab where Python may not keep what it compiled
+# the tests start lab dozens of times, and each start would compile all of lab where Python may not keep what it compiled;
+# a file's tests share what they make, and the files begin in pytest's order, so that the longest do not come last
 test: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n logical
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

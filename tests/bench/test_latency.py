@@ -1,9 +1,8 @@
 """The benchmark of one image runs a `lab predict` that there is, with the model and the runtime that it names."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,7 +31,7 @@ def test_the_command_predicts_the_image_with_the_runtime(
         ran = lab(*command[3:])
         assert ran.code == 0, ran.err
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(latency, "subprocess", SimpleNamespace(run=run))
     image = next(cells.rglob("*.jpg"))
     assert latency.from_shell(model, "onnxruntime", str(image), tmp_path) > 0
     assert image.name in (tmp_path / "out.csv").read_text()
