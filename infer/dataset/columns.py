@@ -106,12 +106,7 @@ def find_columns(
         image = _named(table, names, "--image-column", chosen.image)
     else:
         image = find_image_column(table, names, known, is_image)
-    label = names.index(known.label) if known else None
-    finding = finding if finding and finding.column in names else None
-    if finding:
-        label = names.index(finding.column)
-    elif chosen.label:
-        label, finding = _chosen_label(table, names, chosen.label)
+    label, finding = _label_by_name(table, names, chosen.label, known, finding)
     free = [position for position in range(len(names)) if position not in (image, label)]
     group = _group_column(table, names, chosen.group, known, free)
     split = _split_column(table, names, chosen.split, free)
@@ -141,6 +136,17 @@ def find_columns(
         group_pattern=known.group_pattern if known and group is not None and names[group] == known.group else "",
         source=known.source if known else "",
     )
+
+
+def _label_by_name(
+    table: LabelFile, names: list[str], chosen: str, known: KnownHeader | None, finding: CellFinding | None
+) -> tuple[int | None, CellFinding | None]:
+    """The column of labels that another table's finding, the user or the known header names, and what it holds."""
+    if finding and finding.column in names:
+        return names.index(finding.column), finding
+    if chosen:
+        return _chosen_label(table, names, chosen)
+    return (names.index(known.label) if known else None), None
 
 
 def _group_column(

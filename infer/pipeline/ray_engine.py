@@ -24,6 +24,7 @@ from infer.pipeline.ray_cluster import Pool, start_pool
 if TYPE_CHECKING:
     import pyarrow
     import ray
+    import ray.data
 
 BATCHES = 8
 """Batches that a worker takes at once; within these, decoding runs ahead of the network."""
@@ -87,6 +88,17 @@ def classify_on_cluster(
     wanted_gpu = device == "auto" and runtime == ONNXRUNTIME_LIBRARY
     why = " (no node of the cluster has a GPU)" if wanted_gpu and not pool.gpus else ""
     ensemble.say(f"device: {pool.text(runtime)}{why}")
+    predicted = _predicted(ensemble, files, pool, runtime)
+    try:
+        for block in predicted.iter_batches(batch_size=None, batch_format="pyarrow"):
+            for cell in block["prediction"]:
+                yield ImagePrediction(*pickle.loads(cell.as_py()))
+    except Exception as error:  # Ray wraps what a worker raised several times
+        raise _cause(error) from error
+
+
+def _predicted(ensemble: Ensemble, files: Sequence[File], pool: Pool, runtime: Runtime) -> "ray.data.Dataset":
+    """Pickled probabilities and errors in the order of the files; Ray computes them as they are read."""
     import pyarrow
     import ray.data
 
@@ -99,7 +111,7 @@ def classify_on_cluster(
         for start in range(0, len(files), step)
     ]
     models = ray.put([session.path.read_bytes() for session in ensemble.sessions])
-    predicted = ray.data.from_arrow(blocks).map_batches(
+    return ray.data.from_arrow(blocks).map_batches(
         Worker,
         batch_size=None,
         batch_format="pyarrow",
@@ -115,12 +127,6 @@ def classify_on_cluster(
             ensemble.tta,
         ),
     )
-    try:
-        for block in predicted.iter_batches(batch_size=None, batch_format="pyarrow"):
-            for cell in block["prediction"]:
-                yield ImagePrediction(*pickle.loads(cell.as_py()))
-    except Exception as error:  # Ray wraps what a worker raised several times
-        raise _cause(error) from error
 
 
 def write_models(contents: Sequence[bytes], folder: Path) -> list[Path]:
