@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from helpers.networks import SCALE, images, make_card, tiny, traced
+from helpers.networks import SCALE, folded, images, make_card, tiny, traced
 from helpers.onnx_files import save_unsealed
 from onnx import numpy_helper
 
@@ -70,7 +70,7 @@ def test_logits_and_probabilities_are_what_they_are_without_it() -> None:
 
 def test_in_half_precision_and_with_a_fixed_batch_the_maps_are_float32_of_that_batch() -> None:
     card = make_card(opset=17, precision="fp16")
-    model = with_cam(build_graph(at_precision(tiny(), "fp16"), card, 2), 2, opset=17, precision="fp16")
+    model = with_cam(build_graph(folded(precision="fp16"), card, 2), 2, opset=17, precision="fp16")
     logits, cam = outputs(model, images(2), "logits", "cam")
     assert cam.dtype == np.float32
     assert [dim.dim_value for dim in model.graph.output[2].type.tensor_type.shape.dim] == [2, 3, 1, 1]

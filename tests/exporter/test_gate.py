@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from helpers.networks import images, make_card, tiny, varied
+from helpers.networks import folded, images, make_card, tiny, varied
 from helpers.providers import pretend_cuda
 from onnx import helper, numpy_helper
 from PIL import Image
@@ -45,7 +45,7 @@ def gate(model: onnx.ModelProto, tmp_path: Path, network: PixelNet | None = None
 
 @pytest.fixture(scope="module")
 def good() -> bytes:
-    return build_graph(tiny(), make_card(opset=17)).SerializeToString()
+    return build_graph(folded(), make_card(opset=17)).SerializeToString()
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_a_wrong_mean_is_caught(good: bytes, tmp_path: Path) -> None:
 
 
 def test_a_file_for_one_batch_size_is_tried_at_that_size_only(tmp_path: Path) -> None:
-    parity = gate(build_graph(tiny(), make_card(opset=17), batch=6), tmp_path)
+    parity = gate(build_graph(folded(), make_card(opset=17), batch=6), tmp_path)
     assert [(check.batch, check.images) for check in parity.checks] == [(6, COUNT)]
     assert not parity.failures
 
@@ -338,7 +338,7 @@ def test_nothing_is_said_of_a_runtime_that_is_not_installed_unless_it_is_named(h
 def test_a_file_that_an_optional_runtime_cannot_open_fails_there_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = build_graph(at_precision(tiny(), "fp32"), make_card())
+    model = build_graph(folded(), make_card())
     onnx.save(model, tmp_path / "draft.onnx")
     reference = reference_of(tmp_path, tiny())
     found = run_gate(tmp_path / "draft.onnx", reference, 16, [CPU, OPENVINO])

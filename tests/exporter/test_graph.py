@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from helpers.networks import FULL_SIZE, SCALE, images, make_card, run, tiny, traced, varied, with_statistics
+from helpers.networks import FULL_SIZE, SCALE, folded, images, make_card, run, tiny, traced, varied, with_statistics
 from onnx import helper, numpy_helper
 
 from exporter.graph import at_precision, build_graph, check_model, finish, trace, weights_sha256
@@ -70,7 +70,7 @@ def test_every_architecture_is_right_at_the_oldest_opset_the_exporters_own_and_t
 @pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
 def test_the_graph_holds_plain_operators_only(block: type) -> None:
     """Those that ONNX Runtime's CUDA provider has; none that computes shapes, which it would place on the CPU."""
-    assert operators(build_graph(tiny(block), make_card(opset=17))) == PLAIN
+    assert operators(build_graph(folded(block), make_card(opset=17))) == PLAIN
 
 
 def test_a_batch_size_can_be_fixed() -> None:
@@ -91,13 +91,13 @@ def test_the_digest_of_the_weights_is_of_names_shapes_and_values() -> None:
     assert digest == weights_sha256(model)
     model.graph.initializer[0].name += "x"
     assert digest != weights_sha256(model)
-    assert digest != weights_sha256(build_graph(tiny(seed=1), make_card(opset=17)))
+    assert digest != weights_sha256(build_graph(folded(seed=1), make_card(opset=17)))
 
 
 def test_a_full_colour_matrix_is_part_of_the_graph() -> None:
     matrix = ((2.0, 0.5, 0.0), (0.1, 3.0, 0.2), (0.0, 0.3, 1.0))
     network = tiny(normalization=Normalization((0.4, 0.5, 0.6), matrix))
-    model = build_graph(network, make_card(opset=17))
+    model = build_graph(at_precision(network, "fp32"), make_card(opset=17))
     with torch.inference_mode():
         expected = network(torch.from_numpy(images(2)))[0].numpy()
     np.testing.assert_allclose(run(model, images(2))[0], expected, atol=1e-4)
@@ -117,7 +117,7 @@ def test_normalising_each_image_alone_is_part_of_the_graph_at_every_opset(opset:
 
 
 def test_inputs_are_uint8_images_and_outputs_float32_with_a_free_batch_axis() -> None:
-    graph = build_graph(tiny(), make_card(opset=17)).graph
+    graph = build_graph(folded(), make_card(opset=17)).graph
     shapes = {
         item.name: (
             item.type.tensor_type.elem_type,
@@ -133,9 +133,7 @@ def test_inputs_are_uint8_images_and_outputs_float32_with_a_free_batch_axis() ->
 
 
 def test_half_precision_is_inside_the_network_alone() -> None:
-    network = tiny()
-    network.resnet.half()
-    model = build_graph(network, make_card(opset=17, precision="fp16"))
+    model = build_graph(folded(precision="fp16"), make_card(opset=17, precision="fp16"))
     weights = [numpy_helper.to_array(item) for item in model.graph.initializer if len(item.dims) == 4]
     assert {array.dtype for array in weights} == {np.dtype(np.float16)}
     logits, probabilities = run(model, images(2))
@@ -145,7 +143,7 @@ def test_half_precision_is_inside_the_network_alone() -> None:
 
 
 def test_nothing_of_the_exporting_machine_is_in_the_file() -> None:
-    model = build_graph(tiny(), make_card(opset=17))
+    model = build_graph(folded(), make_card(opset=17))
     content = model.SerializeToString()
     for secret in (str(Path(__file__).parents[2]), str(Path(torch.__file__).parent)):
         assert secret.encode() not in content
@@ -157,8 +155,7 @@ def test_nothing_of_the_exporting_machine_is_in_the_file() -> None:
 
 def test_the_same_network_gives_the_same_bytes(request: pytest.FixtureRequest) -> None:
     def exported(seed: int) -> bytes:
-        network = at_precision(tiny(seed=seed), "fp32")
-        return build_graph(network, make_card(opset=17)).SerializeToString(deterministic=True)
+        return build_graph(folded(seed=seed), make_card(opset=17)).SerializeToString(deterministic=True)
 
     first, second = exported(0), exported(1)  # which the tests read from a file with the layers of both
     assert first != second
@@ -172,7 +169,7 @@ def test_export_prints_logs_and_warns_nothing(caplog: pytest.LogCaptureFixture) 
     level, handlers = logging.getLogger().level, logging.getLogger().handlers[:]
     with warnings.catch_warnings(record=True) as warned, redirect_stdout(out), redirect_stderr(err):
         warnings.simplefilter("always")
-        build_graph(tiny(), make_card(opset=17))
+        build_graph(folded(), make_card(opset=17))
     loud = [record for record in caplog.records if record.levelno >= logging.INFO]
     assert (out.getvalue(), err.getvalue(), warned, loud) == ("", "", [], [])
     assert (logging.getLogger().level, logging.getLogger().handlers) == (level, handlers)
@@ -213,13 +210,13 @@ CUDA = PLAIN | {"MatMul", "AveragePool", "Pow", "Sqrt"}
 def test_no_graph_holds_an_operator_that_cuda_lacks(precision: str, per_image: bool) -> None:
     matrix = ((2.0, 0.5, 0.0), (0.1, 3.0, 0.2), (0.0, 0.3, 1.0))
     normalization = Normalization((0.4, 0.5, 0.6), matrix, per_image=per_image)
-    network = at_precision(tiny(normalization=normalization), precision)
+    network = folded(normalization=normalization, precision=precision)
     assert operators(build_graph(network, make_card(opset=17, precision=precision))) <= CUDA
 
 
 @pytest.mark.parametrize(("made", "claimed"), [("fp32", "fp16"), ("fp16", "fp32"), ("fp32", "int8")])
 def test_a_graph_of_another_precision_than_its_card_says_is_refused(made: str, claimed: str) -> None:
-    network = at_precision(tiny(), made)
+    network = folded(precision=made)
     with pytest.raises(ExportError, match=f"{claimed} was requested, the convolutions' weights are"):
         build_graph(network, make_card(opset=17, precision=claimed))
 

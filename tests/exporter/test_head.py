@@ -5,7 +5,7 @@ import onnx
 import onnx.reference
 import pytest
 import torch
-from helpers.networks import SCALE, images, make_card, run, tiny, traced
+from helpers.networks import SCALE, folded, images, make_card, run, tiny, traced
 from onnx import TensorProto, helper, numpy_helper
 
 from exporter.graph import at_precision, build_graph, finish
@@ -20,7 +20,7 @@ def kinds(model: onnx.ModelProto) -> list[str]:
 
 @pytest.mark.parametrize("opset", [17, 21])
 def test_half_precision_has_no_gemm_and_other_precisions_keep_it(opset: int) -> None:
-    half = build_graph(at_precision(tiny(), "fp16"), make_card(opset=opset, precision="fp16"))
+    half = build_graph(folded(precision="fp16"), make_card(opset=opset, precision="fp16"))
     assert "Gemm" not in kinds(half)
     assert kinds(half)[-6:] == ["Flatten", "MatMul", "Add", "Cast", "Div", "Softmax"]
     assert kinds(finish(traced(SCALE), make_card(opset=opset))).count("Gemm") == 1
@@ -39,7 +39,7 @@ def test_the_head_is_the_networks_in_both_forms_and_beside_a_colour_matrix() -> 
 def test_splitting_changes_no_logit_by_more_than_half_precision_rounds() -> None:
     with torch.inference_mode():
         expected = tiny()(torch.from_numpy(images(5)))[0].numpy()
-    half = build_graph(at_precision(tiny(), "fp16"), make_card(opset=17, precision="fp16"))
+    half = build_graph(folded(precision="fp16"), make_card(opset=17, precision="fp16"))
     np.testing.assert_allclose(run(half, images(5))[0], expected, atol=4e-3 * max(1, np.abs(expected).max()))
 
 

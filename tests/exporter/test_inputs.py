@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from helpers.networks import SCALE, images, make_card, run, tiny, traced
+from helpers.networks import SCALE, folded, images, make_card, run, traced
 
-from exporter.graph import at_precision, build_graph, finish
+from exporter.graph import build_graph, finish
 from exporter.inputs import take_input
 from exporter.quantize import quantize
 from infer.core.errors import ExportError
@@ -50,7 +50,7 @@ def test_the_input_is_float32_planes_with_the_batch_size_that_was_asked_for() ->
 
 
 def test_half_precision_and_int8_take_it_too() -> None:
-    half = build_graph(at_precision(tiny(), "fp16"), make_card(opset=17, precision="fp16"))
+    half = build_graph(folded(precision="fp16"), make_card(opset=17, precision="fp16"))
     eight = finish(
         quantize(finish(traced(SCALE), make_card(opset=17)), images(20)).model, make_card(opset=17, precision="int8")
     )

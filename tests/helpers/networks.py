@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 import torch
 
-from exporter.graph import trace
+from exporter.graph import at_precision, trace
 from infer.images.preprocess import PixelSpec
 from infer.model.card import ClassName, ModelCard, Normalization
 from trainer.model import resnet
@@ -52,8 +52,15 @@ def with_statistics(network: ResNet) -> ResNet:
     return network
 
 
+def folded(
+    block: type = BasicBlock, seed: int = 0, normalization: Normalization = SCALE, precision: str = "fp32"
+) -> PixelNet:
+    """`tiny` as `lab export` gives it to the torch exporter."""
+    return at_precision(tiny(block, seed, normalization), precision)
+
+
 def traced(normalization: Normalization) -> onnx.ModelProto:
-    """The graph of `tiny` as the torch exporter gives it, traced once."""
+    """The graph of `folded` as the torch exporter gives it, traced once."""
     return onnx.load_from_string(_traced(normalization))
 
 
@@ -76,7 +83,7 @@ def run(model: onnx.ModelProto, batch: np.ndarray) -> list[np.ndarray]:
 
 @functools.cache
 def _traced(normalization: Normalization) -> bytes:
-    return trace(tiny(normalization=normalization), make_card()).SerializeToString()
+    return trace(folded(normalization=normalization), make_card()).SerializeToString()
 
 
 def small_resnet(architecture: str, classes: int) -> ResNet:
