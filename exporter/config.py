@@ -15,7 +15,7 @@ from infer.config import (
 )
 from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob, knobs, option, require
-from infer.core.output_paths import require_file_name, require_folder_name
+from infer.core.output_paths import require_file_name, require_folder_name, require_local
 from infer.core.text import joined
 from infer.model.input_kinds import IMAGE, UINT8
 from infer.model.precision import PRECISIONS
@@ -118,6 +118,7 @@ class ExportConfig:
         check_runtime(self.device, self.runtime)
         if self.out:
             require_file_name("--out", self.out)
+            require_local("--out", self.out)
             if self.out.suffix != ".onnx":
                 raise ConfigError(f"--out must end in .onnx, got {self.out}")
         for name, values in (("--mean", self.mean), ("--std", self.std)):

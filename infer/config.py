@@ -13,8 +13,10 @@ from infer.core.output_paths import (
     record_file,
     require_file_name,
     require_folder_name,
+    require_inputs_kept,
     require_suffix,
 )
+from infer.core.remote import local_file
 from infer.core.text import joined
 from infer.model.providers import AUTO, PROVIDERS, check_runtime
 
@@ -194,12 +196,9 @@ class PredictConfig(ReportConfig):
 
     def _check_files(self) -> None:
         """Raise ConfigError if a file would be written twice, or be overwritten although it is an input."""
-        written = (self.out, bad_list(self.out), progress_file(self.out), record_file(self.out), self.probabilities)
-        outputs = [path.resolve() for path in written if path]
-        inputs = {path.resolve() for path in (self.source, self.sample, self.truth, *self.model) if path}
-        if overwritten := inputs.intersection(outputs):
-            raise ConfigError(f"{overwritten.pop()} is read and would be overwritten; give another --out")
-        if len(set(outputs)) < len(outputs):
+        ours = [self.out, bad_list(self.out), progress_file(self.out), record_file(self.out)]
+        require_inputs_kept((self.source, self.sample, self.truth, *self.model), (*ours, self.probabilities))
+        if self.probabilities and local_file(self.probabilities) in map(local_file, ours):
             raise ConfigError(f"--probabilities {self.probabilities} is written by --out too; give another name")
 
 

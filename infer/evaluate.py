@@ -7,6 +7,7 @@ from infer.config import EvaluateConfig
 from infer.core.console import Screen
 from infer.core.exclusive import exclusive
 from infer.core.formulas import tell_formulas
+from infer.core.output_paths import require_inputs_kept
 from infer.dataset.held_out import choose_split, labelled_images, run_table
 from infer.dataset.source import read_table
 from infer.dataset.table import TEST, TRAIN, VALID
@@ -17,6 +18,7 @@ from infer.model.card import ModelCard
 from infer.model.open_models import open_model
 from infer.model.seal import changed_notes
 from infer.pipeline.classify_table import classify_table
+from infer.reports.files import report_files
 from infer.reports.provenance import Origin, run_of
 from infer.reports.report import save_report
 from infer.reports.thumbnails import make_gallery
@@ -46,6 +48,7 @@ def evaluate(config: EvaluateConfig, screen: Screen) -> tuple[EvaluationResult, 
         screen.say(note)
     own = own or table.fingerprint() == card.provenance.get("data", {}).get("fingerprint")
     folder = config.out or session.path.parent / f"report-{table.name}-{split}"
+    require_inputs_kept((config.data, config.labels), (folder / name for name in report_files()))
     origin = Origin(
         card=card,
         model=session.path,

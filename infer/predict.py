@@ -25,7 +25,7 @@ from infer.pipeline.fingerprint import Fingerprint
 from infer.pipeline.resume import Progress
 from infer.predict_result import PredictResult
 from infer.prediction_job import Job, prepare
-from infer.prediction_record import write_record
+from infer.prediction_record import require_own_record, write_record
 from infer.reports.files import remove_report
 from infer.tables.labels import Labels
 from infer.tables.row_writers import open_writer, writer_for
@@ -51,6 +51,7 @@ def predict(config: PredictConfig, screen: Screen, check: Callable[[Job], None] 
     """
     written = (progress_file(config.out), config.out, *([config.probabilities] if config.probabilities else []))
     with exclusive(*written):
+        require_own_record(config.out)
         job = prepare(config, screen)
         check(job)
         return _predict_alone(job)

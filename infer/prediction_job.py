@@ -7,11 +7,14 @@ from infer.config import PredictConfig
 from infer.core.console import Screen
 from infer.core.errors import ConfigError
 from infer.core.formulas import tell_formulas
+from infer.core.output_paths import report_folder
+from infer.core.remote import local_file
 from infer.images.survey import survey
 from infer.model.card import ModelCard
 from infer.model.open_models import open_models
 from infer.model.seal import changed_notes
 from infer.model.session import Session
+from infer.reports.files import report_files
 from infer.tables.inputs import Inputs, read_inputs
 from infer.tables.labels import Labels, find_truth
 from infer.tables.row_writers import require_parquet
@@ -56,6 +59,7 @@ def prepare(config: PredictConfig, screen: Screen) -> Job:
     if inputs.note:
         screen.say(inputs.note)
     check_outputs(config, inputs, [session.path for session in sessions])
+    _require_outside_report(config)
     form = choose_form(config, inputs, classes, screen)
     labels = (item.label for item in classes)
     tell_formulas(screen, (*form.header, *form.ids, *labels), config.raw_csv)
@@ -65,3 +69,12 @@ def prepare(config: PredictConfig, screen: Screen) -> Job:
         screen.say(note)
     truth, groups = find_truth(config, inputs, classes, screen)
     return Job(config=config, sessions=sessions, inputs=inputs, form=form, truth=truth, groups=groups, screen=screen)
+
+
+def _require_outside_report(config: PredictConfig) -> None:
+    """Raises ConfigError for a file that is read or written and that the report would replace or delete."""
+    folder = report_folder(config.out)
+    named = {"INPUT": config.source, "--truth": config.truth, "--sample": config.sample}
+    for option, path in {**named, "--probabilities": config.probabilities}.items():
+        if path and local_file(path.parent) == local_file(folder) and path.name in report_files():
+            raise ConfigError(f"{option} {path} is a file of the report that --out has beside it; give another name")

@@ -16,7 +16,7 @@ from typing import Any
 from infer.config import PredictConfig, ReportConfig
 from infer.core.cpu import cores
 from infer.core.environment import environment
-from infer.core.errors import DataError, ModelError
+from infer.core.errors import ConfigError, DataError, ModelError
 from infer.core.file_sets import FileSet
 from infer.core.files import sha256_of
 from infer.core.knob import from_toml
@@ -179,6 +179,22 @@ def read_record(csv: Path) -> PredictionRecord:
         return PredictionRecord(**{**content, **written, **required})
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path} cannot be read ({error}); predict again") from error
+
+
+def require_own_record(out: Path) -> None:
+    """Raises ConfigError where record and report beside a CSV to write are those of a CSV of another suffix."""
+    path = record_file(out)
+    if uri_of(out) or not path.is_file():
+        return
+    try:
+        other = out.with_name(Path(parse_json(path.read_text(encoding="utf-8"))["csv"]["path"]).name)
+    except (OSError, ValueError, LookupError, TypeError):  # a damaged record is replaced
+        return
+    if other.name != out.name and other.is_file():
+        raise ConfigError(
+            f"--out {out} would replace {path.name}, which is of {other.name}, and its report; give a name that "
+            f"differs before the suffix, or delete {other.name}"
+        )
 
 
 def _read_file(values: dict[str, Any]) -> RecordedFile:

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from infer.core.console import Screen
-from infer.core.csv_files import csv_text
+from infer.core.csv_files import csv_text, read_csv
 from infer.core.errors import ConfigError, DataError
 from infer.core.exclusive import exclusive
 from infer.core.file_sets import file_set
-from infer.core.output_paths import require_file_name
+from infer.core.output_paths import require_file_name, require_local
 from infer.reports.plot_style import new_figure, plain_style, png
 from trainer.config import TrainConfig
 from trainer.data.load import load_data, read_data, with_bits
@@ -25,6 +25,7 @@ STEPS = 100
 """Smallest number of steps; whole epochs are trained, so a large data set gives more."""
 DIVERGED = 4.0
 """The test ends when the smoothed loss exceeds this multiple of its lowest value."""
+HEADER = ("learning_rate", "loss")
 SMOOTHING = 0.9
 """Weight of the previous value in the exponential moving average of the loss."""
 
@@ -53,6 +54,9 @@ def find_rate(config: TrainConfig, out: Path, screen: Screen) -> RangeResult:
     if out.suffix.lower() != ".png":
         raise ConfigError(f"--out must end with .png, got {out}; a CSV is written next to it")
     require_file_name("--out", out)
+    require_local("--out", out)
+    figures = out.with_suffix(".csv")
+    _require_own_figures(figures)
     device = pick_device(config.device)
     settings = config.resolved(device.type)[0]
     stage_spec(settings)  # its errors come before the work
@@ -85,7 +89,7 @@ def find_rate(config: TrainConfig, out: Path, screen: Screen) -> RangeResult:
     rows = zip(result.rates, result.losses, strict=True)
     with exclusive(out), file_set(out) as files:
         files.write(out, plot)
-        files.write_text(out.with_suffix(".csv"), csv_text([("learning_rate", "loss"), *rows]))
+        files.write_text(figures, csv_text([HEADER, *rows]))
     return result
 
 
@@ -118,6 +122,12 @@ class _Sweep:
         self.losses.append(smoothed)
         if smoothed > DIVERGED * min(self.losses):
             raise _DivergedError
+
+
+def _require_own_figures(path: Path) -> None:
+    """Raises ConfigError where the CSV to write exists and holds anything but the figures of a range test."""
+    if path.is_file() and (rows := read_csv(path)) and tuple(rows[0]) != HEADER:
+        raise ConfigError(f"{path} beside --out is not of a range test and would be overwritten; give another --out")
 
 
 def _rounded(rate: float) -> float:

@@ -1,10 +1,10 @@
 """Names that an output may have, and paths of the files of a prediction, derived from the path of its CSV."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from infer.core.errors import ConfigError
-from infer.core.remote import uri_of
+from infer.core.remote import display_path, local_file, uri_of
 
 CSV_SUFFIXES = (".csv", ".txt", "")
 """Suffixes under which a reader expects plain CSV; a name without a suffix promises nothing."""
@@ -65,9 +65,24 @@ def require_suffix(option: str, path: Path, kind: str, suffixes: Sequence[str]) 
 
 
 def require_folder_name(option: str, path: Path) -> None:
-    """Raises ConfigError for `-` and for a suffix that promises a file, unless such a folder exists."""
+    """Raises ConfigError for `-`, a URI, and a suffix that promises a file, unless such a folder exists."""
+    require_local(option, path)
     promises_file = str(path) == "-" or path.suffix.lower() in FILE_SUFFIXES
     if promises_file and not path.is_dir():
         raise ConfigError(
             f"{option} must be a folder's name, got {path}; give one such as {path.stem.strip('-') or 'new'}"
         )
+
+
+def require_local(option: str, path: Path) -> None:
+    """Raises ConfigError for a URI, to which only `lab predict` writes."""
+    if uri := uri_of(path):
+        raise ConfigError(f"{option} must be a path of this machine, got {uri}; copy there what is written")
+
+
+def require_inputs_kept(read: Iterable[Path | None], written: Iterable[Path | None], option: str = "--out") -> None:
+    """Raises ConfigError where a file that is read would be overwritten; `option` named the output."""
+    outputs = {local_file(path) for path in written if path}
+    for path in read:
+        if path and local_file(path) in outputs:
+            raise ConfigError(f"{display_path(path)} is read and would be overwritten; give another {option}")

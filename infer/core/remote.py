@@ -52,6 +52,12 @@ def uri_of(path: Path) -> str | None:
     return f"file:///{match[2]}" if match[1] == "file" else f"{match[1]}://{match[2]}"
 
 
+def local_file(path: Path) -> Path:
+    """The file that a path, or a URI of this machine, leads to; a URI of another stays as it is."""
+    uri = uri_of(path) or ""
+    return path if uri and not uri.startswith("file:") else Path(uri.removeprefix("file://") or path).resolve()
+
+
 def display_path(path: Path) -> str:
     """The text to show for a path: the URI that it stands for, or the path."""
     return uri_of(path) or str(path)

@@ -11,7 +11,7 @@ from infer.core.file_sets import file_set
 from infer.core.formulas import tell_formulas
 from infer.dataset.colour_baseline import ColourBaseline, colour_baseline
 from infer.dataset.config import EXCLUDE, PAGE, REPORT, DataCheckConfig
-from infer.dataset.exclude import exclusions_text, without_excluded
+from infer.dataset.exclude import exclusions_text, read_exclusions, without_excluded
 from infer.dataset.findings import (
     CUT,
     EMPTY,
@@ -69,12 +69,13 @@ def _check_alone(config: DataCheckConfig, screen: Screen) -> Findings:
     seen = survey(table.files())
     table = replace(table, notes=(*table.notes, *seen.notes(FULL_BITS)))
     show_source(table, screen)
+    found_before = read_exclusions(config.exclude) if config.exclude else []
     findings = inspect_table(table, config, screen, FULL_BITS if seen.largest is None else bits_for(seen.largest))
     tell_formulas(screen, (item.path for item in exclusions(findings)))
     with file_set(config.folder / REPORT) as files:
         files.write_text(config.folder / REPORT, json_text(findings))
         files.write_text(config.folder / PAGE, check_page(findings))
-        files.write_text(config.folder / EXCLUDE, exclusions_text(exclusions(findings)))
+        files.write_text(config.folder / EXCLUDE, exclusions_text([*found_before, *exclusions(findings)]))
     return findings
 
 

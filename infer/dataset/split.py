@@ -14,6 +14,7 @@ from infer.core.errors import DataError, OutputError
 from infer.core.exclusive import exclusive
 from infer.core.file_sets import file_set, finish_interrupted
 from infer.core.formulas import tell_formulas
+from infer.core.output_paths import require_inputs_kept
 from infer.core.text import listed
 from infer.dataset.config import DataSplitConfig
 from infer.dataset.copies import find_copies
@@ -156,14 +157,13 @@ def _patients(paths: Sequence[str], pattern: str) -> tuple[str, ...]:
 
 
 def _output_files(config: DataSplitConfig) -> list[Path]:
-    """Return the files of TRAIN, VALID, TEST and the class names. Raises OutputError where they must not be written."""
+    """Return the files of TRAIN, VALID, TEST and the class names. Raises LabError where they must not be written."""
     ours = [config.out / name for name in SPLIT_FILES]
     others = [config.out / f"{name}.csv" for split in (TRAIN, VALID) for name in SPLIT_NAMES[split]]
     others += config.out.glob("*test.csv")
     if hides_path_csv(config.out):
         raise OutputError(f"{config.out} holds a data set of another layout, which lab would read; give another --out")
-    if config.source.resolve() in [path.resolve() for path in ours]:
-        raise OutputError(f"{config.source} is read and would be overwritten; give another --out")
+    require_inputs_kept((config.source, config.labels, config.exclude), ours)
     if blocked := [path.name for path in ours if path.exists() and not path.is_file()]:
         raise OutputError(f"{config.out} holds {listed(blocked)}, but not as a file; give another --out")
     if foreign := [path.name for path in others if path not in ours and path.exists()]:

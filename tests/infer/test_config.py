@@ -69,6 +69,11 @@ def test_an_input_is_never_an_output() -> None:
         PredictConfig(source=Path("in"), out=Path("x.csv"), model=(Path("a.onnx"), Path("x.progress")))
 
 
+def test_an_input_is_never_an_output_that_a_uri_names(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"t\.csv is read and would be overwritten; give another --out"):
+        PredictConfig(source=Path("in"), truth=tmp_path / "t.csv", out=Path(f"file://{tmp_path}/t.csv"))
+
+
 def test_folders_are_compared_once_each() -> None:
     with pytest.raises(ConfigError, match="one folder is given twice; give each once"):
         CompareConfig(paths=(Path("a"), Path("b/../a")))

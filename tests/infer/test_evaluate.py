@@ -73,6 +73,16 @@ def test_a_data_folder_and_a_split_can_be_named(lab: Callable, copied: Path, cel
     assert report(tmp_path / "p.report")["confusion"] == report(copied / "report-mine-test")["confusion"]
 
 
+def test_a_labels_table_is_not_replaced_by_the_report(lab: Callable, copied: Path, cells: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "predictions.csv"
+    shutil.copy(cells / "train.csv", labels)
+    given = ("--labels", labels, "--images", cells, "--model", copied, "--out", tmp_path)
+    ran = lab("evaluate", *given)
+    assert (ran.code, ran.err.count("\n")) == (2, 1), ran.err
+    assert f"{labels} is read and would be overwritten; give another --out" in ran.err
+    assert labels.read_bytes() == (cells / "train.csv").read_bytes()
+
+
 def test_images_that_the_network_may_have_been_trained_on_are_noted(lab: Callable, copied: Path, cells: Path) -> None:
     assert "very images" in lab("evaluate", cells, "--model", copied, "--split", "train").out
 

@@ -440,6 +440,35 @@ def test_a_file_that_is_read_but_not_named_is_never_overwritten(
         assert out.read_bytes() == before
 
 
+@pytest.mark.parametrize("option", ["--probabilities", "--truth", "--sample"])
+def test_a_file_of_the_report_is_no_other_file_of_the_prediction(
+    option: str, lab: Callable, model: Path, cells: Path, tmp_path: Path
+) -> None:
+    named = tmp_path / "a.report" / "predictions.csv"
+    named.parent.mkdir()
+    shutil.copy(cells / "test_labels.csv", named)
+    ran = lab("predict", cells / "test", "--model", model, option, named, "--out", tmp_path / "a.csv")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert f"{option} {named} is a file of the report that --out has beside it; give another name" in ran.err
+    assert named.read_bytes() == (cells / "test_labels.csv").read_bytes()
+
+
+def test_a_csv_whose_files_are_those_of_one_with_another_suffix_is_refused(
+    lab: Callable, model: Path, cells: Path, tmp_path: Path
+) -> None:
+    command = ("predict", cells / "test", "--model", model, "--no-sample", "--no-pictures")
+    assert lab(*command, "--truth", cells / "test_labels.csv", "--out", tmp_path / "a.csv").code == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for name in ("a.txt", "a"):
+        ran = lab(*command, "--out", tmp_path / name)
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
+        assert "would replace a.prediction.json, which is of a.csv, and its report" in ran.err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert lab(*command, "--out", tmp_path / "a.csv").code == 0
+    (tmp_path / "a.csv").unlink()
+    assert lab(*command, "--out", tmp_path / "a.txt").code == 0
+
+
 def test_a_model_given_as_a_file_and_by_its_folder_is_not_averaged_with_itself(
     lab: Callable, model: Path, cells: Path, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """The learning-rate range test."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -75,3 +76,17 @@ def test_a_plot_is_not_overwritten_by_its_figures(lab: Callable, cells: Path, tm
     ran = lab("find-rate", "resnet18", "--data", cells, "--out", tmp_path / "rate.csv")
     assert ran.code == 2
     assert "--out must end with .png" in ran.err
+
+
+def test_a_table_beside_the_plot_is_not_overwritten_and_earlier_figures_are(
+    lab: Callable, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.find_rate.STEPS", 3)
+    data = shutil.copytree(cells, tmp_path / "cells")
+    before = (data / "train.csv").read_bytes()
+    command = ("find-rate", "resnet18", "--data", data, "--image-size", "32", "-b", "8", "--out")
+    ran = lab(*command, data / "train.png")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "train.csv beside --out is not of a range test and would be overwritten; give another --out" in ran.err
+    assert (data / "train.csv").read_bytes() == before
+    assert [lab(*command, tmp_path / "rate.png").code for _ in range(2)] == [0, 0]

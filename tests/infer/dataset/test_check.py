@@ -12,6 +12,7 @@ from infer.core.console import Screen
 from infer.core.errors import DataError
 from infer.dataset.check import check_data
 from infer.dataset.config import DataCheckConfig
+from infer.dataset.exclude import exclusions_text, read_exclusions
 from infer.dataset.findings import (
     CUT,
     EMPTY,
@@ -149,6 +150,17 @@ def test_without_the_listed_images_only_the_patients_leak(
     assert again.leaks == ()
     assert [item.kind for item in again.problems] == [EMPTY]
     assert set(again.crossing_groups) == {"p00", "p40"}
+
+
+def test_the_list_goes_on_with_the_entries_that_it_was_given(
+    sick: Path, found: Findings, out: Path, tmp_path: Path, quiet: Screen
+) -> None:
+    whole, own = read_exclusions(out / "exclude.csv"), tmp_path / "exclude.csv"
+    own.write_text(exclusions_text(whole[1:]))
+    check_data(DataCheckConfig(data=sick, out=tmp_path, exclude=own), quiet)  # in place of the list itself
+    assert read_exclusions(own) == [*whole[1:], whole[0]]
+    check_data(DataCheckConfig(data=sick, out=tmp_path, exclude=own), quiet)
+    assert read_exclusions(own) == [*whole[1:], whole[0]]
 
 
 def test_the_command_prints_json_alone_and_exits_with_1_on_leakage(lab: Callable, sick: Path, tmp_path: Path) -> None:

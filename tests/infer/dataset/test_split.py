@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from infer.core.console import Screen
-from infer.core.errors import DataError, OutputError
+from infer.core.errors import ConfigError, DataError, OutputError
 from infer.dataset.config import DataSplitConfig
 from infer.dataset.source import read_table
 from infer.dataset.split import split_data
@@ -238,10 +238,18 @@ def test_a_folder_with_other_tables_that_would_be_read_is_refused(
         split(folders, quiet, out=tmp_path / "out", force=True)
 
 
-def test_the_table_that_is_read_is_never_overwritten(folders: Path, quiet: Screen) -> None:
-    (folders / "train.csv").write_text("Path,label\ncat/cat0_0.png,0\n")
-    with pytest.raises(OutputError, match="is read and would be overwritten"):
-        split(folders / "train.csv", quiet, out=folders, force=True)
+def test_a_table_or_list_that_is_read_is_never_overwritten(folders: Path, quiet: Screen) -> None:
+    table = folders / "train.csv"
+    table.write_text("Path,label\ncat/cat0_0.png,0\n")
+    for source, given in ((table, {}), (folders, {"labels": table}), (folders, {"exclude": table})):
+        with pytest.raises(ConfigError, match="is read and would be overwritten; give another --out"):
+            split(source, quiet, out=folders, force=True, **given)
+    assert table.read_text() == "Path,label\ncat/cat0_0.png,0\n"
+
+
+def test_a_split_at_a_uri_which_lab_train_could_not_read_is_refused(folders: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--out must be a path of this machine, got file:///split; copy there"):
+        DataSplitConfig(source=folders, out=Path("file:///split"))
 
 
 @pytest.mark.parametrize(
