@@ -188,7 +188,7 @@ def test_find_rate(lab: Lab, cells: Path, tmp_path: Path, own_cache: Path, monke
         emptied(own_cache)
         emptied(out)
         for name in ("rate.png", "rate.csv"):
-            (out / name).write_text("old")
+            (out / name).write_text("learning_rate,loss\n")
 
     options = ("--data", cells, *SMALL[2:], "--out", out / "rate.png")
     find_rate = lambda: lab("find-rate", "resnet18", *options)  # noqa: E731

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from infer.core.drafts import Draft, draft_folder
 from infer.core.errors import ConfigError, LabError, OutputError
+from infer.core.output_paths import require_local
 from infer.core.remote import delete, upload, uri_of
 
 
@@ -96,8 +97,7 @@ def atomic_folder(path: Path, option: str) -> Iterator[Path]:
 
 def require_new(path: Path, option: str) -> None:
     """Raises ConfigError unless `path` is a local folder that does not exist yet, or is empty."""
-    if uri := uri_of(path):
-        raise ConfigError(f"{option} must be a folder of this machine, got {uri}; copy the finished folder there")
+    require_local(option, path, "folder")
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise ConfigError(f"{option}: {path} exists already; delete it, or name a new folder")
 

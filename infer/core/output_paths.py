@@ -66,7 +66,7 @@ def require_suffix(option: str, path: Path, kind: str, suffixes: Sequence[str]) 
 
 def require_folder_name(option: str, path: Path) -> None:
     """Raises ConfigError for `-`, a URI, and a suffix that promises a file, unless such a folder exists."""
-    require_local(option, path)
+    require_local(option, path, "folder")
     promises_file = str(path) == "-" or path.suffix.lower() in FILE_SUFFIXES
     if promises_file and not path.is_dir():
         raise ConfigError(
@@ -74,10 +74,10 @@ def require_folder_name(option: str, path: Path) -> None:
         )
 
 
-def require_local(option: str, path: Path) -> None:
+def require_local(option: str, path: Path, kind: str = "file") -> None:
     """Raises ConfigError for a URI, to which only `lab predict` writes."""
     if uri := uri_of(path):
-        raise ConfigError(f"{option} must be a path of this machine, got {uri}; copy there what is written")
+        raise ConfigError(f"{option} must be a {kind} of this machine, got {uri}; copy the finished {kind} there")
 
 
 def require_inputs_kept(read: Iterable[Path | None], written: Iterable[Path | None], option: str = "--out") -> None:

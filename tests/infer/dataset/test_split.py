@@ -248,7 +248,7 @@ def test_a_table_or_list_that_is_read_is_never_overwritten(folders: Path, quiet:
 
 
 def test_a_split_at_a_uri_which_lab_train_could_not_read_is_refused(folders: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--out must be a path of this machine, got file:///split; copy there"):
+    with pytest.raises(ConfigError, match=r"--out must be a folder of this machine, got file:///split; copy"):
         DataSplitConfig(source=folders, out=Path("file:///split"))
 
 
