@@ -5,6 +5,7 @@ written only where the true labels are known, and the CSV has Kaggle's form. It 
 that is repeated writes the same bytes.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -34,7 +35,7 @@ from infer.tables.submission import find_sample, probabilities_form
 VERSION = 1
 NOT_OPTIONS = {
     *("out", "probabilities", "model", "sample", "use_sample", "truth", "tune", "restart"),
-    *(item.name for item in fields(ReportConfig)),
+    *(item.name for item in fields(ReportConfig) if item.name != "raw_csv"),
 }
 """Fields of PredictConfig that are not among the recorded options: the record has them elsewhere, or they change no
 row."""
@@ -143,12 +144,23 @@ def _record(files: FileSet, job: Job) -> PredictionRecord:
 
 
 def _options(job: Job) -> dict[str, Any]:
-    config, provider = job.config, job.sessions[0].provider
+    config, providers = job.config, [session.provider for session in job.sessions]
     options = {item.name: getattr(config, item.name) for item in fields(config) if item.name not in NOT_OPTIONS}
-    chosen = {"device": provider.device, "runtime": provider.runtime} if config.engine == "local" else {}
+    rows = {"device": {row.device for row in providers}, "runtime": {row.runtime for row in providers}}
+    # where auto chose several, one for each model, it is to choose again
+    chosen = {name: row for name, (row, *others) in rows.items() if not others} if config.engine == "local" else {}
     about_truth = {"label_column": ""} if config.truth else {}
-    source = str(config.source) if str(config.source) == STANDARD_INPUT else _absolute(config.source)
-    return {**options, **chosen, **about_truth, "source": source}
+    return {**options, **chosen, **about_truth, "source": _absolute_source(config.source)}
+
+
+def _absolute_source(source: Path) -> str:
+    """INPUT as text that means the same in any folder; what is special in the working folder's name is escaped."""
+    path = _absolute(source)
+    if str(source) == STANDARD_INPUT:
+        return STANDARD_INPUT
+    if uri_of(source) or os.path.exists(path) or source.is_absolute() or not glob.has_magic(os.getcwd()):
+        return path
+    return os.path.join(glob.escape(os.getcwd()), source)
 
 
 def _absolute(path: Path) -> str:
@@ -174,6 +186,8 @@ def read_record(csv: Path) -> PredictionRecord:
             raise TypeError("its options and its environment must be objects")
         written = {name: _read_file(content[name]) for name in ("sample", "probabilities") if content[name] is not None}
         required = {"csv": _read_file(content["csv"]), "models": tuple(map(_read_file, content["models"]))}
+        if (made := Path(content["csv"]["path"])).suffix != csv.suffix and not uri_of(made):
+            raise DataError(f"{path} is of {made.name}, not of {csv.name}; predict again")
         check_text("its source", content["options"]["source"])
         os.fsencode(json.dumps(content, ensure_ascii=False))  # a ValueError where a text cannot be a path
         return PredictionRecord(**{**content, **written, **required})

@@ -6,7 +6,8 @@ from pathlib import Path
 from infer.config import DATA_HELP, Device
 from infer.core.errors import ConfigError
 from infer.core.knob import argument, check, knob, option
-from infer.core.output_paths import CSV_SUFFIXES, require_file_name, require_folder_name, require_suffix
+from infer.core.output_paths import CSV_SUFFIXES, record_file, require_file_name, require_folder_name, require_suffix
+from infer.core.remote import local_file
 
 FOR_RUNS = ("labels", "images")
 FOR_PREDICTIONS = ("model",)
@@ -41,6 +42,10 @@ class ReproduceConfig:
             require_suffix("--out", self.out, "a CSV", CSV_SUFFIXES)
             if self.out.resolve() == self.target.resolve():
                 raise ConfigError(f"--out {self.out} is the CSV to compare with; give another name")
+            if local_file(record_file(self.out)) == local_file(record_file(self.target)):
+                raise ConfigError(
+                    f"--out {self.out} would replace record and report of {self.target}; give another name"
+                )
 
     @property
     def is_run(self) -> bool:

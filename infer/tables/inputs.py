@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ LIST = ".txt"
 TABLES = (".csv", ".tsv", ".tab", ".jsonl", LIST)
 """Suffixes of inputs that list images in an order that the user chose; a `.txt` is a table if its header is known."""
 STANDARD_INPUT = "-"
+ESCAPED = re.compile(r"\[([*?[])\]")
+"""A character that a pattern takes for itself."""
 INPUT_KINDS = (
     "give a folder, a CSV that names images, a .zip or .tar of images, a pattern such as 'cells/*.png', or an image"
 )
@@ -102,7 +105,7 @@ def read_inputs(
     if label_column and not is_table:
         raise ConfigError(f"--label-column is for --truth and for tables, and INPUT is {source}; leave it out")
     if str(source) == STANDARD_INPUT:
-        return _from_lines(sys.stdin.buffer.read())
+        return _from_lines(_standard_input())
     if uri := uri_of(source):
         return _from_remote(uri, classes)
     try:
@@ -154,7 +157,7 @@ def _glob(pattern: Path, skipped: Skipped) -> tuple[Path, list[str], list[str]] 
     Returns:
         The folder before the first of these, the images' names relative to it, and their paths; None: no match.
     """
-    fixed = Path(*takewhile(lambda part: not glob.has_magic(part), pattern.parts))
+    fixed = Path(*(ESCAPED.sub(r"\1", part) for part in takewhile(_is_fixed, pattern.parts)))
     paths = []
     for path in filter(os.path.isfile, glob.glob(str(pattern), recursive=True)):
         if is_image_file(path):
@@ -166,6 +169,11 @@ def _glob(pattern: Path, skipped: Skipped) -> tuple[Path, list[str], list[str]] 
     return (fixed, names, [by_name[name] for name in names]) if names else None
 
 
+def _is_fixed(part: str) -> bool:
+    """Whether a part of a pattern means one name."""
+    return not glob.has_magic(ESCAPED.sub("", part))
+
+
 def _from_remote(uri: str, classes: Sequence[ClassName]) -> Inputs:
     """A remote folder or image; a sample submission is looked for in the local working folder."""
     files, skipped = list_remote(uri), Skipped()
@@ -174,6 +182,12 @@ def _from_remote(uri: str, classes: Sequence[ClassName]) -> Inputs:
         remedy = "; ".join(["by URI lab reads folders and single images", *filter(None, [skipped.summary()])])
         raise DataError(f"no images found in {uri}; {remedy}")
     return replace(_as_folder(Path(), names, [files[name] for name in names], classes), note=skipped.summary())
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None:  # as where a daemon has closed it
+        raise DataError("the standard input is closed; give INPUT a folder, or a file with a path per line")
+    return sys.stdin.buffer.read()
 
 
 def _from_lines(content: bytes) -> Inputs:

@@ -3,10 +3,13 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from infer.model.session import Session
 
 pytestmark = pytest.mark.usefixtures("temporary")
 Lab = Callable[..., Any]
@@ -157,3 +160,67 @@ def test_a_csv_without_a_record_is_an_error(lab: Lab, tmp_path: Path) -> None:
     assert (ran.code, "there is no old.prediction.json beside" in ran.err) == (1, True)
     ran = lab("reproduce", tmp_path / "absent.csv")
     assert (ran.code, "does not exist; name a run's folder, or a CSV" in ran.err) == (1, True)
+
+
+def test_names_that_a_spreadsheet_would_run_are_repeated_as_they_were_written(
+    predict: Callable[..., Path], lab: Lab, tmp_path: Path
+) -> None:
+    first, *_ = sorted((tmp_path / "cells" / "test").iterdir())
+    first.rename(first.with_name("=1+0" + first.suffix))
+    for option in ((), ("--raw-csv",)):
+        csv = predict("--no-sample", *option)
+        ran = lab("reproduce", csv)
+        assert ran.code == 0, ran.err
+
+
+def test_a_pattern_is_repeated_below_a_folder_whose_name_would_be_one(
+    predict: Callable[..., Path], lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(tmp_path / "cells", tmp_path / "c[1]*")
+    monkeypatch.chdir(tmp_path / "c[1]*")
+    ran = lab("predict", "test/*.jpg", "--model", tmp_path / "model.onnx", "--no-sample", "--out", "s.csv")
+    assert ran.code == 0, ran.err
+    monkeypatch.chdir(tmp_path)
+    ran = lab("reproduce", tmp_path / "c[1]*" / "s.csv")
+    assert ran.code == 0, ran.err
+
+
+def test_where_auto_chose_several_runtimes_it_is_recorded_and_chooses_again(
+    lab: Lab, model: Path, run: Path, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.onnx"
+    assert lab("export", run, "--opset", "18", "--out", other).code == 0
+    given = ("--model", model, "--model", other, "--no-sample", "--out", tmp_path / "s.csv")
+    assert lab("predict", cells / "test", *given).code == 0
+    path = tmp_path / "s.prediction.json"
+    assert json.loads(path.read_text())["options"]["runtime"] == "onnxruntime"
+    opened = Session.__init__
+
+    def open_by_two(self: Session, path: Path, *given: Any, **named: Any) -> None:
+        opened(self, path, *given, **named)
+        if path == other:
+            self.provider = replace(self.provider, runtime="another")
+
+    monkeypatch.setattr(Session, "__init__", open_by_two)
+    assert lab("predict", cells / "test", *given).code == 0
+    options = json.loads(path.read_text())["options"]
+    assert (options["device"], options["runtime"]) == ("cpu", "auto")
+    ran = lab("reproduce", tmp_path / "s.csv")
+    assert ran.code == 0, ran.err
+
+
+def test_a_record_of_a_csv_with_another_suffix_is_not_taken_for_ones_own(
+    predict: Callable[..., Path], lab: Lab, tmp_path: Path
+) -> None:
+    csv = predict()
+    shutil.copy(csv, csv.with_suffix(".txt"))
+    ran = lab("reproduce", csv.with_suffix(".txt"))
+    assert (ran.code, ran.err.count("\n")) == (1, 1)
+    assert "s.prediction.json is of s.csv, not of s.txt; predict again" in ran.err
+
+
+def test_the_new_rows_do_not_take_the_record_and_the_report_of_the_old(predict: Callable[..., Path], lab: Lab) -> None:
+    csv = predict()
+    ran = lab("reproduce", csv, "--out", csv.with_suffix(".txt"))
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert f"s.txt would replace record and report of {csv}; give another" in ran.err

@@ -201,6 +201,12 @@ def test_a_list_on_standard_input_is_kept_as_it_is_written(monkeypatch: pytest.M
         read_inputs(Path("-"), CLASSES)
 
 
+def test_a_standard_input_that_is_closed_is_an_error_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(DataError, match="the standard input is closed; give INPUT a folder, or a file with a path per"):
+        read_inputs(Path("-"), CLASSES)
+
+
 def test_paths_on_standard_input_may_be_separated_by_nul(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"two\nlines.png\0 b.png\0")))
     assert read_inputs(Path("-"), CLASSES).names == ["two\nlines.png", " b.png"]
