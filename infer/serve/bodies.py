@@ -3,12 +3,15 @@
 import asyncio
 import base64
 import binascii
+import json
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import python_multipart
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
@@ -26,6 +29,9 @@ RAW = ("image/", "application/dicom", "application/octet-stream")
 """Content types of one image as it is, by their beginnings."""
 JSON_FORM = 'send {"images": [{"name": "a.png", "data": "BASE64"}, ...]}, or a list of base64 texts'
 FORM = "send each image as a file: curl -F images=@a.png -F images=@b.png"
+HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
+"""A surrogate in JSON: two of them are a character, and one alone is none."""
+MOST_DIGITS = 18
 LONGEST_NAME = 255
 MANY_BYTES = 1_000_000
 """From this size on, a body is parsed beside the event loop."""
@@ -42,9 +48,10 @@ class Body:
         self.request, self.config, self._admission, self._held = request, config, admission, held
         if request.headers.get("content-encoding", "identity") != "identity":
             raise RequestError(415, "the body is compressed", "send it as it is, without Content-Encoding")
-        length = request.headers.get("content-length", "")
-        if length.isdigit() and int(length) > config.max_megabytes * 10**6:
-            raise self._too_large()
+        if (length := request.headers.get("content-length", "")).isdigit():
+            size = whole_number(length)
+            if size is None or size > config.max_megabytes * 10**6:
+                raise self._too_large()
 
     async def content(self) -> bytes:
         """The whole body, whose images there is still room for.
@@ -130,6 +137,7 @@ class _Form(MultiPartParser):
 
 async def _from_form(body: Body) -> list[Upload]:
     limit = body.config.max_images
+    _require_utf8(body.request.headers["content-type"])
     parser = _Form(body.request.headers, _pieces(await body.content()), max_files=limit + 1, max_fields=limit)
     try:
         form = await parser.parse()
@@ -143,6 +151,13 @@ async def _from_form(body: Body) -> list[Upload]:
     return [Upload(name, file.file.read()) for name, file in zip(names, files, strict=True)]
 
 
+def _require_utf8(content_type: str) -> None:
+    """Raises RequestError for a form in another charset, in which names could be what no answer can hold."""
+    charset = parse_options_header(content_type)[1].get(b"charset", b"utf-8").decode("latin-1")
+    if charset.lower() not in ("utf-8", "utf8"):
+        raise RequestError(400, f"the form's charset is {charset}", "send UTF-8, and leave charset out")
+
+
 async def _pieces(content: bytes) -> AsyncGenerator[bytes, None]:
     """A body in pieces, between which other requests have their turn."""
     for start in range(0, len(content), MANY_BYTES):
@@ -152,10 +167,19 @@ async def _pieces(content: bytes) -> AsyncGenerator[bytes, None]:
     yield b""
 
 
+def whole_number(text: str) -> int | None:
+    """The number that digits write; None for other text, and for more digits than any size has."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
+
+
 def read_json(content: bytes) -> Any:
-    """JSON values. Raises RequestError."""
+    """The values of JSON in UTF-8, whose texts an answer can hold. Raises RequestError."""
     try:
-        return parse_json(content)
+        text = content.decode("utf-8-sig")
+        values = parse_json(text)
+        if HALF_CHARACTER.search(text):  # ... unless its other half follows
+            json.dumps(values, ensure_ascii=False).encode()
+        return values
     except ValueError as error:
         raise RequestError(400, f"the body is not JSON: {error}", JSON_FORM) from None
 

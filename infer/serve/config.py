@@ -92,6 +92,8 @@ class ServeConfig:
         check(self, ServeConfig)
         check_runtime(self.device, self.runtime)
         _check_wait(self.max_wait)
+        if "/" in self.name or not all(map(str.isprintable, self.name)):
+            raise ConfigError(f"--name must be one part of a URL's path, without a slash, got {self.name}")
         if len({path.resolve() for path in self.models}) < len(self.models):
             raise ConfigError("MODEL names one file twice; name each once")
         if self.max_images > self.max_queue:

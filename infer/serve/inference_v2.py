@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from infer.images.tta import COUNTS
 from infer.images.upload import Upload
-from infer.serve.bodies import MANY_BYTES, open_body, time_to_receive
+from infer.serve.bodies import MANY_BYTES, open_body, time_to_receive, whole_number
 from infer.serve.errors import RequestError
 from infer.serve.service import Answer, Service
 from infer.serve.tensors import BYTES, FP32, UINT8, InferRequest, Tensor, encode_response, parse_request
@@ -101,9 +101,10 @@ async def _infer(request: Request, service: Service) -> Response:
 
 def _header_size(request: Request) -> int | None:
     text = request.headers.get(HEADER_SIZE)
-    if text is not None and not (text.isascii() and text.isdigit()):
-        raise RequestError(400, f"{HEADER_SIZE} is not a whole number", "send the length of the JSON")
-    return None if text is None else int(text)
+    size = None if text is None else whole_number(text)
+    if text is not None and size is None:
+        raise RequestError(400, f"{HEADER_SIZE} is not a whole number of bytes", "send the length of the JSON")
+    return size
 
 
 async def _answers(request: InferRequest, service: Service) -> list[Answer]:

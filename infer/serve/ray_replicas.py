@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from infer.core.console import SILENT, Screen
 from infer.core.errors import ConfigError, DeviceError, MissingExtraError
@@ -117,7 +118,9 @@ def serve_on_ray(config: ServeConfig, port: int, token: bytes | None, screen: Sc
         screen.say(f"device: {pool.text(runtime)}")
         with _ended_by_signals(screen) as ended, _deployed(replicas, port):
             address = f"http://{f'[{config.host}]' if ':' in config.host else config.host}:{port}"
-            screen.say(f"ready: {address}, POST {address}/v1/predict, {address}/v2/models/{name}; Ctrl-C ends it")
+            screen.say(
+                f"ready: {address}, POST {address}/v1/predict, {address}/v2/models/{quote(name)}; Ctrl-C ends it"
+            )
             ended.wait()
 
 

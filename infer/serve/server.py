@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
 
 from infer.core.console import Screen
 from infer.core.errors import ConfigError, LabError, MissingExtraError
@@ -157,7 +158,9 @@ async def _start(service: "Service", server: "uvicorn.Server", address: str, scr
     except LabError:
         server.should_exit = True
         raise
-    screen.say(f"ready: {address}, POST {address}/v1/predict, {address}/v2/models/{service.name}; Ctrl-C ends it")
+    screen.say(
+        f"ready: {address}, POST {address}/v1/predict, {address}/v2/models/{quote(service.name)}; Ctrl-C ends it"
+    )
     if service.config.host not in LOCAL and service.config.token_file is None:
         screen.say("note: whoever reaches this address may use it; --token-file asks for a token")
 

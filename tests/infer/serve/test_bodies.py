@@ -83,6 +83,14 @@ def test_all_forms_give_the_same_images() -> None:
         assert read([B], {"content-type": kind}) == [Upload("image", B)]
 
 
+def test_a_name_may_have_any_character_also_one_that_json_writes_in_two_halves() -> None:
+    named = [{"name": "\N{MICROSCOPE}.png", "data": base64_of(A)}]
+    assert b"\\ud83d\\udd2c" in as_json(named)[0][0]
+    assert read(*as_json(named)) == [Upload("\N{MICROSCOPE}.png", A)]
+    parts, headers = as_form(("\N{MICROSCOPE}.png", A))
+    assert read(parts, {"content-type": f"{headers['content-type']}; charset=UTF-8"})[0].content == A
+
+
 def test_a_body_of_several_megabytes_is_read_whole() -> None:
     content = bytes(range(256)) * 16_000
     assert read(*as_form(("a.png", content))) == [Upload("a.png", content)]
@@ -98,6 +106,12 @@ def test_a_body_of_several_megabytes_is_read_whole() -> None:
         (*as_json([7]), "image 1 is not a text of base64"),
         (*as_json(["no base64!"]), "image 1 is not base64"),
         (*as_json({"images": []}), "has no image"),
+        (*as_json([{"name": "\ud800", "data": base64_of(A)}]), "not JSON: .* surrogates not allowed"),
+        ([b'["\xed\xa0\x80"]'], {"content-type": "application/json"}, "not JSON: 'utf-8' codec"),
+        *(
+            (as_form(("a.png", A))[0], {"content-type": f"multipart/form-data; boundary=x; charset={charset}"}, charset)
+            for charset in ("utf-7", "undefined", "raw_unicode_escape", "no-such")
+        ),
         ([b"x"], {"content-type": "multipart/form-data"}, "boundary"),
         ([b"no form"], {"content-type": "multipart/form-data; boundary=x"}, "form cannot be read|has no image"),
         (

@@ -37,6 +37,7 @@ def test_an_answer_may_be_expected_to_take_as_long_as_it_may_take_unless_less_is
         ({"max_wait": "soon"}, "--max-wait must be a number of milliseconds above 0, or auto, got soon"),
         ({"max_wait": "0"}, "above 0, or auto, got 0"),
         ({"max_wait": "nan"}, "above 0, or auto, got nan"),
+        ({"name": "a/b"}, "--name must be one part of a URL's path, without a slash, got a/b"),
         ({"max_wait": "1e999"}, "above 0, or auto, got 1e999"),
     ],
 )
