@@ -20,22 +20,45 @@ FILE_SUFFIXES = frozenset(
 
 def bad_list(out: Path) -> Path:
     """The list of unreadable images, beside the CSV."""
-    return out.with_suffix(".bad.csv")
+    return _sibling(out, ".bad.csv")
 
 
 def progress_file(out: Path) -> Path:
     """The results of an unfinished prediction: beside the CSV, or in the working folder if that is a URI."""
-    return (Path(out.name) if uri_of(out) else out).with_suffix(".progress")
+    return (Path(Path(_divided(out)[0]).name) if uri_of(out) else out).with_suffix(".progress")
 
 
 def record_file(out: Path) -> Path:
     """How a prediction was made, for `lab reproduce`: beside the CSV."""
-    return out.with_suffix(".prediction.json")
+    return _sibling(out, ".prediction.json")
 
 
 def report_folder(out: Path) -> Path:
     """The folder of a prediction's report, beside the CSV."""
-    return out.with_suffix(".report")
+    return _sibling(out, ".report")
+
+
+def file_in(folder: Path, name: str) -> Path:
+    """The path of a file in a folder, which may be a URI."""
+    base, options = _divided(folder)
+    return Path(f"{Path(base, name)}{options}")
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix of a path, which may be a URI, in lower case."""
+    return Path(_divided(path)[0]).suffix.lower()
+
+
+def _sibling(out: Path, suffix: str) -> Path:
+    """A path, which may be a URI, with another suffix."""
+    base, options = _divided(out)
+    return Path(f"{Path(base).with_suffix(suffix)}{options}")
+
+
+def _divided(path: Path) -> tuple[str, str]:
+    """A path, and the options at the end of a URI, such as ?region=eu-west-1, which lead to its server."""
+    base, mark, options = str(path).partition("?") if uri_of(path) else (str(path), "", "")
+    return base, mark + options
 
 
 def require_file_name(option: str, path: Path) -> None:
@@ -55,11 +78,9 @@ def require_suffix(option: str, path: Path, kind: str, suffixes: Sequence[str]) 
         kind: what is written.
         suffixes: the suffixes of this kind in lower case.
     """
-    uri = uri_of(path)
-    name = uri.partition("?")[0] if uri else path.name  # a URI may end in options, such as ?region=eu-west-1
-    if name == "-":
+    if str(path) == "-":
         raise ConfigError(f"{option} must be a file's name, got -: nothing is written to standard output")
-    if Path(name).suffix.lower() not in suffixes:
+    if suffix_of(path) not in suffixes:
         endings = " or ".join(suffix for suffix in suffixes if suffix not in ("", ".txt"))
         raise ConfigError(f"{option} must end in {endings}, got {path}: {kind} is written, and nothing else")
 

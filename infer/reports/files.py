@@ -4,6 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from infer.core.file_sets import FileSet
+from infer.core.output_paths import file_in
 from infer.core.remote import uri_of
 
 REPORT_JSON, PREDICTIONS, PAGE = "report.json", "predictions.csv", "report.html"
@@ -25,4 +26,4 @@ def remove_report(files: FileSet, folder: Path, keep: Collection[str] = ()) -> N
     """Remove the files of an earlier report from `folder` with a set, except those in `keep`, and nothing else."""
     if uri_of(folder) or folder.is_dir():
         for name in [name for name in report_files() if name not in keep]:
-            files.remove(folder / name)
+            files.remove(file_in(folder, name))

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from infer.config import ReportConfig
 from infer.core.file_sets import FileSet, file_set
+from infer.core.output_paths import file_in
 from infer.core.text import shown
 from infer.metrics import kinds
 from infer.metrics.definition import Metric
@@ -53,8 +54,8 @@ def add_report(
         }
         contents[PAGE] = report_page(result, metrics, pictures, gallery, origin).encode()
     for name, content in contents.items():
-        files.write(folder / name, content)
-    write_predictions(result, files, folder / PREDICTIONS, config.raw_csv)
+        files.write(file_in(folder, name), content)
+    write_predictions(result, files, file_in(folder, PREDICTIONS), config.raw_csv)
     remove_report(files, folder, keep=(*contents, PREDICTIONS))
     return metrics
 

@@ -12,6 +12,7 @@ from infer.core.csv_files import csv_line
 from infer.core.errors import MissingExtraError
 from infer.core.file_sets import FileSet
 from infer.core.files import cannot_write
+from infer.core.output_paths import suffix_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -117,7 +118,7 @@ def open_writer(
 
 def is_parquet(path: Path) -> bool:
     """Whether a file of this name is written as Parquet."""
-    return path.suffix.lower() == ".parquet"
+    return suffix_of(path) == ".parquet"
 
 
 def require_parquet(option: str, path: Path) -> None:

@@ -10,12 +10,16 @@ from infer.core.errors import ConfigError
 from infer.core.output_paths import (
     CSV_SUFFIXES,
     bad_list,
+    file_in,
     progress_file,
+    record_file,
     report_folder,
     require_file_name,
     require_folder_name,
     require_suffix,
+    suffix_of,
 )
+from infer.core.remote import uri_of
 
 
 def test_the_files_of_a_prediction_lie_beside_its_csv() -> None:
@@ -27,6 +31,18 @@ def test_the_files_of_a_prediction_lie_beside_its_csv() -> None:
 
 def test_the_results_of_an_unfinished_prediction_to_a_uri_are_kept_in_the_working_folder() -> None:
     assert progress_file(Path("s3://bucket/cells/out.csv")) == Path("out.progress")
+
+
+def test_the_options_of_a_uri_lead_to_each_file_of_the_prediction() -> None:
+    for options in ("?region=eu-west-1", "?endpoint_override=127.0.0.1:9876&scheme=http", "?a=b/c.d"):
+        out = Path(f"s3://bucket/v.1/sub.csv{options}")
+        assert uri_of(bad_list(out)) == f"s3://bucket/v.1/sub.bad.csv{options}"
+        assert uri_of(record_file(out)) == f"s3://bucket/v.1/sub.prediction.json{options}"
+        assert uri_of(file_in(report_folder(out), "report.json")) == f"s3://bucket/v.1/sub.report/report.json{options}"
+        assert progress_file(out) == Path("sub.progress")
+    assert suffix_of(Path("s3://bucket/p.PARQUET?region=a.csv")) == ".parquet"
+    assert bad_list(Path("what?.csv")) == Path("what?.bad.csv")
+    assert file_in(Path("is it?"), "a.csv") == Path("is it?/a.csv")
 
 
 @pytest.mark.parametrize("path", [Path(), Path("/"), Path(".."), Path("/dev/null")])
