@@ -316,7 +316,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _fail(message: str, code: int) -> NoReturn:
     from infer.core.text import shortened, shown
 
-    print(f"error: {shortened(shown(message))}", file=sys.stderr)  # noqa: T201
+    if sys.stderr is not None:  # print() would write to standard output instead
+        print(f"error: {shortened(shown(message))}", file=sys.stderr)  # noqa: T201
     sys.exit(code)
 
 

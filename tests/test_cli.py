@@ -310,3 +310,12 @@ def test_the_demo_runs_and_names_its_files(lab: Callable, tmp_path: Path, monkey
     assert len(list(tmp_path.glob("demo/runs/*/model.onnx"))) == 1
     assert "These are SYNTHETIC cells" in ran.out
     assert "next: lab inspect" in ran.out
+
+
+def test_an_error_is_not_written_to_standard_output_where_standard_error_is_closed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    with pytest.raises(SystemExit):
+        cli.main(["predict", "no such folder", "--model", "no such model"])
+    assert capsys.readouterr().out == ""

@@ -21,6 +21,8 @@ UINT8, FP32, BYTES = "UINT8", "FP32", "BYTES"
 LENGTH = 4
 """Bytes before each element of a binary BYTES tensor: its length, little-endian."""
 MOST_AXES = 8
+LONGEST_SIDE = 2**31
+"""More than a body holds; Python refuses to write the product of sides of thousands of digits in a message."""
 
 Values = NDArray[np.uint8] | list[bytes]
 """UINT8 in its shape, or the elements of BYTES."""
@@ -124,8 +126,8 @@ def _tensor(item: Any, binary: memoryview | None) -> Tensor:
     if not isinstance(item, dict):
         raise RequestError(400, "an input is not an object", FORM)
     name, datatype, shape = str(item.get("name")), item.get("datatype"), item.get("shape")
-    if not isinstance(shape, list) or not all(type(side) is int and side >= 0 for side in shape):
-        raise RequestError(400, f"the shape of {name} is not a list of whole numbers", FORM)
+    if not isinstance(shape, list) or not all(is_whole(side) and 0 <= side <= LONGEST_SIDE for side in shape):
+        raise RequestError(400, f"the shape of {name} is not a list of whole numbers up to {LONGEST_SIDE}", FORM)
     if len(shape) > MOST_AXES:
         raise RequestError(400, f"{name} has {len(shape)} axes", FORM)
     if binary is None and not isinstance(item.get("data"), list):

@@ -1,11 +1,12 @@
 import io
 import os
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 from rich.table import Table
 
-from infer.core.console import Screen, captured_stderr
+from infer.core.console import Screen, Terminal, captured_stderr
 
 
 def test_markup_in_a_name_is_shown_as_it_is(heard: tuple[Screen, io.StringIO]) -> None:
@@ -61,3 +62,15 @@ def test_an_error_ends_the_capture(capfd: pytest.CaptureFixture[str]) -> None:
         raise ValueError("wrong")
     os.write(2, b"seen\n")
     assert capfd.readouterr().err == "seen\n"
+
+
+def test_a_broken_pipe_ends_the_output_that_it_carried_where_the_process_has_no_standard_output(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    with (tmp_path / "errors").open("w+") as errors:
+        terminal = Terminal(file=errors)
+        terminal.on_broken_pipe()
+        os.write(errors.fileno(), b"late")
+        assert terminal.quiet
+    assert (tmp_path / "errors").read_bytes() == b""

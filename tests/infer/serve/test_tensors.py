@@ -57,7 +57,7 @@ def test_bytes_are_base64_in_json_and_have_their_length_in_binary() -> None:
         (json_body(entry(shape=[-1])), None, "not a list of whole numbers"),
         (json_body(entry(shape=[True])), None, "not a list of whole numbers"),
         (json_body(entry(shape=[1] * 9)), None, "9 axes"),
-        (json_body(entry(shape=[10**30])), None, "does not fit"),
+        (json_body(entry(shape=[10**30])), None, "whole numbers up to"),
         (json_body(entry(data=[[1], [2, 3]])), None, "does not fit"),
         (json_body(entry(data=[0.5] * 24)), None, "no whole numbers from 0 to 255"),
         (json_body(entry(data=[256] * 24)), None, "no whole numbers from 0 to 255"),
@@ -106,3 +106,11 @@ def test_outputs_are_binary_where_the_request_says_so() -> None:
     body, size = encode_response("m", "1", InferRequest("", {}, {}, True), outputs)
     assert size is not None
     assert body[size:] == rows.tobytes() + b"\2\0\0\0" + "é".encode()
+
+
+@pytest.mark.parametrize("datatype", ["BYTES", "UINT8"])
+def test_a_shape_of_numbers_of_thousands_of_digits_is_400(datatype: str) -> None:
+    body = json_body(entry(datatype=datatype, shape=[10**4000] * 2, data=["AA=="]))
+    with pytest.raises(RequestError) as error:
+        parse_request(body, None)
+    assert error.value.status == 400
