@@ -63,7 +63,7 @@ def load_recipe(name: str) -> Recipe:
     if not path.is_file():
         raise ConfigError(f"--recipe must be one of {', '.join(recipe_names())}, or a TOML file; got {name}")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")  # in a run's, a path may be no UTF-8
         content = parse_toml(text)
     except (OSError, ValueError) as error:
         raise ConfigError(f"the recipe {path} cannot be read: {error}; check it") from error

@@ -100,8 +100,8 @@ def _read_history(run: Path) -> list[dict[str, str]]:
 
 def _load(checkpoint: Path) -> Weights:
     try:
-        return safetensors.torch.load_file(checkpoint)
-    except (OSError, safetensors.SafetensorError) as error:
+        return safetensors.torch.load(checkpoint.read_bytes())  # load_file takes no path that is no UTF-8
+    except (OSError, KeyError, safetensors.SafetensorError) as error:
         raise ModelError(f"{checkpoint} cannot be read ({error}); restore it, or name another run") from error
 
 

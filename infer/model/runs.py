@@ -64,7 +64,7 @@ def read_recipe(run: Path) -> dict[str, Any]:
     """The options that a run was trained with. Raises DataError where the file is missing or damaged."""
     path = run / RECIPE
     try:
-        return parse_toml(path.read_text(encoding="utf-8"))
+        return parse_toml(path.read_text(encoding="utf-8", errors="surrogateescape"))  # a path may be no UTF-8
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error}); name the data set instead") from error
 

@@ -1,6 +1,7 @@
 """The recipe files, and a small training run of each on images in the layout of its report."""
 
 import csv
+import os
 import re
 import tomllib
 import urllib.error
@@ -494,3 +495,8 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[list[State], list[State]]:
 
 def equal(one: State, other: State) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_recipe_of_a_run_may_name_a_folder_whose_name_is_no_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_bytes(b'architecture = "resnet18"\ndata = "/data/b\xffd"\n')
+    assert load_recipe(str(tmp_path / "recipe.toml")).values["data"] == os.fsdecode(b"/data/b\xffd")

@@ -1,6 +1,7 @@
 """lab reproduce RUN: equal bit for bit, or where the runs part and what may be the cause."""
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -155,6 +156,19 @@ def test_replaced_weights_are_found_and_named(copy: Path, lab: Lab) -> None:
     assert "has no last.ckpt, so its last epoch's weights are not compared" in ran.out
 
 
+def test_weights_of_a_kind_that_torch_does_not_have_are_refused_in_one_line(copy: Path, lab: Lab) -> None:
+    path = copy / "best.safetensors"
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    name, *_ = (name for name, tensor in header.items() if tensor.get("dtype") == "I64")
+    header[name] |= {"dtype": "F8_E8M0", "shape": [8]}
+    changed = json.dumps(header).encode()
+    path.write_bytes(len(changed).to_bytes(8, "little") + changed + content[8 + size :])
+    ran = lab("reproduce", copy)
+    assert (ran.code, "best.safetensors" in ran.err, ran.err.count("\n")) == (1, True, 1), ran.err
+
+
 def test_a_run_of_an_earlier_version_is_reproduced_without_its_record(copy: Path, lab: Lab) -> None:
     (copy / "run.json").unlink()
     ran = lab("reproduce", copy)
@@ -184,3 +198,14 @@ def test_a_folder_without_a_finished_epoch_is_an_error(tmp_path: Path, lab: Lab)
     (tmp_path / "empty").mkdir()
     ran = lab("reproduce", tmp_path / "empty")
     assert (ran.code, "has no finished epoch" in ran.err) == (1, True)
+
+
+def test_a_run_is_reproduced_where_the_names_of_its_folder_and_of_its_data_are_no_utf_8(
+    copy: Path, cells: Path, lab: Lab, tmp_path: Path
+) -> None:
+    data, moved = tmp_path / os.fsdecode(b"b\xffd"), copy.rename(tmp_path / os.fsdecode(b"run\xff"))
+    shutil.copytree(cells, data)
+    recipe = (moved / "recipe.toml").read_bytes()
+    (moved / "recipe.toml").write_bytes(recipe.replace(bytes(cells), bytes(data)))
+    ran = lab("reproduce", moved)
+    assert ran.code == 0, ran.err

@@ -44,7 +44,7 @@ def load_checkpoint(path: Path) -> tuple[PixelNet, ModelCard]:
     """
     card = read_card(path)
     try:
-        state = safetensors.torch.load_file(path)
+        state = safetensors.torch.load(path.read_bytes())  # load_file takes no path that is no UTF-8
         network = build_network(card)
         network.backbone.load_state_dict(state)
     except (OSError, RuntimeError, KeyError, safetensors.SafetensorError) as error:

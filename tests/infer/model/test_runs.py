@@ -63,3 +63,8 @@ def test_a_damaged_recipe_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text("seed = = 3")
     with pytest.raises(DataError, match=r"recipe\.toml"):
         read_recipe(tmp_path)
+
+
+def test_a_recipe_may_name_a_folder_whose_name_is_no_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_bytes(b'data = "/data/b\xffd"\n')
+    assert read_recipe(tmp_path) == {"data": os.fsdecode(b"/data/b\xffd")}

@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -185,3 +186,10 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole_and_nothing_beside_it(
         save_checkpoint(new_network(), CARD, path)
     assert [item.name for item in tmp_path.iterdir()] == ["best.safetensors"]
     assert path.read_bytes() == b"the old one"
+
+
+def test_a_checkpoint_is_loaded_from_a_folder_whose_name_is_no_utf_8(saved: Path, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"runs\xff")
+    folder.mkdir()
+    _, card = load_checkpoint(Path(shutil.copy(saved, folder)))
+    assert card.provenance["seed"] == 5
