@@ -40,5 +40,7 @@ def duration(seconds: float) -> str:
 
 
 def size_text(count: int) -> str:
-    """Bytes as 410 MB, 1.5 GB or 50 GB."""
+    """Bytes as 3 kB, 410 MB, 1.5 GB or 50 GB."""
+    if count < 1e6:
+        return f"{math.ceil(count / 1e3)} kB"
     return f"{math.ceil(count / 1e6)} MB" if count < 1e9 else f"{count / 1e9:.1f}".removesuffix(".0") + " GB"

@@ -33,6 +33,6 @@ def test_a_duration_has_the_unit_that_suits_it(seconds: float, text: str) -> Non
     assert duration(seconds) == text
 
 
-def test_sizes_are_in_whole_megabytes_or_in_gigabytes() -> None:
-    sizes = [0, 1, 410 * MB, 1540 * MB, 50_000 * MB]
-    assert [size_text(size) for size in sizes] == ["0 MB", "1 MB", "410 MB", "1.5 GB", "50 GB"]
+def test_sizes_are_in_whole_kilobytes_or_megabytes_or_in_gigabytes() -> None:
+    sizes = [0, 1, 2001, MB, 410 * MB, 1540 * MB, 50_000 * MB]
+    assert [size_text(size) for size in sizes] == ["0 kB", "1 kB", "3 kB", "1 MB", "410 MB", "1.5 GB", "50 GB"]

@@ -15,6 +15,7 @@ from PIL import Image
 
 from infer.core.console import Screen
 from infer.core.errors import DataError, OutputError
+from infer.core.text import size_text
 from infer.dataset import unpack as module
 from infer.dataset.packed_kinds import find_packed
 from infer.dataset.source import read_table
@@ -39,10 +40,13 @@ def test_folder_and_size_are_printed_and_the_images_found_again(npz: Path, heard
     screen, text = heard
     folder = read(npz, screen).root
     assert folder.parent == own_cache
-    assert f"unpacked {npz} into {folder}: 11 images, 1 MB; LAB_CACHE_GB does not limit them: delete" in text.getvalue()
+    size = size_text(sum(path.stat().st_size for path in folder.rglob("*.png")))
+    assert (
+        f"unpacked {npz} into {folder}: 11 images, {size}; LAB_CACHE_GB does not limit them: delete" in text.getvalue()
+    )
     before = (folder / "train" / "0.png").stat()
     assert read(npz, screen).root == folder
-    assert f"images of {npz} found unpacked in {folder}: 1 MB\n" in text.getvalue()
+    assert f"images of {npz} found unpacked in {folder}: {size}\n" in text.getvalue()
     assert (folder / "train" / "0.png").stat() == before
     assert [path.name for path in own_cache.iterdir()] == [folder.name]
 

@@ -310,7 +310,7 @@ def test_a_damaged_cache_is_reported_and_decoded_again(
     check_rows(load_canvases(table, SPEC, 2, screen))
     assert said.getvalue().count("the cache of decoded images is damaged: decoding again") == 1
     load_canvases(table, SPEC, 2, screen)
-    assert said.getvalue().endswith("decoded images found in the cache: 1 MB\n")
+    assert said.getvalue().endswith("decoded images found in the cache: 21 kB\n")
 
 
 def test_the_size_of_the_cache_is_printed_after_decoding(
@@ -318,7 +318,7 @@ def test_the_size_of_the_cache_is_printed_after_decoding(
 ) -> None:
     monkeypatch.setenv("LAB_CACHE_GB", "2.5")
     load_canvases(table_of(tmp_path / "images"), SPEC, 2, heard[0])
-    assert heard[1].getvalue() == f"cache: 1 MB of at most 2.5 GB in {own_cache}\n"
+    assert heard[1].getvalue() == f"cache: 21 kB of at most 2.5 GB in {own_cache}\n"
 
 
 def test_a_data_set_larger_than_the_bound_is_refused_before_decoding(

@@ -112,6 +112,9 @@ def test_what_fits_into_the_bound_is_taken_and_what_does_not_is_refused(monkeypa
     require_within_limit(2 * 10**9)
     with pytest.raises(OutputError, match=r"take 2\.1 GB, and the cache is limited to 2 GB; set LAB_CACHE_GB to 3"):
         require_within_limit(2_100_000_000)
+    monkeypatch.setenv("LAB_CACHE_GB", "0.000001")
+    with pytest.raises(OutputError, match=r"take 2 kB, and the cache is limited to 1 kB; set LAB_CACHE_GB to 1"):
+        require_within_limit(2000)
 
 
 def test_what_another_process_is_decoding_counts_although_it_cannot_be_seen_yet(
