@@ -348,6 +348,7 @@ def _print_json(content: dict[str, Any]) -> None:
 
 def _predict(config: PredictConfig, screen: "Screen") -> None:
     from infer.core.remote import display_path
+    from infer.core.text import counted
     from infer.predict import predict as predict_images
 
     prediction = predict_images(config, screen)
@@ -355,7 +356,7 @@ def _predict(config: PredictConfig, screen: "Screen") -> None:
         _show_report(screen, prediction.result, prediction.metrics, config.normalize, report_folder(config.out))
     if prediction.bad:
         listed = display_path(bad_list(config.out))
-        screen.say(f"{len(prediction.bad)} images cannot be read ({config.bad_images}): listed in {listed}")
+        screen.say(f"{counted(len(prediction.bad), 'image')} cannot be read ({config.bad_images}): listed in {listed}")
     screen.say(f"{prediction.written} rows: {display_path(config.out)}")
     if config.json:
         _print_json(prediction.to_json(config.out))

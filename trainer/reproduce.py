@@ -16,7 +16,7 @@ from infer.core.csv_files import read_csv
 from infer.core.environment import differences
 from infer.core.errors import DataError, ModelError, ReproductionError
 from infer.core.temporary import temporary_folder
-from infer.core.text import listed
+from infer.core.text import counted, listed
 from infer.model.card import ModelCard, read_card
 from infer.model.runs import CHECKPOINT, HISTORY, SNAPSHOT, find_checkpoint, read_recipe
 from infer.reproduce_config import ReproduceConfig
@@ -164,7 +164,7 @@ def _report(run: Path, record: RunRecord | None, before: _Saved, new: Path, scre
     causes = [] if now_record is None else _causes(record, now_record.parts[0])
     if not lines:
         tensors = ", ".join(f"{len(weights)} tensors of {name}" for name, weights in before.weights.items())
-        equal = f"equal bit for bit: {before.epochs} epochs of {HISTORY}, {tensors}"
+        equal = f"equal bit for bit: {counted(before.epochs, 'epoch')} of {HISTORY}, {tensors}"
         screen.say("\n".join([equal, *(f"although another: {cause}" for cause in causes)]))
         return
     for line in (*lines, *(f"possible cause: {cause}" for cause in causes or ["none that is recorded"])):
@@ -189,7 +189,7 @@ def _history_lines(before: list[dict[str, str]], now: list[dict[str, str]]) -> l
             values = [f"{name} {new[name]} instead of {row[name]}" for name in differing]
             return [f"epoch {number} is the first to differ: {listed(values, MOST_LISTED)}"]
     if len(before) != len(now):
-        return [f"training ended after {len(now)} epochs instead of {len(before)}"]
+        return [f"training ended after {counted(len(now), 'epoch')} instead of {len(before)}"]
     return []
 
 

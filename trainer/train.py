@@ -12,6 +12,7 @@ import torch
 from infer.core.console import Screen
 from infer.core.errors import DeviceError, LabError, TrainingError
 from infer.core.formulas import tell_formulas
+from infer.core.text import counted
 from infer.dataset.table import Table
 from infer.model.card import ModelCard
 from infer.model.onnx_session import is_out_of_memory
@@ -167,7 +168,9 @@ class _Run:
         with self.screen.bar("training", trainer.steps * settings.batch_size * settings.epochs) as bar:
             while folder.epochs + 1 < end and not self._is_stopped:
                 if settings.patience and folder.waiting >= settings.patience:
-                    self.screen.say(f"early stopping: {settings.monitor} has not improved for {folder.waiting} epochs")
+                    self.screen.say(
+                        f"early stopping: {settings.monitor} has not improved for {counted(folder.waiting, 'epoch')}"
+                    )
                     break
                 self.progress = Progress(folder, trainer, bar, self.screen)
                 epoch = runner.run(trainer, folder.epochs + 1, end, self.progress)
@@ -198,7 +201,9 @@ class _Run:
     def _say_stage(self, index: int) -> None:
         if len(self.stages) > 1:
             settings = self.settings
-            values = f"{settings.image_size} px, {settings.epochs} epochs, learning rate {settings.peak_rate:g}"
+            values = (
+                f"{settings.image_size} px, {counted(settings.epochs, 'epoch')}, learning rate {settings.peak_rate:g}"
+            )
             start = f", from the {settings.stage_start} weights" if index else ""
             self.screen.say(f"stage {index + 1} of {len(self.stages)}: {values}{start}")
 

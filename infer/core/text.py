@@ -16,6 +16,16 @@ def joined(names: Sequence[str], conjunction: str) -> str:
     return f"{', '.join(others)} {conjunction} {last}" if others else last
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number with what it counts: `1 epoch`, `2 epochs`; `many` where the plural is not made with an s alone."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def left_out(count: int) -> str:
+    """That so many images are unreadable: `1 image cannot be read and is left out`."""
+    return counted(count, "image cannot be read and is left out", "images cannot be read and are left out")
+
+
 def shown(text: str) -> str:
     """The text with line breaks, control characters and undecodable bytes as escapes, on one line."""
     safe = text.encode("utf-8", "backslashreplace").decode()

@@ -5,7 +5,7 @@ import numpy as np
 from infer.core.arrays import Floats
 from infer.core.console import Screen
 from infer.core.errors import DataError
-from infer.core.text import listed
+from infer.core.text import left_out, listed
 from infer.dataset.table import Table
 from infer.metrics.result import EvaluationResult, unreadable_note
 from infer.model.session import Session
@@ -40,7 +40,7 @@ def classify_table(session: Session, table: Table, batch_size: int, name: str, s
                 readable.append(index)
                 probabilities.append(prediction.probabilities)
     if errors:
-        screen.say(f"{len(errors)} images cannot be read and are left out: {listed(errors)}")
+        screen.say(f"{left_out(len(errors))}: {listed(errors)}")
     if not readable:
         raise DataError(f"none of the {len(files)} images can be read; check {table.source}")
     return EvaluationResult(

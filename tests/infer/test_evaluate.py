@@ -110,7 +110,7 @@ def test_unreadable_images_are_left_out_and_named(lab: Callable, copied: Path, c
         victim = list(csv.reader(file))[3][0]
     (data / victim).write_bytes(b"no image")
     ran = lab("evaluate", data, "--model", copied, "--split", "valid", "--out", tmp_path / "out")
-    assert "1 images cannot be read" in ran.out
+    assert "1 image cannot be read and is left out" in ran.out
     assert victim in ran.out
     assert report(tmp_path / "out")["images"] == 11
 

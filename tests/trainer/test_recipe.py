@@ -409,8 +409,8 @@ def test_a_built_in_recipe_of_two_stages_runs_through_in_small(
     text = load_recipe("leukemia-clahe").text.replace("[[resnet50.", "[[resnet18.")
     run, out = run_recipe(written(tmp_path / "staged.toml", text), cnmc)
     assert [row["epoch"] for row in history(run)] == [1, 2]
-    assert "stage 1 of 2: 32 px, 1 epochs, learning rate 0.005\n" in out
-    assert "stage 2 of 2: 32 px, 1 epochs, learning rate 0.005, from the best weights" in out
+    assert "stage 1 of 2: 32 px, 1 epoch, learning rate 0.005\n" in out
+    assert "stage 2 of 2: 32 px, 1 epoch, learning rate 0.005, from the best weights" in out
     assert [stage["schedule"] for stage in recipe_of(run)["stages"] if "schedule" in stage] == ["step"]
     assert (run / "curves.png").is_file()
 

@@ -462,7 +462,7 @@ def test_a_second_stage_has_its_own_image_size_and_may_start_from_the_best_weigh
     screen, text = heard
     stages = ({"epochs": 2}, {"epochs": 1, "image_size": 48, "stage_start": "best"})
     done = train_small(screen, stages=stages)
-    assert "stage 2 of 2: 48 px, 1 epochs, learning rate 0.05, from the best weights" in text.getvalue()
+    assert "stage 2 of 2: 48 px, 1 epoch, learning rate 0.05, from the best weights" in text.getvalue()
     assert all(torch.equal(before[1][name], before[2][name]) for name in before[1])  # of the end of the first epoch
     assert not all(torch.equal(before[0][name], before[1][name]) for name in before[0])
     card = read_card(done.run / "best.safetensors")

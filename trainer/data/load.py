@@ -6,7 +6,7 @@ from typing import cast
 from infer.core.console import Screen
 from infer.core.errors import DataError
 from infer.core.files import expand_home
-from infer.core.text import listed
+from infer.core.text import left_out, listed
 from infer.dataset.exclude import read_without_excluded
 from infer.dataset.stratify import with_validation
 from infer.dataset.summary import show_table
@@ -74,7 +74,7 @@ def load_data(table: Table, settings: ResolvedConfig, spec: PixelSpec, screen: S
     canvases = load_canvases(used, spec, settings.workers, screen)
     if canvases.bad:
         names = listed([str(error) for error in canvases.bad])
-        screen.say(f"{len(canvases.bad)} images cannot be read and are left out: {names}")
+        screen.say(f"{left_out(len(canvases.bad))}: {names}")
     if not len(canvases.table):
         raise DataError(f"none of the {len(used)} images in {table.source} can be read; check the files")
     check_trainable(canvases.table)

@@ -1,7 +1,7 @@
 """Progress of an epoch: the bar, and an estimate of the duration."""
 
 from infer.core.console import Bar, Screen
-from infer.core.text import duration
+from infer.core.text import counted, duration
 from trainer.run.loop import Trainer
 from trainer.run.run_folder import RunFolder
 
@@ -52,7 +52,7 @@ class Progress:
         epochs = trainer.settings.epochs
         self._expected = images_per_epoch / rate
         total = duration(epochs * self._expected)
-        self._screen.say(f"{trainer.device.type}, {rate:.0f} images/s: about {total} for {epochs} epochs")
+        self._screen.say(f"{trainer.device.type}, {rate:.0f} images/s: about {total} for {counted(epochs, 'epoch')}")
 
     def correct_estimate(self, seconds: float) -> None:
         """Say how long the rest of the stage will take, where its first epoch took longer or shorter than expected.

@@ -1,6 +1,6 @@
 import pytest
 
-from infer.core.text import duration, listed, shortened, shown, size_text
+from infer.core.text import counted, duration, left_out, listed, shortened, shown, size_text
 
 MB = 10**6
 
@@ -36,3 +36,9 @@ def test_a_duration_has_the_unit_that_suits_it(seconds: float, text: str) -> Non
 def test_sizes_are_in_whole_kilobytes_or_megabytes_or_in_gigabytes() -> None:
     sizes = [0, 1, 2001, MB, 410 * MB, 1540 * MB, 50_000 * MB]
     assert [size_text(size) for size in sizes] == ["0 kB", "1 kB", "3 kB", "1 MB", "410 MB", "1.5 GB", "50 GB"]
+
+
+def test_one_is_counted_in_the_singular() -> None:
+    assert [counted(count, "epoch") for count in (0, 1, 2)] == ["0 epochs", "1 epoch", "2 epochs"]
+    assert left_out(1) == "1 image cannot be read and is left out"
+    assert left_out(3) == "3 images cannot be read and are left out"

@@ -37,7 +37,7 @@ def test_images_that_cannot_be_read_are_named_and_left_out(
     victim.write_bytes(b"no image")
     canvases = load(data, screen)
     assert len(canvases.table) == len(canvases.pixels_nhwc) == 35
-    assert f"1 images cannot be read and are left out: train/{victim.name}" in text.getvalue()
+    assert f"1 image cannot be read and is left out: train/{victim.name}" in text.getvalue()
 
 
 def test_fewer_images_than_a_batch_names_the_batch_that_would_do(cells: Path, quiet: Screen) -> None:
