@@ -9,7 +9,7 @@ from infer.core.console import Screen
 from infer.core.environment import differences
 from infer.core.errors import ConfigError, ReproductionError
 from infer.core.files import sha256_of
-from infer.core.output_paths import record_file
+from infer.core.output_paths import record_file, require_inputs_kept
 from infer.core.temporary import temporary_folder
 from infer.model.providers import AUTO
 from infer.predict import predict
@@ -29,6 +29,7 @@ def reproduce_prediction(config: ReproduceConfig, screen: Screen) -> None:
     record = read_record(config.target)
     if record.options["source"] == STANDARD_INPUT and config.data is None:
         raise ConfigError(f"the images of {config.target} came from standard input; give the list with --data")
+    require_inputs_kept([Path(record.probabilities.path) if record.probabilities else None], [config.out])
     pairs = [(config.target, record.csv)]
     with _outputs(config, record) as outputs:
         screen.say(f"predicting the {record.images} images of {config.target} again")

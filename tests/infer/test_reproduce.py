@@ -224,3 +224,14 @@ def test_the_new_rows_do_not_take_the_record_and_the_report_of_the_old(predict: 
     ran = lab("reproduce", csv, "--out", csv.with_suffix(".txt"))
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert f"s.txt would replace record and report of {csv}; give another" in ran.err
+
+
+def test_the_probabilities_to_compare_with_are_not_overwritten(
+    predict: Callable[..., Path], lab: Lab, tmp_path: Path
+) -> None:
+    csv = predict("--probabilities", tmp_path / "out" / "p.csv")
+    before = (tmp_path / "out" / "p.csv").read_bytes()
+    ran = lab("reproduce", csv, "--out", tmp_path / "out" / "p.csv")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "p.csv is read and would be overwritten; give another --out" in ran.err
+    assert (tmp_path / "out" / "p.csv").read_bytes() == before
