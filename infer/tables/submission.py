@@ -14,7 +14,7 @@ from infer.core.console import Screen
 from infer.core.csv_files import csv_text, read_csv
 from infer.core.errors import ConfigError, DataError, ImageError
 from infer.core.file_sets import FileSet
-from infer.core.output_paths import bad_list
+from infer.core.output_paths import bad_list, require_inputs_kept
 from infer.core.remote import require_reachable, uri_of
 from infer.core.text import listed
 from infer.model.card import ClassName, class_index
@@ -213,12 +213,11 @@ def _class_columns(sample: Path, header: list[str], classes: Sequence[ClassName]
 def check_outputs(config: PredictConfig, inputs: Inputs, models: Sequence[Path]) -> None:
     """Raises ConfigError where an output would overwrite what is read, OutputError where its URI is not reachable."""
     sample = find_sample(config.source) if config.use_sample else None
-    read = [path.resolve() for path in (sample, inputs.root / inputs.labels_from, *models) if path]
+    read = (sample, inputs.root / inputs.labels_from, *models)
     for option, out in (("--out", config.out), ("--probabilities", config.probabilities)):
         if out is None:
             continue
-        if out.resolve() in read:
-            raise ConfigError(f"{option} {out} is read and would be overwritten; give another name")
+        require_inputs_kept(read, [out], option)
         if uri := uri_of(out):
             require_reachable(uri)
         same_name = (file for file in inputs.files if isinstance(file, str) and file.endswith(out.name))

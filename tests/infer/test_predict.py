@@ -17,6 +17,7 @@ from PIL import Image
 
 from infer.core.errors import OutputError
 from infer.core.exclusive import exclusive
+from infer.core.remote import local_file
 from infer.images.preprocess import read_window
 from infer.model.card import read_card
 from infer.model.session import Session
@@ -431,13 +432,15 @@ def test_a_file_that_is_read_but_not_named_is_never_overwritten(
     for source, out, message in (
         (data / "test", own / "model.onnx", "--out must end in .csv"),
         (data / "test", data / "sample_submission.csv", "is read and would be overwritten"),
+        (data / "test", Path(f"file://{data}/sample_submission.csv"), "is read and would be overwritten"),
         (data / "test_img.csv", data / "test_label.csv", "is read and would be overwritten"),
     ):
-        before = out.read_bytes()
+        file = local_file(out)
+        before = file.read_bytes()
         ran = lab("predict", source, "--model", own, "--out", out)
         assert ran.code == 2
         assert message in ran.err
-        assert out.read_bytes() == before
+        assert file.read_bytes() == before
 
 
 @pytest.mark.parametrize("option", ["--probabilities", "--truth", "--sample"])
