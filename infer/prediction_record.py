@@ -155,9 +155,9 @@ def _options(job: Job) -> dict[str, Any]:
 
 def _absolute_source(source: Path) -> str:
     """INPUT as text that means the same in any folder; what is special in the working folder's name is escaped."""
-    path = _absolute(source)
     if str(source) == STANDARD_INPUT:
         return STANDARD_INPUT
+    path = _absolute(source)
     if uri_of(source) or os.path.exists(path) or source.is_absolute() or not glob.has_magic(os.getcwd()):
         return path
     return os.path.join(glob.escape(os.getcwd()), source)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
+import safetensors
 import torch
 from torch import Tensor
 
@@ -21,7 +21,7 @@ from infer.model.card import ModelCard, read_card
 from infer.model.runs import CHECKPOINT, HISTORY, SNAPSHOT, find_checkpoint, read_recipe
 from infer.reproduce_config import ReproduceConfig
 from trainer.config import TrainConfig, read_config
-from trainer.model.checkpoint import weights_sha256
+from trainer.model.checkpoint import load_tensors, weights_sha256
 from trainer.run.run_record import Part, RunRecord, read_record
 from trainer.run.same_data import Repeat
 from trainer.run.snapshot import Snapshot, load_snapshot
@@ -100,7 +100,7 @@ def _read_history(run: Path) -> list[dict[str, str]]:
 
 def _load(checkpoint: Path) -> Weights:
     try:
-        return safetensors.torch.load(checkpoint.read_bytes())  # load_file takes no path that is no UTF-8
+        return load_tensors(checkpoint)
     except (OSError, KeyError, safetensors.SafetensorError) as error:
         raise ModelError(f"{checkpoint} cannot be read ({error}); restore it, or name another run") from error
 

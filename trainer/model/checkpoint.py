@@ -36,6 +36,15 @@ def save_state(weights: Mapping[str, Tensor], card: ModelCard, path: Path) -> No
     write_bytes(path, safetensors.torch.save(state, metadata={CARD_KEY: card.to_json()}))
 
 
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file at any path; `load_file` takes none that is not UTF-8.
+
+    Raises:
+        OSError, KeyError, SafetensorError: it cannot be read, holds a type that torch lacks, or is damaged.
+    """
+    return safetensors.torch.load(path.read_bytes())
+
+
 def load_checkpoint(path: Path) -> tuple[PixelNet, ModelCard]:
     """Load a checkpoint: the network in evaluation mode on the CPU, and its card.
 
@@ -44,7 +53,7 @@ def load_checkpoint(path: Path) -> tuple[PixelNet, ModelCard]:
     """
     card = read_card(path)
     try:
-        state = safetensors.torch.load(path.read_bytes())  # load_file takes no path that is no UTF-8
+        state = load_tensors(path)
         network = build_network(card)
         network.backbone.load_state_dict(state)
     except (OSError, RuntimeError, KeyError, safetensors.SafetensorError) as error:
